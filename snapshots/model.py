@@ -1,0 +1,210 @@
+"""The terms of the second floor: changes, activations, restore points and transactions as data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from host.base import FileState, HostError, TreeRule
+
+
+class SnapshotError(HostError):
+    """A restore point, transaction or the state directory is not what it must be."""
+
+
+class Busy(SnapshotError):
+    """Another harden-tui (or dpkg) holds the host; the message names the holder."""
+
+
+class Conflict(SnapshotError):
+    """An undo would overwrite what somebody changed since; nothing was touched."""
+
+
+# --- changes ------------------------------------------------------------------------------------
+
+
+class WriteFile(msgspec.Struct, frozen=True, tag="write", kw_only=True):
+    """Create or replace a regular file.
+
+    `mode`, `uid`, `gid` apply to a new file; an existing one keeps its own unless `force_state`.
+    `secret` content appears in no preview, log or restore point.
+    """
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    force_state: bool = False
+    secret: bool = False
+
+
+class RemoveFile(msgspec.Struct, frozen=True, tag="remove"):
+    """Remove a file or symbolic link."""
+
+    path: str
+
+
+class MakeLink(msgspec.Struct, frozen=True, tag="link"):
+    """Make `path` a symbolic link to `target`, replacing a link that was there."""
+
+    path: str
+    target: str
+
+
+class SealTree(msgspec.Struct, frozen=True, tag="tree"):
+    """Give a whole tree owners, modes and flags; content is never touched."""
+
+    root: str
+    rules: tuple[TreeRule, ...]
+    entries: int = 0
+    """How many entries the preview found to differ (information, not part of the fingerprint)."""
+
+
+class RunCommand(msgspec.Struct, frozen=True, tag="command", kw_only=True):
+    """Run a program of the host that makes the change (a2enmod, ufw, systemctl, sysctl …).
+
+    `why` is one short sentence for the preview. Its lines are shown while it works.
+    """
+
+    argv: tuple[str, ...]
+    why: str
+    timeout_s: float = 120.0
+    env: dict[str, str] = {}
+
+
+class InstallPackages(msgspec.Struct, frozen=True, tag="install"):
+    """Install packages from the host's own sources, without recommendations.
+
+    `brings` is what apt's own simulation says will come, as "name version" (information; what
+    comes may be less when an earlier step of the same run brought it already).
+    """
+
+    packages: tuple[str, ...]
+    brings: tuple[str, ...] = ()
+
+
+Change = WriteFile | RemoveFile | MakeLink | SealTree | RunCommand | InstallPackages
+
+
+class Validation(msgspec.Struct, frozen=True):
+    """A program that says whether the merged configuration is sound; exit status 0 means yes.
+
+    Run after the changes and before anything is reloaded; also after an undo restored files.
+    Skipped where the program is not installed (an undo may have purged it).
+    """
+
+    argv: tuple[str, ...]
+    timeout_s: float = 30.0
+
+
+class Activation(msgspec.Struct, frozen=True):
+    """What makes a running daemon take the new configuration.
+
+    `how`: "reload" | "restart" (through systemctl, only if the unit is active), "daemon-reload",
+    or "command" with `argv`. After it the unit must be active still two seconds later.
+    """
+
+    how: Literal["reload", "restart", "daemon-reload", "command"]
+    unit: str = ""
+    argv: tuple[str, ...] = ()
+    settle_s: float = 2.0
+
+
+class Root(msgspec.Struct, frozen=True):
+    """A tree outside /etc that a step changes. Without `content` only metadata is captured."""
+
+    path: str
+    content: bool = False
+
+
+# --- restore points and transactions ------------------------------------------------------------
+
+
+class FileItem(msgspec.Struct, frozen=True, tag="file"):
+    state: FileState
+
+
+class ValueItem(msgspec.Struct, frozen=True, tag="value"):
+    """Any other kind of state: a short text per key (a sysctl value, "active", a version …)."""
+
+    value: str
+
+
+Item = FileItem | ValueItem
+DomainName = Literal["files", "units", "packages", "kernel", "firewall"]
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """One thing that a transaction changed. `None` means absent.
+
+    `key` is a path for files, a unit name, a package name, a sysctl key, or
+    "family table chain" for the firewall.
+    """
+
+    domain: DomainName
+    key: str
+    before: Item | None
+    after: Item | None
+
+
+TransactionStatus = Literal["open", "committed", "rolled-back", "undone", "needs-person"]
+
+
+class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction as history shows it. Times are ISO 8601 UTC with microseconds."""
+
+    id: str
+    kind: Literal["apply", "rollback"]
+    steps: tuple[str, ...]
+    title: str
+    status: TransactionStatus
+    started: str
+    ended: str = ""
+    user: str = ""
+    undoes: str = ""
+    undone_by: str = ""
+    reason: str = ""
+    validations: tuple[Validation, ...] = ()
+    activations: tuple[Activation, ...] = ()
+    packages: tuple[str, ...] = ()
+    """Packages the steps declared (what later needs them keeps them when they are undone)."""
+    roots: tuple[Root, ...] = ()
+    pid: int = 0
+
+
+class Side(msgspec.Struct, frozen=True):
+    """One of the three sides of a conflict, as text for a person."""
+
+    label: str
+    text: str
+
+
+class UndoItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What an undo will do to one thing.
+
+    `how`: "restore" (nothing else changed it), "merge" (three ways, clean), "handed-over" (a later
+    transaction still needs its value; that one inherits the undo), "already" (it is so already),
+    "regenerated" (package tools make it anew), or "conflict" (`sides` filled: before, now, after).
+    """
+
+    domain: DomainName
+    key: str
+    how: Literal["restore", "merge", "handed-over", "already", "regenerated", "conflict"]
+    diff: str = ""
+    note: str = ""
+    sides: tuple[Side, ...] = ()
+
+
+class UndoPlan(msgspec.Struct, frozen=True, kw_only=True):
+    transaction: str
+    steps: tuple[str, ...]
+    items: tuple[UndoItem, ...]
+    commands: tuple[str, ...]
+    """The commands an undo will run besides (purge, daemon-reload, reload …), as typed."""
+    fingerprint: str
+
+    @property
+    def conflicts(self) -> tuple[UndoItem, ...]:
+        return tuple(item for item in self.items if item.how == "conflict")

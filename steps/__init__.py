@@ -1,0 +1,1 @@
+"""What should be: the catalogue, checklists and resources; check, plan and apply."""

@@ -1,0 +1,1 @@
+"""The checklists that come with the program, as data."""

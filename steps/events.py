@@ -1,0 +1,109 @@
+"""What a run says while it goes on: one JSON object a line, `event` names its kind.
+
+The screen, `harden-tui follow` and other programs read these; fields are only ever added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from steps.model import StepResult
+
+
+class Started(msgspec.Struct, frozen=True, tag="started", tag_field="event", kw_only=True):
+    """The first event. `time` is ISO 8601 UTC."""
+
+    run: str
+    command: str
+    steps: tuple[str, ...] = ()
+    time: str = ""
+    pid: int = 0
+    practice: bool = False
+    user: str = ""
+
+
+class StepEvent(msgspec.Struct, frozen=True, tag="step", tag_field="event", kw_only=True):
+    """Work on a step begins or ends.
+
+    `phase`: checking, planning, applying, rolling-back, done, refused, failed.
+    """
+
+    step: str
+    phase: str
+    index: int = 0
+    of: int = 0
+    note: str = ""
+    transaction: str = ""
+
+
+class FindingEvent(msgspec.Struct, frozen=True, tag="finding", tag_field="event", kw_only=True):
+    """A step was checked."""
+
+    result: StepResult
+
+
+class ChangeEvent(msgspec.Struct, frozen=True, tag="change", tag_field="event", kw_only=True):
+    """A change of a plan (`applied` false) or one that was just made (true).
+
+    `diff` is a unified diff, `command` what runs, as typed; secrets are masked.
+    """
+
+    step: str
+    summary: str
+    diff: str = ""
+    command: str = ""
+    applied: bool = False
+
+
+class ProgressEvent(msgspec.Struct, frozen=True, tag="progress", tag_field="event", kw_only=True):
+    """`total` 0 means: not known."""
+
+    what: str
+    done: int = 0
+    total: int = 0
+
+
+class CommandEvent(msgspec.Struct, frozen=True, tag="command", tag_field="event", kw_only=True):
+    """A real command runs now."""
+
+    command: str
+
+
+class OutputEvent(msgspec.Struct, frozen=True, tag="output", tag_field="event", kw_only=True):
+    """A line that the running command printed."""
+
+    line: str
+
+
+class GuardEvent(msgspec.Struct, frozen=True, tag="guard", tag_field="event", kw_only=True):
+    """A guard spoke: `reasons` why a change was refused, or a deadline (ISO 8601 UTC)."""
+
+    step: str
+    reasons: tuple[str, ...] = ()
+    deadline: str = ""
+
+
+class Done(msgspec.Struct, frozen=True, tag="done", tag_field="event", kw_only=True):
+    """The last event. `exit` is the exit status; `summary` one sentence for a person."""
+
+    exit: int
+    summary: str
+    transactions: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+Event = (
+    Started
+    | StepEvent
+    | FindingEvent
+    | ChangeEvent
+    | ProgressEvent
+    | CommandEvent
+    | OutputEvent
+    | GuardEvent
+    | Done
+)
+
+Emit = Callable[[Event], None]

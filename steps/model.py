@@ -1,0 +1,96 @@
+"""The terms of the third floor: steps, findings and plans as data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Stage = Literal["pre-install", "post-install", "update-window", "surroundings"]
+STAGES: tuple[Stage, ...] = ("pre-install", "post-install", "update-window", "surroundings")
+
+Status = Literal[
+    "pass", "fail", "not-applicable", "manual", "attested", "waived", "unknown", "error"
+]
+
+GuardKind = Literal["", "login", "network"]
+
+ParameterKind = Literal[
+    "integer", "text", "boolean", "choice", "list", "path", "duration", "addresses", "secret"
+]
+
+ParameterValue = int | str | bool | tuple[str, ...]
+
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """A value a person may choose for a step.
+
+    `default_from` names a value taken from the host (see `steps.parameters`); it wins over
+    `default` where the host has it. `duration` is a number with s, m, h or d ("10m").
+    """
+
+    kind: ParameterKind
+    help: str
+    default: int | str | bool | list[str] | None = None
+    default_from: str = ""
+    minimum: int | None = None
+    maximum: int | None = None
+    choices: list[str] = []
+    pattern: str = ""
+
+
+class Applies(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """When a step is about this host: any of these installed; else it is not applicable."""
+
+    package: str = ""
+    any_package: list[str] = []
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """A step of the catalogue as its YAML file says it."""
+
+    id: str
+    stage: Stage
+    title: str
+    why: str
+    breaks: str
+    source: str
+    ensure: list[dict[str, Any]]
+    references: dict[str, list[str]] = {}
+    applies: Applies = Applies()
+    after: list[str] = []
+    guard: GuardKind = ""
+    parameters: dict[str, Parameter] = {}
+    irreversible: list[str] = []
+    """What by nature cannot come back, one short phrase each; shown in the preview."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting, asked of the host.
+
+    `running` is what the daemon answered now, `persistent` what it will be after a restart or
+    reboot, `origin` the file and line that decide ("/etc/ssh/sshd_config.d/50-cloud.conf:1").
+    `ok` is `None` where it could not be measured; `note` then says why.
+    """
+
+    resource: str
+    setting: str
+    expected: str
+    running: str = ""
+    persistent: str = ""
+    origin: str = ""
+    ok: bool | None = None
+    note: str = ""
+
+
+class StepResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check says of one step."""
+
+    id: str
+    stage: Stage
+    title: str
+    status: Status
+    findings: tuple[Finding, ...] = ()
+    references: dict[str, list[str]] = {}
+    seconds: float = 0.0
+    note: str = ""

@@ -1,0 +1,79 @@
+"""What a kind of resource must say: what it sees and what would have to change.
+
+A kind has no undo code and does nothing itself; it turns answers of the host (`ctx.facts`) into
+findings and changes. Writing a kind: see docs/writing-a-step.md.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import msgspec
+
+from host.base import Host, Session
+from host.facts import Fact, Facts
+from snapshots.model import Activation, Change, Root, Validation
+from steps.model import Finding
+
+
+class StepError(Exception):
+    """A step, checklist or parameter is not valid; the message names file, line and field."""
+
+
+class Refused(Exception):
+    """A change that must not be made now; the message says why and what to do about it."""
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What a resource may ask."""
+
+    host: Host
+    facts: Facts
+    session: Session
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """What would bring the host to what a resource expects; empty `changes` where it is so.
+
+    `refusals`: reasons why it must not be done now (a person is shown them instead of the diff).
+    `notes`: what the person should know beside the diff (what listens, who is logged in …).
+    """
+
+    changes: tuple[Change, ...] = ()
+    validations: tuple[Validation, ...] = ()
+    activations: tuple[Activation, ...] = ()
+    roots: tuple[Root, ...] = ()
+    packages: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+
+
+class Resource(ABC):
+    """A thing on the host that a step wants in a certain state."""
+
+    kind: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, step_id: str, body: Any) -> Resource:
+        """Build from the YAML body, parameters already filled in.
+
+        Raises `msgspec.ValidationError` or `StepError` with the field's name for a bad body.
+        """
+
+    @abstractmethod
+    def facts(self) -> tuple[Fact[Any], ...]:
+        """The facts `observe` will ask for (they are read side by side beforehand)."""
+
+    @abstractmethod
+    def observe(self, ctx: Context) -> list[Finding]:
+        """What the host has, setting by setting. Raises `FactUnavailable` if it cannot be asked."""
+
+    @abstractmethod
+    def plan(self, ctx: Context) -> Planned:
+        """What would change it. Asks only; changes nothing, whatever happens."""
+
+    def prove(self, ctx: Context) -> list[Finding]:
+        """Asked after an apply, beside `observe`: proofs too dear or too intrusive for a check."""
+        return []

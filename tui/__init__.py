@@ -1,0 +1,1 @@
+"""What a person sees: the terminal UI, the command line and reports. Nothing here decides."""
