@@ -40,7 +40,8 @@ class CommandFailed(HostError):
         said = (completed.stderr.strip() or completed.stdout.strip()).splitlines()
         detail = f": {said[-1]}" if said else ""
         super().__init__(
-            message or f"`{completed.command}` failed with exit status {completed.returncode}{detail}"
+            message
+            or f"`{completed.command}` failed with exit status {completed.returncode}{detail}"
         )
 
 

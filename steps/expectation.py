@@ -9,7 +9,9 @@ import msgspec
 Scalar = str | int | bool
 
 
-class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", omit_defaults=True):
+class Expectation(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", omit_defaults=True
+):
     """One or more of these, all of which must hold; a bare value in YAML means `is`.
 
     `set` names the value to write where several would satisfy (default: `is`, the first of
@@ -44,11 +46,14 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
         words = {word.lower() for word in text.replace(",", " ").split()}
         if self.is_ is not None and text.lower() != as_text(self.is_).lower():
             return False
-        if self.one_of is not None and text.lower() not in {as_text(v).lower() for v in self.one_of}:
+        if self.one_of is not None and text.lower() not in {
+            as_text(v).lower() for v in self.one_of
+        }:
             return False
-        if self.at_most is not None and not (_number(text) is not None and _number(text) <= self.at_most):  # type: ignore[operator]  # checked just before
+        number = _number(text)
+        if self.at_most is not None and (number is None or number > self.at_most):
             return False
-        if self.at_least is not None and not (_number(text) is not None and _number(text) >= self.at_least):  # type: ignore[operator]  # checked just before
+        if self.at_least is not None and (number is None or number < self.at_least):
             return False
         if self.contains is not None and not {w.lower() for w in self.contains} <= words:
             return False
@@ -57,7 +62,13 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     @property
     def target(self) -> str:
         """The value to write."""
-        for candidate in (self.set, self.is_, self.one_of[0] if self.one_of else None, self.at_most, self.at_least):
+        for candidate in (
+            self.set,
+            self.is_,
+            self.one_of[0] if self.one_of else None,
+            self.at_most,
+            self.at_least,
+        ):
             if candidate is not None:
                 return as_text(candidate)
         return ",".join(self.contains or [])

@@ -22,7 +22,9 @@ ParameterKind = Literal[
 ParameterValue = int | str | bool | tuple[str, ...]
 
 
-class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+class Parameter(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"
+):
     """A value a person may choose for a step.
 
     `default_from` names a value taken from the host (see `steps.parameters`); it wins over

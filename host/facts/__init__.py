@@ -2,6 +2,7 @@
 
 A fact is read once per check and shared; independent facts are read side by side.
 """
+
 from host.facts.base import Fact, Facts, FactUnavailable
 
 __all__ = ["Fact", "FactUnavailable", "Facts"]
