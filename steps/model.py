@@ -72,7 +72,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     `running` is what the daemon answered now, `persistent` what it will be after a restart or
     reboot, `origin` the file and line that decide ("/etc/ssh/sshd_config.d/50-cloud.conf:1").
-    `ok` is `None` where it could not be measured; `note` then says why.
+    `ok` is `None` where it could not be measured; `note` then says why. With `applicable` false
+    the setting has no meaning on this host (a kernel key inside a container, HSTS without TLS):
+    it is shown, with its reason in `note`, and does not count.
     """
 
     resource: str
@@ -83,6 +85,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
     ok: bool | None = None
     note: str = ""
+    applicable: bool = True
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):

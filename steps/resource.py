@@ -37,6 +37,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What would bring the host to what a resource expects; empty `changes` where it is so.
 
     `refusals`: reasons why it must not be done now (a person is shown them instead of the diff).
+    `stops`: units that are meant to be gone afterwards (the health check expects that).
     `notes`: what the person should know beside the diff (what listens, who is logged in …).
     """
 
@@ -47,6 +48,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     packages: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()
 
 
 class Resource(ABC):

@@ -1,0 +1,207 @@
+"""The catalogue and the checklists: ours, and those of the site, loaded strictly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources as package_files
+from typing import Any
+
+import msgspec
+
+from host.base import Host, HostError
+from steps import parameters
+from steps.model import Step
+from steps.resource import Resource, StepError
+from steps.resources import kind
+from steps.yaml_lines import Entry, read_entries
+
+SITE_STEPS = "/etc/harden-tui/steps.d"
+SITE_CHECKLISTS = "/etc/harden-tui/checklists.d"
+LARGEST_FILE_BYTES = 1024 * 1024
+
+_STEP_ID = re.compile(r"[a-z0-9]+\.[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A step on a checklist, with values for its parameters."""
+
+    id: str
+    set: dict[str, Any] = {}
+
+
+class Checklist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An ordered choice of steps."""
+
+    name: str
+    title: str
+    description: str
+    steps: list[str | Choice]
+
+    @property
+    def choices(self) -> list[Choice]:
+        return [Choice(id=one) if isinstance(one, str) else one for one in self.steps]
+
+
+class Catalogue:
+    """All steps and checklists that can be used on a host."""
+
+    def __init__(self, steps: dict[str, Step], checklists: dict[str, Checklist]) -> None:
+        self.steps = steps
+        self.checklists = checklists
+
+    def step(self, step_id: str) -> Step:
+        """The step of that id. Raises `StepError` that suggests the nearest one."""
+        if step_id not in self.steps:
+            raise StepError(f"There is no step {step_id!r}.{_nearest(step_id, self.steps)}")
+        return self.steps[step_id]
+
+    def checklist(self, name: str) -> Checklist:
+        """The checklist of that name. Raises `StepError` that suggests the nearest one."""
+        if name not in self.checklists:
+            raise StepError(f"There is no checklist {name!r}.{_nearest(name, self.checklists)}")
+        return self.checklists[name]
+
+
+def build_resources(step: Step, values: dict[str, Any]) -> list[Resource]:
+    """The step's resources with its parameters filled in.
+
+    Raises `StepError` with the step's id and the field.
+    """
+    built = []
+    for number, entry in enumerate(step.ensure, 1):
+        if len(entry) != 1:
+            raise StepError(f"{step.id}: ensure[{number}]: name exactly one kind of resource")
+        name, body = next(iter(entry.items()))
+        try:
+            built.append(kind(name).parse(step.id, parameters.fill(body, values)))
+        except (msgspec.ValidationError, StepError) as error:
+            raise StepError(f"{step.id}: ensure[{number}].{name}: {error}") from None
+    return built
+
+
+def load_catalogue(host: Host) -> Catalogue:
+    """Everything that can be used on `host`. Raises `StepError` for the first invalid file."""
+    ours, checklists = _built_in()
+    steps = dict(ours)
+    for entry in _site_entries(host, SITE_STEPS):
+        step = _step(entry)
+        if step.id in steps:
+            raise entry.error(f"there is a step {step.id} already", "$.id")
+        steps[step.id] = step
+    lists = dict(checklists)
+    for entry in _site_entries(host, SITE_CHECKLISTS):
+        checklist = entry.convert(Checklist)
+        lists[checklist.name] = checklist
+        _check_choices(entry, checklist, steps)
+    return Catalogue(steps, lists)
+
+
+@cache
+def _built_in() -> tuple[dict[str, Step], dict[str, Checklist]]:
+    steps: dict[str, Step] = {}
+    for file, text in _package_texts("steps.catalog"):
+        for entry in read_entries(file, text):
+            step = _step(entry)
+            if step.id in steps:
+                raise entry.error(f"there is a step {step.id} already", "$.id")
+            steps[step.id] = step
+    lists: dict[str, Checklist] = {}
+    for file, text in _package_texts("steps.checklists"):
+        for entry in read_entries(file, text):
+            checklist = entry.convert(Checklist)
+            _check_choices(entry, checklist, steps)
+            lists[checklist.name] = checklist
+    return steps, lists
+
+
+def _package_texts(package: str) -> Iterable[tuple[str, str]]:
+    files = sorted(
+        (f for f in package_files.files(package).iterdir() if f.name.endswith(".yaml")),
+        key=lambda f: f.name,
+    )
+    return [(f"{package.replace('.', '/')}/{f.name}", f.read_text(encoding="utf-8")) for f in files]
+
+
+def _site_entries(host: Host, folder: str) -> list[Entry]:
+    entries = []
+    for name in host.listdir(folder):
+        if not name.endswith(".yaml"):
+            continue
+        path = f"{folder}/{name}"
+        _refuse_foreign(host, path)
+        try:
+            text = host.read_bytes(path, limit_bytes=LARGEST_FILE_BYTES).decode("utf-8")
+        except UnicodeDecodeError:
+            raise StepError(f"{path}:1: not UTF-8 text") from None
+        except HostError as error:
+            raise StepError(str(error)) from None
+        entries.extend(read_entries(path, text))
+    return entries
+
+
+def _refuse_foreign(host: Host, path: str) -> None:
+    """Step files run as root: whoever can write one is root."""
+    parts = path.split("/")
+    for depth in range(2, len(parts) + 1):
+        place = "/".join(parts[:depth])
+        state = host.state(place)
+        if state is None:
+            continue
+        wanted = "file" if place == path else "dir"
+        if state.kind != wanted:
+            raise StepError(f"{place}: not used, because it is a {state.kind}, not a {wanted}")
+        if state.uid != 0 or state.mode & 0o022:
+            raise StepError(
+                f"{place}: not used, because it must belong to root and be writable by no one else"
+            )
+
+
+def _step(entry: Entry) -> Step:
+    step = entry.convert(Step)
+    if not _STEP_ID.fullmatch(step.id):
+        raise entry.error("expected something like ssh.root-login", "$.id")
+    if not step.ensure:
+        raise entry.error("expected at least one resource", "$.ensure")
+    for number, resource in enumerate(step.ensure):
+        if len(resource) != 1:
+            raise entry.error("name exactly one kind of resource", f"$.ensure[{number}]")
+        try:
+            kind(next(iter(resource)))
+        except StepError as error:
+            raise entry.error(str(error), f"$.ensure[{number}]") from None
+    for name, parameter in step.parameters.items():
+        problem = parameters.problem_of(parameter)
+        if problem:
+            raise entry.error(problem, f"$.parameters.{name}")
+    unknown = sorted(parameters.names_used(step.ensure) - set(step.parameters))
+    if unknown:
+        raise entry.error(f"uses a parameter that is not declared: {unknown[0]}", "$.ensure")
+    return step
+
+
+def _check_choices(entry: Entry, checklist: Checklist, steps: dict[str, Step]) -> None:
+    seen: set[str] = set()
+    for number, choice in enumerate(checklist.choices):
+        where = f"$.steps[{number}]"
+        if choice.id not in steps:
+            raise entry.error(f"there is no step {choice.id!r}.{_nearest(choice.id, steps)}", where)
+        if choice.id in seen:
+            raise entry.error(f"{choice.id} is listed twice", where)
+        seen.add(choice.id)
+        for name, value in choice.set.items():
+            declared = steps[choice.id].parameters.get(name)
+            if declared is None:
+                raise entry.error(f"{choice.id} has no parameter {name!r}", where)
+            try:
+                parameters.convert(choice.id, name, declared, value)
+            except StepError as error:
+                raise entry.error(str(error), where) from None
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

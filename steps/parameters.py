@@ -1,0 +1,181 @@
+"""Values a person may choose: declared by a step, defaulted from the host, strictly converted."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from host.base import HostError
+from steps.model import Parameter, ParameterValue, Step
+from steps.resource import Context, StepError
+
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9-]*)\}")
+_DURATION = re.compile(r"[0-9]+[smhdw]?")
+
+
+def fill(body: Any, values: Mapping[str, ParameterValue]) -> Any:
+    """`body` with every `{name}` replaced.
+
+    A string that is nothing but `{name}` becomes the value itself, with its type.
+    """
+    if isinstance(body, dict):
+        return {fill(key, values): fill(value, values) for key, value in body.items()}
+    if isinstance(body, list):
+        return [fill(item, values) for item in body]
+    if not isinstance(body, str):
+        return body
+    whole = _PLACEHOLDER.fullmatch(body)
+    if whole and whole.group(1) in values:
+        value = values[whole.group(1)]
+        return list(value) if isinstance(value, tuple) else value
+
+    def as_text(match: re.Match[str]) -> str:
+        if match.group(1) not in values:
+            return match.group(0)
+        value = values[match.group(1)]
+        return " ".join(value) if isinstance(value, tuple) else str(value)
+
+    return _PLACEHOLDER.sub(as_text, body)
+
+
+def names_used(body: Any) -> set[str]:
+    """The parameters that a body mentions."""
+    if isinstance(body, dict):
+        return set().union(*(names_used(k) | names_used(v) for k, v in body.items()), set())
+    if isinstance(body, list):
+        return set().union(*(names_used(item) for item in body), set())
+    return set(_PLACEHOLDER.findall(body)) if isinstance(body, str) else set()
+
+
+def problem_of(parameter: Parameter) -> str:
+    """What is wrong with a declaration; empty if nothing is."""
+    if parameter.kind == "choice" and not parameter.choices:
+        return "a choice needs choices"
+    if parameter.kind == "secret" and parameter.default is not None:
+        return "a secret has no default"
+    if parameter.default_from and parameter.default_from not in DEFAULTS:
+        return f"default-from {parameter.default_from!r} is not known"
+    if parameter.default is not None:
+        try:
+            convert("", "default", parameter, parameter.default)
+        except StepError as error:
+            return str(error)
+    return ""
+
+
+def convert(step_id: str, name: str, parameter: Parameter, value: Any) -> ParameterValue:
+    """`value` (from YAML, JSON or a command line) as the parameter's kind.
+
+    Raises `StepError` with one sentence that never repeats a secret.
+    """
+    label = f"{step_id}.{name}" if step_id else name
+    kind = parameter.kind
+    if kind == "integer":
+        return _integer(label, parameter, value)
+    if kind == "boolean":
+        if isinstance(value, bool):
+            return value
+        words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+        if str(value).strip().lower() not in words:
+            raise StepError(f"{label}: expected yes or no, not {value!r}")
+        return words[str(value).strip().lower()]
+    if kind in ("list", "addresses"):
+        parts = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            raise StepError(f"{label}: expected a list")
+        items = tuple(str(part).strip() for part in parts if str(part).strip())
+        for item in items:
+            _fits(label, parameter, item)
+            if kind == "addresses":
+                _address(label, item)
+        return items
+    if not isinstance(value, str | int):
+        raise StepError(f"{label}: expected text")
+    text = str(value)
+    if kind == "secret":
+        if not text or "\n" in text:
+            raise StepError(f"{label}: a secret must be one line, and not empty")
+        return text
+    if "\n" in text or "\x00" in text:
+        raise StepError(f"{label}: must be one line")
+    if kind == "choice" and text not in parameter.choices:
+        raise StepError(f"{label}: expected one of {', '.join(parameter.choices)}, not {text!r}")
+    if kind == "duration" and not _DURATION.fullmatch(text):
+        raise StepError(f"{label}: expected a duration such as 10m, 1h or 30s, not {text!r}")
+    if kind == "path" and (not text.startswith("/") or "/../" in f"{text}/"):
+        raise StepError(f"{label}: expected an absolute path without .., not {text!r}")
+    _fits(label, parameter, text)
+    return text
+
+
+def resolve(
+    step: Step, given: Mapping[str, Any], ctx: Context
+) -> tuple[dict[str, ParameterValue], list[str]]:
+    """The values of a step's parameters, and the names of those that still need one.
+
+    `given` holds what was chosen (command line over answers over checklist); the rest comes from
+    the host, then from the default.
+    """
+    unknown = sorted(set(given) - set(step.parameters))
+    if unknown:
+        known = ", ".join(step.parameters) or "none"
+        raise StepError(f"{step.id} has no parameter {unknown[0]!r} (it has: {known})")
+    values: dict[str, ParameterValue] = {}
+    missing = []
+    for name, parameter in step.parameters.items():
+        chosen: Any = given.get(name)
+        if chosen is None and parameter.default_from:
+            try:
+                chosen = DEFAULTS[parameter.default_from](ctx)
+            except HostError:
+                chosen = None  # the host could not say; the plain default serves
+        if chosen is None:
+            chosen = parameter.default
+        if chosen is None:
+            missing.append(name)
+        else:
+            values[name] = convert(step.id, name, parameter, chosen)
+    return values, missing
+
+
+def _integer(label: str, parameter: Parameter, value: Any) -> int:
+    try:
+        number = int(str(value).strip())
+    except ValueError:
+        raise StepError(f"{label}: expected a whole number, not {value!r}") from None
+    if parameter.minimum is not None and number < parameter.minimum:
+        raise StepError(f"{label}: must be at least {parameter.minimum}, not {number}")
+    if parameter.maximum is not None and number > parameter.maximum:
+        raise StepError(f"{label}: must be at most {parameter.maximum}, not {number}")
+    return number
+
+
+def _fits(label: str, parameter: Parameter, text: str) -> None:
+    if parameter.pattern and not re.fullmatch(parameter.pattern, text):
+        raise StepError(f"{label}: {text!r} does not look right ({parameter.help})")
+
+
+def _address(label: str, text: str) -> None:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise StepError(f"{label}: {text!r} is no IP address or network") from None
+
+
+def _session_address(ctx: Context) -> ParameterValue | None:
+    return (ctx.session.client_address,) if ctx.session.client_address else ()
+
+
+def _unneeded_units(ctx: Context) -> ParameterValue | None:
+    from host.facts.units_unneeded import unneeded_units
+
+    return tuple(unneeded_units(ctx.facts))
+
+
+DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
+    "session-address": _session_address,
+    "unneeded-units": _unneeded_units,
+}
+"""Where a default can come from: a name used in `default-from`, and the question it asks."""
