@@ -1,0 +1,235 @@
+"""Applying: each step in a transaction that proves its result or goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from snapshots.history import transactions
+
+from host.base import HostError
+from snapshots import transaction
+from snapshots.model import Busy, SnapshotError, WriteFile
+from steps import health
+from steps.events import ChangeEvent, FindingEvent, GuardEvent
+from steps.listener import Listener
+from steps.model import StepResult
+from steps.plan import Plan, StepPlan, Work
+
+if TYPE_CHECKING:
+    from steps.engine import Engine, Prepared
+
+GOOD, REFUSED, ROLLED_BACK, NEEDS_PERSON = 0, 3, 4, 5
+LOCK_WAIT_S = 10.0
+
+
+class _Unproved(HostError):
+    """The change was made and the host does not answer as it should."""
+
+
+def apply(
+    engine: Engine, ids: Sequence[str], fingerprint: str | None
+) -> tuple[int, str, list[str]]:
+    """Exit status, a sentence, and the ids of the transactions that were committed."""
+    done: list[str] = []
+    try:
+        with engine.state.lock("apply", LOCK_WAIT_S):
+            refusal = interrupted(engine)
+            if refusal:
+                return REFUSED, refusal, done
+            plan = engine.plan(ids)
+            refusal = _refusal(engine, plan, fingerprint)
+            if refusal:
+                return REFUSED, refusal, done
+            return _apply_all(engine, plan, done)
+    except Busy as error:
+        return REFUSED, str(error), done
+
+
+def interrupted(engine: Engine) -> str:
+    """Why nothing may be changed now: an earlier change did not end; empty if none."""
+    for record in transactions(engine.state):
+        if record.status == "open":
+            what = ", ".join(record.steps) or record.id
+            return (
+                f"An earlier change ({what}, {record.started[:19]} UTC) was interrupted;"
+                " nothing was changed now. Run `harden-tui recover` first."
+            )
+    return ""
+
+
+def _refusal(engine: Engine, plan: Plan, fingerprint: str | None) -> str:
+    refused = [step for step in plan.steps if step.refusals]
+    for step in refused:
+        engine.emit(GuardEvent(step=step.id, reasons=step.refusals))
+        engine.say(step.id, "refused", step.refusals[0])
+        engine.log.append("refused", step=step.id, reasons=list(step.refusals))
+    if refused:
+        return f"Refused, nothing was changed: {refused[0].refusals[0]}"
+    if fingerprint is not None and fingerprint not in _acceptable(plan):
+        return (
+            "The host has changed since this preview; nothing was changed now."
+            " Look at the preview again."
+        )
+    return ""
+
+
+def _acceptable(plan: Plan) -> set[str]:
+    """A plan for one step may be approved by that step's own fingerprint."""
+    accepted = {plan.fingerprint}
+    changing = [step for step in plan.steps if step.changes]
+    if len(changing) == 1:
+        accepted.add(changing[0].fingerprint)
+    return accepted
+
+
+def _apply_all(engine: Engine, plan: Plan, done: list[str]) -> tuple[int, str, list[str]]:
+    chosen = {step.id: step for step in engine.steps([step.id for step in plan.steps])}
+    changing = [step for step in plan.steps if step.changes]
+    if not changing:
+        return GOOD, "Nothing to change: the host is as the steps want it.", done
+    for number, approved in enumerate(changing, 1):
+        engine.say(approved.id, "applying", approved.title, index=number, of=len(changing))
+        if number > 1:
+            engine.facts.forget()
+        one = engine.prepare(chosen[approved.id])
+        work = engine.work(one)
+        if engine.step_plan(one, work).fingerprint != approved.fingerprint:
+            engine.say(approved.id, "refused", "the host has changed since the preview")
+            return (
+                REFUSED,
+                f"{_so_far(done)}{approved.id} was not begun: what it would do has changed since"
+                " the preview, because an earlier step changed the host. Look at it again.",
+                done,
+            )
+        exit_status, sentence = _apply_one(engine, one, work, approved, done)
+        if exit_status != GOOD:
+            return exit_status, f"{_so_far(done)}{sentence}", done
+    names = ", ".join(step.id for step in changing)
+    return GOOD, f"Applied and proved: {names}.", done
+
+
+def _so_far(done: list[str]) -> str:
+    return f"{len(done)} applied and kept. " if done else ""
+
+
+def _apply_one(
+    engine: Engine, one: Prepared, work: Work, approved: StepPlan, done: list[str]
+) -> tuple[int, str]:
+    listener = Listener(engine.emit, engine.redact)
+    unmeasured = _unmeasured(engine.measure(one))
+    before = health.measure(engine.host)
+    listener.doing("capturing the state before")
+    tx = transaction.begin(
+        engine.host,
+        engine.state,
+        steps=(one.step.id,),
+        title=one.step.title,
+        user=engine.user,
+        roots=work.roots,
+        validations=work.validations,
+        activations=work.activations,
+        packages=work.packages,
+        secret_paths=tuple(c.path for c in work.changes if isinstance(c, WriteFile) and c.secret),
+        progress=listener,
+    )
+    try:
+        for change, shown in zip(work.changes, approved.changes, strict=True):
+            tx.perform(change)
+            engine.emit(
+                ChangeEvent(
+                    step=one.step.id,
+                    summary=shown.summary,
+                    diff=shown.diff,
+                    command=shown.command,
+                    applied=True,
+                )
+            )
+        tx.validate()
+        tx.activate()
+        listener.doing("proving the result")
+        engine.facts.forget()
+        result = engine.measure(one, prove=True)
+        engine.emit(FindingEvent(result=result))
+        _require_proof(result, unmeasured)
+        missing = health.lost(before, health.measure(engine.host), work.stops)
+        if missing:
+            raise _Unproved(f"after the change {'; '.join(missing)}")
+        record = tx.commit()
+    except (HostError, OSError) as error:
+        return _go_back(engine, one, tx, str(error))
+    except BaseException:
+        _go_back(engine, one, tx, "the program itself failed")
+        raise
+    done.append(record.id)
+    engine.keep_answers(one)
+    engine.log.append(
+        "apply",
+        step=one.step.id,
+        title=one.step.title,
+        transaction=record.id,
+        status=result.status,
+        values={name: _plain(value) for name, value in engine.shown_values(one).items()},
+    )
+    engine.say(one.step.id, "done", result.status, transaction=record.id)
+    return GOOD, ""
+
+
+def _go_back(
+    engine: Engine, one: Prepared, tx: transaction.Transaction, reason: str
+) -> tuple[int, str]:
+    reason = engine.redact(reason)
+    engine.say(one.step.id, "rolling-back", reason)
+    record = tx.roll_back(reason)
+    engine.facts.forget()
+    engine.log.append(
+        "apply-failed",
+        step=one.step.id,
+        transaction=record.id,
+        status=record.status,
+        reason=reason,
+    )
+    engine.emit(FindingEvent(result=engine.measure(one)))
+    if record.status == "rolled-back":
+        engine.say(one.step.id, "failed", reason, transaction=record.id)
+        return ROLLED_BACK, f"{one.step.id} failed and was rolled back: {reason}"
+    engine.say(one.step.id, "failed", record.reason, transaction=record.id)
+    return (
+        NEEDS_PERSON,
+        f"{one.step.id} failed and could not be rolled back completely: {record.reason}",
+    )
+
+
+def _unmeasured(result: StepResult) -> set[tuple[str, str]]:
+    return {(f.resource, f.setting) for f in result.findings if f.ok is None and f.applicable}
+
+
+def _require_proof(result: StepResult, unmeasured_before: set[tuple[str, str]]) -> None:
+    """Raise where the host does not answer as the step wants it."""
+    wrong = [f for f in result.findings if f.ok is False and f.applicable]
+    if wrong:
+        first = wrong[0]
+        raise _Unproved(
+            f"after the change {first.setting} is {first.running or first.persistent or 'unset'},"
+            f" not {first.expected}{f' ({first.note})' if first.note else ''}"
+        )
+    new = _unmeasured(result) - unmeasured_before
+    if new:
+        raise _Unproved(f"after the change {sorted(new)[0][1]} could not be measured")
+    if not result.findings:
+        raise _Unproved(f"after the change nothing could be measured: {result.note}")
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+__all__ = [
+    "GOOD",
+    "NEEDS_PERSON",
+    "REFUSED",
+    "ROLLED_BACK",
+    "SnapshotError",
+    "apply",
+    "interrupted",
+]

@@ -1,0 +1,217 @@
+"""Check, plan, apply and roll back: the one path that screen and command line share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from snapshots.answers import Answers
+from snapshots.sessionlog import SessionLog
+from snapshots.state import StateDir
+
+from host.base import Host, HostError
+from host.facts import Facts
+from steps import apply, rollback
+from steps.catalog_load import Catalogue, Checklist, build_resources
+from steps.check import applies, facts_needed, measure_step, with_answers
+from steps.events import Emit, FindingEvent, StepEvent
+from steps.model import ParameterValue, Step, StepResult
+from steps.parameters import resolve
+from steps.plan import Plan, StepPlan, Work, combined_fingerprint, gather, step_plan
+from steps.redact import Redactor
+from steps.resource import Context, Resource, StepError
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How an apply or a rollback ended; `exit` is the exit status of the command line."""
+
+    exit: int
+    summary: str
+    transactions: tuple[str, ...] = ()
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A step with its values and resources, ready to be asked."""
+
+    step: Step
+    values: dict[str, ParameterValue]
+    missing: list[str]
+    resources: list[Resource]
+
+
+class Engine:
+    """One host, one checklist, one set of values.
+
+    `values` maps step ids to values for their parameters, as given for this run; they win over
+    the answers kept in the state directory, and those over the checklist's.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        state: StateDir,
+        catalogue: Catalogue,
+        checklist: Checklist,
+        values: Mapping[str, Mapping[str, Any]],
+        emit: Emit,
+        *,
+        log: SessionLog,
+        user: str = "",
+    ) -> None:
+        self.host = host
+        self.state = state
+        self.catalogue = catalogue
+        self.checklist = checklist
+        self.given = {step: dict(chosen) for step, chosen in values.items()}
+        self.emit = emit
+        self.log = log
+        self.user = user
+        self.answers = Answers(state)
+        self.facts = Facts(host)
+        self.ctx = Context(host, self.facts, host.session())
+        self._from_checklist = {choice.id: choice.set for choice in checklist.choices}
+        for step_id in self.given:
+            catalogue.step(step_id)
+        self.redact = Redactor(self._secrets())
+
+    # --- choosing -----------------------------------------------------------------------------
+
+    def steps(self, ids: Sequence[str] = ()) -> list[Step]:
+        """The named steps, or all of the checklist, in the checklist's order."""
+        order = [choice.id for choice in self.checklist.choices]
+        if not ids:
+            return [self.catalogue.step(step_id) for step_id in order]
+        chosen = [self.catalogue.step(step_id) for step_id in dict.fromkeys(ids)]
+        place = {step_id: number for number, step_id in enumerate(order)}
+        return sorted(chosen, key=lambda step: place.get(step.id, len(order)))
+
+    def prepare(self, step: Step) -> Prepared:
+        """The step's values (given, answered, from the checklist, the host or by default)."""
+        chosen: dict[str, Any] = {
+            **self._from_checklist.get(step.id, {}),
+            **self.answers.values_of(step.id),
+            **self.given.get(step.id, {}),
+        }
+        values, missing = resolve(step, chosen, self.ctx)
+        resources = [] if missing else build_resources(step, values)
+        return Prepared(step, values, missing, resources)
+
+    # --- asking -------------------------------------------------------------------------------
+
+    def check(self, ids: Sequence[str] = ()) -> list[StepResult]:
+        """Every chosen step, asked of the host; findings are emitted as they come."""
+        prepared = [self.prepare(step) for step in self.steps(ids)]
+        self._prefetch(prepared)
+        results = []
+        for one in prepared:
+            result = self.measure(one)
+            results.append(result)
+            self.emit(FindingEvent(result=result))
+        return results
+
+    def measure(self, one: Prepared, *, prove: bool = False) -> StepResult:
+        """One step's result, with waivers and attestations, and without secrets."""
+        result = measure_step(one.step, one.resources, one.missing, self.ctx, prove=prove)
+        return self._without_secrets(with_answers(result, self.answers))
+
+    def plan(self, ids: Sequence[str] = ()) -> Plan:
+        """What applying the chosen steps would do; nothing on the host is changed."""
+        prepared = [self.prepare(step) for step in self.steps(ids)]
+        self._prefetch(prepared)
+        plans = tuple(self.step_plan(one, self.work(one)) for one in prepared)
+        return Plan(
+            checklist=self.checklist.name, steps=plans, fingerprint=combined_fingerprint(plans)
+        )
+
+    def work(self, one: Prepared) -> Work:
+        """What would have to be done for a step; why not, where it cannot."""
+        if one.missing:
+            names = ", ".join(one.missing)
+            return Work(refusals=(f"{one.step.id} needs a value first: {names}.",))
+        if applies(one.step, self.ctx) is False:
+            return Work()
+        try:
+            return gather([resource.plan(self.ctx) for resource in one.resources])
+        except (HostError, OSError) as error:
+            return Work(refusals=(str(error),))
+
+    def step_plan(self, one: Prepared, work: Work) -> StepPlan:
+        """The preview of that work."""
+        return step_plan(
+            step_id=one.step.id,
+            stage=one.step.stage,
+            title=one.step.title,
+            irreversible=one.step.irreversible,
+            work=work,
+            host=self.host,
+            redact=self.redact,
+        )
+
+    # --- changing -----------------------------------------------------------------------------
+
+    def apply(self, ids: Sequence[str], fingerprint: str | None = None) -> Outcome:
+        """Bring the chosen steps about, each in a transaction of its own.
+
+        `fingerprint`: what was approved; anything else is refused as stale (exit 3).
+        """
+        exit_status, summary, transactions = apply.apply(self, ids, fingerprint)
+        return Outcome(exit_status, self.redact(summary), tuple(transactions))
+
+    def rollback(
+        self, ids: Sequence[str], *, everything: bool = False, fingerprint: str | None = None
+    ) -> Outcome:
+        """Undo the named steps or transactions (or all that is not undone yet)."""
+        exit_status, summary, done = rollback.rollback(self, ids, everything, fingerprint)
+        return Outcome(exit_status, self.redact(summary), tuple(done))
+
+    def say(self, step: str, phase: str, note: str = "", **more: Any) -> None:
+        """Emit a step event."""
+        self.emit(StepEvent(step=step, phase=phase, note=self.redact(note), **more))
+
+    def shown_values(self, one: Prepared) -> dict[str, ParameterValue]:
+        """The step's values that may be kept and shown."""
+        return {
+            name: value
+            for name, value in one.values.items()
+            if one.step.parameters[name].kind != "secret"
+        }
+
+    def keep_answers(self, one: Prepared) -> None:
+        """Remember what a person chose for this step, so that later checks expect it."""
+        shown = self.shown_values(one)
+        for name in self.given.get(one.step.id, {}):
+            if name in shown:
+                value = shown[name]
+                kept = list(value) if isinstance(value, tuple) else value
+                self.answers.set_value(one.step.id, name, kept)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _prefetch(self, prepared: Iterable[Prepared]) -> None:
+        resources = [resource for one in prepared for resource in one.resources]
+        self.facts.prefetch(facts_needed(resources))
+
+    def _secrets(self) -> list[str]:
+        found = []
+        for step_id, chosen in self.given.items():
+            for name, value in chosen.items():
+                parameter = self.catalogue.step(step_id).parameters.get(name)
+                if parameter is None:
+                    raise StepError(f"{step_id} has no parameter {name!r}")
+                if parameter.kind == "secret":
+                    found.append(str(value))
+        return found
+
+    def _without_secrets(self, result: StepResult) -> StepResult:
+        findings = tuple(
+            msgspec.structs.replace(
+                finding,
+                expected=self.redact(finding.expected),
+                running=self.redact(finding.running),
+                persistent=self.redact(finding.persistent),
+                note=self.redact(finding.note),
+            )
+            for finding in result.findings
+        )
+        return msgspec.structs.replace(result, findings=findings, note=self.redact(result.note))

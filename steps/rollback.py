@@ -1,0 +1,128 @@
+"""Rolling back: any step or transaction, in any order, at any later time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from snapshots.history import open_for_step, transactions
+
+from host.base import HostError
+from snapshots import undo
+from snapshots.model import Busy, Conflict, TransactionRecord, UndoPlan
+from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED, ROLLED_BACK, interrupted
+from steps.events import FindingEvent, GuardEvent
+from steps.listener import Listener
+from steps.resource import StepError
+
+if TYPE_CHECKING:
+    from steps.engine import Engine
+
+
+def chosen(engine: Engine, ids: Sequence[str], everything: bool) -> list[TransactionRecord]:
+    """The transactions to undo, newest first. Raises `StepError` for an id that is neither."""
+    records = {record.id: record for record in transactions(engine.state)}
+    undoable = {r.id for r in records.values() if r.kind == "apply" and r.status == "committed"}
+    wanted: set[str] = set(undoable) if everything else set()
+    for name in ids:
+        if name in records:
+            if name not in undoable:
+                raise StepError(f"{name} cannot be undone: it is {records[name].status}.")
+            wanted.add(name)
+            continue
+        of_step = [record.id for record in open_for_step(engine.state, name)]
+        if not of_step and name not in engine.catalogue.steps:
+            engine.catalogue.step(name)
+        wanted |= set(of_step)
+    return [records[key] for key in sorted(wanted, reverse=True)]
+
+
+def plans(engine: Engine, ids: Sequence[str], everything: bool = False) -> list[UndoPlan]:
+    """What undoing would do, for each transaction on its own; nothing is changed."""
+    return [
+        undo.plan_undo(engine.host, engine.state, record.id)
+        for record in chosen(engine, ids, everything)
+    ]
+
+
+def fingerprint_of(undo_plans: Sequence[UndoPlan]) -> str:
+    """What a person approves: one plan's own fingerprint, or that of all together."""
+    if len(undo_plans) == 1:
+        return undo_plans[0].fingerprint
+    joined = "\n".join(plan.fingerprint for plan in undo_plans)
+    return hashlib.sha256(joined.encode()).hexdigest()
+
+
+def rollback(
+    engine: Engine, ids: Sequence[str], everything: bool, fingerprint: str | None
+) -> tuple[int, str, list[str]]:
+    """Exit status, a sentence, and the ids of the transactions that were undone."""
+    done: list[str] = []
+    try:
+        with engine.state.lock("rollback", LOCK_WAIT_S):
+            refusal = interrupted(engine)
+            if refusal:
+                return REFUSED, refusal, done
+            records = chosen(engine, ids, everything)
+            if not records:
+                return GOOD, "Nothing to undo: none of these was applied.", done
+            if fingerprint is not None:
+                now = fingerprint_of(plans(engine, ids, everything))
+                if now != fingerprint:
+                    return (
+                        REFUSED,
+                        "The host has changed since this preview; nothing was undone."
+                        " Look at the preview again.",
+                        done,
+                    )
+            for number, record in enumerate(records, 1):
+                name = ", ".join(record.steps) or record.id
+                engine.say(name, "rolling-back", record.title, index=number, of=len(records))
+                exit_status, sentence = _undo_one(engine, record)
+                if exit_status != GOOD:
+                    kept = f"{len(done)} undone. " if done else ""
+                    return exit_status, f"{kept}{sentence}", done
+                done.append(record.id)
+    except Busy as error:
+        return REFUSED, str(error), done
+    names = ", ".join(", ".join(record.steps) or record.id for record in records)
+    return GOOD, f"Undone: {names}.", done
+
+
+def _undo_one(engine: Engine, record: TransactionRecord) -> tuple[int, str]:
+    listener = Listener(engine.emit, engine.redact)
+    name = ", ".join(record.steps) or record.id
+    try:
+        ended = undo.undo(
+            engine.host,
+            engine.state,
+            record.id,
+            expect_fingerprint=None,
+            user=engine.user,
+            progress=listener,
+        )
+    except Conflict as error:
+        engine.emit(GuardEvent(step=name, reasons=(str(error),)))
+        engine.say(name, "refused", str(error), transaction=record.id)
+        engine.log.append("rollback-refused", steps=list(record.steps), transaction=record.id,
+                          reason=str(error))  # fmt: skip
+        return REFUSED, str(error)
+    except (HostError, OSError) as error:
+        engine.say(name, "failed", str(error), transaction=record.id)
+        engine.log.append("rollback-failed", steps=list(record.steps), transaction=record.id,
+                          reason=str(error))  # fmt: skip
+        return ROLLED_BACK, f"The undo of {name} failed, the host is as before it: {error}"
+    engine.facts.forget()
+    if ended.status not in ("committed", "undone"):
+        engine.log.append("rollback-failed", steps=list(record.steps), transaction=record.id,
+                          reason=ended.reason)  # fmt: skip
+        exit_status = ROLLED_BACK if ended.status == "rolled-back" else NEEDS_PERSON
+        return exit_status, f"The undo of {name} failed: {ended.reason}"
+    engine.log.append("rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id)
+    engine.say(name, "done", "undone", transaction=ended.id)
+    for step_id in record.steps:
+        if step_id in engine.catalogue.steps:
+            result = engine.measure(engine.prepare(engine.catalogue.step(step_id)))
+            engine.emit(FindingEvent(result=result))
+    return GOOD, ""
