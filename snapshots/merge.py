@@ -1,0 +1,221 @@
+"""Merging three versions of a file, line by line and byte for byte.
+
+An undo asks for this: `base` is the file as a transaction left it, `ours` the file as it is now,
+`theirs` the file as it was before the transaction.
+
+Written here rather than asked of `diff3 -m`, because diff3 reports a conflict as soon as two
+changes touch. Two transactions that each append a line to one file always touch, and undoing the
+first must leave exactly the second one's line. The tests hold this merge against diff3: wherever
+diff3 merges cleanly, the answer here is the same or, where lines repeat, a refusal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from itertools import pairwise, product
+
+import msgspec
+
+Lines = list[bytes]
+
+CONTEXT_LINES = 3
+"""How many unchanged lines on each side a hunk is looked for with, as in a unified diff."""
+
+
+class _Hunk(msgspec.Struct, frozen=True, order=True):
+    """Lines `start` up to `end` of the base are replaced by `lines` (either may be empty)."""
+
+    start: int
+    end: int
+    lines: tuple[bytes, ...]
+
+    def collides_with(self, other: _Hunk) -> bool:
+        """Whether the order or the outcome of both changes together cannot be known."""
+        if self.start == self.end == other.start == other.end:
+            return True
+        if self.start == self.end:
+            return other.start < self.start < other.end
+        if other.start == other.end:
+            return self.start < other.start < self.end
+        return max(self.start, other.start) < min(self.end, other.end)
+
+
+def merge3(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+    """Both the changes from `base` to `ours` and those from `base` to `theirs`, or `None`.
+
+    `None` is a conflict: both sides changed the same lines in different ways, or the result would
+    depend on which of several equal lines is meant. Files with a NUL byte are not merged line by
+    line. A missing newline at the end of the file is merged as a property of its own. The result
+    holds every line that only `ours` has.
+    """
+    if ours in (base, theirs):
+        return theirs
+    if theirs == base:
+        return ours
+    if any(b"\0" in side for side in (base, ours, theirs)):
+        return None
+    base_lines, ours_lines, theirs_lines = (_lines(side) for side in (base, ours, theirs))
+    merged = _merge_lines(base_lines, ours_lines, theirs_lines)
+    if merged is None:
+        return None
+    newline = _newline_at_end(theirs if _same_end(ours, base) else ours)
+    return _join(merged, newline)
+
+
+def merge_lists(
+    base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]
+) -> list[str] | None:
+    """`merge3` for lists of single-line texts, such as the rules of a firewall chain."""
+    sides = [[line.encode() for line in side] for side in (base, ours, theirs)]
+    if sides[1] in (sides[0], sides[2]):
+        return list(theirs)
+    if sides[2] == sides[0]:
+        return list(ours)
+    merged = _merge_lines(*sides)
+    return None if merged is None else [line.decode() for line in merged]
+
+
+def _merge_lines(base: Lines, ours: Lines, theirs: Lines) -> Lines | None:
+    mine, undone = _hunks(base, ours), _hunks(base, theirs)
+    answers: list[Lines] = []
+    for up_ours, up_theirs in product((False, True), repeat=2):
+        answer = _apply_both(base, _slid(base, mine, up_ours), _slid(base, undone, up_theirs))
+        if answer is not None and answer not in answers:
+            answers.append(answer)
+    answers = [a for a in answers if not _left_behind(base, ours, theirs, a)]
+    if not answers:
+        moved = _apply_to_moved(base, ours, undone)
+        if moved is None or _left_behind(base, ours, theirs, moved):
+            return None
+        return moved
+    if any(_without_blanks(a) != _without_blanks(answers[0]) for a in answers[1:]):
+        return None
+    return answers[0]
+
+
+def _lines(content: bytes) -> Lines:
+    lines = content.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    return lines
+
+
+def _newline_at_end(content: bytes) -> bool:
+    return not content or content.endswith(b"\n")
+
+
+def _same_end(left: bytes, right: bytes) -> bool:
+    return _newline_at_end(left) == _newline_at_end(right)
+
+
+def _join(lines: Lines, newline: bool) -> bytes:
+    if not lines:
+        return b""
+    return b"\n".join(lines) + (b"\n" if newline or not lines[-1] else b"")
+
+
+def _hunks(base: Lines, side: Lines) -> list[_Hunk]:
+    """The changes from `base` to `side`; what both begin and end with is not compared again."""
+    shorter = min(len(base), len(side))
+    head = 0
+    while head < shorter and base[head] == side[head]:
+        head += 1
+    tail = 0
+    while tail < shorter - head and base[-1 - tail] == side[-1 - tail]:
+        tail += 1
+    old, new = base[head : len(base) - tail], side[head : len(side) - tail]
+    return [
+        _Hunk(head + i1, head + i2, tuple(new[j1:j2]))
+        for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+        if tag != "equal"
+    ]
+
+
+def _slid(base: Lines, hunks: list[_Hunk], up: bool) -> list[_Hunk]:
+    """The same changes, pure insertions and deletions moved as far as equal lines allow.
+
+    A block appended after a blank line may be seen as "blank line + block" or "block + blank
+    line"; both are true, and only one of them may collide with the other side.
+    """
+    moved: list[_Hunk] = []
+    for index, hunk in enumerate(hunks):
+        floor = moved[-1].end + 1 if moved else 0
+        ceiling = hunks[index + 1].start - 1 if index + 1 < len(hunks) else len(base)
+        start, end, lines = hunk.start, hunk.end, hunk.lines
+        if start == end and lines:
+            while up and start > floor and lines[-1] == base[start - 1]:
+                lines, start = (lines[-1], *lines[:-1]), start - 1
+            while not up and start < ceiling and lines[0] == base[start]:
+                lines, start = (*lines[1:], lines[0]), start + 1
+            end = start
+        elif not lines:
+            while up and start > floor and base[start - 1] == base[end - 1]:
+                start, end = start - 1, end - 1
+            while not up and end < ceiling and base[start] == base[end]:
+                start, end = start + 1, end + 1
+        moved.append(_Hunk(start, end, lines))
+    return moved
+
+
+def _apply_both(base: Lines, mine: list[_Hunk], undone: list[_Hunk]) -> Lines | None:
+    both = sorted(set(mine) | set(undone))
+    if any(a.collides_with(b) for a in mine for b in undone if a != b):
+        return None
+    return _applied(base, both)
+
+
+def _applied(lines: Lines, hunks: Sequence[_Hunk]) -> Lines:
+    """`hunks` are sorted and do not overlap."""
+    merged: Lines = []
+    position = 0
+    for hunk in hunks:
+        merged += lines[position : hunk.start]
+        merged += hunk.lines
+        position = hunk.end
+    return merged + lines[position:]
+
+
+def _left_behind(base: Lines, ours: Lines, theirs: Lines, merged: Lines) -> bool:
+    """Whether a line that must go is still there, because `ours` moved it elsewhere."""
+    going = Counter(base) - Counter(theirs)
+    now, then, after = Counter(ours), Counter(theirs), Counter(merged)
+    return any(
+        line.strip() and after[line] > max(then[line], now[line] - count)
+        for line, count in going.items()
+    )
+
+
+def _apply_to_moved(base: Lines, ours: Lines, hunks: list[_Hunk]) -> Lines | None:
+    """Apply each change where its own lines now stand, provided that is exactly one place."""
+    placed: list[_Hunk] = []
+    for hunk in hunks:
+        block = base[hunk.start : hunk.end]
+        if any(line.strip() for line in block):
+            at = _only_place(ours, block)
+            offset = 0
+        else:
+            above = base[max(0, hunk.start - CONTEXT_LINES) : hunk.start]
+            below = base[hunk.end : hunk.end + CONTEXT_LINES]
+            at = _only_place(ours, above + block + below)
+            offset = len(above)
+        if at is None:
+            return None
+        placed.append(_Hunk(at + offset, at + offset + len(block), hunk.lines))
+    placed.sort()
+    if any(a.end > b.start or a.collides_with(b) for a, b in pairwise(placed)):
+        return None
+    return _applied(ours, placed)
+
+
+def _only_place(lines: Lines, block: Lines) -> int | None:
+    if not block:
+        return None
+    last = len(lines) - len(block)
+    places = [i for i in range(last + 1) if lines[i : i + len(block)] == block]
+    return places[0] if len(places) == 1 else None
+
+
+def _without_blanks(lines: Lines) -> Lines:
+    return [line for line in lines if line.strip()]
