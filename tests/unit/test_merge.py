@@ -108,23 +108,8 @@ def test_a_line_that_was_moved_elsewhere_is_found_and_removed() -> None:
 
 
 def test_of_a_line_added_again_one_is_left() -> None:
-    assert merge3(b"x
-a
-b
-c
-", b"x
-a
-b
-c
-x
-", b"a
-b
-c
-") == b"a
-b
-c
-x
-"
+    now = b"x\na\nb\nc\nx\n"
+    assert merge3(b"x\na\nb\nc\n", now, b"a\nb\nc\n") == b"a\nb\nc\nx\n"
 
 
 def test_which_of_two_equal_lines_is_meant_is_not_guessed() -> None:
