@@ -215,7 +215,7 @@ def _require_proof(result: StepResult, unmeasured_before: set[tuple[str, str]]) 
         )
     new = _unmeasured(result) - unmeasured_before
     if new:
-        raise _Unproved(f"after the change {sorted(new)[0][1]} could not be measured")
+        raise _Unproved(f"after the change {min(new)[1]} could not be measured")
     if not result.findings:
         raise _Unproved(f"after the change nothing could be measured: {result.note}")
 

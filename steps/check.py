@@ -94,7 +94,8 @@ def with_answers(result: StepResult, answers: Answers) -> StepResult:
         waiver = answers.waiver(result.id)
         if waiver is not None:
             status = "waived"
-            note = f"{waiver.text} ({waiver.by}, {waiver.when[:10]}, until {waiver.until or 'revoked'})"
+            until = waiver.until or "revoked"
+            note = f"{waiver.text} ({waiver.by}, {waiver.when[:10]}, until {until})"
     return msgspec.structs.replace(result, status=status, note=note)
 
 

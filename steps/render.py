@@ -88,9 +88,10 @@ def unified(path: str, before: bytes | None, after: bytes | None) -> str:
         )
     if len(before or b"") + len(after or b"") > LARGEST_DIFF_BYTES:
         return f"{header}Too long to show: {len(before or b'')} -> {len(after or b'')} bytes\n"
-    lines = []
-    for line in difflib.unified_diff(old, new, old_name, new_name):
-        lines.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
+    lines = [
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in difflib.unified_diff(old, new, old_name, new_name)
+    ]
     return "".join(lines) or (header if (before is None) != (after is None) else "")
 
 

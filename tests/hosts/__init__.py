@@ -1,0 +1,1 @@
+"""Tests on real Debian hosts: systemd, sshd, Apache, PHP and MariaDB as Debian ships them."""

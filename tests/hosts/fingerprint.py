@@ -1,0 +1,144 @@
+"""Everything about a host that an undo must bring back, taken from outside the program."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import hashlib
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+from tests.hosts.lab import LabHost
+
+FS_IOC_GETFLAGS = 0x80086601
+KEPT_FLAGS = 0x83C0FF
+"""The flags chattr can set and an overlay keeps (secrm … noatime, dirsync), without 'extents'."""
+
+SELF_CHANGING_SYSCTLS = (
+    "kernel.random.", "kernel.ns_last_pid", "fs.dentry-state", "fs.file-nr", "fs.inode-",
+    "fs.quota.", "kernel.pty.nr", "vm.stat_refresh", "net.netfilter.nf_conntrack_count",
+    "fs.aio-nr", "kernel.cap_last_cap", "kernel.keys.", "net.ipv4.route.flush",
+    "kernel.sched_domain", "net.ipv6.route.flush", "net.ipv4.tcp_mem", "net.ipv4.udp_mem",
+)  # fmt: skip
+
+Fingerprint = dict[str, dict[str, str]]
+
+
+def fingerprint(host: LabHost, *roots: str) -> Fingerprint:
+    """Area -> key -> value: files (/etc and `roots`), packages, units, ports, sysctls, firewall,
+    MariaDB accounts."""
+    return {
+        "files": {k: v for root in ("/etc", *roots) for k, v in _files(host, root).items()},
+        "packages": _table(
+            host.out("dpkg-query", "-W", "-f", "${Package} ${Version};${db:Status-Abbrev}\\n")
+        ),
+        "automatic": _table(host.out("apt-mark", "showauto")),
+        "units": _units(host),
+        "ports": _table("\n".join(_ports(host))),
+        "sysctls": _sysctls(host),
+        "firewall": {"ruleset": _ruleset(host)},
+        "accounts": _table(
+            host.run(
+                "mariadb", "-N", "-B", "-e", "SELECT User, Host, Priv FROM mysql.global_priv",
+                check=False,
+            ).stdout
+        ),
+    }  # fmt: skip
+
+
+def differences(before: Fingerprint, after: Fingerprint) -> list[str]:
+    """One line for each thing that is not as it was."""
+    lines = []
+    for area in sorted(before.keys() | after.keys()):
+        old, new = before.get(area, {}), after.get(area, {})
+        for key in sorted(old.keys() | new.keys()):
+            if old.get(key) != new.get(key):
+                lines.append(f"{area} {key}: {old.get(key)} -> {new.get(key)}")
+    return lines
+
+
+def _files(host: LabHost, root: str) -> dict[str, str]:
+    found = {}
+    top = host.root / root.lstrip("/")
+    for directory, names, files in os.walk(top):
+        for name in [".", *files, *(n for n in names if (Path(directory) / n).is_symlink())]:
+            path = Path(directory) / name
+            found["/" + str(path.relative_to(host.root))] = _file(path)
+    return found
+
+
+def _file(path: Path) -> str:
+    status = path.lstat()
+    parts = [stat.filemode(status.st_mode), f"{status.st_uid}:{status.st_gid}"]
+    if stat.S_ISLNK(status.st_mode):
+        parts.append(os.readlink(path))
+    elif stat.S_ISREG(status.st_mode):
+        parts.append(hashlib.sha256(path.read_bytes()).hexdigest()[:16])
+    if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            flags = array.array("L", [0])
+            fcntl.ioctl(descriptor, FS_IOC_GETFLAGS, flags, True)
+            parts.append(f"{flags[0] & KEPT_FLAGS:x}")
+        except OSError:
+            parts.append("no flags")
+        finally:
+            os.close(descriptor)
+    names = sorted(os.listxattr(path, follow_symlinks=False))
+    parts += [
+        f"{name}={os.getxattr(path, name, follow_symlinks=False).hex()}"
+        for name in names
+        if not name.startswith("trusted.overlay")
+    ]
+    return " ".join(parts)
+
+
+def _units(host: LabHost) -> dict[str, str]:
+    files = host.out("systemctl", "list-unit-files", "--no-legend", "--plain")
+    found = {f"enabled {k}": v.split()[0] for k, v in _table(files).items() if v}
+    listed = host.out(
+        "systemctl", "list-units", "--all", "--no-legend", "--plain",
+        "--type=service,socket,path,timer", "--state=active,failed",
+    )  # fmt: skip
+    for line in listed.splitlines():
+        unit, _load, active, sub = line.split()[:4]
+        if sub != "exited" and not unit.startswith(("user@", "user-runtime", "session-")):
+            found[f"active {unit}"] = f"{active} {sub}"
+    return found
+
+
+def _ports(host: LabHost) -> list[str]:
+    lines = []
+    for line in host.out("ss", "-H", "-tuln").splitlines():
+        fields = line.split()
+        lines.append(f"{fields[0]}-{fields[4]} listening")
+    return sorted(set(lines))
+
+
+def _sysctls(host: LabHost) -> dict[str, str]:
+    text = host.run("sysctl", "-a", check=False).stdout
+    found = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(" = ")
+        if not key.startswith(SELF_CHANGING_SYSCTLS):
+            found[key] = value
+    return found
+
+
+def _ruleset(host: LabHost) -> str:
+    """Asked from this machine inside the host's network, so that no tool is needed there."""
+    text = subprocess.run(
+        ["nsenter", "-t", str(host.leader), "-n", "nft", "-s", "list", "ruleset"],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def _table(text: str) -> dict[str, str]:
+    rows = {}
+    for line in text.splitlines():
+        key, _, value = line.partition("\t") if "\t" in line else line.partition(" ")
+        rows[f"{key}@{value.split()[0]}" if "\t" in line else key] = value.strip()
+    return rows
