@@ -155,7 +155,8 @@ def _administrator(tree: Path) -> None:
     public = key().with_suffix(".pub").read_text()
     for home, owner in ((tree / "home" / ADMIN, 1000), (tree / "root", 0)):
         ssh = home / ".ssh"
-        ssh.mkdir(mode=0o700)
+        ssh.mkdir(exist_ok=True)
+        ssh.chmod(0o700)
         (ssh / "authorized_keys").write_text(public)
         for path in (ssh, ssh / "authorized_keys"):
             os.chown(path, owner, owner)
