@@ -1,0 +1,134 @@
+"""The machine we run on."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from host import command, files, http, ports, services, session, tree, walk
+from host.base import (
+    Completed,
+    FileState,
+    Host,
+    HostError,
+    HttpAnswer,
+    OnLine,
+    Port,
+    Service,
+    Session,
+    TreeRule,
+)
+
+
+class LocalHost(Host):
+    """The real host; each method stands in the module named after its subject.
+
+    `stat_cache`, when given, lets `walk(content=True)` reuse the hash of a file whose device,
+    inode, size, mtime and ctime are as they were; `walk`'s own `known` cannot tell that and is
+    not used.
+    """
+
+    is_practice = False
+
+    def __init__(self, *, stat_cache: walk.StatCache | None = None) -> None:
+        self.name = socket.gethostname()
+        self.is_root = os.geteuid() == 0
+        self.stat_cache = stat_cache
+
+    # --- commands -------------------------------------------------------------------------
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout_s: float = 30.0,
+        env: Mapping[str, str] | None = None,
+        on_line: OnLine | None = None,
+        ok: Iterable[int] | None = (0,),
+    ) -> Completed:
+        return command.run(argv, stdin=stdin, timeout_s=timeout_s, env=env, on_line=on_line, ok=ok)
+
+    def which(self, program: str) -> str | None:
+        return command.which(program)
+
+    # --- files ----------------------------------------------------------------------------
+    def state(self, path: str, *, content: bool = False) -> FileState | None:
+        return files.state(path, content=content)
+
+    def read_bytes(self, path: str, *, limit_bytes: int = 16 * 1024 * 1024) -> bytes:
+        return files.read_bytes(path, limit_bytes=limit_bytes)
+
+    def listdir(self, path: str) -> list[str]:
+        return files.listdir(path)
+
+    def glob(self, pattern: str) -> list[str]:
+        return files.glob(pattern)
+
+    def realpath(self, path: str) -> str:
+        return os.path.realpath(path)
+
+    def write_file(self, path: str, content: bytes, state: FileState | None = None) -> None:
+        files.write_file(path, content, state)
+
+    def put(self, path: str, state: FileState | None, content: bytes | None = None) -> None:
+        files.put(path, state, content)
+
+    def walk(
+        self, root: str, *, content: bool, known: Mapping[str, FileState] | None = None
+    ) -> Iterator[tuple[str, FileState]]:
+        return walk.walk(root, content=content, cache=self.stat_cache)
+
+    def apply_rules(
+        self,
+        root: str,
+        rules: Sequence[TreeRule],
+        *,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> int:
+        return tree.apply_rules(root, rules, on_progress=on_progress)
+
+    def apply_states(
+        self,
+        wanted: Iterable[tuple[str, FileState]],
+        *,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> int:
+        return tree.apply_states(wanted, on_progress=on_progress)
+
+    # --- live -----------------------------------------------------------------------------
+    def services(self) -> tuple[Service, ...]:
+        return services.services(self)
+
+    def ports(self) -> tuple[Port, ...]:
+        found = ports.read()
+        if not any(port.pid == 1 for port in found):
+            return found
+        try:
+            return ports.held_by_systemd(found, services.listen_addresses(self))
+        except HostError:
+            return found  # the sockets are known all the same, only their unit is not
+
+    def http(
+        self,
+        path: str = "/",
+        *,
+        port: int = 80,
+        tls: bool = False,
+        host_header: str = "localhost",
+        method: str = "GET",
+        address: str = "127.0.0.1",
+        timeout_s: float = 5.0,
+    ) -> HttpAnswer:
+        return http.request(
+            path,
+            port=port,
+            tls=tls,
+            host_header=host_header,
+            method=method,
+            address=address,
+            timeout_s=timeout_s,
+        )
+
+    def session(self) -> Session:
+        return session.read()

@@ -1,0 +1,154 @@
+"""Everything below a directory, in one pass."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from host import attributes, files, paths
+from host.base import FileState, HostError
+
+_SETTLED_NS: Final = 2_000_000_000
+"""A file changed less than 2 s ago is not remembered: the clock that stamps changes is coarse
+(4 ms and more), so that a second change could carry the same time."""
+
+_Stamp = tuple[int, int, int, int, int]
+
+
+class StatCache:
+    """Hashes of files seen before, valid while device, inode, size, mtime and ctime are the same.
+
+    ctime cannot be set back by a program, which is why mtime alone would not do. Give one to
+    `LocalHost.stat_cache` and `walk(content=True)` uses and fills it; `save` it beside the restore
+    points and `load` it at the next start.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[_Stamp, str]] = {}
+
+    @classmethod
+    def load(cls, path: Path) -> StatCache:
+        """From a file `save` wrote; an empty cache where there is none or it is damaged."""
+        cache = cls()
+        try:
+            cache._known = msgspec.msgpack.decode(
+                path.read_bytes(), type=dict[str, tuple[_Stamp, str]]
+            )
+        except (OSError, msgspec.DecodeError):
+            cache._known = {}  # only a cache: everything is read again
+        return cache
+
+    def save(self, path: Path) -> None:
+        """Write atomically. Raises `HostError`."""
+        files.write_file(
+            str(path.absolute()),
+            msgspec.msgpack.encode(self._known),
+            FileState(kind="file", mode=0o600, uid=os.geteuid(), gid=os.getegid()),
+        )
+
+    def get(self, path: str, there: os.stat_result) -> str:
+        """The hash of the file's present content, or "" if it must be read."""
+        known = self._known.get(path)
+        return known[1] if known is not None and known[0] == _stamp(there) else ""
+
+    def remember(self, path: str, there: os.stat_result, sha256: str) -> None:
+        if there.st_ctime_ns + _SETTLED_NS < time.time_ns():
+            self._known[path] = (_stamp(there), sha256)
+
+
+def _stamp(there: os.stat_result) -> _Stamp:
+    return (there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns)
+
+
+def walk(
+    root: str, *, content: bool, cache: StatCache | None = None
+) -> Iterator[tuple[str, FileState]]:
+    """Every entry at and below `root`; see `host.base.Host.walk`. Raises `HostError`.
+
+    Sorted by name within a directory. A directory that is a mount point is listed, not entered.
+    What disappears meanwhile is left out.
+    """
+    first = files.state(root, content=content)
+    if first is None:
+        return
+    yield root, first
+    if first.kind != "dir":
+        return
+    try:
+        fd = files.open_quietly(root)
+    except OSError as error:
+        raise HostError(f"{root} could not be listed: {paths.because(error)}") from error
+    yield from _below(root.rstrip("/"), fd, os.fstat(fd).st_dev, content, cache)
+
+
+def _below(
+    root: str, root_fd: int, device: int, content: bool, cache: StatCache | None
+) -> Iterator[tuple[str, FileState]]:
+    """Takes over `root_fd`."""
+    pending = [(root, root_fd)]
+    try:
+        while pending:
+            directory, fd = pending.pop()
+            inner = []
+            try:
+                with os.scandir(fd) as entries:
+                    names = sorted(entry.name for entry in entries)
+                for name in names:
+                    path = f"{directory}/{name}"
+                    try:
+                        entry = _entry(path, fd, name, device, content, cache)
+                    except FileNotFoundError:
+                        continue
+                    except OSError as error:
+                        reason = paths.because(error)
+                        raise HostError(f"{path} could not be examined: {reason}") from error
+                    yield path, entry[0]
+                    if entry[1] is not None:
+                        inner.append((path, entry[1]))
+            finally:
+                os.close(fd)
+                pending += reversed(inner)
+    finally:
+        for _, fd in pending:
+            os.close(fd)
+
+
+def _entry(
+    path: str, dir_fd: int, name: str, device: int, content: bool, cache: StatCache | None
+) -> tuple[FileState, int | None]:
+    """One entry, and a descriptor of it where it is a directory to go into."""
+    there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    kind = there.st_mode & 0o170000
+    if kind != stat.S_IFREG and kind != stat.S_IFDIR:
+        target = os.readlink(name, dir_fd=dir_fd) if kind == stat.S_IFLNK else ""
+        xattrs = attributes.get_xattrs(f"/proc/self/fd/{dir_fd}/{name}")
+        return files.state_of(there, target=target, xattrs=xattrs), None
+    try:
+        fd = files.open_quietly(name, dir_fd=dir_fd)
+    except PermissionError:
+        return files.state_of(there), None
+    keep = False
+    try:
+        flags = attributes.get_flags(fd)
+        xattrs = attributes.get_xattrs(fd)
+        sha256 = ""
+        if kind == stat.S_IFDIR:
+            keep = there.st_dev == device
+        elif content:
+            sha256 = cache.get(path, there) if cache is not None else ""
+            if not sha256:
+                sha256 = files.hash_fd(fd)
+                there = os.fstat(fd)
+                if cache is not None:
+                    cache.remember(path, there, sha256)
+        state = files.state_of(there, flags=flags, sha256=sha256, xattrs=xattrs)
+        return state, fd if keep else None
+    finally:
+        if not keep:
+            os.close(fd)
