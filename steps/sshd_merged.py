@@ -1,0 +1,94 @@
+"""The sshd configuration as it would be after a plan, asked of the real sshd beforehand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from host.base import FileState, Host, HostError, Session
+from host.facts.sshd import Daemon, Effective, parse_effective, read_tree, said
+from host.facts.sshd_tree import Directive, Tree
+
+NO_SESSION_ADDRESS = "198.51.100.1"
+"""Stands for "somewhere" where nobody is connected over SSH (RFC 5737, for documentation)."""
+
+
+class Merged:
+    """A private copy of the configuration; `tree` names the files by their real paths."""
+
+    def __init__(self, host: Host, daemon: Daemon, tree: Tree, names: Mapping[str, str]) -> None:
+        self.tree = tree
+        self._host = host
+        self._names = names
+        self._flags = ["-f", names[tree.main], *daemon.options]
+
+    def problem(self) -> str:
+        """What `sshd -t` has against it, with the real file names; empty if nothing."""
+        answer = self._host.run(["sshd", "-t", *self._flags], timeout_s=10, ok=None)
+        return "" if answer.ok else self._real_names(said(answer.stderr))
+
+    def everyone(self) -> Effective:
+        """The settings outside `Match` blocks. Raises `HostError`."""
+        return self._ask()
+
+    def connection(self, user: str, session: Session) -> Effective:
+        """The settings that a new login of `user` from where the person sits would get."""
+        client = session.client_address or NO_SESSION_ADDRESS
+        server = session.server_address or "127.0.0.1"
+        port = session.server_port or 22
+        return self._ask(f"user={user},host={client},addr={client},laddr={server},lport={port}")
+
+    def _ask(self, connection: str = "") -> Effective:
+        condition = ["-C", connection] if connection else []
+        answer = self._host.run(["sshd", "-T", *self._flags, *condition], timeout_s=10, ok=None)
+        if not answer.ok:
+            raise HostError(
+                f"sshd would not accept the new configuration: "
+                f"{self._real_names(said(answer.stderr))}"
+            )
+        return parse_effective(answer.stdout)
+
+    def _real_names(self, text: str) -> str:
+        for real, copy in self._names.items():
+            text = text.replace(copy, real)
+        return text
+
+
+@contextmanager
+def merged(host: Host, daemon: Daemon, overlay: Mapping[str, str | None]) -> Iterator[Merged]:
+    """The configuration with the files of `overlay` laid over it, in a private directory.
+
+    The copies lie flat in a directory of /run that only root can enter; each Include line names
+    exactly the copies of what it brought in, in sshd's order. The directory is gone afterwards.
+    Raises `HostError` where it cannot be written.
+    """
+    tree = read_tree(host, daemon.main_file, overlay)
+    if tree.main not in tree.texts:
+        raise HostError(f"{tree.main} cannot be read, so sshd's configuration cannot be tried out")
+    folder = f"/run/harden-tui-sshd-{os.urandom(8).hex()}"
+    names = {path: f"{folder}/{number}.conf" for number, path in enumerate(tree.texts)}
+    host.put(folder, FileState(kind="dir", mode=0o700))
+    written: list[str] = []
+    try:
+        for path, text in tree.texts.items():
+            content = _with_copies(path, text, tree.directives, names)
+            private = FileState(kind="file", mode=0o600)
+            written.append(names[path])
+            host.write_file(names[path], content.encode("utf-8", "surrogateescape"), private)
+        yield Merged(host, daemon, tree, names)
+    finally:
+        for path in written:
+            host.put(path, None)
+        host.put(folder, None)
+
+
+def _with_copies(
+    path: str, text: str, directives: tuple[Directive, ...], names: Mapping[str, str]
+) -> str:
+    lines = text.splitlines()
+    for directive in directives:
+        if directive.file == path and directive.option == "include":
+            copies = [names[included] for included in directive.includes if included in names]
+            lines[directive.line - 1] = f"Include {' '.join(copies)}" if copies else ""
+    return "\n".join(lines) + "\n"
