@@ -35,6 +35,8 @@ class LocalHost(Host):
         self.name = socket.gethostname()
         self.is_root = os.geteuid() == 0
         self.stat_cache = stat_cache
+        self.left_alone: tuple[str, ...] = ()
+        """Of the last `apply_rules`: files with a further hard link outside the tree."""
 
     # --- commands -------------------------------------------------------------------------
     def run(
@@ -86,7 +88,10 @@ class LocalHost(Host):
         *,
         on_progress: Callable[[int], None] | None = None,
     ) -> int:
-        return tree.apply_rules(root, rules, on_progress=on_progress)
+        left_alone: list[str] = []
+        changed = tree.apply_rules(root, rules, on_progress=on_progress, left_alone=left_alone)
+        self.left_alone = tuple(left_alone)
+        return changed
 
     def apply_states(
         self,
