@@ -98,7 +98,8 @@ def _root_alone(
     if not _obstacle(ctx, root, result.connection(root.name, ctx.session)):
         return []
     try:
-        if set(ctx.facts.get(LOGGED_IN)) & set(administrators):
+        logged_in: tuple[str, ...] = ctx.facts.get(LOGGED_IN)
+        if set(logged_in) & set(administrators):
             return []
     except FactUnavailable:
         pass  # who is logged in is not known: as if nobody were
