@@ -173,6 +173,18 @@ class Session(msgspec.Struct, frozen=True):
         return bool(self.client_address)
 
 
+class FirewallTable(msgspec.Struct, frozen=True):
+    """A packet filter table in the kernel. `family` and names are those that nft shows.
+
+    `inert`: it holds no rule and no set, only base chains that accept, so no packet meets it.
+    """
+
+    family: str
+    name: str
+    chains: tuple[str, ...] = ()
+    inert: bool = False
+
+
 class TreeRule(msgspec.Struct, frozen=True):
     """What every entry at or below `path` shall be; the longest matching `path` decides.
 
@@ -323,3 +335,14 @@ class Host(ABC):
     @abstractmethod
     def session(self) -> Session:
         """How the administrator who started us reached this host."""
+
+    # --- packet filter --------------------------------------------------------------------
+    # Asked of the kernel, not of nft or iptables: a blank Debian host has neither.
+
+    def firewall_tables(self) -> tuple[FirewallTable, ...]:
+        """All packet filter tables, sorted by family and name. Raises `HostError` without root."""
+        return ()
+
+    def delete_firewall_table(self, family: str, name: str) -> None:
+        """Delete a table with all it holds; no error where there is none. Raises `HostError`."""
+        raise HostError(f"this host has no firewall table {family} {name}; nothing was changed")

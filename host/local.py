@@ -6,10 +6,11 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from host import command, files, http, ports, services, session, tree, walk
+from host import command, files, http, netfilter, ports, services, session, tree, walk
 from host.base import (
     Completed,
     FileState,
+    FirewallTable,
     Host,
     HostError,
     HttpAnswer,
@@ -137,3 +138,10 @@ class LocalHost(Host):
 
     def session(self) -> Session:
         return session.read()
+
+    # --- packet filter --------------------------------------------------------------------
+    def firewall_tables(self) -> tuple[FirewallTable, ...]:
+        return netfilter.tables()
+
+    def delete_firewall_table(self, family: str, name: str) -> None:
+        netfilter.delete_table(family, name)
