@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from snapshots.history import transactions
-
 from host.base import HostError
 from snapshots import transaction
+from snapshots.history import transactions
 from snapshots.model import Busy, SnapshotError, WriteFile
 from steps import health
 from steps.events import ChangeEvent, FindingEvent, GuardEvent

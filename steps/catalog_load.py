@@ -12,7 +12,7 @@ import msgspec
 
 from host.base import Host, HostError
 from steps import parameters
-from steps.model import Step
+from steps.model import Parameter, Step
 from steps.resource import Resource, StepError
 from steps.resources import kind
 from steps.yaml_lines import Entry, read_entries
@@ -86,7 +86,7 @@ def load_catalogue(host: Host) -> Catalogue:
     ours, checklists = _built_in()
     steps = dict(ours)
     for entry in _site_entries(host, SITE_STEPS):
-        step = _step(entry)
+        step = step_of(entry)
         if step.id in steps:
             raise entry.error(f"there is a step {step.id} already", "$.id")
         steps[step.id] = step
@@ -103,7 +103,7 @@ def _built_in() -> tuple[dict[str, Step], dict[str, Checklist]]:
     steps: dict[str, Step] = {}
     for file, text in _package_texts("steps.catalog"):
         for entry in read_entries(file, text):
-            step = _step(entry)
+            step = step_of(entry)
             if step.id in steps:
                 raise entry.error(f"there is a step {step.id} already", "$.id")
             steps[step.id] = step
@@ -158,7 +158,12 @@ def _refuse_foreign(host: Host, path: str) -> None:
             )
 
 
-def _step(entry: Entry) -> Step:
+def step_of(entry: Entry) -> Step:
+    """The step an entry declares. Raises `StepError` with file, line and field."""
+    declared = entry.data.get("parameters")
+    if isinstance(declared, dict):  # one by one, so that an error can name the line of each
+        for name, body in declared.items():
+            entry.convert_part(f"$.parameters.{name}", body, Parameter)
     step = entry.convert(Step)
     if not _STEP_ID.fullmatch(step.id):
         raise entry.error("expected something like ssh.root-login", "$.id")

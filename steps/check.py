@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterable
 
 import msgspec
-from host.facts.packages import PACKAGES
-from snapshots.answers import Answers
 
 from host.base import HostError
 from host.facts import Fact, FactUnavailable
+from host.facts.packages import PACKAGES
+from snapshots.answers import Answers
 from steps.model import Finding, Status, Step, StepResult
 from steps.resource import Context, Resource
 from steps.resources.attest import Attest

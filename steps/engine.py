@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from snapshots.answers import Answers
-from snapshots.sessionlog import SessionLog
-from snapshots.state import StateDir
 
 from host.base import Host, HostError
 from host.facts import Facts
+from snapshots.answers import Answers
+from snapshots.sessionlog import SessionLog
+from snapshots.state import StateDir
 from steps import apply, rollback
 from steps.catalog_load import Catalogue, Checklist, build_resources
 from steps.check import applies, facts_needed, measure_step, with_answers

@@ -44,7 +44,7 @@ class Expectation(
         if self.unset_ok and not text:
             return True
         words = {word.lower() for word in text.replace(",", " ").split()}
-        if self.is_ is not None and text.lower() != as_text(self.is_).lower():
+        if self.is_ is not None and text.lower() != as_text(self.is_).strip().lower():
             return False
         if self.one_of is not None and text.lower() not in {
             as_text(v).lower() for v in self.one_of

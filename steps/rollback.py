@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from snapshots.history import open_for_step, transactions
-
 from host.base import HostError
 from snapshots import undo
+from snapshots.history import open_for_step, transactions
 from snapshots.model import Busy, Conflict, TransactionRecord, UndoPlan
 from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED, ROLLED_BACK, interrupted
 from steps.events import FindingEvent, GuardEvent

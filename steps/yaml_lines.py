@@ -45,6 +45,15 @@ class Entry:
         except msgspec.ValidationError as error:
             raise self.error(error) from None
 
+    def convert_part(self, path: str, data: Any, kind: type[T]) -> T:
+        """A part of the data that stands at `path`, as a strict struct; errors as `convert`."""
+        try:
+            return msgspec.convert(data, kind, strict=True)
+        except msgspec.ValidationError as error:
+            message, separator, where = str(error).partition(" - at `")
+            inner = where.rstrip("`").removeprefix("$") if separator else ""
+            raise self.error(f"{message} - at `{path}{inner}`") from None
+
     def error(self, problem: msgspec.ValidationError | str, path: str = "$") -> StepError:
         """`problem` with the place where it stands."""
         text = str(problem)
