@@ -1,0 +1,136 @@
+"""The command line: its parser, and the way from a command to the module that does it.
+
+Modules are imported only for the command that is asked for: `--help` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from tui.failures import USAGE, Scene, Stop
+from tui.version import VERSION
+
+INTRODUCTION = """\
+Harden a Debian or Ubuntu web server step by step. Every step explains itself, checks what is
+really in effect, shows the exact change before it is made, proves the result, and can be undone
+at any later time, in any order.
+
+Without a command the terminal UI opens. Every command shows what it would do and asks before it
+changes the host; nothing is changed by looking.
+"""
+
+EXAMPLES = """\
+examples:
+  harden-tui --practice               look around on a pretend host, no root needed
+  sudo harden-tui check               what is open on this host
+  sudo harden-tui plan ssh.limits     the exact change a step would make
+  sudo harden-tui apply ssh.limits    make it (asks first), prove it, or go back
+  sudo harden-tui rollback ssh.limits
+  harden-tui COMMAND --help           more about a command
+
+exit status:
+  0  good        1  something is open, or would change     2  wrong usage or invalid file
+  3  refused, nothing changed      4  failed, rolled back      5  failed, needs a person
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-line errors that suggest what was probably meant."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `Stop` (exit 2) with one line."""
+        raise Stop(USAGE, f"{self._clearer(message)} See {self.prog} --help.")
+
+    def _clearer(self, message: str) -> str:
+        wrong = re.search(r"argument (\S+): invalid choice: '(.*?)' \(choose from", message)
+        if wrong:
+            what, given = wrong.groups()
+            return self._wrong_choice(what, given)
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            first = unknown.split()[0]
+            return f"{first} is not understood here.{nearest(first, self._known_options())}"
+        return message[:1].upper() + message[1:] + "."
+
+    def _wrong_choice(self, what: str, given: str) -> str:
+        for action in self._actions:
+            names = [*action.option_strings, action.metavar, action.dest]
+            if action.choices is not None and (what in names or what in "/".join(map(str, names))):
+                known = [str(choice) for choice in action.choices]
+                kind = f"{what} " if action.option_strings else ""
+                problem = "is none of" if action.option_strings else "is no command; there are"
+                return f"{kind}{given!r} {problem} {', '.join(known)}.{nearest(given, known)}"
+        return f"{what}: {given!r} is not understood."
+
+    def _known_options(self) -> list[str]:
+        known = [option for action in self._actions for option in action.option_strings]
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for parser in action.choices.values():
+                    known += [o for a in parser._actions for o in a.option_strings]
+        return known
+
+
+def nearest(given: str, known: Sequence[str]) -> str:
+    """ " Did you mean 'check'?", or nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(given, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def build_parser() -> Parser:
+    """The whole command line as data: help, completions and the manual page come from it."""
+    from tui import cli_parsers
+    from tui.options import add_common
+
+    parser = Parser(prog="harden-tui", description=INTRODUCTION, epilog=EXAMPLES)
+    parser.add_argument("--version", action="version", version=f"harden-tui {VERSION}")
+    parser.add_argument(
+        "--print-completion",
+        choices=("bash", "zsh"),
+        help='print completions for a shell: eval "$(harden-tui --print-completion bash)"',
+    )
+    add_common(parser, top=True)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title="commands", parser_class=Parser
+    )
+    cli_parsers.add_all(commands)
+    return parser
+
+
+def dispatch(arguments: list[str], scene: Scene) -> int:
+    """Do what the arguments say; returns the exit status. Raises `Stop` and what commands raise."""
+    parser = build_parser()
+    try:
+        parsed = parser.parse_args(arguments)
+    except SystemExit as stop:  # --help and --version end here; mistakes raise Stop
+        return int(stop.code or 0)
+    if parsed.print_completion:
+        return _print_completion(parser, parsed.print_completion)
+    from tui.options import resolve
+
+    options = resolve(parsed, scene)
+    if parsed.command is None:
+        from tui.open import run_screen
+
+        return run_screen(options)
+    module, _, name = parsed.run.partition(":")
+    command: Callable[..., int] = getattr(importlib.import_module(module), name)
+    return command(options, parsed)
+
+
+def _print_completion(parser: Parser, shell: str) -> int:
+    import shtab
+
+    sys.stdout.write(shtab.complete(parser, shell))
+    return 0

@@ -1,0 +1,192 @@
+"""`apply`, `rollback` and `recover`: show what will be done, ask, and hand it to the worker."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from snapshots.history import transactions
+from snapshots.model import UndoPlan
+from steps import rollback as undoing
+from tui import hands, output
+from tui.cli_check import PlanFile, banner, read_plan
+from tui.cli_follow import follow_run
+from tui.failures import refused, usage
+from tui.options import Options
+from tui.out import Out, StatusLine, is_terminal
+from tui.session import Session, environment, open_session
+
+
+def apply(options: Options, arguments: argparse.Namespace) -> int:
+    """Apply steps; exit 0, 3 (refused), 4 (rolled back) or 5 (needs a person)."""
+    fingerprint: str | None = arguments.fingerprint
+    names: list[str] = arguments.steps
+    if arguments.plan:
+        if names:
+            raise usage("Give either steps or --plan FILE: a plan says itself which steps.")
+        kept = read_plan(arguments.plan)
+        options = _as_planned(options, kept)
+        fingerprint = fingerprint or kept.fingerprint
+        names = [str(step.get("id", "")) for step in kept.steps]
+    if not names:
+        raise usage(
+            "Name the steps to apply, for example `apply ssh.limits`; `check` shows what is open."
+        )
+    out = Out()
+    session = open_session(options)
+    ids = tuple(step.id for step in session.engine.steps(names))
+    must_be_root(session, "apply", ids)
+    must_have_consent(arguments)
+    if not arguments.yes:
+        status = StatusLine()
+        status.show("asking the host")
+        planned = session.engine.plan(ids)
+        status.clear()
+        if fingerprint is not None and fingerprint != planned.fingerprint:
+            raise refused(
+                "The host has changed since this plan; nothing was changed now. Look at the plan"
+                " again."
+            )
+        banner(out, session)
+        output.plan_text(out, planned)
+        if any(step.refusals for step in planned.steps):
+            raise refused("Refused, nothing was changed; the reasons are above.")
+        if planned.is_empty:
+            return 0
+        ask("Apply?")
+        fingerprint = planned.fingerprint
+    run = hands.start(
+        options, "apply", steps=ids, fingerprint=fingerprint, session=environment(session.host)
+    )
+    return follow_run(out, options, run)
+
+
+def rollback(options: Options, arguments: argparse.Namespace) -> int:
+    """Undo steps or transactions; exit 0, 3 (conflict, refused), 4 or 5."""
+    names: list[str] = arguments.steps
+    if arguments.all and names:
+        raise usage("Give either steps and transactions or --all.")
+    if not names and not arguments.all:
+        raise usage("Name the steps or transactions to undo, or --all; `history` lists them.")
+    out = Out()
+    session = open_session(options)
+    undoing.chosen(session.engine, names, arguments.all)  # a wrong name is a usage error, now
+    if arguments.dry_run:
+        plans = undoing.plans(session.engine, names, arguments.all)
+        _show_undo(out, options, plans)
+        return 0
+    must_be_root(session, "rollback", names or ["--all"])
+    must_have_consent(arguments)
+    fingerprint: str | None = arguments.fingerprint
+    if not arguments.yes:
+        plans = undoing.plans(session.engine, names, arguments.all)
+        if not plans:
+            out.line("Nothing to undo: none of these was applied.")
+            return 0
+        output.undo_text(out, plans)
+        if any(plan.conflicts for plan in plans):
+            raise refused(
+                "Nothing was undone: what changed since cannot be kept beside it (CONFLICT above)."
+                " Settle these places by hand and try again."
+            )
+        ask("Undo?")
+        fingerprint = fingerprint or undoing.fingerprint_of(plans)
+    run = hands.start(
+        options, "rollback", steps=tuple(names), fingerprint=fingerprint,
+        everything=arguments.all, session=environment(session.host),
+    )  # fmt: skip
+    return follow_run(out, options, run)
+
+
+def recover(options: Options, arguments: argparse.Namespace) -> int:
+    """Undo what was interrupted; exit 0 or 5."""
+    out = Out()
+    session = open_session(options)
+    interrupted = [record for record in transactions(session.state) if record.status == "open"]
+    if not interrupted:
+        _nothing_to_recover(out, options)
+        return 0
+    must_be_root(session, "recover", ())
+    must_have_consent(arguments)
+    if not arguments.yes:
+        for record in reversed(interrupted):
+            what = ", ".join(record.steps) or record.id
+            out.line(f"{what} was interrupted ({record.started[:19]} UTC, {record.id}).")
+        out.line("The host is brought back to the state before.")
+        ask("Recover?")
+    run = hands.start(options, "recover", session=environment(session.host))
+    return follow_run(out, options, run)
+
+
+def _nothing_to_recover(out: Out, options: Options) -> None:
+    sentence = "Nothing was interrupted; there is nothing to recover."
+    if options.format == "json":
+        out.json({"schema": "harden-tui/run/1", "exit": 0, "summary": sentence, "transactions": []})
+    elif options.format == "events":
+        from steps.events import Done
+
+        out.json(Done(exit=0, summary=sentence))
+    else:
+        out.line(sentence)
+
+
+def _show_undo(out: Out, options: Options, plans: Sequence[UndoPlan]) -> None:
+    fingerprint = undoing.fingerprint_of(plans) if plans else ""
+    if options.format == "text":
+        output.undo_text(out, plans)
+        if not plans:
+            out.line("Nothing to undo: none of these was applied.")
+        else:
+            out.line(f"fingerprint {fingerprint}", "dim")
+        return
+    document: dict[str, Any] = {
+        "schema": "harden-tui/undo/1",
+        "plans": plans,
+        "fingerprint": fingerprint,
+    }
+    out.json(document)
+
+
+def _as_planned(options: Options, kept: PlanFile) -> Options:
+    """The options with the checklist and values of a plan; what is given now wins over them."""
+    if kept.practice != options.practice:
+        was, now = ("a practice", "a real") if kept.practice else ("a real", "a practice")
+        raise usage(f"This plan was made for {was} host; this is {now} one.")
+    values = {step: dict(chosen) for step, chosen in kept.values.items()}
+    for step, chosen in options.values.items():
+        values.setdefault(step, {}).update(chosen)
+    return msgspec.structs.replace(options, checklist=kept.checklist, values=values)
+
+
+def must_be_root(session: Session, command: str, ids: Sequence[str]) -> None:
+    """Raise `Stop` (exit 3) where this host cannot be changed by us."""
+    if not session.host.is_root:
+        line = " ".join(["sudo harden-tui", command, *ids])
+        raise refused(f"Changing this host needs root; nothing was changed. Try: {line}")
+
+
+def must_have_consent(arguments: argparse.Namespace) -> None:
+    """Raise `Stop` (exit 2) where nobody said yes and nobody can be asked."""
+    if not arguments.yes and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+        raise usage(
+            "This changes the host, and there is no terminal to ask on: add --yes to go on."
+        )
+
+
+def ask(question: str) -> None:
+    """Ask on the terminal. Raises `Stop` (exit 3) for anything but yes."""
+    try:
+        answer = input(f"{question} [y/N] ")
+    except EOFError:
+        answer = ""
+    except KeyboardInterrupt:
+        print()
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise refused("Nothing was changed.")
+
+

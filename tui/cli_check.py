@@ -1,0 +1,241 @@
+"""`check` and `plan`: asking the host, in this process, because nothing is changed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from steps.events import ChangeEvent, Done, Event, FindingEvent, GuardEvent, Started, StepEvent
+from steps.model import STAGES, StepResult
+from steps.plan import Plan
+from tui import output
+from tui.failures import refused, usage
+from tui.options import Options
+from tui.out import Out, StatusLine, note
+from tui.session import Session, open_session
+
+GOOD, OPEN = 0, 1
+_NOT_GOOD = ("fail", "unknown", "error", "manual")
+
+
+class PlanFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What `plan --out` keeps: the plan, and what it takes to make the same plan again."""
+
+    schema: str
+    checklist: str
+    fingerprint: str
+    steps: list[dict[str, Any]]
+    practice: bool = False
+    values: dict[str, dict[str, Any]] = {}
+
+
+PLAN_SCHEMA = "harden-tui/plan/1"
+
+
+def check(options: Options, arguments: argparse.Namespace) -> int:
+    """Ask the host about steps; exit 0 if all is good, 1 if something is open."""
+    out = Out()
+    status = StatusLine(wanted=options.format == "text")
+    ids: list[str] = []
+    seen = 0
+
+    def emit(event: Event) -> None:
+        nonlocal seen
+        if options.format == "events":
+            out.json(event)
+        elif isinstance(event, FindingEvent):
+            seen += 1
+            status.show(f"checking ({seen}/{len(ids)}) {event.result.id}")
+
+    session = open_session(options, emit)
+    ids = chosen_ids(session, arguments)
+    began = time.monotonic()
+    if options.format == "events":
+        out.json(started(options, "check", ids))
+    status.show("asking the host")
+    results = session.engine.check(ids) if ids else []
+    status.clear()
+    exit_status = OPEN if any(result.status in _NOT_GOOD for result in results) else GOOD
+    if options.format == "json":
+        out.json(check_document(session, results))
+    elif options.format == "events":
+        out.json(done(exit_status, output.counts_line(results), began))
+    else:
+        banner(out, session)
+        output.check_table(out, results, every_finding=arguments.verbose)
+    needs_root(session)
+    return exit_status
+
+
+def check_document(session: Session, results: Sequence[StepResult]) -> dict[str, Any]:
+    """`harden-tui/check/1`."""
+    counts: dict[str, int] = {}
+    for result in results:
+        counts[result.status] = counts.get(result.status, 0) + 1
+    return {
+        "schema": "harden-tui/check/1",
+        "host": session.host.name,
+        "practice": session.host.is_practice,
+        "checklist": session.checklist.name,
+        "counts": counts,
+        "steps": results,
+    }
+
+
+def plan(options: Options, arguments: argparse.Namespace) -> int:
+    """Show what steps would change; exit 0 if nothing, 1 if something."""
+    out = Out()
+    status = StatusLine(wanted=options.format == "text")
+    session = open_session(options)
+    ids = chosen_ids(session, arguments)
+    began = time.monotonic()
+    if options.format == "events":
+        out.json(started(options, "plan", ids))
+    status.show("asking the host")
+    planned = make_plan(session, ids, status.show)
+    status.clear()
+    exit_status = GOOD if planned.is_empty else OPEN
+    document = plan_document(planned)
+    if arguments.out:
+        keep_plan(arguments.out, session, document)
+    if options.format == "json":
+        out.json(document)
+    elif options.format == "events":
+        for event in plan_events(planned):
+            out.json(event)
+        out.json(done(exit_status, plan_summary(planned), began))
+    else:
+        banner(out, session)
+        output.plan_text(out, planned)
+        if arguments.out:
+            out.line(f"kept in {arguments.out}; apply it with: apply --plan {arguments.out}")
+    needs_root(session)
+    return exit_status
+
+
+def make_plan(session: Session, ids: Sequence[str], say: Callable[[str], None]) -> Plan:
+    """The plan; an empty choice (a stage without steps) is an empty plan, not all steps."""
+    if not ids:
+        return Plan(checklist=session.checklist.name, steps=(), fingerprint="")
+    say(f"planning {len(ids)} steps")
+    return session.engine.plan(ids)
+
+
+def plan_document(planned: Plan) -> dict[str, Any]:
+    """`harden-tui/plan/1`."""
+    return {
+        "schema": PLAN_SCHEMA,
+        "checklist": planned.checklist,
+        "fingerprint": planned.fingerprint,
+        "steps": planned.steps,
+    }
+
+
+def plan_events(planned: Plan) -> list[Event]:
+    """A plan as events."""
+    events: list[Event] = []
+    for number, step in enumerate(planned.steps, 1):
+        events.append(
+            StepEvent(
+                step=step.id, phase="planning", index=number, of=len(planned.steps), note=step.title
+            )
+        )
+        if step.refusals:
+            events.append(GuardEvent(step=step.id, reasons=step.refusals))
+        events += [
+            ChangeEvent(step=step.id, summary=c.summary, diff=c.diff, command=c.command)
+            for c in step.changes
+        ]
+    return events
+
+
+def plan_summary(planned: Plan) -> str:
+    """One sentence on a plan."""
+    changing = [step.id for step in planned.steps if step.changes and not step.refusals]
+    refusals = [step.id for step in planned.steps if step.refusals]
+    parts = [f"would change: {', '.join(changing)}"] if changing else []
+    parts += [f"refused: {', '.join(refusals)}"] if refusals else []
+    return "; ".join(parts) or "Nothing to change."
+
+
+def keep_plan(file: str, session: Session, document: dict[str, Any]) -> None:
+    """Write a plan file, readable by its owner only; secrets are not in it."""
+    catalogue = session.catalogue
+    values = {
+        step_id: {
+            name: value
+            for name, value in chosen.items()
+            if catalogue.step(step_id).parameters[name].kind != "secret"
+        }
+        for step_id, chosen in session.options.values.items()
+    }
+    kept = {**document, "practice": session.host.is_practice, "values": values}
+    try:
+        Path(file).write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
+    except OSError as error:
+        raise refused(f"{file}: the plan could not be kept ({error.strerror}).") from None
+
+
+def read_plan(file: str) -> PlanFile:
+    """A plan file. Raises `Stop` (exit 2) for anything else."""
+    try:
+        content = Path(file).read_bytes()
+        document = json.loads(content)
+        if not isinstance(document, dict) or document.get("schema") != PLAN_SCHEMA:
+            raise usage(f"{file}: is no plan of harden-tui (expected schema {PLAN_SCHEMA}).")
+        return msgspec.convert(document, PlanFile)
+    except OSError as error:
+        raise usage(f"{file}: {error.strerror}.") from None
+    except (ValueError, msgspec.ValidationError) as error:
+        raise usage(f"{file}: is no valid plan: {error}.") from None
+
+
+def chosen_ids(session: Session, arguments: argparse.Namespace) -> list[str]:
+    """The ids that a command is about. Raises `Stop` or `StepError` (exit 2)."""
+    stage = getattr(arguments, "stage", None)
+    if stage is not None and stage not in STAGES:
+        from tui.cli import nearest
+
+        raise usage(
+            f"There is no stage {stage!r}; there are {', '.join(STAGES)}.{nearest(stage, STAGES)}"
+        )
+    steps = session.engine.steps(arguments.steps)
+    return [step.id for step in steps if stage is None or step.stage == stage]
+
+
+def started(options: Options, command: str, ids: Sequence[str]) -> Started:
+    """The first event of a command that only asks."""
+    import os
+
+    from tui.runs import now
+
+    return Started(
+        run="", command=command, steps=tuple(ids), time=now(), pid=os.getpid(),
+        practice=options.practice, user=options.user,
+    )  # fmt: skip
+
+
+def done(exit_status: int, summary: str, began: float) -> Done:
+    """The last event of a command that only asks."""
+    seconds = round(time.monotonic() - began, 3)
+    return Done(exit=exit_status, summary=summary, seconds=seconds)
+
+
+def banner(out: Out, session: Session) -> None:
+    """Which host and checklist this is about; a practice host says so on every answer."""
+    if session.host.is_practice:
+        out.line("PRACTICE HOST: nothing here is real.", "warn")
+    out.line(f"{session.host.name}, checklist {session.checklist.name}", "dim")
+    out.line()
+
+
+def needs_root(session: Session) -> None:
+    """Without root not everything can be seen: say so."""
+    if not session.host.is_root:
+        note("without root not everything can be seen or measured; use sudo to see it all.")

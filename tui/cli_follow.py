@@ -1,0 +1,91 @@
+"""`follow`, and how every command that changes the host shows its run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tui import hands, runs
+from tui.failures import Stop
+from tui.options import Options
+from tui.out import Out, StatusLine, note
+from tui.output import event_text
+
+INTERRUPTED = 130
+
+
+def follow(options: Options, arguments: argparse.Namespace) -> int:
+    """Show a run from its start; exits as the work did, and 0 where there is no run."""
+    out = Out()
+    directory = runs.find(options.state_dir, arguments.run_id)
+    if directory is None:
+        if options.format == "text":
+            out.line("Nothing has run yet on this host.")
+        return 0
+    return follow_run(out, options, directory)
+
+
+def follow_run(out: Out, options: Options, directory: Path) -> int:
+    """Show a run in the chosen format until it ends. The work does not depend on who looks on."""
+    status = StatusLine(wanted=options.format == "text")
+    last: dict[str, Any] = {}
+    waiting_for = ""
+
+    def show(event: dict[str, Any], line: bytes) -> None:
+        nonlocal last, waiting_for
+        last = event
+        if options.format == "events":
+            out.raw(line.decode("utf-8", "replace") + "\n")
+        elif options.format == "text":
+            if event.get("event") == "progress":
+                waiting_for = progress_text(event)
+            else:
+                status.clear()
+                event_text(out, event)
+
+    def idle() -> None:
+        if waiting_for:
+            status.show(waiting_for)
+
+    try:
+        exit_status = hands.follow(directory, show, idle)
+    except KeyboardInterrupt:
+        status.clear()
+        note(
+            f"the work goes on without this terminal; see it with: harden-tui follow"
+            f" {directory.name}"
+        )
+        return INTERRUPTED
+    except Stop as stop:
+        status.clear()
+        if options.format == "json":
+            out.json(run_document(directory, {"exit": stop.exit, "summary": stop.message}))
+        raise
+    status.clear()
+    if options.format == "json":
+        out.json(run_document(directory, last))
+    return exit_status
+
+
+def run_document(directory: Path, done: dict[str, Any]) -> dict[str, Any]:
+    """`harden-tui/run/1`."""
+    run = runs.read(directory)
+    return {
+        "schema": "harden-tui/run/1",
+        "run": run.run,
+        "command": run.command,
+        "status": run.status,
+        "exit": done.get("exit", run.exit),
+        "summary": done.get("summary", run.summary),
+        "transactions": done.get("transactions", []),
+        "seconds": done.get("seconds", 0.0),
+    }
+
+
+def progress_text(event: dict[str, Any]) -> str:
+    """ "capturing /etc (1200 of 3000)"."""
+    count = f" ({event['done']}" if event.get("done") else ""
+    if count:
+        count += f" of {event['total']})" if event.get("total") else ")"
+    return f"{event['what']}{count}"

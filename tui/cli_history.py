@@ -1,0 +1,126 @@
+"""`history`: what was changed and undone, with its diffs; verifying and pruning restore points."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+
+import msgspec
+
+from snapshots import history as past
+from snapshots.model import TransactionRecord
+from tui import output
+from tui.cli_change import ask, must_have_consent
+from tui.failures import refused, usage
+from tui.options import Options
+from tui.out import Out
+from tui.session import open_state
+
+
+def history(options: Options, arguments: argparse.Namespace) -> int:
+    """List, show, verify or prune transactions."""
+    out = Out()
+    state = open_state(options)
+    if arguments.what == "list":
+        records = past.transactions(state)
+        if options.format == "text":
+            _list_text(out, records)
+        else:
+            out.json({"schema": "harden-tui/history/1", "transactions": records})
+        return 0
+    if arguments.what == "show":
+        return _show(out, options, arguments.id)
+    if arguments.what == "verify":
+        problems = past.verify(state)
+        if options.format != "text":
+            out.json({"schema": "harden-tui/history-verify/1", "problems": problems})
+        elif problems:
+            for problem in problems:
+                out.line(problem, "bad")
+        else:
+            out.line("All restore points are whole.", "ok")
+        return 1 if problems else 0
+    return _prune(out, options, arguments)
+
+
+def _list_text(out: Out, records: list[TransactionRecord]) -> None:
+    if not records:
+        out.line("Nothing was changed yet.")
+    for record in records:
+        what = ", ".join(record.steps) or record.title
+        verb = "undo of" if record.kind == "rollback" else "apply"
+        out.parts(
+            (f"{record.started[:19].replace('T', ' ')}  ", "dim"),
+            (f"{record.status:<12}  ", _role(record)),
+            (f"{verb} {what}", "bold"),
+            (f"  {record.id}", "dim"),
+            (f"  {record.user}", "dim"),
+        )
+        if record.reason:
+            output.wrapped(out, record.reason, indent=23)
+
+
+def _role(record: TransactionRecord) -> str:
+    return {"committed": "ok", "undone": "dim", "rolled-back": "warn"}.get(record.status, "bad")
+
+
+def _show(out: Out, options: Options, name: str) -> int:
+    state = open_state(options)
+    records = past.transactions(state)
+    wanted = find(records, name)
+    detail = past.show(state, wanted.id)
+    if options.format != "text":
+        body = msgspec.to_builtins(detail)
+        out.json({"schema": "harden-tui/transaction/1", **body})
+        return 0
+    _list_text(out, [wanted])
+    for title, related in (("undoes", wanted.undoes), ("undone by", wanted.undone_by)):
+        if related:
+            out.line(f"  {title} {related}")
+    out.line()
+    for delta in detail.deltas:
+        out.line(f"  {delta.domain}: {delta.key}")
+        output.diff(out, delta.diff)
+    return 0
+
+
+def find(records: list[TransactionRecord], name: str) -> TransactionRecord:
+    """The transaction of that id, its beginning, or the latest of a step ("": the latest of all).
+
+    Raises `Stop` (exit 2) with the nearest.
+    """
+    if not records:
+        raise usage("Nothing was changed yet: there is no transaction to show.")
+    if not name:
+        return records[-1]
+    fitting = [r for r in records if r.id == name] or [r for r in records if name in r.steps][-1:]
+    fitting = fitting or [r for r in records if r.id.startswith(name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise usage(f"{name} fits {len(fitting)} transactions; `history list` shows them.")
+    known = [record.id for record in records] + [s for record in records for s in record.steps]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise usage(f"There is no transaction {name!r}.{hint} `history list` shows them.")
+
+
+def _prune(out: Out, options: Options, arguments: argparse.Namespace) -> int:
+    keep_days = options.keep_days if arguments.keep_days is None else arguments.keep_days
+    if keep_days < 1:
+        raise usage("--keep-days must be at least 1.")
+    state = open_state(options)
+    must_have_consent(arguments)
+    if not arguments.yes:
+        out.line(f"Restore points older than {keep_days} days go; what they hold cannot be undone.")
+        ask("Prune?")
+    with state.lock("history prune", 10.0):
+        if any(record.status == "open" for record in past.transactions(state)):
+            raise refused("A change was interrupted; nothing was pruned. Run `harden-tui recover`.")
+        pruned = past.prune(state, keep_days)
+    names = list(pruned or ())
+    if options.format != "text":
+        out.json({"schema": "harden-tui/history-prune/1", "pruned": names})
+    else:
+        out.line(f"{len(names)} restore points older than {keep_days} days are gone.")
+    return 0

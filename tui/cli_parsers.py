@@ -1,0 +1,228 @@
+"""What each command understands, and the help that teaches it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tui.options import add_common
+
+
+def add_all(commands: Any) -> None:
+    """Every command of the contract, in the order an administrator meets them."""
+    _check(commands)
+    _plan(commands)
+    _apply(commands)
+    _rollback(commands)
+    _recover(commands)
+    _follow(commands)
+    _history(commands)
+    _log(commands)
+    _steps(commands)
+    _live(commands)
+
+
+def _command(
+    commands: Any, name: str, run: str, summary: str, text: str = "", examples: str = ""
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[:1].upper()}{summary[1:]}.\n\n{text}".strip(),
+        epilog=f"examples:\n{examples}" if examples else None,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _steps_argument(parser: argparse.ArgumentParser, *, nargs: str = "*") -> None:
+    parser.add_argument("steps", metavar="STEP", nargs=nargs, help="a step, such as ssh.limits")
+
+
+def _approval(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--fingerprint",
+        metavar="FP",
+        help=f"go on only if the {what} still has this fingerprint (exit 3 if it has not)",
+    )
+
+
+def _check(commands: Any) -> None:
+    parser = _command(
+        commands, "check", "tui.cli_check:check", "ask the host whether it is as the steps want it",
+        "Asks the daemons for what is in effect now and for what will be after a restart.\n"
+        "Exit 0: all good. Exit 1: something fails, is unknown or waits for a person.",
+        "  sudo harden-tui check\n"
+        "  sudo harden-tui check ssh.limits --verbose\n"
+        "  sudo harden-tui check --stage pre-install --format json | jq .counts",
+    )  # fmt: skip
+    _steps_argument(parser)
+    parser.add_argument("--stage", metavar="STAGE", help="only the steps of this stage")
+    parser.add_argument("--verbose", "-v", action="store_true", help="show every setting")
+    add_common(parser)
+
+
+def _plan(commands: Any) -> None:
+    parser = _command(
+        commands, "plan", "tui.cli_check:plan", "show the exact changes that steps would make",
+        "Nothing is changed. Exit 0: nothing to change. Exit 1: changes are shown.",
+        "  sudo harden-tui plan ssh.limits\n"
+        "  sudo harden-tui plan --out friday.json && sudo harden-tui apply --plan friday.json",
+    )  # fmt: skip
+    _steps_argument(parser)
+    parser.add_argument("--stage", metavar="STAGE", help="only the steps of this stage")
+    parser.add_argument("--out", metavar="FILE", help="keep the plan, for apply --plan FILE")
+    add_common(parser)
+
+
+def _apply(commands: Any) -> None:
+    parser = _command(
+        commands, "apply", "tui.cli_change:apply", "make the changes of steps, prove them, or go back",
+        "Shows the changes and asks. Each step is a transaction: what cannot be proved is rolled\n"
+        "back. The work goes on if the terminal or the SSH connection is lost (see follow).\n"
+        "Exit 0: done. 3: refused, nothing changed. 4: failed, rolled back. 5: needs a person.",
+        "  sudo harden-tui apply ssh.limits\n"
+        "  sudo harden-tui apply ssh.limits --set ssh.limits.max-auth-tries=4 --yes\n"
+        "  sudo harden-tui apply --plan friday.json --yes",
+    )  # fmt: skip
+    _steps_argument(parser)
+    parser.add_argument("--plan", metavar="FILE", help="exactly the plan that `plan --out` kept")
+    _approval(parser, "plan")
+    add_common(parser)
+
+
+def _rollback(commands: Any) -> None:
+    parser = _command(
+        commands, "rollback", "tui.cli_change:rollback", "undo steps or transactions, in any order",
+        "Shows what would be undone and asks. Later changes, also those made by hand, are kept;\n"
+        "where that cannot be, it is a conflict, shown and not touched (exit 3).",
+        "  sudo harden-tui rollback ssh.limits\n"
+        "  sudo harden-tui rollback --all --dry-run\n"
+        "  sudo harden-tui rollback 20261121-093000-1a2b --yes",
+    )  # fmt: skip
+    parser.add_argument(
+        "steps", metavar="STEP|TRANSACTION", nargs="*", help="what to undo (see history list)"
+    )
+    parser.add_argument("--all", action="store_true", help="undo everything that is not undone")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what would be undone, and stop"
+    )
+    _approval(parser, "undo plan")
+    add_common(parser)
+
+
+def _recover(commands: Any) -> None:
+    parser = _command(
+        commands, "recover", "tui.cli_change:recover", "bring back the host after an interrupted change",
+        "A transaction that was cut off (power, kill -9) is rolled back to the state before it.",
+        "  sudo harden-tui recover",
+    )  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    add_common(parser)
+
+
+def _follow(commands: Any) -> None:
+    parser = _command(
+        commands, "follow", "tui.cli_follow:follow", "show the events of a run, from its start",
+        "Also while it goes on, and also long after. Exits as the work itself did.",
+        "  sudo harden-tui follow\n"
+        "  sudo harden-tui follow 20261121-093000123-1a2b --format events",
+    )  # fmt: skip
+    parser.add_argument(
+        "run_id", metavar="RUN", nargs="?", default="", help="the latest if left out"
+    )
+    add_common(parser)
+
+
+def _history(commands: Any) -> None:
+    parser = _command(
+        commands, "history", "tui.cli_history:history", "what was changed and undone on this host",
+        "",
+        "  sudo harden-tui history\n"
+        "  sudo harden-tui history show 20261121-093000-1a2b\n"
+        "  sudo harden-tui history prune --keep-days 90 --yes",
+    )  # fmt: skip
+    parser.add_argument(
+        "what",
+        metavar="list|show|verify|prune",
+        nargs="?",
+        default="list",
+        choices=("list", "show", "verify", "prune"),
+        help="list (default), show one with its diffs, verify all restore points, prune old ones",
+    )
+    parser.add_argument("id", metavar="TRANSACTION", nargs="?", default="", help="for show")
+    parser.add_argument(
+        "--keep-days", metavar="N", type=int, help="for prune: keep what is younger"
+    )
+    parser.add_argument("--yes", action="store_true", help="for prune: do not ask")
+    add_common(parser)
+
+
+def _log(commands: Any) -> None:
+    parser = _command(
+        commands, "log", "tui.logs:log", "the session log: who did what and when",
+        "Each entry carries the hash of the one before it: verify finds what was altered.",
+        "  sudo harden-tui log\n"
+        "  sudo harden-tui log show\n"
+        "  sudo harden-tui log export --as html --output report.html\n"
+        "  sudo harden-tui log export - > report.md",
+    )  # fmt: skip
+    parser.add_argument(
+        "what",
+        metavar="list|show|export|verify",
+        nargs="?",
+        default="list",
+        choices=("list", "show", "export", "verify"),
+        help="list sessions (default), show or export one, verify the whole log",
+    )
+    parser.add_argument(
+        "session", metavar="SESSION", nargs="?", default="", help="the latest if left out"
+    )
+    parser.add_argument("--all", action="store_true", help="for show and export: every session")
+    parser.add_argument("--output", "-o", metavar="FILE", help="for export; - is standard output")
+    parser.add_argument(
+        "--as",
+        dest="form",
+        choices=("markdown", "json", "html"),
+        help="for export; told from FILE's ending if left out",
+    )
+    add_common(parser)
+
+
+def _steps(commands: Any) -> None:
+    parser = _command(
+        commands, "steps", "tui.cli_steps:steps", "the catalogue, and what you decide about steps",
+        "waive: this host does without the step, for a reason. attest: you looked yourself.\n"
+        "set: keep a parameter's value for later checks.",
+        "  harden-tui steps\n"
+        "  harden-tui steps show ssh.limits\n"
+        "  sudo harden-tui steps waive ssh.limits --reason 'jump host' --until 2027-01-31\n"
+        "  sudo harden-tui steps attest backup.schedule --note 'restored by hand on Monday'\n"
+        "  sudo harden-tui steps set ssh.limits.max-auth-tries=4",
+    )  # fmt: skip
+    verbs = ("list", "show", "waive", "unwaive", "attest", "set")
+    parser.add_argument(
+        "what", metavar="|".join(verbs), nargs="?", default="list", choices=verbs,
+        help="list (default) the checklist's steps, show one, or decide about one",
+    )  # fmt: skip
+    parser.add_argument("items", metavar="STEP", nargs="*", help="a step; for set STEP.PARAM=VALUE")
+    parser.add_argument("--reason", metavar="TEXT", help="for waive: why")
+    parser.add_argument("--note", metavar="TEXT", help="for attest: what you saw")
+    parser.add_argument("--until", metavar="DATE", help="for waive and attest: ends on YYYY-MM-DD")
+    parser.add_argument("--all", action="store_true", help="for list: the whole catalogue")
+    add_common(parser)
+
+
+def _live(commands: Any) -> None:
+    parser = _command(
+        commands, "live", "tui.live:live", "services and listening ports, now",
+        "On a terminal and with --format events the answer is repeated each second.",
+        "  sudo harden-tui live --once\n"
+        "  sudo harden-tui live --once --format json | jq '.ports[] | select(.expected|not)'",
+    )  # fmt: skip
+    parser.add_argument("--once", action="store_true", help="answer once and end")
+    parser.add_argument(
+        "--all", action="store_true", help="also units that are neither running nor enabled"
+    )
+    add_common(parser)

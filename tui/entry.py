@@ -1,0 +1,80 @@
+"""Where the program starts: quickly, and where no failure reaches a person as a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from tui.version import VERSION
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status. Never raises."""
+    os.umask(0o077)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments == ["--version"]:
+            print(f"harden-tui {VERSION}", flush=True)
+            return 0
+        return _run(arguments)
+    except KeyboardInterrupt:
+        _tell("Interrupted. Nothing was changed by this command.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+        return 0
+    finally:
+        _flush_stdout()
+
+
+def _run(arguments: list[str]) -> int:
+    from tui.failures import Scene, Stop
+
+    scene = Scene()
+    try:
+        from tui.cli import dispatch
+
+        return dispatch(arguments, scene)
+    except Stop as stop:
+        if stop.message:
+            _tell(stop.message)
+        return stop.exit
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # the outermost edge: whatever happens, one clear sentence
+        from tui.failures import explain
+
+        exit_status, sentence = explain(error, scene)
+        _tell(sentence)
+        return exit_status
+
+
+def _tell(sentence: str) -> None:
+    """One line on standard error, if there is one."""
+    try:
+        print(f"harden-tui: {sentence}", file=sys.stderr, flush=True)
+    except (OSError, ValueError, AttributeError):
+        return  # nobody listens; the exit status says it all
+
+
+def _flush_stdout() -> None:
+    """Flush now: at interpreter shutdown a closed pipe would print a message of Python's own."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        _forget_stdout()
+
+
+def _forget_stdout() -> None:
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.close(nothing)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

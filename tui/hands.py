@@ -1,0 +1,136 @@
+"""Starting the worker, and following what it says.
+
+The worker must outlive whatever started it: the terminal, the SSH connection, sudo's own
+pseudo-terminal (`use_pty` is Debian's default and ends with it), and the login session, whose
+processes logind ends where KillUserProcesses is on. So it gets a session of its own and, where
+systemd is there, a scope of its own outside the login's. A scope and not a service, because
+needrestart, which package installations call, restarts services whose libraries were replaced;
+and because in a scope the job still comes through an inherited pipe.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tui import runs
+from tui.failures import NEEDS_PERSON, REFUSED, Stop, refused
+from tui.options import Options
+
+START_TIMEOUT_S: Final = 60.0
+"""A start takes 0.2 s; a machine so busy that it takes a minute is told, not waited for."""
+
+
+def start(
+    options: Options,
+    command: str,
+    *,
+    steps: tuple[str, ...] = (),
+    fingerprint: str | None = None,
+    everything: bool = False,
+    session: Mapping[str, str] | None = None,
+) -> Path:
+    """Start the worker; returns the run's directory. Raises `Stop` (exit 3).
+
+    `session`: environment variables that say how the administrator came here; away from the
+    terminal the worker cannot find out by itself.
+    """
+    directory = runs.create(options.state_dir, command=command, steps=steps, user=options.user)
+    job = {
+        "path": [entry for entry in sys.path if entry and os.path.isabs(entry)],
+        "directory": str(directory),
+        "command": command,
+        "steps": list(steps),
+        "fingerprint": fingerprint,
+        "everything": everything,
+        "options": {
+            "practice": options.practice,
+            "state_dir": str(options.state_dir),
+            "log_dir": str(options.log_dir),
+            "checklist": options.checklist,
+            "values": options.values,
+            "from_stdin": sorted(options.from_stdin),
+            "keep_days": options.keep_days,
+            "user": options.user,
+        },
+    }
+    # Values from YAML may be dates and the like: as text they meet the same strict conversion.
+    payload = json.dumps(job, default=str).encode()
+    environment = {**os.environ, **(session or {})}
+    worker = [sys.executable, "-I", str(Path(__file__).with_name("worker.py"))]
+    for prefix in _prefixes(directory.name):
+        problem = _launch([*prefix, *worker], payload, directory, environment)
+        if not problem:
+            return directory
+        if runs.read(directory).status != "starting":
+            return directory  # it did start; whatever went wrong is in its events
+    runs.mark(directory, status="interrupted", exit=REFUSED, summary=problem)
+    raise refused(f"Nothing was changed: the working process could not be started ({problem}).")
+
+
+def _prefixes(name: str) -> list[list[str]]:
+    """Ways to start, best first."""
+    program = shutil.which("systemd-run", path="/usr/bin:/bin")
+    if program and os.geteuid() == 0 and os.path.isdir("/run/systemd/system"):
+        unit = f"--unit=harden-tui-run-{name}"
+        return [[program, "--scope", "--quiet", "--collect", unit, "--"], []]
+    return [[]]
+
+
+def _launch(
+    argv: list[str], payload: bytes, directory: Path, environment: Mapping[str, str]
+) -> str:
+    """Run `argv` until it has detached; what went wrong, or empty."""
+    with open(directory / "worker.log", "ab") as log:
+        try:
+            done = subprocess.run(
+                argv,
+                input=payload,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=dict(environment),
+                start_new_session=True,
+                timeout=START_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"it did not start within {START_TIMEOUT_S:.0f} s"
+        except OSError as error:
+            return error.strerror or str(error)
+    if done.returncode == 0:
+        return ""
+    last = (directory / "worker.log").read_text(errors="replace").strip().splitlines()
+    return last[-1] if last else f"exit status {done.returncode}"
+
+
+def follow(
+    directory: Path, show: Callable[[dict[str, Any], bytes], None], idle: Callable[[], None]
+) -> int:
+    """Show every event of a run until it ends; returns the exit status of the work.
+
+    Raises `Stop` (exit 5) where the worker ended without a last word, and `KeyboardInterrupt`
+    on Ctrl-C: the work goes on all the same.
+    """
+    exit_status: int | None = None
+    for line in runs.lines(directory, idle=idle):
+        event = json.loads(line)
+        show(event, line)
+        if event.get("event") == "done":
+            exit_status = int(event["exit"])
+    if exit_status is not None:
+        return exit_status
+    run = runs.read(directory)
+    if run.status == "finished":  # its events could not be written, its end could
+        return run.exit
+    raise Stop(
+        NEEDS_PERSON,
+        f"The working process of run {directory.name} ended without finishing;"
+        " run `harden-tui recover` to bring the host back to before it.",
+    )

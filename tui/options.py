@@ -1,0 +1,202 @@
+"""The options that every command knows, resolved: which host, which state, which values."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from tui.failures import Scene, usage
+from tui.paths import default_state_dir, is_root, log_dir_for
+
+Format = Literal["text", "json", "events"]
+
+DEFAULT_CHECKLIST = "lamp"
+LARGEST_VALUES_BYTES = 1024 * 1024
+
+_SETTING = re.compile(r"([a-z0-9]+\.[a-z0-9]+(?:-[a-z0-9]+)*)\.([a-z0-9-]+)")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for, with every default filled in.
+
+    `values`: step id -> parameter -> value as given (not yet converted). `from_stdin` names, as
+    "step.parameter", those that came by standard input: only these may be secrets.
+    """
+
+    practice: bool
+    state_dir: Path
+    log_dir: Path
+    checklist: str
+    format: Format = "text"
+    values: dict[str, dict[str, Any]] = {}
+    from_stdin: frozenset[str] = frozenset()
+    keep_days: int = 365
+    user: str = ""
+
+    @property
+    def practice_root(self) -> Path:
+        """The directory that plays the practice host's file system."""
+        return self.state_dir / "host"
+
+    def arguments(self) -> list[str]:
+        """The options that another harden-tui needs to see the same host and state."""
+        return [
+            *(["--practice"] if self.practice else []),
+            "--state-dir",
+            str(self.state_dir),
+            "--checklist",
+            self.checklist,
+        ]
+
+
+def add_common(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
+    """Give `parser` the options that are understood everywhere, before and after the command."""
+    group = parser.add_argument_group("options understood by every command")
+    missing = argparse.SUPPRESS
+    where = "top_" if top else ""
+    group.add_argument(
+        "--practice", action="store_true", default=missing,
+        help="work on a pretend host in a directory of your own; nothing real is touched",
+    )  # fmt: skip
+    group.add_argument("--checklist", metavar="NAME", default=missing, help="which checklist")
+    group.add_argument(
+        "--set", dest=f"{where}set", metavar="STEP.PARAM=VALUE", action="append", default=missing,
+        help="a value for a step's parameter (repeatable); never a secret",
+    )  # fmt: skip
+    group.add_argument(
+        "--values", metavar="FILE", default=missing,
+        help="values from a YAML or JSON file; - reads standard input, the way for secrets",
+    )  # fmt: skip
+    group.add_argument(
+        "--format", choices=("text", "json", "events"), default=missing,
+        help="text for people, json for one document, events for one JSON object a line",
+    )  # fmt: skip
+    group.add_argument(
+        "--state-dir", metavar="DIR", default=missing,
+        help="where restore points and answers lie (as root /var/lib/harden-tui)",
+    )  # fmt: skip
+
+
+def resolve(arguments: argparse.Namespace, scene: Scene) -> Options:
+    """The options behind a parsed command line. Raises `Stop` or `StepError` (exit 2)."""
+    from tui import config
+
+    practice = bool(getattr(arguments, "practice", False))
+    # A practice host shows the same on every machine: the real host's settings are not asked.
+    settings = config.Config() if practice else config.load()
+    given = getattr(arguments, "state_dir", "")
+    chosen = given or (settings.state_dir if is_root() else "")
+    state_dir = Path(os.path.abspath(chosen)) if chosen else default_state_dir(practice=practice)
+    log_dir = log_dir_for(state_dir, chosen=bool(chosen), practice=practice)
+    if settings.log_dir and is_root() and not given:
+        log_dir = Path(settings.log_dir)
+    scene.log_dir = log_dir
+    values: dict[str, dict[str, Any]] = {}
+    from_stdin: set[str] = set()
+    file = getattr(arguments, "values", "")
+    if file:
+        values = read_values(file)
+        if file == "-":
+            for step, chosen_values in values.items():
+                from_stdin |= {f"{step}.{name}" for name in chosen_values}
+                scene.secrets += [str(value) for value in chosen_values.values()]
+    for setting in [*getattr(arguments, "top_set", []), *getattr(arguments, "set", [])]:
+        step, name, value = split_setting(setting)
+        values.setdefault(step, {})[name] = value
+        from_stdin.discard(f"{step}.{name}")
+    return Options(
+        practice=practice,
+        state_dir=state_dir,
+        log_dir=log_dir,
+        checklist=getattr(arguments, "checklist", "") or settings.checklist or DEFAULT_CHECKLIST,
+        format=getattr(arguments, "format", "text"),
+        values=values,
+        from_stdin=frozenset(from_stdin),
+        keep_days=settings.keep_days,
+        user=who(),
+    )
+
+
+def split_setting(setting: str) -> tuple[str, str, str]:
+    """`step.parameter=value` in its three parts. Raises `Stop` that never repeats the value."""
+    left, equals, value = setting.partition("=")
+    match = _SETTING.fullmatch(left.strip())
+    if not equals or not match:
+        shown = left if equals else left[:20]
+        raise usage(
+            f"--set {shown}: expected STEP.PARAM=VALUE, for example --set ssh.limits."
+            "max-auth-tries=3."
+        )
+    return match.group(1), match.group(2), value
+
+
+def read_values(file: str) -> dict[str, dict[str, Any]]:
+    """Values from a file or, for "-", from standard input.
+
+    Either `ssh.limits: {max-auth-tries: 3}` or `ssh.limits.max-auth-tries: 3`, in YAML or JSON.
+    Raises `Stop` or `StepError` with file, line and field, never with a value.
+    """
+    from steps.yaml_lines import read_entries
+
+    name = "standard input" if file == "-" else file
+    try:
+        if file == "-":
+            if sys.stdin is None or sys.stdin.closed:
+                raise usage("--values -: standard input is closed.")
+            content = sys.stdin.buffer.read(LARGEST_VALUES_BYTES + 1)
+        else:
+            with open(file, "rb") as stream:
+                content = stream.read(LARGEST_VALUES_BYTES + 1)
+        text = content.decode("utf-8")
+    except OSError as error:
+        raise usage(f"--values {file}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise usage(f"{name}:1: not UTF-8 text.") from None
+    if len(content) > LARGEST_VALUES_BYTES:
+        raise usage(f"{name}: longer than {LARGEST_VALUES_BYTES} bytes.")
+    entries = read_entries(name, text)
+    if not entries:
+        return {}
+    if len(entries) > 1 or not isinstance(entries[0].data, dict):
+        raise usage(f"{name}:1: expected one mapping of steps to values.")
+    return _nested(name, entries[0].data)
+
+
+def _nested(name: str, data: dict[Any, Any]) -> dict[str, dict[str, Any]]:
+    values: dict[str, dict[str, Any]] = {}
+    for key, value in data.items():
+        match = _SETTING.fullmatch(str(key))
+        if isinstance(value, dict):
+            values.setdefault(str(key), {}).update({str(k): v for k, v in value.items()})
+        elif match:
+            values.setdefault(match.group(1), {})[match.group(2)] = value
+        else:
+            raise usage(
+                f"{name}: {str(key)[:60]}: expected STEP: {{PARAM: VALUE}} or STEP.PARAM: VALUE."
+            )
+    return values
+
+
+def who() -> str:
+    """The person at the keyboard: who called sudo, or who logged in, or who we are."""
+    import pwd
+
+    if is_root() and os.environ.get("SUDO_USER"):
+        return os.environ["SUDO_USER"]
+    number = os.getuid()
+    try:
+        logged_in = int(Path("/proc/self/loginuid").read_text())
+        if logged_in != 0xFFFFFFFF:  # the kernel's "not set"
+            number = logged_in
+    except (OSError, ValueError):
+        pass
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)

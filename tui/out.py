@@ -1,0 +1,131 @@
+"""Standard output and standard error as the command line uses them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from typing import Any, Final, TextIO
+
+import msgspec
+
+from tui.failures import NEEDS_PERSON, Stop
+from tui.text import clean
+
+SGR: Final = {
+    "bold": "1", "dim": "2", "ok": "32", "bad": "1;31", "warn": "33", "info": "36",
+    "add": "32", "del": "31", "hunk": "36",
+}  # fmt: skip
+"""Roles -> the sixteen colours every terminal has; no colour is the only sign of anything."""
+
+QUIET_FOR_S: Final = 1.0
+"""What takes less than a second needs no word about its progress."""
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person reads (or types) there."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+class Out:
+    """Writes to standard output; one that was closed swallows everything and stops no work.
+
+    Raises `Stop` (exit 5) where the output goes to a full disk: an answer that is cut short must
+    not look complete.
+    """
+
+    def __init__(self) -> None:
+        self.closed = sys.stdout is None
+        self.terminal = is_terminal(sys.stdout)
+        no_colour = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        self.colour = self.terminal and not no_colour
+        reconfigure = getattr(sys.stdout, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+    @property
+    def width(self) -> int:
+        """Columns to fill; 100 where nobody says."""
+        return shutil.get_terminal_size((100, 24)).columns if self.terminal else 100
+
+    def paint(self, text: str, role: str) -> str:
+        """`text` in the colour of its role, where there is colour."""
+        if not self.colour or not text or role not in SGR:
+            return text
+        return f"\x1b[{SGR[role]}m{text}\x1b[0m"
+
+    def line(self, text: str = "", role: str = "") -> None:
+        """One line; control characters of the host's files and programs are made visible."""
+        self.raw(self.paint(clean(text), role) + "\n")
+
+    def parts(self, *parts: tuple[str, str]) -> None:
+        """One line of differently painted parts."""
+        painted = "".join(self.paint(clean(text), role) for text, role in parts)
+        self.raw(painted.rstrip() + "\n")
+
+    def json(self, document: Any) -> None:
+        """One JSON document, on one line."""
+        self.raw(msgspec.json.encode(document).decode("utf-8") + "\n")
+
+    def raw(self, text: str) -> None:
+        """`text` as it is, flushed."""
+        if self.closed:
+            return
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self.closed = True
+            with contextlib.suppress(OSError):
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, sys.stdout.fileno())
+                os.close(nothing)
+        except ValueError:
+            self.closed = True
+        except OSError as error:
+            self.closed = True
+            raise Stop(
+                NEEDS_PERSON, f"The answer could not be written out: {error.strerror}."
+            ) from None
+
+
+class StatusLine:
+    """One line on standard error that says what goes on, only on a terminal, only if it lasts."""
+
+    def __init__(self, *, wanted: bool = True) -> None:
+        self._wanted = wanted and is_terminal(sys.stderr)
+        self._began = time.monotonic()
+        self._shown = 0
+
+    def show(self, text: str) -> None:
+        """Replace the line; nothing within the first second."""
+        if not self._wanted or time.monotonic() - self._began < QUIET_FOR_S:
+            return
+        width = shutil.get_terminal_size((80, 24)).columns - 1
+        shown = clean(text)[:width]
+        self._write("\r" + shown.ljust(self._shown))
+        self._shown = len(shown)
+
+    def clear(self) -> None:
+        """Take the line away, before anything else is written."""
+        if self._shown:
+            self._write("\r" + " " * self._shown + "\r")
+            self._shown = 0
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            self._wanted = False
+
+
+def note(text: str) -> None:
+    """A remark on standard error."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(f"harden-tui: {clean(text)}", file=sys.stderr, flush=True)

@@ -1,0 +1,220 @@
+"""Answers and events as text for a person. Works without colour, in 80 columns, in ASCII."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from snapshots.model import UndoPlan
+from steps.model import STAGES, Finding, StepResult
+from steps.plan import Plan, StepPlan
+from tui.out import Out
+
+WORDS: Final = {
+    "pass": ("pass", "ok"),
+    "fail": ("FAIL", "bad"),
+    "not-applicable": ("n/a", "dim"),
+    "manual": ("manual", "warn"),
+    "attested": ("attested", "ok"),
+    "waived": ("waived", "warn"),
+    "unknown": ("unknown", "warn"),
+    "error": ("ERROR", "bad"),
+}
+"""Status -> the word that is shown, and its role."""
+
+_OPEN = ("fail", "unknown", "error", "manual")
+_SHOWN_FINDINGS = 12
+
+
+def check_table(out: Out, results: Sequence[StepResult], *, every_finding: bool) -> None:
+    """The steps by stage, what is wrong under each, and the counts."""
+    for stage in STAGES:
+        of_stage = [result for result in results if result.stage == stage]
+        if not of_stage:
+            continue
+        out.line(stage, "bold")
+        for result in of_stage:
+            step_result(out, result, every_finding=every_finding)
+        out.line()
+    out.line(counts_line(results))
+
+
+def counts_line(results: Iterable[StepResult]) -> str:
+    """ "12 steps: 3 pass, 8 fail, 1 unknown"."""
+    counted = Counter(result.status for result in results)
+    parts = [f"{counted[status]} {status}" for status in WORDS if counted[status]]
+    total = counted.total()
+    return f"{total} step{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}"
+
+
+def step_result(out: Out, result: StepResult, *, every_finding: bool = False) -> None:
+    """A step, and under it what it found wrong (or everything)."""
+    word, role = WORDS[result.status]
+    out.parts(
+        ("  ", ""), (f"{word:<9}", role), (f"{result.id:<26} ", ""), (result.title, "dim")
+    )  # fmt: skip
+    if result.note:
+        wrapped(out, result.note, indent=13)
+    shown = [
+        finding
+        for finding in result.findings
+        if every_finding or (finding.ok is not True and result.status in _OPEN)
+    ]
+    for finding in shown if every_finding else shown[:_SHOWN_FINDINGS]:
+        wrapped(out, finding_text(finding), indent=13)
+    if not every_finding and len(shown) > _SHOWN_FINDINGS:
+        out.line(f"{'':13}... and {len(shown) - _SHOWN_FINDINGS} more (--verbose)", "dim")
+
+
+def finding_text(finding: Finding) -> str:
+    """One setting: what is expected, what is there, who decides."""
+    if finding.ok is None:
+        return f"{finding.setting}: could not be measured. {finding.note}".rstrip()
+    if finding.ok:
+        return f"{finding.setting}: {finding.running or finding.persistent}"
+    parts = [f"{finding.setting}: expected {finding.expected}"]
+    parts.append(f"is {finding.running}" if finding.running else "is not set")
+    if finding.persistent and finding.persistent != finding.running:
+        parts.append(f"after a restart {finding.persistent}")
+    text = ", ".join(parts)
+    if finding.origin:
+        text += f" ({finding.origin})"
+    return f"{text}. {finding.note}" if finding.note else text
+
+
+def plan_text(out: Out, plan: Plan) -> None:
+    """Every step that would change something or is refused, with its diffs and commands."""
+    shown = 0
+    for step in plan.steps:
+        if step.changes or step.refusals:
+            shown += 1
+            step_plan(out, step)
+    idle = len(plan.steps) - shown
+    if idle:
+        out.line(f"{idle} of {len(plan.steps)} steps: nothing to change.")
+    if any(step.changes for step in plan.steps):
+        out.line(f"fingerprint {plan.fingerprint}", "dim")
+
+
+def step_plan(out: Out, step: StepPlan) -> None:
+    """One step's preview."""
+    out.parts((step.id, "bold"), ("  ", ""), (step.title, "dim"))
+    for refusal in step.refusals:
+        wrapped(out, f"Refused: {refusal}", indent=2, role="bad")
+    for note in step.notes:
+        wrapped(out, f"Note: {note}", indent=2)
+    for phrase in step.irreversible:
+        wrapped(out, f"Cannot come back: {phrase}", indent=2, role="warn")
+    for change in step.changes:
+        out.line(f"  {change.summary}")
+        if change.command:
+            out.line(f"    $ {change.command}", "info")
+        diff(out, change.diff)
+    if step.then:
+        out.line("  then")
+        for command in step.then:
+            out.line(f"    $ {command}", "info")
+    out.line()
+
+
+def diff(out: Out, text: str, *, indent: str = "    ") -> None:
+    """A unified diff, its lines coloured."""
+    for line in text.splitlines():
+        role = ""
+        if line.startswith(("+++", "---")):
+            role = "bold"
+        elif line.startswith("@@"):
+            role = "hunk"
+        elif line.startswith("+"):
+            role = "add"
+        elif line.startswith("-"):
+            role = "del"
+        out.line(indent + line, role)
+
+
+_HOW = {
+    "restore": "restore",
+    "merge": "merge with what changed since",
+    "handed-over": "keep, a later change still needs it",
+    "already": "is so already",
+    "regenerated": "made anew by the package tools",
+    "conflict": "CONFLICT",
+}
+
+
+def undo_text(out: Out, plans: Sequence[UndoPlan]) -> None:
+    """What undoing would do, transaction by transaction."""
+    for plan in plans:
+        out.parts(
+            (", ".join(plan.steps) or plan.transaction, "bold"), (f"  {plan.transaction}", "")
+        )
+        for item in plan.items:
+            role = "bad" if item.how == "conflict" else ""
+            out.line(f"  {item.domain}: {item.key}: {_HOW[item.how]}", role)
+            if item.note:
+                wrapped(out, item.note, indent=4)
+            diff(out, item.diff)
+            for side in item.sides:
+                out.line(f"    {side.label}", "bold")
+                for line in side.text.splitlines():
+                    out.line(f"      {line}")
+        for command in plan.commands:
+            out.line(f"    $ {command}", "info")
+        out.line()
+
+
+def wrapped(out: Out, text: str, *, indent: int, role: str = "dim") -> None:
+    """A paragraph within the width, indented."""
+    width = max(40, out.width)
+    pad = " " * indent
+    for line in textwrap.wrap(
+        text, width, initial_indent=pad, subsequent_indent=pad, break_on_hyphens=False
+    ):
+        out.line(line, role)
+
+
+def event_text(out: Out, event: dict[str, Any]) -> None:
+    """An event of a run as it is followed; progress is not for here (see `StatusLine`)."""
+    kind = event.get("event")
+    if kind == "started":
+        steps = " ".join(event.get("steps", ()))
+        practice = " on the practice host" if event.get("practice") else ""
+        out.line(
+            f"{event['command']} {steps}".rstrip() + f"{practice}  (run {event['run']})", "bold"
+        )
+    elif kind == "step":
+        _step_event(out, event)
+    elif kind == "change":
+        done = "" if event.get("applied") else "would "
+        out.line(f"    {done}{event['summary']}")
+    elif kind == "command":
+        out.line(f"    $ {event['command']}", "info")
+    elif kind == "output":
+        out.line(f"      {event['line']}", "dim")
+    elif kind == "guard":
+        for reason in event.get("reasons", ()):
+            wrapped(out, f"Refused: {reason}", indent=2, role="bad")
+        if event.get("deadline"):
+            out.line(f"  waiting for a confirmation until {event['deadline']}", "warn")
+    elif kind == "finding":
+        import msgspec
+
+        step_result(out, msgspec.convert(event["result"], StepResult))
+    elif kind == "done":
+        out.line(str(event["summary"]), "ok" if event["exit"] == 0 else "bad")
+
+
+def _step_event(out: Out, event: dict[str, Any]) -> None:
+    place = f"[{event['index']}/{event['of']}] " if event.get("of") else ""
+    note = event.get("note", "")
+    phase = event["phase"]
+    if phase in ("applying", "rolling-back") and place:
+        verb = "apply" if phase == "applying" else "undo"
+        out.parts((f"{place}{verb} {event['step']}", "bold"), (f"  {note}", "dim"))
+    elif phase == "done":
+        tx = f"  (transaction {event['transaction']})" if event.get("transaction") else ""
+        out.line(f"  {event['step']}: done, {note}{tx}", "ok")
+    elif phase in ("refused", "failed", "rolling-back"):
+        wrapped(out, f"{event['step']}: {phase}: {note}", indent=2, role="bad")

@@ -1,0 +1,114 @@
+"""One look at one host: the host, its state, the catalogue and the engine, put together."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from host.base import Host, HostError
+from snapshots.sessionlog import SessionLog
+from snapshots.state import StateDir
+from steps.catalog_load import Catalogue, Checklist, load_catalogue
+from steps.engine import Engine
+from steps.events import Emit, Event
+from tui.failures import refused, usage
+from tui.options import Options
+
+
+class Session(msgspec.Struct, frozen=True):
+    """What every command works with."""
+
+    options: Options
+    host: Host
+    state: StateDir
+    catalogue: Catalogue
+    checklist: Checklist
+    log: SessionLog
+    engine: Engine
+
+
+def silent(_event: Event) -> None:
+    """An `Emit` for whoever only wants the answer."""
+
+
+def open_host(options: Options) -> Host:
+    """The host that was asked for."""
+    if options.practice:
+        from host.practice import PracticeHost
+
+        return PracticeHost(options.practice_root)
+    from host.local import LocalHost
+
+    return LocalHost()
+
+
+def open_state(options: Options) -> StateDir:
+    """The state directory. Raises `Stop` (exit 3) where it cannot be used."""
+    try:
+        state = StateDir(options.state_dir, options.log_dir)
+        with contextlib.suppress(FileNotFoundError):
+            os.listdir(options.state_dir)
+    except OSError as error:
+        hint = "" if os.geteuid() == 0 else " Use sudo, or choose another with --state-dir."
+        raise refused(
+            f"The state directory {options.state_dir} cannot be used ({error.strerror}).{hint}"
+        ) from None
+    return state
+
+
+def open_session(options: Options, emit: Emit = silent) -> Session:
+    """Everything a command needs. Raises `Stop`, `StepError` (exit 2) or `HostError` (exit 3)."""
+    host = open_host(options)
+    state = open_state(options)
+    catalogue = load_catalogue(host)
+    checklist = catalogue.checklist(options.checklist)
+    refuse_written_secrets(options, catalogue)
+    log = SessionLog(options.log_dir)
+    engine = Engine(
+        host, state, catalogue, checklist, options.values, emit, log=log, user=options.user
+    )
+    return Session(options, host, state, catalogue, checklist, log, engine)
+
+
+def refuse_written_secrets(options: Options, catalogue: Catalogue) -> None:
+    """Raise `Stop` (exit 2) for a secret that came by an argument or a file."""
+    for step_id, chosen in options.values.items():
+        parameters = catalogue.step(step_id).parameters
+        for name in chosen:
+            label = f"{step_id}.{name}"
+            if name not in parameters:
+                raise usage(unknown_parameter(step_id, name, parameters))
+            if parameters[name].kind == "secret" and label not in options.from_stdin:
+                raise usage(
+                    f"{label} is a secret: it comes by standard input only (--values -), because"
+                    " arguments and files can be read by others."
+                )
+
+
+def unknown_parameter(step_id: str, name: str, parameters: Mapping[str, Any]) -> str:
+    """The sentence for a parameter that a step does not have."""
+    import difflib
+
+    near = difflib.get_close_matches(name, list(parameters), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    known = ", ".join(parameters) or "none"
+    return f"{step_id} has no parameter {name!r}.{hint} It has: {known}."
+
+
+def environment(host: Host) -> dict[str, str]:
+    """How the administrator came here, as variables for a process away from the terminal."""
+    try:
+        session = host.session()
+    except HostError:
+        return {}
+    if not session.over_ssh:
+        return {}
+    words = (
+        session.client_address, str(session.client_port),
+        session.server_address, str(session.server_port),
+    )  # fmt: skip
+    return {"SSH_CONNECTION": " ".join(words)}

@@ -1,0 +1,75 @@
+"""The hands: the process that does the work, away from every terminal.
+
+Started by `tui.hands` as a program of its own. It reads its job from standard input (so secrets
+are in no argument list and in no file), leaves the terminal's session, and writes its events to
+the run's directory. Until the job is read only the standard library is imported, because only
+the job says where the libraries lie.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main() -> int:
+    """Read the job, detach, work. The exit status is that of starting, not of the work."""
+    os.umask(0o077)
+    job: dict[str, Any] = json.loads(sys.stdin.buffer.read())
+    sys.path[:] = job["path"]
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+    _stay()
+    from tui import runs
+
+    directory = Path(job["directory"])
+    ready, go = os.pipe()
+    # The second fork: whoever is no leader of its session can never get a terminal again.
+    child = os.fork()
+    if child:
+        os.close(ready)
+        _name(directory, child)
+        os._exit(0)
+    os.close(go)
+    os.read(ready, 1)  # until run.json names us, or the one who writes it is gone
+    os.close(ready)
+    if runs.load(directory).pid != os.getpid():
+        _name(directory, os.getpid())
+    from tui.work import work
+
+    work(directory, job)
+    return 0
+
+
+def _name(directory: Path, pid: int) -> None:
+    from tui import runs
+
+    runs.mark(directory, status="running", pid=pid, pid_start=runs.start_of(pid))
+
+
+def _stay() -> None:
+    """Take note of the signals a terminal, a session's end or a shutdown sends, and work on.
+
+    Handlers that do nothing, not SIG_IGN: what is ignored stays ignored in the programs we run.
+    """
+    for number in (
+        signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM,
+        signal.SIGTTOU, signal.SIGTTIN, signal.SIGTSTP,
+    ):  # fmt: skip
+        signal.signal(number, _noted)
+
+
+def _noted(number: int, _frame: object) -> None:
+    name = signal.Signals(number).name
+    os.write(2, f"{name} received; the work in hand is finished first.\n".encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
