@@ -54,7 +54,7 @@ def request(
             f"no HTTP answer from {address} port {port}: {(error.strerror or str(error)).lower()}"
         ) from error
     except (http.client.HTTPException, ValueError) as error:
-        said = str(error) or type(error).__name__
+        said = " ".join(str(error).split()) or type(error).__name__
         raise HostError(f"{address} port {port} does not answer in HTTP: {said}") from error
     finally:
         connection.close()

@@ -1,10 +1,12 @@
-"""systemd's units: one `systemctl show` of what is loaded, one `list-unit-files` for the rest."""
+"""systemd's units: one `systemctl show` of what is loaded, and the unit files nobody loaded yet."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from host import unit_files
 from host.base import Host, HostError, Service
 
 KINDS: Final = ("service", "socket", "timer", "path", "mount")
@@ -16,8 +18,9 @@ _PROPERTIES: Final = (
 SHOW: Final = (
     "systemctl", "show", "--all", f"--property={_PROPERTIES}", *(f"*.{kind}" for kind in KINDS)
 )  # fmt: skip
-LIST_UNIT_FILES: Final = (
-    "systemctl", "list-unit-files", "--no-legend", "--plain", "--full", f"--type={','.join(KINDS)}"
+LIST: Final = (
+    "systemctl", "list-units", "--all", "--plain", "--full", "--no-legend",
+    f"--type={','.join(KINDS)}",
 )  # fmt: skip
 
 
@@ -26,9 +29,33 @@ def services(host: Host) -> tuple[Service, ...]:
 
     Raises `HostError` where systemd does not answer.
     """
-    shown = _ask(host, SHOW)
-    listed = _ask(host, LIST_UNIT_FILES)
-    return merge(parse_show(shown), parse_unit_files(listed))
+    return merge(parse_show(_ask(host, SHOW)), unit_files.read(KINDS))
+
+
+class Watch:
+    """Units again and again, for a screen: 10 ms where a full reading takes systemd 100 to 250 ms.
+
+    `systemctl list-units` says what changed; only then, and every `full_every_s` for what it does
+    not tell (the process id after a restart, a unit enabled meanwhile), all is read anew.
+    """
+
+    def __init__(self, host: Host, full_every_s: float = 10.0) -> None:
+        self._host = host
+        self._full_every_s = full_every_s
+        self._listed = ""
+        self._read_at = 0.0
+        self._units: tuple[Service, ...] = ()
+
+    def read(self) -> tuple[Service, ...]:
+        """As `Host.services()`. Raises `HostError`."""
+        if self._host.is_practice:
+            return self._host.services()
+        listed = _ask(self._host, LIST)
+        now = time.monotonic()
+        if listed != self._listed or now - self._read_at > self._full_every_s:
+            self._units = self._host.services()
+            self._listed, self._read_at = listed, now
+        return self._units
 
 
 def listen_addresses(host: Host) -> dict[str, str]:
@@ -94,16 +121,6 @@ def parse_show(text: str) -> dict[str, Service]:
     return found
 
 
-def parse_unit_files(text: str) -> dict[str, str]:
-    """`systemctl list-unit-files` -> {"rsync.service": "disabled", "sshd.service": "alias", …}."""
-    found = {}
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) >= 2:
-            found[words[0]] = words[1]
-    return found
-
-
 def parse_listen(text: str) -> dict[str, str]:
     """`systemctl show` of sockets -> {"[::]:3306 (Stream)": "mariadb.socket", …}, active ones."""
     return {
@@ -118,11 +135,11 @@ def parse_listen(text: str) -> dict[str, str]:
 def merge(loaded: Mapping[str, Service], files: Mapping[str, str]) -> tuple[Service, ...]:
     """Loaded units, and beside them the unit files nobody loaded yet (inactive, dead).
 
-    Aliases and templates without an instance are no units of their own.
+    Aliases are no units of their own.
     """
     units = dict(loaded)
     for name, enabled in files.items():
-        if name not in units and enabled != "alias" and not name.partition(".")[0].endswith("@"):
+        if name not in units and enabled != "alias":
             units[name] = Service(
                 unit=name, description="", active="inactive", sub="dead", enabled=enabled
             )
