@@ -1,0 +1,214 @@
+"""A program that answers like the hands, with recorded answers: what the screen is tested with.
+
+Run as `python recorded_hands.py COMMAND …`; it prints what `answers/<command>.json` or
+`answers/<command>.jsonl` beside it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+SSH = {
+    "id": "ssh.root-login",
+    "stage": "pre-install",
+    "title": "Refuse root logins over SSH",
+    "why": "Break-in scripts try root first; a named administrator with sudo leaves a trace.",
+    "breaks": "Whoever still logs in as root.",
+    "source": "i-doit, Security and Protection: Securing SSH",
+    "references": {"cis-debian12": ["5.1.20"], "lynis": ["SSH-7408"], "bsi": ["SYS.1.3.A8"]},
+    "guard": "login",
+}
+
+STEPS: list[dict[str, Any]] = [
+    SSH,
+    {
+        "id": "ssh.key-only", "stage": "pre-install", "title": "Log in with keys only",
+        "why": "A password can be guessed; a key cannot.", "breaks": "Password logins.",
+        "guard": "login",
+    },
+    {
+        "id": "ssh.limits", "stage": "pre-install", "title": "Limit tries and sessions over SSH",
+        "why": "Fewer tries slow down guessing.", "breaks": "Nothing known.",
+        "parameters": {
+            "max-auth-tries": {
+                "kind": "integer", "help": "Tries per connection before sshd hangs up.",
+                "default": 3, "minimum": 1, "maximum": 6,
+            },
+            "login-grace-time": {
+                "kind": "integer", "help": "Seconds to log in.", "default": 30, "minimum": 5,
+            },
+        },
+        "values": {"max-auth-tries": 3, "login-grace-time": 30},
+    },
+    {
+        "id": "minimal.services", "stage": "pre-install", "title": "Stop services nobody needs",
+        "why": "What does not run cannot be attacked.", "breaks": "Printing, where cups is stopped.",
+    },
+    {
+        "id": "apache.banner", "stage": "pre-install", "title": "Tell less about the web server",
+        "why": "Versions in headers pick the exploit.", "breaks": "Nothing known.",
+    },
+    {
+        "id": "kernel.sysctl", "stage": "pre-install", "title": "Kernel and network parameters",
+        "why": "Defaults are made for every machine, not for a server.", "breaks": "Containers.",
+    },
+    {
+        "id": "backup.schedule", "stage": "pre-install", "title": "A backup job exists",
+        "why": "Without a backup there is no way back.", "breaks": "Nothing.",
+    },
+    {
+        "id": "app.tree", "stage": "post-install", "title": "Seal the application's tree",
+        "why": "Code that cannot be written cannot be replaced.", "breaks": "Updates in place.",
+    },
+]  # fmt: skip
+
+STATUSES = {
+    "ssh.root-login": "fail", "ssh.key-only": "pass", "ssh.limits": "fail",
+    "minimal.services": "unknown", "apache.banner": "pass", "kernel.sysctl": "waived",
+    "backup.schedule": "manual", "app.tree": "not-applicable",
+}  # fmt: skip
+
+FINDINGS = {
+    "ssh.root-login": [
+        {
+            "resource": "sshd", "setting": "PermitRootLogin", "expected": "no", "running": "yes",
+            "persistent": "yes", "ok": False,
+            "origin": "/etc/ssh/sshd_config.d/50-cloud-init.conf:1",
+        }
+    ],
+    "ssh.limits": [
+        {
+            "resource": "sshd", "setting": "MaxAuthTries", "expected": "at most 3", "running": "6",
+            "persistent": "6", "ok": False, "origin": "the daemon's default",
+        },
+        {
+            "resource": "sshd", "setting": "LoginGraceTime", "expected": "at most 30",
+            "running": "30", "persistent": "30", "ok": True, "origin": "/etc/ssh/sshd_config:32",
+        },
+    ],
+    "minimal.services": [
+        {
+            "resource": "unit", "setting": "cups.service", "expected": "stopped and disabled",
+            "ok": None, "note": "Only root may ask this.",
+        }
+    ],
+}  # fmt: skip
+
+DIFF = (
+    "--- /dev/null\n+++ /etc/ssh/sshd_config.d/00-harden-tui-ssh.root-login.conf\n"
+    "@@ -0,0 +1,2 @@\n+# Written by harden-tui for ssh.root-login.\n+PermitRootLogin no\n"
+)
+
+
+def result(step: dict[str, Any], status: str = "") -> dict[str, Any]:
+    return {
+        "id": step["id"], "stage": step["stage"], "title": step["title"],
+        "status": status or STATUSES[step["id"]], "findings": FINDINGS.get(step["id"], []),
+        "references": step.get("references", {}), "seconds": 0.01,
+    }  # fmt: skip
+
+
+def plan(ids: list[str]) -> dict[str, Any]:
+    return {
+        "schema": "harden-tui/plan/1", "checklist": "lamp", "fingerprint": "f" * 64,
+        "steps": [
+            {
+                "id": step["id"], "title": step["title"], "fingerprint": "e" * 64,
+                "changes": [{
+                    "summary": f"create /etc/ssh/sshd_config.d/00-harden-tui-{step['id']}.conf "
+                    "(mode 0600)",
+                    "diff": DIFF, "command": "",
+                }],
+                "then": ["sshd -t", "systemctl reload ssh.service"],
+                "refusals": [], "irreversible": [],
+                "notes": ["Logged in over SSH now: alice from 10.77.1.1."],
+            }
+            for step in STEPS if step["id"] in ids
+        ],
+    }  # fmt: skip
+
+
+TRANSACTION = {
+    "id": "20261120-101500-000001-ab12", "kind": "apply", "steps": ["ssh.key-only"],
+    "title": "Log in with keys only", "status": "committed",
+    "started": "2026-11-20T10:15:00.000001Z", "ended": "2026-11-20T10:15:03.000001Z",
+    "user": "alice",
+}  # fmt: skip
+
+LIVE = {
+    "schema": "harden-tui/live/1",
+    "services": [
+        {"unit": "apache2.service", "description": "The Apache HTTP Server", "active": "active",
+         "sub": "running", "enabled": "enabled", "main_pid": 410},
+        {"unit": "cups.service", "description": "CUPS Scheduler", "active": "active",
+         "sub": "running", "enabled": "enabled", "main_pid": 402},
+        {"unit": "ssh.service", "description": "OpenBSD Secure Shell server", "active": "active",
+         "sub": "running", "enabled": "enabled", "main_pid": 388},
+        {"unit": "logrotate.service", "description": "Rotate log files", "active": "failed",
+         "sub": "failed", "enabled": "static"},
+        {"unit": "apt-daily.service", "description": "Daily apt download activities",
+         "active": "inactive", "sub": "dead", "enabled": "static"},
+    ],
+    "ports": [
+        {"protocol": "tcp", "address": "0.0.0.0", "port": 22, "process": "sshd", "pid": 388,
+         "unit": "ssh.service", "exposed": True, "expected": True, "step": "firewall.ufw"},
+        {"protocol": "tcp", "address": "*", "port": 80, "process": "apache2", "pid": 410,
+         "unit": "apache2.service", "exposed": True, "expected": True, "step": ""},
+        {"protocol": "tcp", "address": "0.0.0.0", "port": 631, "process": "cupsd", "pid": 402,
+         "unit": "cups.service", "exposed": True, "expected": False, "step": "minimal.services"},
+        {"protocol": "tcp", "address": "127.0.0.1", "port": 3306, "process": "mariadbd",
+         "pid": 512, "unit": "mariadb.service", "exposed": False, "expected": None},
+    ],
+}  # fmt: skip
+
+
+def say(*events: dict[str, Any]) -> None:
+    for event in events:
+        print(json.dumps(event), flush=True)
+
+
+def main(argv: list[str]) -> int:
+    words = [word for word in argv if not word.startswith("--")]
+    command = words[0]
+    if command == "check":
+        ids = [step["id"] for step in STEPS]
+        say({"event": "started", "run": "c1", "command": "check", "steps": ids})
+        say(*({"event": "finding", "result": result(step)} for step in STEPS))
+        say({"event": "done", "exit": 1, "summary": "4 of 8 done."})
+        return 1
+    if command == "steps":
+        say({"schema": "harden-tui/steps/1", "checklist": "lamp", "steps": STEPS})
+    elif command == "plan":
+        say(plan(words[1:]))
+        return 1
+    elif command == "history":
+        say({"schema": "harden-tui/history/1", "transactions": [TRANSACTION]})
+    elif command == "apply":
+        step = next(step for step in STEPS if step["id"] == words[1])
+        say(
+            {"event": "started", "run": "r1", "command": "apply", "steps": [step["id"]]},
+            {"event": "step", "step": step["id"], "phase": "applying", "index": 1, "of": 1},
+            {"event": "progress", "what": "capturing the state before"},
+            {"event": "command", "command": "sshd -t"},
+            {"event": "command", "command": "systemctl reload ssh.service"},
+            {"event": "output", "line": "a line with \x1b[31mcolours\x1b[0m of its own"},
+            {"event": "finding", "result": result(step, "pass")},
+            {"event": "step", "step": step["id"], "phase": "done", "note": "pass"},
+            {"event": "done", "exit": 0, "summary": f"Applied and proved: {step['id']}."},
+        )
+    elif command == "live":
+        while True:
+            say(LIVE)
+            time.sleep(1)
+    elif command == "follow":
+        print("harden-tui: There is no run yet.", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,249 @@
+"""The screen: frame, places, and what keys do. It decides nothing; the hands do everything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult, SystemCommand
+from textual.containers import Container
+from textual.events import Resize
+from textual.screen import Screen
+
+from tui import actions
+from tui.board import Board
+from tui.client import Call, Hands
+from tui.places.base import PlaceView
+from tui.places.checklist import Checklist
+from tui.terminal import SMALLEST
+from tui.text import Line
+from tui.views.frame import Frame, footer, header, rule
+from tui.widgets.lines import position
+from tui.widgets.single import Fixed
+from tui.changing import Changing
+
+REDRAW_S = 0.03
+"""Results that come within this time are drawn together."""
+
+MESSAGE_S = 8.0
+"""How long a message stays in the rule."""
+
+
+class HardenApp(Changing):
+    """The terminal screen of harden-tui."""
+
+    TITLE = "harden-tui"
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+underscore"  # unused: Ctrl+P comes from the registry
+    BINDINGS: ClassVar = []
+    CSS = """
+    Screen { background: ansi_default; color: ansi_default; }
+    #small { display: none; height: 1fr; }
+    .-small #frame { display: none; }
+    .-small #small { display: block; }
+    #frame { height: 1fr; layout: vertical; }
+    #body { height: 1fr; }
+    #filter { display: none; }
+    #filter.-shown { display: block; }
+    """
+
+    def __init__(self, hands: Hands, *, host: str, first_check: Call | None = None) -> None:
+        super().__init__(ansi_color=True)
+        self.theme = "ansi-dark"
+        self.hands = hands
+        self.host_name = host
+        self.board = Board()
+        self.place: actions.Place = "checklist"
+        self._first_check = first_check
+        self._message = ""
+        self._message_warns = False
+        self._message_until = 0.0
+        self._redraw_waits = False
+
+    # --- structure ----------------------------------------------------------------------------
+    def compose(self) -> ComposeResult:
+        yield Fixed(self._draw_small, id="small")
+        with Container(id="frame"):
+            yield Fixed(self._draw_header, id="header")
+            with Container(id="body"):
+                yield Checklist()
+            yield Fixed(self._draw_rule, id="rule")
+            yield Fixed(self._draw_footer, id="footer")
+
+    def on_mount(self) -> None:
+        self.view.panes()[0].focus()
+        self.start_listening(self._first_check)
+
+    def on_resize(self, event: Resize) -> None:
+        width, height = event.size
+        self.screen.set_class(width < SMALLEST[0] or height < SMALLEST[1], "-small")
+
+    @property
+    def base(self) -> Screen[object]:
+        """The screen below all dialogs."""
+        return self.screen_stack[0]
+
+    @property
+    def view(self) -> PlaceView:
+        """The place that is shown."""
+        return next(view for view in self.base.query(PlaceView) if view.place == self.place)
+
+    # --- drawing ------------------------------------------------------------------------------
+    def _draw_small(self, width: int) -> list[Line]:
+        need = f"harden-tui needs {SMALLEST[0]} columns and {SMALLEST[1]} rows"
+        return [((f"{need}; this is {self.size.width} by {self.size.height}.", "warn"),)]
+
+    def _draw_header(self, width: int) -> list[Line]:
+        return header(
+            Frame(
+                host=self.host_name,
+                checklist=self.hands.options.checklist,
+                place=self.place,
+                counts=self.board.counts(),
+                practice=self.hands.options.practice,
+                rights=self.hands.rights,
+                work=self.work_line(),
+                attention=self.needs_attention(),
+            ),
+            width,
+        )
+
+    def _draw_rule(self, width: int) -> list[Line]:
+        pane = self.view.pane_in_use() if self.is_mounted else None
+        where = position(pane) if pane else ""
+        return [rule(self._message, where, width, warn=self._message_warns)]
+
+    def _draw_footer(self, width: int) -> list[Line]:
+        return footer(self.place, width, lambda name: not self.why_not(name))
+
+    def refresh_frame(self) -> None:
+        """Draw header, rule and footer as things stand now."""
+        for name in ("header", "rule", "footer"):
+            self.base.query_one(f"#{name}", Fixed).update()
+
+    def refresh_rule(self) -> None:
+        self.base.query_one("#rule", Fixed).update()
+
+    def redraw_soon(self) -> None:
+        """Draw the place and the frame, once for all that comes within a moment."""
+        if not self._redraw_waits:
+            self._redraw_waits = True
+            self.set_timer(REDRAW_S, self._redraw)
+
+    def _redraw(self) -> None:
+        self._redraw_waits = False
+        self.view.refresh_view()
+        self.refresh_frame()
+
+    def say(self, message: str, *, warn: bool = False) -> None:
+        """Show a message in the rule for a while."""
+        self._message, self._message_warns = message, warn
+        self._message_until = time.monotonic() + MESSAGE_S
+        self.refresh_rule()
+        self.set_timer(MESSAGE_S + 0.1, self._hush)
+
+    def _hush(self) -> None:
+        if self._message and time.monotonic() >= self._message_until:
+            self._message = ""
+            self.refresh_rule()
+
+    # --- actions ------------------------------------------------------------------------------
+    def why_not(self, name: str) -> str:
+        """Why an action cannot be taken now; empty if it can."""
+        method = f"why_not_{actions.by_name(name).method}"
+        for owner in (self.view, self):
+            if hasattr(owner, method):
+                return str(getattr(owner, method)())
+        return ""
+
+    def take(self, name: str) -> None:
+        """Take an action, or say why it cannot be taken."""
+        reason = self.why_not(name)
+        if reason:
+            self.say(reason, warn=True)
+            return
+        method = f"do_{actions.by_name(name).method}"
+        owner = self.view if hasattr(self.view, method) else self
+        getattr(owner, method)()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The command palette: every action of the registry that this place has."""
+        for action in actions.actions_of(self.place):
+            title = f"{action.label} ({action.shown_key})"
+            yield SystemCommand(
+                f"{title[:1].upper()}{title[1:]}",
+                action.description,
+                lambda name=action.name: self.take(name),
+            )
+
+    def do_palette(self) -> None:
+        self.action_command_palette()
+
+    async def go(self, place: actions.Place) -> None:
+        """Show another place; it is made when it is shown for the first time."""
+        if place == self.place:
+            return
+        self.end_filter()
+        self.view.left()
+        self.view.display = False
+        self.place = place
+        made = [view for view in self.base.query(PlaceView) if view.place == place]
+        if made:
+            made[0].display = True
+        else:
+            await self.base.query_one("#body", Container).mount(make_place(place))
+        panes = self.view.panes()
+        if panes:
+            panes[0].focus()
+        self.call_after_refresh(self._opened, place)
+
+    def _opened(self, place: actions.Place) -> None:
+        if place == self.place:
+            self.view.opened()
+            self.refresh_frame()
+
+    def do_place_checklist(self) -> None:
+        self.call_next(self.go, "checklist")
+
+    def do_place_live(self) -> None:
+        self.call_next(self.go, "live")
+
+    def do_place_history(self) -> None:
+        self.call_next(self.go, "history")
+
+    def do_place_log(self) -> None:
+        self.call_next(self.go, "log")
+
+    def do_help(self) -> None:
+        self.call_next(self.go, "help")
+
+    async def go_to_step(self, step_id: str) -> None:
+        """Show a step of the checklist, from anywhere."""
+        await self.go("checklist")
+        view = self.view
+        if isinstance(view, Checklist) and not view.choose(step_id):
+            self.say(
+                f"{step_id} is not on the checklist {self.hands.options.checklist}.", warn=True
+            )
+
+
+def make_place(place: actions.Place) -> PlaceView:
+    """The view of a place; imported when it is needed, so that the first paint is early."""
+    if place == "live":
+        from tui.places.live import Live
+
+        return Live()
+    if place == "history":
+        from tui.places.history import History
+
+        return History()
+    if place == "log":
+        from tui.places.log import Log
+
+        return Log()
+    if place == "help":
+        from tui.places.help import HelpPlace
+
+        return HelpPlace()
+    return Checklist()

@@ -1,0 +1,167 @@
+"""What the screen knows of the checklist, and what can be read from it. No Textual, no effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from snapshots.model import TransactionRecord
+from steps.model import STAGES, Stage, Status, StepResult
+from tui.wire import PlanAnswer, StepInfo
+
+STAGE_TITLES: dict[Stage, str] = {
+    "pre-install": "Before the application",
+    "post-install": "After the application",
+    "update-window": "Update window",
+    "surroundings": "Surroundings",
+}
+
+DONE: frozenset[Status] = frozenset({"pass", "attested", "waived", "not-applicable"})
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How a group of steps stands; `waiting` were not checked yet."""
+
+    total: int = 0
+    done: int = 0
+    open: int = 0
+    unknown: int = 0
+    error: int = 0
+    manual: int = 0
+    waiting: int = 0
+
+    def sentence(self) -> str:
+        """ "7 of 12 done · 4 open · 1 unknown"."""
+        if not self.total:
+            return ""
+        parts = [f"{self.done} of {self.total} done"]
+        for number, word in (
+            (self.open, "open"),
+            (self.unknown, "unknown"),
+            (self.error, "error" if self.error == 1 else "errors"),
+            (self.manual, "to attest"),
+            (self.waiting, "being checked"),
+        ):
+            if number:
+                parts.append(f"{number} {word}")
+        return " · ".join(parts)
+
+
+class Board:
+    """Steps in the checklist's order with their results, plans and transactions."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.infos: dict[str, StepInfo] = {}
+        self.results: dict[str, StepResult] = {}
+        self.plans: dict[str, PlanAnswer | str] = {}
+        """Per step its plan, or the sentence why it could not be had; missing: not asked."""
+        self.records: tuple[TransactionRecord, ...] = ()
+        self.records_known = False
+        self.checking = False
+        self.problem = ""
+
+    # --- taking in ------------------------------------------------------------------------
+    def take_order(self, ids: Sequence[str]) -> None:
+        """The whole checklist is being checked; results of before stay until new ones come."""
+        self.order = list(ids)
+
+    def take_infos(self, infos: Iterable[StepInfo]) -> None:
+        listed = list(infos)
+        self.infos = {info.id: info for info in listed}
+        if listed:
+            self.order = [info.id for info in listed]
+
+    def take_result(self, result: StepResult) -> None:
+        if result.id not in self.order:
+            self.order.append(result.id)
+        if self.results.get(result.id) != result:
+            self.plans.pop(result.id, None)
+        self.results[result.id] = result
+
+    def take_records(self, records: Sequence[TransactionRecord]) -> None:
+        self.records = tuple(records)
+        self.records_known = True
+
+    def forget_plans(self) -> None:
+        """The host was changed, or a value was: every preview is stale."""
+        self.plans.clear()
+
+    # --- asking ---------------------------------------------------------------------------
+    def title(self, step_id: str) -> str:
+        if step_id in self.infos:
+            return self.infos[step_id].title
+        return self.results[step_id].title if step_id in self.results else ""
+
+    def stage(self, step_id: str) -> Stage:
+        if step_id in self.infos:
+            return self.infos[step_id].stage
+        return self.results[step_id].stage if step_id in self.results else STAGES[0]
+
+    def status(self, step_id: str) -> str:
+        """The status, or "" where the step was not checked yet."""
+        result = self.results.get(step_id)
+        return result.status if result else ""
+
+    def is_open(self, step_id: str) -> bool:
+        """Something is left to do for a person or for an apply."""
+        status = self.status(step_id)
+        return bool(status) and status not in DONE
+
+    def counts(self, ids: Iterable[str] | None = None) -> Counts:
+        statuses = [self.status(step_id) for step_id in (self.order if ids is None else ids)]
+        return Counts(
+            total=len(statuses),
+            done=sum(status in DONE for status in statuses),
+            open=statuses.count("fail"),
+            unknown=statuses.count("unknown"),
+            error=statuses.count("error"),
+            manual=statuses.count("manual"),
+            waiting=statuses.count(""),
+        )
+
+    def stages(self) -> list[tuple[Stage, list[str]]]:
+        """Stages that have steps, in order."""
+        grouped = [(stage, [s for s in self.order if self.stage(s) == stage]) for stage in STAGES]
+        return [(stage, ids) for stage, ids in grouped if ids]
+
+    def matching(self, wanted: str) -> set[str]:
+        """Ids whose id, title or status word holds every word of `wanted`."""
+        words = wanted.lower().split()
+        found = set()
+        for step_id in self.order:
+            status = self.status(step_id)
+            shown = "open" if status == "fail" else status
+            text = f"{step_id} {self.title(step_id)} {shown}".lower()
+            if all(word in text for word in words):
+                found.add(step_id)
+        return found
+
+    def next_open(self, after: str) -> str:
+        """The next step with something left to do, from `after` on and round; empty if none."""
+        start = self.order.index(after) + 1 if after in self.order else 0
+        around = self.order[start:] + self.order[:start]
+        return next((step_id for step_id in around if self.is_open(step_id)), "")
+
+    def open_of_stage(self, stage: Stage) -> list[str]:
+        """Steps of a stage that an apply could bring about."""
+        return [
+            step_id
+            for step_id in self.order
+            if self.stage(step_id) == stage and self.status(step_id) == "fail"
+        ]
+
+    def records_of(self, step_id: str) -> list[TransactionRecord]:
+        """The transactions of a step, newest first."""
+        return [record for record in reversed(self.records) if step_id in record.steps]
+
+    def undoable(self, step_id: str) -> list[TransactionRecord]:
+        return [r for r in self.records_of(step_id) if is_undoable(r)]
+
+    def interrupted(self) -> list[TransactionRecord]:
+        return [record for record in self.records if record.status == "open"]
+
+
+def is_undoable(record: TransactionRecord) -> bool:
+    return record.kind == "apply" and record.status == "committed" and not record.undone_by

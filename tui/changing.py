@@ -1,0 +1,301 @@
+"""What a person sets going: apply, undo, skip, attest, values, root. Each shows and asks first."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from textual.app import SuspendNotSupported
+
+from tui.messages import Answered
+from tui.text import BLANK, Line, paragraph
+from tui.views import preview
+from tui.wire import HandsError, PlanAnswer, StepInfo, StepsAnswer, UndoAnswer
+from tui.working import Values, Working
+
+ATTESTED_DAYS = 365
+"""An answer for what no program measures should be given again after a year."""
+
+
+class Changing(Working):
+    """The flows behind the keys."""
+
+    # --- apply --------------------------------------------------------------------------------
+    def begin_apply(self, steps: Sequence[str]) -> None:
+        """Values that are missing first, then the plan, then the question."""
+        for step_id in steps:
+            info = self.board.infos.get(step_id)
+            secrets = [n for n, p in info.parameters.items() if p.kind == "secret"] if info else []
+            if info and (secrets or info.missing):
+                if len(steps) > 1:
+                    self.say(f"{step_id} needs values first: apply it by itself (a).", warn=True)
+                    return
+                self._ask_missing(info, [*info.missing, *(s for s in secrets
+                                                         if s not in info.missing)])  # fmt: skip
+                return
+        self._plan_to_approve(list(steps), {})
+
+    def _ask_missing(self, info: StepInfo, names: list[str]) -> None:
+        from tui.dialogs import Form
+
+        def given(values: dict[str, str] | None) -> None:
+            if values is not None:
+                self._plan_to_approve([info.id], {info.id: values})
+
+        self.push_screen(Form(info.id, info.parameters, info.values, only=names), given)
+
+    def _plan_to_approve(self, steps: list[str], values: Values) -> None:
+        self._values = values
+        self.say("Asking the host what would change…")
+        self.ask("approve", " ".join(steps), ["plan", *steps], PlanAnswer, values=values)
+
+    def _answered_approve(self, message: Answered) -> None:
+        if message.answer is None:
+            self.say(message.problem, warn=True)
+            return
+        from tui.dialogs import Confirm
+
+        plan: PlanAnswer = message.answer
+        steps = message.about.split()
+        for step_id in steps[:1] if len(steps) == 1 else ():
+            self.board.plans[step_id] = plan
+        refused = preview.refusals(plan)
+        if not refused and not preview.changes(plan):
+            self.say("Nothing to change: the host is as the step wants it.")
+            self.start_check()
+            return
+        values = self._values
+        what = steps[0] if len(steps) == 1 else f"{len(steps)} steps"
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                arguments = ["apply", *steps, "--yes", "--fingerprint", plan.fingerprint]
+                self.start_work(f"Apply {what}", arguments, values=values)
+                self.show_work()
+
+        title = f"{'Refused for now' if refused else 'Apply'}: {what}"
+        if len(steps) == 1:
+            title += f" – {plan.steps[0].title}"
+        word = "apply" if not refused and any(self._is_guarded(s) for s in steps) else ""
+        self.say("")
+        self.push_screen(
+            Confirm(
+                title,
+                lambda width: preview.plan_lines(plan, width),
+                verb="" if refused else "Apply",
+                word=word,
+            ),
+            answered,
+        )
+
+    def _is_guarded(self, step_id: str) -> bool:
+        info = self.board.infos.get(step_id)
+        return bool(info and (info.guard or info.irreversible))
+
+    # --- undo ---------------------------------------------------------------------------------
+    def begin_roll_back(self, ids: Sequence[str], title: str) -> None:
+        """Show what the undo would do, then ask."""
+        self._undo_title = title
+        self.say("Asking the host what the undo would do…")
+        self.ask("undo", " ".join(ids), ["rollback", *ids, "--dry-run"], UndoAnswer)
+
+    def _answered_undo(self, message: Answered) -> None:
+        if message.answer is None:
+            self.say(message.problem, warn=True)
+            return
+        from tui.dialogs import Confirm
+
+        answer: UndoAnswer = message.answer
+        plans = answer.plans
+        conflicts = preview.conflicts(plans)
+        fingerprint = answer.fingerprint or (plans[0].fingerprint if len(plans) == 1 else "")
+        ids = message.about.split()
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                approved = ["--fingerprint", fingerprint] if fingerprint else []
+                self.start_work(f"Undo {self._undo_title}", ["rollback", *ids, "--yes", *approved])
+                self.show_work()
+
+        def body(width: int) -> list[Line]:
+            lines: list[Line] = []
+            if conflicts:
+                lines += paragraph(
+                    "Somebody changed this since, and both changes touch the same place. Nothing "
+                    "will be overwritten: settle it by hand first.", width, "warn",
+                )  # fmt: skip
+                lines.append(BLANK)
+            return lines + preview.undo_lines(plans, width)
+
+        self.say("")
+        verb = "" if conflicts or not plans else "Undo"
+        head = "In conflict" if conflicts else "Undo"
+        self.push_screen(Confirm(f"{head}: {self._undo_title}", body, verb=verb), answered)
+
+    def why_not_recover(self) -> str:
+        if self.work is not None and not self.work.is_over:
+            return f"Wait: {self.work.state_line()}."
+        if self.hands.rights == "user":
+            return "Recovering needs root: b lets sudo ask for your password once."
+        return "" if self.board.interrupted() else "Nothing was interrupted."
+
+    def do_recover(self) -> None:
+        from tui.dialogs import Confirm
+
+        records = self.board.interrupted()
+
+        def body(width: int) -> list[Line]:
+            lines = paragraph(
+                "The work on these was cut off. Recovering brings the host back to where it was "
+                "before each of them.", width,
+            )  # fmt: skip
+            for record in records:
+                lines += [BLANK, ((", ".join(record.steps) or record.id, "bold"),),
+                          ((f"  began {record.started[:19]} UTC", "dim"),)]  # fmt: skip
+            return lines
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.start_work("Recover", ["recover", "--yes"])
+                self.show_work()
+
+        self.push_screen(Confirm("Recover what was interrupted", body, verb="Recover"), answered)
+
+    # --- answers ------------------------------------------------------------------------------
+    def ask_reason(self, step_id: str, kind: str) -> None:
+        """A reason to leave a step out ("waive"), or a note to answer for it ("attest")."""
+        from tui.dialogs import Ask
+
+        waive = kind == "waive"
+        until = (date.today() + timedelta(days=ATTESTED_DAYS)).isoformat()
+        text = (
+            f"The step {step_id} will count as left out on purpose. The reason is kept with your "
+            "name; x takes it back in."
+            if waive
+            else f"You answer for {step_id} with your name. It holds until {until}; then it is "
+            "asked again."
+        )
+
+        def answered(reason: str | None) -> None:
+            if reason:
+                option = ["--reason", reason] if waive else ["--note", reason, "--until", until]
+                self.tell(["steps", kind, step_id, *option], step_id)
+
+        title = f"{'Skip' if waive else 'Attest'} {step_id}: {'why?' if waive else 'what holds?'}"
+        self.push_screen(
+            Ask(
+                title,
+                lambda width: paragraph(text, width),
+                problem=lambda given: "" if given else "A reason is needed, or Esc.",
+            ),
+            answered,
+        )
+
+    def take_back(self, step_id: str) -> None:
+        self.tell(["steps", "unwaive", step_id], step_id)
+
+    def edit_values(self, step_id: str) -> None:
+        """The form for a step's parameters; secrets are asked for when it is applied."""
+        from tui.dialogs import Form
+
+        info = self.board.infos[step_id]
+        names = [name for name, p in info.parameters.items() if p.kind != "secret"]
+        if not names:
+            self.say(f"{step_id} has only secrets: they are asked for when it is applied.")
+            return
+
+        def answered(changed: dict[str, str] | None) -> None:
+            if changed:
+                settings = [f"{step_id}.{name}={_typed(v)}" for name, v in changed.items()]
+                self.tell(["steps", "set", *settings], step_id)
+            elif changed is not None:
+                self.say("No value was changed.")
+
+        self.push_screen(Form(step_id, info.parameters, info.values, only=names), answered)
+
+    def tell(self, arguments: Sequence[str], step_id: str) -> None:
+        """Tell the hands an answer; then the step is checked again."""
+
+        def run() -> None:
+            try:
+                call = self.hands.start(arguments, "json")
+                output = b"".join(call.lines())
+                status, said = call.wait()
+                problem = "" if status == 0 else said or output.decode("utf-8", "replace")
+            except HandsError as error:
+                problem = str(error)
+            self.post_message(Answered("told", step_id, True, problem))
+
+        self.spawn(run)
+
+    def _answered_told(self, message: Answered) -> None:
+        if message.problem:
+            self.say(message.problem.removeprefix("harden-tui: "), warn=True)
+            return
+        self.say(f"Kept for {message.about}.")
+        self.board.plans.pop(message.about, None)
+        self.ask("infos", "", ["steps", "list"], StepsAnswer)
+        self.start_check([message.about])
+
+    # --- root ---------------------------------------------------------------------------------
+    def why_not_root(self) -> str:
+        if self.hands.rights != "user":
+            return "The hands are root already."
+        return "" if shutil.which("sudo") else "There is no sudo here: start harden-tui as root."
+
+    def do_root(self) -> None:
+        """Let sudo ask on the plain terminal; Textual waits meanwhile."""
+        try:
+            with self.suspend():
+                print("harden-tui: the hands need root; sudo asks for your password.", flush=True)
+                status = subprocess.run(["sudo", "-v"], check=False).returncode
+        except SuspendNotSupported:
+            self.say("This terminal cannot be handed to sudo: start with sudo harden-tui.")
+            return
+        if status:
+            self.say("sudo did not agree; everything stays as it was.", warn=True)
+            return
+        self.hands.rights = "sudo"
+        self.board.forget_plans()
+        self.start_check()
+        self.ask("infos", "", ["steps", "list"], StepsAnswer)
+        self.say("The hands are root now; the screen is still you.")
+
+    # --- watching -----------------------------------------------------------------------------
+    def show_work(self) -> None:
+        from tui.workscreen import WorkScreen
+
+        if self.work is not None and not isinstance(self.screen, WorkScreen):
+            self.push_screen(WorkScreen(self.work))
+
+    def work_changed(self) -> None:
+        refresh: Any = getattr(self.screen, "work_changed", None)
+        if refresh is not None:
+            refresh()
+
+    def why_not_output(self) -> str:
+        return "" if self.work is not None else "No work was done yet."
+
+    def do_output(self) -> None:
+        self.show_work()
+
+    def do_check(self) -> None:
+        self.board.forget_plans()
+        self.ask("infos", "", ["steps", "list"], StepsAnswer)
+        self.start_check()
+
+    def do_quit(self) -> None:
+        """Leave; what runs goes on, and is said so."""
+        self.stop_listening()
+        if self.work is not None and not self.work.is_over:
+            self.exit(message=f"{self.work.title}: goes on without the screen. "
+                              "Watch it with: harden-tui follow")  # fmt: skip
+        else:
+            self.exit()
+
+
+def _typed(value: str) -> str:
+    return "" if value == "none" else value

@@ -1,0 +1,36 @@
+"""Opening the screen: the first check starts before Textual is imported, then it paints."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+from tui import terminal
+from tui.client import Hands
+from tui.options import Options
+
+
+def run_screen(options: Options) -> int:
+    """Open the screen; returns the exit status (2 where there is no terminal to draw on)."""
+    refusal = terminal.refusal_here()
+    if refusal:
+        print(refusal, file=sys.stderr)
+        return terminal.EXIT_USAGE
+    hands = Hands(options)
+    if hands.rights == "user" and os.path.exists("/usr/bin/sudo"):
+        hands.rights = "sudo"  # tried without asking; without a ticket it falls back
+    first_check = hands.start(["check"], "events")
+
+    from tui import theme
+
+    theme.use_ascii(terminal.only_ascii(sys.stderr.encoding, os.environ))
+    terminal.prepare(os.environ)
+    from tui import mends
+    from tui.app import HardenApp
+
+    mends.apply()
+    host = "practice" if options.practice else socket.gethostname()
+    app = HardenApp(hands, host=host, first_check=first_check)
+    app.run()
+    return app.return_code or 0

@@ -1,0 +1,1 @@
+"""The five places of the screen: checklist, live, history, log, help."""

@@ -1,0 +1,246 @@
+"""The checklist: steps at the left, the chosen one at the right."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+
+from tui import actions, board
+from tui.places.base import PlaceView, bindings_of
+from tui.text import Line, wrap
+from tui.theme import STATUS_WORDS
+from tui.views import checklist as rows_view
+from tui.views import preview, step
+from tui.widgets.lines import LinePane
+from tui.widgets.rows import RowList
+
+TABS = [("why", "Why"), ("state", "State"), ("preview", "Preview"), ("history", "History")]
+
+PLAN_DELAY_S = 0.15
+"""Wait before a plan is asked for, so that walking down the list asks once."""
+
+
+class Checklist(PlaceView):
+    place = "checklist"
+    BINDINGS: ClassVar = bindings_of("checklist")
+
+    DEFAULT_CSS = """
+    Checklist #steps { width: 37; padding: 0 1 0 0; }
+    Checklist #detail { padding: 0 1 0 1; border-left: solid ansi_bright_black; }
+    Checklist.-wide #steps { width: 52; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tab = "why"
+        self._wanted = ""
+        self._timer: object | None = None
+        self._shown = ("", "")
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield RowList(id="steps")
+            yield LinePane(id="detail")
+
+    # --- parts --------------------------------------------------------------------------------
+    @property
+    def steps(self) -> RowList:
+        return self.query_one("#steps", RowList)
+
+    @property
+    def detail(self) -> LinePane:
+        return self.query_one("#detail", LinePane)
+
+    @property
+    def chosen(self) -> str:
+        return self.steps.chosen
+
+    def panes(self) -> list[LinePane]:
+        return [self.steps, self.detail]
+
+    def opened(self) -> None:
+        self.refresh_view()
+
+    def filtered(self, wanted: str) -> None:
+        self._wanted = wanted
+        self.refresh_view()
+
+    # --- drawing ------------------------------------------------------------------------------
+    def refresh_view(self) -> None:
+        width = self.steps.content_size.width
+        if width:
+            self.steps.show_rows(rows_view.rows(self.screen_app.board, self._wanted, width))
+        self.show_detail()
+
+    def show_detail(self) -> None:
+        """Draw the chosen step's tab; another step or tab starts at its top."""
+        pane = self.detail
+        width = pane.content_size.width
+        chosen = self.chosen
+        if not width:
+            return
+        known = self.screen_app.board
+        header: list[Line] = [self.tab_line(TABS, self._tab)]
+        if not chosen:
+            pane.show(self._empty(width), header=[], keep_place=False)
+            return
+        header += [*step.head(known, chosen, width), ()]
+        lines = {
+            "why": lambda: step.why(known, chosen, width),
+            "state": lambda: step.state(known.results.get(chosen), width),
+            "preview": lambda: preview.plan_lines(known.plans.get(chosen), width),
+            "history": lambda: step.history(known, chosen, width),
+        }[self._tab]()
+        same = self._shown == (chosen, self._tab)
+        self._shown = (chosen, self._tab)
+        pane.show(lines, header=header, keep_place=same)
+        if self._tab == "preview" and chosen not in known.plans:
+            self._ask_plan_soon(chosen)
+
+    def _empty(self, width: int) -> list[Line]:
+        problem = self.screen_app.board.problem
+        return [((piece, "warn"),) for piece in wrap(problem, width)] if problem else []
+
+    def _ask_plan_soon(self, step_id: str) -> None:
+        def ask() -> None:
+            if self.chosen == step_id and self._tab == "preview":
+                self.screen_app.ask_plan(step_id)
+
+        self.set_timer(PLAN_DELAY_S, ask)
+
+    def on_row_list_chosen(self, event: RowList.Chosen) -> None:
+        self.show_detail()
+        self.screen_app.refresh_frame()
+
+    def on_line_pane_scrolled(self) -> None:
+        self.screen_app.refresh_rule()
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.width >= 110, "-wide")
+        self.call_after_refresh(self.refresh_view)
+
+    # --- tabs ---------------------------------------------------------------------------------
+    def show_tab(self, tab: str) -> None:
+        self._tab = tab
+        self.show_detail()
+
+    def do_why(self) -> None:
+        self.show_tab("why")
+
+    def do_state(self) -> None:
+        self.show_tab("state")
+
+    def do_preview(self) -> None:
+        self.show_tab("preview")
+
+    def do_step_history(self) -> None:
+        self.show_tab("history")
+
+    def do_next_tab(self) -> None:
+        self._turn(1)
+
+    def do_previous_tab(self) -> None:
+        self._turn(-1)
+
+    def _turn(self, by: int) -> None:
+        names = [name for name, _ in TABS]
+        self.show_tab(names[(names.index(self._tab) + by) % len(names)])
+
+    # --- what can be done, and why not -----------------------------------------------------------
+    def why_not_apply(self) -> str:
+        known = self.screen_app.board
+        if not self.chosen:
+            return "No step is chosen."
+        status = known.status(self.chosen)
+        if not status:
+            return f"{self.chosen} is still being checked."
+        if status in ("pass", "not-applicable", "manual", "attested"):
+            return f"Nothing to apply: {self.chosen} is {STATUS_WORDS[status]}."
+        return self.screen_app.why_not_change()
+
+    def do_apply(self) -> None:
+        self.screen_app.begin_apply([self.chosen])
+
+    def why_not_apply_stage(self) -> str:
+        if not self.chosen:
+            return "No step is chosen."
+        known = self.screen_app.board
+        if not known.open_of_stage(known.stage(self.chosen)):
+            return "No step of this stage is open."
+        return self.screen_app.why_not_change()
+
+    def do_apply_stage(self) -> None:
+        known = self.screen_app.board
+        self.screen_app.begin_apply(known.open_of_stage(known.stage(self.chosen)))
+
+    def why_not_roll_back(self) -> str:
+        known = self.screen_app.board
+        if not self.chosen:
+            return "No step is chosen."
+        if not known.records_known:
+            return "The history is not read yet."
+        if not known.undoable(self.chosen):
+            return f"Nothing to undo: {self.chosen} was not applied by this program."
+        return self.screen_app.why_not_change()
+
+    def do_roll_back(self) -> None:
+        self.screen_app.begin_roll_back([self.chosen], self.chosen)
+
+    def why_not_skip(self) -> str:
+        return self._why_not_answer()
+
+    def do_skip(self) -> None:
+        if self.screen_app.board.status(self.chosen) == "waived":
+            self.screen_app.take_back(self.chosen)
+        else:
+            self.screen_app.ask_reason(self.chosen, "waive")
+
+    def why_not_attest(self) -> str:
+        status = self.screen_app.board.status(self.chosen) if self.chosen else ""
+        if self.chosen and status not in ("manual", "attested"):
+            return f"{self.chosen} is measured; only what is manual can be attested."
+        return self._why_not_answer()
+
+    def do_attest(self) -> None:
+        self.screen_app.ask_reason(self.chosen, "attest")
+
+    def _why_not_answer(self) -> str:
+        return self.screen_app.why_not_change() if self.chosen else "No step is chosen."
+
+    def why_not_next_open(self) -> str:
+        known = self.screen_app.board
+        return "" if known.next_open(self.chosen) else "No step is open: nothing is left to do."
+
+    def do_next_open(self) -> None:
+        found = self.screen_app.board.next_open(self.chosen)
+        if not self.steps.choose(found):
+            self.screen_app.end_filter()
+            self.steps.choose(found)
+
+    def why_not_edit(self) -> str:
+        known: board.Board = self.screen_app.board
+        info = known.infos.get(self.chosen)
+        if info is None:
+            return "The catalogue is not read yet."
+        if not info.parameters:
+            return f"{self.chosen} has no values to choose."
+        return self.screen_app.why_not_change()
+
+    def do_edit(self) -> None:
+        self.screen_app.edit_values(self.chosen)
+
+    def do_switch_pane(self) -> None:
+        super().do_switch_pane()
+        self.screen_app.refresh_rule()
+
+    def choose(self, step_id: str) -> bool:
+        """Jump to a step, from another place."""
+        if self.steps.choose(step_id):
+            return True
+        self.screen_app.end_filter()
+        return self.steps.choose(step_id)
+
+
+__all__ = ["Checklist", "actions"]

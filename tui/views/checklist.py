@@ -1,0 +1,59 @@
+"""The checklist as rows, and the header's counts."""
+
+from __future__ import annotations
+
+from steps.model import Stage
+from tui.board import STAGE_TITLES, Board
+from tui.text import BLANK, Line, Row, aligned, cells, cut, fit
+from tui.theme import STATUS_ROLES, STATUS_SIGNS, STATUS_WORDS
+
+STATUS_COLUMN = 10
+
+
+def heading(stage: Stage, board: Board, ids: list[str], width: int) -> Line:
+    """A stage with how much of it is done."""
+    counts = board.counts(ids)
+    return aligned(
+        ((STAGE_TITLES[stage], "bold"),), ((f"{counts.done}/{counts.total} done", "dim"),), width
+    )
+
+
+def step_line(board: Board, step_id: str, width: int) -> Line:
+    """Sign, status in words, id; the title too where there is room."""
+    status = board.status(step_id)
+    role = STATUS_ROLES[status]
+    word = STATUS_WORDS[status]
+    left = f"{STATUS_SIGNS[status]} {fit(word, STATUS_COLUMN - 2)}"
+    room = width - cells(left)
+    name = cut(step_id, room)
+    rest = room - cells(name) - 2
+    line: Line = ((left, role), (name, "dim" if status == "not-applicable" else ""))
+    title = board.title(step_id)
+    if rest >= 24 and title:
+        line = (*line, ("  " + cut(title, rest), "dim"))
+    return line
+
+
+def rows(board: Board, wanted: str, width: int) -> list[Row]:
+    """Stages as headings, their steps below; only those that match `wanted`."""
+    shown = board.matching(wanted)
+    found: list[Row] = []
+    for stage, ids in board.stages():
+        matching = [step_id for step_id in ids if step_id in shown]
+        if not matching:
+            continue
+        if found:
+            found.append(Row("", BLANK))
+        found.append(Row("", heading(stage, board, ids, width)))
+        found.extend(Row(step_id, step_line(board, step_id, width - 2)) for step_id in matching)
+    if not found:
+        found.append(Row("", ((_nothing(board, wanted), "dim"),)))
+    return found
+
+
+def _nothing(board: Board, wanted: str) -> str:
+    if wanted and board.order:
+        return f"No step matches “{wanted}”."
+    if board.problem:
+        return "Nothing could be checked."
+    return "Asking the host…" if board.checking else "No steps."

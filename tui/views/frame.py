@@ -1,0 +1,91 @@
+"""What frames every place: header, places, rule with a message, footer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from tui.actions import PLACES, Place, actions_of
+from tui.board import Counts
+from tui.text import Line, Span, aligned, cells, length
+
+BANNER = "PRACTICE HOST – nothing here touches this machine"
+
+_TITLES: dict[Place, str] = {
+    "checklist": "Checklist",
+    "live": "Live",
+    "history": "History",
+    "log": "Log",
+    "help": "Help",
+}
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """What the header shows. `work` is the state line of a run; empty where nothing runs."""
+
+    host: str
+    checklist: str
+    place: Place
+    counts: Counts = Counts()
+    practice: bool = False
+    rights: str = "root"
+    work: str = ""
+    attention: bool = False
+
+
+def header(frame: Frame, width: int) -> list[Line]:
+    """The banner of a practice host, the title line with the counts, the places."""
+    lines: list[Line] = []
+    if frame.practice:
+        room = width - cells(BANNER)
+        lines.append(((" " * (room // 2) + BANNER + " " * (room - room // 2), "banner"),))
+    title: Line = (
+        ("harden-tui", "bold"),
+        (f" · {frame.host} · {frame.checklist}", ""),
+    )
+    role = "ok" if frame.counts.total and frame.counts.done == frame.counts.total else "bold"
+    lines.append(aligned(title, ((frame.counts.sentence(), role),), width))
+    places: list[Span] = []
+    for number, place in enumerate(PLACES, 1):
+        here = place == frame.place
+        text = f"[{number} {_TITLES[place]}]" if here else f" {number} {_TITLES[place]} "
+        places.append((text, "key" if here else "dim"))
+    state = frame.work or ("not root: read only" if frame.rights == "user" else "")
+    right: Line = ((state, "warn" if frame.attention or not frame.work else "info"),)
+    lines.append(aligned(tuple(places), right if state else (), width))
+    return lines
+
+
+def rule(message: str, place: str, width: int, *, warn: bool = False) -> Line:
+    """A line across, with the last message in it, and where the pane is scrolled to."""
+    right = f" {place} ─" if place else ""
+    room = width - cells(right)
+    if not message:
+        return (("─" * room, "dim"), (right, "dim"))
+    left: Line = (("─ ", "dim"), (message, "warn" if warn else ""), (" ", ""))
+    fill = max(0, room - length(left))
+    return aligned((*left, ("─" * fill, "dim")), ((right, "dim"),) if right else (), width)
+
+
+def footer(place: Place, width: int, enabled: Callable[[str], bool]) -> list[Line]:
+    """The keys of a place in as many lines as they need; those disabled now are dim."""
+    lines: list[list[Span]] = [[]]
+    used = 0
+    for action in (action for action in actions_of(place) if action.footer):
+        key = action.shown_key
+        size = cells(key) + 1 + cells(action.label)
+        if used and used + 2 + size > width:
+            lines.append([])
+            used = 0
+        if used:
+            lines[-1].append(("  ", ""))
+            used += 2
+        on = enabled(action.name)
+        lines[-1] += [(key, "key" if on else "dim"), (f" {action.label}", "" if on else "dim")]
+        used += size
+    return [tuple(line) for line in lines]
+
+
+def wrapped_message(texts: Sequence[str]) -> str:
+    return " ".join(texts)

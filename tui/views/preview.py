@@ -1,0 +1,159 @@
+"""What an apply or an undo would do: diffs with line numbers, commands, refusals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from snapshots.model import UndoItem, UndoPlan
+from tui.text import BLANK, Line, Role, fold, paragraph, wrap
+from tui.wire import PlanAnswer, PlannedChange, StepPlan
+
+_HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+
+
+def diff_lines(diff: str, width: int) -> list[Line]:
+    """A unified diff with old and new line numbers; long lines are folded, never cut off."""
+    lines: list[Line] = []
+    old = new = 0
+    numbers = 4
+    room = width - 2 * numbers - 3
+    in_hunk = False
+    for text in diff.splitlines():
+        hunk = _HUNK.match(text)
+        if hunk:
+            old, new = int(hunk.group(1)), int(hunk.group(2))
+            in_hunk = True
+            lines.append(((text[:width], "hunk"),))
+            continue
+        if not in_hunk or text.startswith("\\"):
+            role: Role = "add" if text.startswith("+") and not text.startswith("+++") else "bold"
+            if text.startswith("-") and not text.startswith("---"):
+                role = "del"
+            lines += [((piece, "dim" if text.startswith("\\") else role),)
+                      for piece in fold(text, width)]  # fmt: skip
+            continue
+        kind = text[:1] or " "
+        left = f"{old:>{numbers}}" if kind != "+" else " " * numbers
+        right = f"{new:>{numbers}}" if kind != "-" else " " * numbers
+        role = {"+": "add", "-": "del"}.get(kind, "")  # type: ignore[assignment]
+        for number, piece in enumerate(fold(text[1:], room)):
+            gutter = f"{left} {right} " if number == 0 else " " * (2 * numbers + 2)
+            lines.append(((gutter, "dim"), (f"{kind}{piece}", role)))
+        old += kind != "+"
+        new += kind != "-"
+    return lines
+
+
+def command_lines(command: str, width: int) -> list[Line]:
+    """A real command as typed, folded with a hanging indent."""
+    pieces = wrap(command, width - 2, hanging=4) if command else []
+    return [
+        (("$ " if number == 0 else "  ", "dim"), (piece, "info"))
+        for number, piece in enumerate(pieces)
+    ]
+
+
+def _titled(sign: str, text: str, width: int, role: Role = "bold") -> list[Line]:
+    pieces = wrap(text, width - 2)
+    return [((f"{sign} " if n == 0 else "  ", role), (p, role)) for n, p in enumerate(pieces)]
+
+
+def change_lines(change: PlannedChange, width: int) -> list[Line]:
+    lines = _titled("·", change.summary, width)
+    if change.diff:
+        lines += diff_lines(change.diff, width)
+    lines += command_lines(change.command, width)
+    return lines
+
+
+def step_plan_lines(plan: StepPlan, width: int) -> list[Line]:
+    """One step's preview."""
+    lines: list[Line] = []
+    for reason in plan.refusals:
+        lines += [*_titled("!", "Refused: " + reason, width, "bad"), BLANK]
+    for phrase in plan.irreversible:
+        lines += [*_titled("!", "Cannot come back: " + phrase, width, "warn"), BLANK]
+    if plan.changes:
+        for change in plan.changes:
+            lines += [*change_lines(change, width), BLANK]
+        if plan.then:
+            lines.append((("Then, to validate and activate", "bold"),))
+            for command in plan.then:
+                lines += command_lines(command, width)
+            lines.append(BLANK)
+    elif not plan.refusals:
+        lines += paragraph("Nothing to change: it is as it should be.", width, "ok")
+        lines.append(BLANK)
+    for note in plan.notes:
+        lines += paragraph(note, width, "dim")
+    return lines
+
+
+def plan_lines(plan: PlanAnswer | str | None, width: int) -> list[Line]:
+    """The preview of a plan, of its problem, or of the wait for it."""
+    if plan is None:
+        return [(("Asking the host what would change…", "dim"),)]
+    if isinstance(plan, str):
+        return paragraph(plan, width, "warn")
+    lines: list[Line] = []
+    for step in plan.steps:
+        if len(plan.steps) > 1:
+            lines.append(((f"{step.title} ", "bold"), (step.id, "dim")))
+        lines += step_plan_lines(step, width)
+    return lines
+
+
+def refusals(plan: PlanAnswer) -> list[str]:
+    return [reason for step in plan.steps for reason in step.refusals]
+
+
+def changes(plan: PlanAnswer) -> int:
+    return sum(len(step.changes) for step in plan.steps)
+
+
+_HOW = {
+    "restore": "put back",
+    "merge": "merge: your later edits are kept",
+    "handed-over": "stays: a later change needs it and inherits the undo",
+    "already": "is so already",
+    "regenerated": "package tools make it anew",
+    "conflict": "CONFLICT",
+}
+
+
+def undo_lines(plans: Sequence[UndoPlan], width: int) -> list[Line]:
+    """What an undo would do, conflicts first."""
+    lines: list[Line] = []
+    for plan in plans:
+        for item in sorted(plan.items, key=lambda item: item.how != "conflict"):
+            lines += [*_undo_item(item, width), BLANK]
+        if plan.commands:
+            lines.append((("Then", "bold"),))
+            for command in plan.commands:
+                lines += command_lines(command, width)
+            lines.append(BLANK)
+    return lines or [(("Nothing to undo.", "dim"),)]
+
+
+def _undo_item(item: UndoItem, width: int) -> list[Line]:
+    conflict = item.how == "conflict"
+    lines = _titled(
+        "!" if conflict else "·",
+        f"{item.key}: {_HOW[item.how]}",
+        width,
+        "bad" if conflict else "bold",
+    )
+    if item.note:
+        lines += paragraph(item.note, width, "dim", indent=2)
+    if item.diff:
+        lines += diff_lines(item.diff, width)
+    for side in item.sides:
+        lines.append(((f"  {side.label}", "bold"),))
+        lines += [(("    ", ""), (piece, "")) for text in side.text.splitlines()
+                  for piece in fold(text, width - 4)]  # fmt: skip
+    return lines
+
+
+def conflicts(plans: Iterable[UndoPlan]) -> list[str]:
+    return [item.key for plan in plans for item in plan.conflicts]

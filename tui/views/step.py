@@ -1,0 +1,139 @@
+"""One step: why, state, history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from snapshots.model import TransactionRecord
+from steps.model import Finding, StepResult
+from tui.board import Board
+from tui.text import BLANK, Line, fit, labelled, paragraph, wrap
+from tui.theme import STATUS_MEANINGS, STATUS_ROLES, STATUS_SIGNS, STATUS_WORDS
+from tui.views.history import record_rows
+from tui.wire import StepInfo
+
+_LABEL = 10
+
+
+def status_line(board: Board, step_id: str) -> Line:
+    """ "✗ open · ssh.root-login"."""
+    status = board.status(step_id)
+    word = STATUS_WORDS[status] if status else "being checked"
+    return ((f"{STATUS_SIGNS[status]} {word}", STATUS_ROLES[status]), (f" · {step_id}", "dim"))
+
+
+def head(board: Board, step_id: str, width: int) -> list[Line]:
+    """Title and status, on top of every tab."""
+    title = board.title(step_id) or step_id
+    return [*(((piece, "bold"),) for piece in wrap(title, width)), status_line(board, step_id)]
+
+
+def why(board: Board, step_id: str, width: int) -> list[Line]:
+    """What the step is for, what it breaks, what it needs, where it comes from."""
+    info = board.infos.get(step_id)
+    if info is None:
+        return [(("Reading the catalogue…", "dim"),)]
+    lines = paragraph(info.why, width)
+    lines += [BLANK, *labelled("Breaks", info.breaks or "nothing known", width, column=_LABEL)]
+    if info.guard:
+        what = {"login": "logins", "network": "network access"}[info.guard]
+        lines += labelled("Guarded", f"touches {what}; asks for a typed word", width, column=_LABEL)
+    for phrase in info.irreversible:
+        lines += labelled("For good", phrase, width, role="warn", column=_LABEL)
+    if info.after:
+        lines += labelled("After", ", ".join(info.after), width, column=_LABEL)
+    lines += _values(info, width)
+    if info.source:
+        lines += [BLANK, *labelled("Source", info.source, width, column=_LABEL)]
+    for name, ids in info.references.items():
+        lines += labelled(name, ", ".join(ids), width, column=_LABEL)
+    return lines
+
+
+def _values(info: StepInfo, width: int) -> list[Line]:
+    if not info.parameters:
+        return []
+    lines: list[Line] = [BLANK, (("Values", "bold"), (" (e edits)", "dim"))]
+    for name, parameter in info.parameters.items():
+        if name in info.missing:
+            lines += labelled(f"  {name}", "needs a value", width, role="warn")
+        elif parameter.kind == "secret":
+            lines += labelled(f"  {name}", "asked for when applied, kept nowhere", width)
+        else:
+            lines += labelled(f"  {name}", shown_value(info.values.get(name)), width)
+    return lines
+
+
+def shown_value(value: object) -> str:
+    """A parameter's value as a person writes it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value) or "none"
+    return str(value)
+
+
+def state(result: StepResult | None, width: int) -> list[Line]:
+    """Every finding in full: expected, running, after a reboot, and what decides."""
+    if result is None:
+        return [(("Being checked…", "dim"),)]
+    lines: list[Line] = []
+    lines += paragraph(f"This step is {_meaning(result)}.", width, "dim")
+    if result.note:
+        lines += [BLANK, *paragraph(result.note, width, "warn")]
+    several = len({finding.resource for finding in result.findings}) > 1
+    resource = ""
+    for finding in result.findings:
+        if several and finding.resource != resource:
+            resource = finding.resource
+            lines += [BLANK, ((resource, "bold"),)]
+        lines += [BLANK, *finding_lines(finding, width)]
+    if not result.findings and not result.note:
+        lines += [BLANK, (("Nothing was measured.", "dim"),)]
+    lines += [BLANK, ((f"Checked in {result.seconds * 1000:.0f} ms.", "dim"),)]
+    return lines
+
+
+def _meaning(result: StepResult) -> str:
+    return STATUS_MEANINGS[result.status]
+
+
+def finding_lines(finding: Finding, width: int) -> list[Line]:
+    """One setting: a sign with words, then its four answers, nothing cut off."""
+    sign, word, role = {
+        True: ("✓", "as expected", "ok"),
+        False: ("✗", "not as expected", "bad"),
+        None: ("?", "not measured", "warn"),
+    }[finding.ok]
+    first = [((f"{sign} ", role), (piece, "bold")) for piece in wrap(finding.setting, width - 2)]
+    lines: list[Line] = [first[0], *((("  ", ""), spans[1]) for spans in first[1:])]
+    lines += labelled("  is", word, width, role=role, column=14)  # type: ignore[arg-type]
+    lines += labelled("  expected", finding.expected or "–", width, column=14)
+    lines += labelled("  running", finding.running or "–", width, column=14)
+    lines += labelled("  after reboot", finding.persistent or "–", width, column=14)
+    if finding.origin:
+        lines += labelled("  decided by", finding.origin, width, column=14)
+    if finding.note:
+        lines += labelled("  note", finding.note, width, column=14)
+    return lines
+
+
+def history(board: Board, step_id: str, width: int) -> list[Line]:
+    """What was done for this step, newest first."""
+    if not board.records_known:
+        return [(("Reading the history…", "dim"),)]
+    records: Sequence[TransactionRecord] = board.records_of(step_id)
+    if not records:
+        return [(("Nothing was ever changed for this step.", "dim"),)]
+    lines: list[Line] = []
+    for record in records:
+        lines += [*record_rows(record, width), BLANK]
+    if board.undoable(step_id):
+        lines += paragraph("u rolls it back; the diff is shown first.", width, "dim")
+    return lines
+
+
+def column(text: str, width: int) -> str:
+    return fit(text, width)

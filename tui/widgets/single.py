@@ -1,0 +1,45 @@
+"""Single lines: header, rule, footer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from textual.widget import Widget
+
+from tui.text import Line
+from tui.widgets.lines import LinePane
+
+
+class Fixed(LinePane):
+    """Lines that are drawn anew for every width; as high as they need."""
+
+    DEFAULT_CSS = """
+    Fixed { height: auto; width: 1fr; }
+    """
+
+    def __init__(self, draw: Callable[[int], Sequence[Line]], *, id: str | None = None) -> None:
+        super().__init__(id=id, focusable=False)
+        self._draw = draw
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:
+        return len(self._draw(width))
+
+    def update(self) -> None:
+        """Draw again; a changed number of lines lays the screen out anew."""
+        before = len(self._lines)
+        self._lines = self._draw(self.size.width)
+        if len(self._lines) != before:
+            self.refresh(layout=True)
+        self.repaint()
+
+    def on_resize(self, event: object) -> None:
+        self._painted = []
+        self.update()
+
+
+class Column(Widget):
+    """A vertical line between two panes."""
+
+    DEFAULT_CSS = """
+    Column { width: 1; height: 1fr; }
+    """

@@ -1,0 +1,108 @@
+"""What the hands answer to `--format json`, as the screen reads it (fields it ignores may come)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from host.base import Service
+from snapshots.model import TransactionRecord, UndoPlan
+from steps.model import GuardKind, Parameter, Stage
+
+
+class StepInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of the checklist: what the catalogue says, and the values it has now.
+
+    `values` are the effective ones (chosen, from the host or by default), never secrets;
+    `missing` names parameters that still need one.
+    """
+
+    id: str
+    stage: Stage
+    title: str
+    why: str = ""
+    breaks: str = ""
+    source: str = ""
+    references: dict[str, list[str]] = {}
+    after: list[str] = []
+    guard: GuardKind = ""
+    irreversible: list[str] = []
+    parameters: dict[str, Parameter] = {}
+    values: dict[str, Any] = {}
+    missing: list[str] = []
+
+
+class StepsAnswer(msgspec.Struct, frozen=True):
+    steps: tuple[StepInfo, ...]
+    checklist: str = ""
+
+
+class PlannedChange(msgspec.Struct, frozen=True):
+    """One change of a plan: what, its unified diff, the command that makes it."""
+
+    summary: str
+    diff: str = ""
+    command: str = ""
+
+
+class StepPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What applying one step would do."""
+
+    id: str
+    title: str
+    fingerprint: str = ""
+    changes: tuple[PlannedChange, ...] = ()
+    then: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    irreversible: tuple[str, ...] = ()
+
+
+class PlanAnswer(msgspec.Struct, frozen=True):
+    fingerprint: str
+    steps: tuple[StepPlan, ...]
+
+
+class HistoryAnswer(msgspec.Struct, frozen=True):
+    transactions: tuple[TransactionRecord, ...]
+
+
+class UndoAnswer(msgspec.Struct, frozen=True):
+    """`fingerprint` stands for all plans together, as `rollback --fingerprint` takes it."""
+
+    plans: tuple[UndoPlan, ...]
+    fingerprint: str = ""
+
+
+class LivePort(msgspec.Struct, frozen=True, kw_only=True):
+    """A listening socket. `step` is the one that deals with it; `expected` `None`: nobody said."""
+
+    protocol: str
+    address: str
+    port: int
+    process: str = ""
+    pid: int = 0
+    unit: str = ""
+    exposed: bool = False
+    expected: bool | None = None
+    step: str = ""
+
+
+class LiveService(Service, frozen=True, kw_only=True):
+    """A unit; `step` is the one that deals with it."""
+
+    step: str = ""
+
+
+class LiveAnswer(msgspec.Struct, frozen=True):
+    services: tuple[LiveService, ...] = ()
+    ports: tuple[LivePort, ...] = ()
+
+
+class LogAnswer(msgspec.Struct, frozen=True):
+    sessions: tuple[dict[str, Any], ...] = ()
+
+
+class HandsError(Exception):
+    """The hands could not do what they were asked; one sentence for a person."""

@@ -1,0 +1,282 @@
+"""The app's dealings with the hands: checks, questions and runs, each in a thread of its own.
+
+Threads never touch a widget; they post the frozen messages of `tui.messages`. They are daemons and
+not Textual's workers, because a worker thread that waits would hold the terminal after the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from steps.events import Done, Event, FindingEvent, Started
+from tui.board import Board
+from tui.client import Call, Hands, wants_password
+from tui.mends import QuietCrash
+from tui.messages import Answered, Ended, Said
+from tui.paths import xdg_state
+from tui.running import Work, ending
+from tui.wire import HandsError, HistoryAnswer, PlanAnswer, StepsAnswer
+
+T = TypeVar("T")
+
+Values = Mapping[str, Mapping[str, Any]]
+
+
+class Working(QuietCrash):
+    """What the app asks and hears."""
+
+    hands: Hands
+    board: Board
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.work: Work | None = None
+        """The last piece of work, running or over."""
+        self.work_is_ours = False
+        self._calls: dict[str, Call] = {}
+        self._check_again = False
+        self._asked: set[tuple[str, str]] = set()
+
+    # --- to be given by the app --------------------------------------------------------------
+    def redraw_soon(self) -> None:
+        raise NotImplementedError
+
+    def say(self, message: str, *, warn: bool = False) -> None:
+        raise NotImplementedError
+
+    # --- threads ------------------------------------------------------------------------------
+    def spawn(self, work: Callable[[], None]) -> None:
+        threading.Thread(target=work, daemon=True, name="hands").start()
+
+    def listen(self, name: str, call: Call) -> None:
+        """Follow a command's events; they come as `Said`, and at last one `Ended`."""
+        self._calls[name] = call
+
+        def follow() -> None:
+            done = self.hands.follow(call, lambda event: self._post_said(name, event))
+            if not call.closed:
+                self.post_message(Ended(name, done))
+
+        self.spawn(follow)
+
+    def _post_said(self, name: str, event: Event) -> None:
+        self.post_message(Said(name, event))
+
+    def ask(
+        self,
+        question: str,
+        about: str,
+        arguments: Sequence[str],
+        kind: type[T],
+        *,
+        values: Values | None = None,
+    ) -> None:
+        """Ask the hands; the answer comes as `Answered`. The same question is asked once."""
+        if (question, about) in self._asked:
+            return
+        self._asked.add((question, about))
+
+        def run() -> None:
+            try:
+                answer: Any = self.hands.ask(arguments, kind, values=values)
+                problem = ""
+            except HandsError as error:
+                answer, problem = None, str(error)
+            self.post_message(Answered(question, about, answer, problem))
+
+        self.spawn(run)
+
+    # --- checking -----------------------------------------------------------------------------
+    def start_listening(self, first_check: Call | None) -> None:
+        """Take over the check that runs since before Textual was imported."""
+        self.board.checking = True
+        if first_check is None:
+            self.start_check()
+        else:
+            self.listen("check", first_check)
+        self.ask("infos", "", ["steps", "list"], StepsAnswer)
+
+    def start_check(self, steps: Sequence[str] = ()) -> None:
+        """Check the whole list, or some steps of it; a check that runs is asked again after."""
+        if "check" in self._calls:
+            self._check_again = True
+            return
+        self.board.checking = True
+        self._start("check", ["check", *steps])
+        self.redraw_soon()
+
+    def _start(self, name: str, arguments: Sequence[str], *, values: Values | None = None) -> bool:
+        try:
+            call = self.hands.start(arguments, "events", values=values)
+        except HandsError as error:
+            self.post_message(Ended(name, Done(exit=5, summary=str(error))))
+            return False
+        self.listen(name, call)
+        return True
+
+    def _check_ended(self, done: Done) -> None:
+        if self.hands.rights == "sudo" and wants_password(done):
+            self.hands.rights = "user"
+            self.start_check()
+            self.ask("infos", "", ["steps", "list"], StepsAnswer)
+            self.say("Checked as you are: some things only root may see. b asks sudo once.")
+            return
+        self.board.checking = False
+        known = [step_id for step_id in self.board.order if self.board.status(step_id)]
+        self.board.problem = "" if known or done.exit in (0, 1) else done.summary
+        if self.board.problem:
+            self.say(done.summary, warn=True)
+        if self._check_again:
+            self._check_again = False
+            self.start_check()
+        self.ask_history()
+        if self.work is None and self.hands.rights != "user":
+            self._start("follow", ["follow"])
+
+    def ask_history(self) -> None:
+        self.ask("history", "", ["history", "list"], HistoryAnswer)
+
+    def ask_plan(self, step_id: str) -> None:
+        self.ask("plan", step_id, ["plan", step_id], PlanAnswer)
+
+    # --- work ---------------------------------------------------------------------------------
+    def why_not_change(self) -> str:
+        """Why nothing can be changed now; empty if it can."""
+        if self.work is not None and not self.work.is_over:
+            return f"Wait: {self.work.state_line()}."
+        if self.hands.rights == "user":
+            return "Changing the host needs root: b lets sudo ask for your password once."
+        if self.board.interrupted():
+            return "An earlier change was interrupted: R recovers it first."
+        return ""
+
+    def start_work(
+        self, title: str, arguments: Sequence[str], *, values: Values | None = None
+    ) -> None:
+        """Start what changes the host; it goes on whatever happens to this screen."""
+        self.work = Work(title)
+        self.work_is_ours = True
+        self._start("work", arguments, values=values)
+        self.redraw_soon()
+
+    def work_line(self) -> str:
+        """The state line of the header."""
+        if self.work is not None and not self.work.is_over:
+            return self.work.state_line()
+        if self.board.interrupted():
+            return "interrupted: R recovers"
+        if self.work is not None and self.work.done is not None and not self.work_is_ours:
+            return f"finished while you were away: {ending(self.work.done.exit)[0]} (o)"
+        return "checking…" if self.board.checking else ""
+
+    def needs_attention(self) -> bool:
+        done = self.work.done if self.work else None
+        return bool(self.board.interrupted()) or bool(done and done.exit)
+
+    # --- what comes back ----------------------------------------------------------------------
+    def on_said(self, message: Said) -> None:
+        event = message.event
+        if isinstance(event, FindingEvent):
+            if message.call != "follow":
+                self.board.take_result(event.result)
+        elif isinstance(event, Started) and message.call == "check":
+            if not self.board.infos and event.steps:
+                self.board.take_order(event.steps)
+        if message.call == "follow" and self.work is None:
+            self.work = Work("")
+        if message.call in ("work", "follow") and self.work is not None:
+            self.work.take(event)
+            self.work_changed()
+        self.redraw_soon()
+
+    def on_ended(self, message: Ended) -> None:
+        self._calls.pop(message.call, None)
+        if message.call == "check":
+            self._check_ended(message.done)
+        elif message.call == "follow":
+            self._follow_ended(message.done)
+        elif message.call == "work" and self.work is not None:
+            self.work.take(message.done)
+            if wants_password(message.done):
+                self.hands.rights = "user"
+                self.say("sudo wants your password again, nothing was changed: press b.", warn=True)
+            else:
+                self.say(message.done.summary, warn=bool(message.done.exit))
+                self._after_work()
+            self.work_changed()
+        self.redraw_soon()
+
+    def _follow_ended(self, done: Done) -> None:
+        if self.work is None or not self.work.run:
+            self.work = None  # there was no run yet
+            return
+        seen = self.work.run == _last_seen()
+        self.work.take(done)
+        if seen:
+            self.work_is_ours = True
+        else:
+            remember_seen(self.work.run)
+            self._after_work()
+        self.work_changed()
+
+    def _after_work(self) -> None:
+        if self.work is not None:
+            remember_seen(self.work.run)
+        self.board.forget_plans()
+        self._asked.discard(("history", ""))
+        self.ask_history()
+        self.start_check()
+
+    def work_changed(self) -> None:
+        """The work said something; the app shows it where it is looked at."""
+
+    def on_answered(self, message: Answered) -> None:
+        self._asked.discard((message.question, message.about))
+        handler = getattr(self, f"_answered_{message.question}", None)
+        if handler is not None:
+            handler(message)
+        self.redraw_soon()
+
+    def _answered_infos(self, message: Answered) -> None:
+        if message.answer is not None:
+            self.board.take_infos(message.answer.steps)
+        elif not self.board.checking:
+            self.say(message.problem, warn=True)
+
+    def _answered_history(self, message: Answered) -> None:
+        if message.answer is not None:
+            self.board.take_records(message.answer.transactions)
+        else:
+            self.board.take_records(())
+            self.say(message.problem, warn=True)
+
+    def _answered_plan(self, message: Answered) -> None:
+        self.board.plans[message.about] = (
+            message.problem if message.answer is None else message.answer
+        )
+
+    def stop_listening(self) -> None:
+        """Let go of everything that only asks; what changes the host was detached long ago."""
+        for call in self._calls.values():
+            call.close()
+
+
+def _last_seen() -> str:
+    try:
+        return (xdg_state() / "last-run-seen").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def remember_seen(run: str) -> None:
+    """So that the next screen does not tell again how this run ended."""
+    if not run:
+        return
+    path = xdg_state() / "last-run-seen"
+    with contextlib.suppress(OSError):  # only a convenience: a read-only home is no failure
+        os.makedirs(path.parent, mode=0o700, exist_ok=True)
+        path.write_text(run + "\n", encoding="utf-8")
