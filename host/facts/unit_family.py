@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from host.base import Host
+from host.base import Host, Service
 from host.facts.base import Fact, Facts, FactUnavailable
+from host.facts.units import UNITS
 from host.services import blocks
 
 PROPERTIES = (
@@ -77,6 +78,8 @@ def family_fact(wanted: Sequence[str]) -> Fact[dict[str, Unit]]:
     """
 
     def read(host: Host, facts: Facts) -> dict[str, Unit]:
+        if host.is_practice:
+            return _of_services(facts.get(UNITS))
         known: dict[str, Unit] = {}
         missing = set(wanted) | {name for unit in wanted for name in same_name(unit)}
         # Each round asks for what the last one named; a unit triggers or pulls few others.
@@ -94,6 +97,20 @@ def family_fact(wanted: Sequence[str]) -> Fact[dict[str, Unit]]:
         return known
 
     return Fact(f"unit-family {' '.join(wanted)}", read)
+
+
+def _of_services(services: dict[str, Service]) -> dict[str, Unit]:
+    """A practice host knows what its units trigger, but not who asks for them."""
+    return {
+        name: Unit(
+            name=name,
+            names=(name,),
+            active=service.active,
+            enabled=service.enabled,
+            triggered_by=service.triggered_by,
+        )
+        for name, service in services.items()
+    }
 
 
 def members(wanted: Iterable[str], known: dict[str, Unit]) -> list[Unit]:

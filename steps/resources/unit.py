@@ -114,6 +114,12 @@ class Unit(Resource):
                     why=f"stop {_list(disabled)} and start it at boot no more",
                 )
             )
+        # systemd 252 leaves a unit made from an init script running when it disables it.
+        scripts = [unit.name for unit in wrong if unit.is_sysv and unit.runs]
+        if scripts:
+            changes.append(
+                RunCommand(argv=("systemctl", "stop", *scripts), why=f"stop {_list(scripts)}")
+            )
         if masked:
             names_masked = [unit.name for unit in masked]
             changes.append(
@@ -139,7 +145,10 @@ class Unit(Resource):
             for name in (*unit.required_by, *unit.wanted_by)
             if name in KNOWN
         }
-        return members([*self.wanted, *sorted(pulling)], known)
+        family = members([*self.wanted, *sorted(pulling)], known)
+        # Triggers first, and always in the same order: systemd names them in a different one
+        # each time, and a preview must not go stale by that.
+        return sorted(family, key=lambda unit: (unit.name.endswith(".service"), unit.name))
 
 
 def _finding(unit: UnitFact, ctx: Context) -> Finding:
@@ -232,10 +241,10 @@ def _notes(
         ports = ()
         notes.append("Which ports these units listen on could not be found out.")
     for unit in wrong:
-        held = [_port(port) for port in ports if port.unit == unit.name]
-        listens = [*held, *(address for address in unit.listens if not held)]
+        held = sorted({_port(port) for port in ports if port.unit == unit.name})
+        listens = held or list(unit.listens)
         if listens:
-            notes.append(f"{unit.name} listens on {', '.join(dict.fromkeys(listens))}.")
+            notes.append(f"{unit.name} listens on {_list(listens)}.")
         elif unit.runs and unit.name.endswith(".service"):
             notes.append(f"{unit.name} runs; it listens on no port.")
         notes += [
