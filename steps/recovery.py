@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from snapshots.recover import recover as roll_back_open
-
 from snapshots.model import Busy
+from snapshots.recover import recover as roll_back_open
 from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED
 from steps.listener import Listener
 

@@ -78,7 +78,7 @@ def _plan(commands: Any) -> None:
 
 def _apply(commands: Any) -> None:
     parser = _command(
-        commands, "apply", "tui.cli_change:apply", "make the changes of steps, prove them, or go back",
+        commands, "apply", "tui.cli_change:apply", "make the changes of steps, and prove them",
         "Shows the changes and asks. Each step is a transaction: what cannot be proved is rolled\n"
         "back. The work goes on if the terminal or the SSH connection is lost (see follow).\n"
         "Exit 0: done. 3: refused, nothing changed. 4: failed, rolled back. 5: needs a person.",
@@ -114,7 +114,7 @@ def _rollback(commands: Any) -> None:
 
 def _recover(commands: Any) -> None:
     parser = _command(
-        commands, "recover", "tui.cli_change:recover", "bring back the host after an interrupted change",
+        commands, "recover", "tui.cli_change:recover", "undo a change that was interrupted",
         "A transaction that was cut off (power, kill -9) is rolled back to the state before it.",
         "  sudo harden-tui recover",
     )  # fmt: skip

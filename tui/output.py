@@ -43,7 +43,7 @@ def check_table(out: Out, results: Sequence[StepResult], *, every_finding: bool)
 
 def counts_line(results: Iterable[StepResult]) -> str:
     """ "12 steps: 3 pass, 8 fail, 1 unknown"."""
-    counted = Counter(result.status for result in results)
+    counted = Counter(str(result.status) for result in results)
     parts = [f"{counted[status]} {status}" for status in WORDS if counted[status]]
     total = counted.total()
     return f"{total} step{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}"

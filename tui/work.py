@@ -96,13 +96,14 @@ def work(directory: Path, job: dict[str, Any]) -> None:
             user=options.user,
         )
     )
+    transactions: tuple[str, ...] = ()
     try:
         exit_status, summary, transactions = _perform(options, job, emit)
     except Stop as stop:
-        exit_status, summary, transactions = stop.exit, stop.message, ()
+        exit_status, summary = stop.exit, stop.message
     except Exception as error:  # the worker's outermost edge
         exit_status, summary = explain(error, scene)
-        transactions = ()
+        exit_status, summary = _if_left_open(options, exit_status, summary)
     summary = Redactor(scene.secrets)(summary)
     seconds = round(time.monotonic() - began, 3)
     emit(Done(exit=exit_status, summary=summary, transactions=transactions, seconds=seconds))
@@ -127,7 +128,37 @@ def _perform(
             job["steps"], everything=job["everything"], fingerprint=job["fingerprint"]
         )
     elif command == "recover":
-        return _recover(options, session, emit)
+        from steps.recovery import recover
+
+        exit_status, summary, closed = recover(session.engine)
+        _close_runs(options, directory=job["directory"])
+        return exit_status, summary, tuple(closed)
     else:
         raise Stop(NEEDS_PERSON, f"{command} is nothing the worker can do.")
     return outcome.exit, outcome.summary, outcome.transactions
+
+
+def _if_left_open(options: Options, exit_status: int, summary: str) -> tuple[int, str]:
+    """A failure that left a transaction open needs a person, whatever else it was."""
+    from host.base import HostError
+    from snapshots.history import transactions
+    from tui.session import open_state
+
+    try:
+        left = [r for r in transactions(open_state(options)) if r.status == "open"]
+    except (HostError, OSError, Stop):
+        return NEEDS_PERSON, summary
+    if not left:
+        return exit_status, summary
+    what = ", ".join(step for record in left for step in record.steps)
+    return (
+        NEEDS_PERSON,
+        f"{summary} The change of {what} is not finished; run `harden-tui recover`.",
+    )
+
+
+def _close_runs(options: Options, *, directory: str) -> None:
+    """Write down that runs without a process were interrupted."""
+    for run in runs.directories(options.state_dir):
+        if str(run) != directory and runs.load(run).status in ("starting", "running"):
+            runs.mark(run, status=runs.read(run).status)
