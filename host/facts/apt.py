@@ -1,0 +1,131 @@
+"""What apt would do, asked by its own simulation, and who stands in dpkg's way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from host.base import Host, HostError
+from host.facts.base import Fact, Facts
+
+LOCKS: Final = (
+    "/var/lib/dpkg/lock-frontend",
+    "/var/lib/dpkg/lock",
+    "/var/lib/apt/lists/lock",
+)
+"""Held by whoever installs (the first two) or refreshes the lists (the last)."""
+
+UPDATES: Final = "/var/lib/dpkg/updates"
+"""dpkg's journal: files named by numbers lie here only while it works or after it was cut off."""
+
+_INST: Final = re.compile(r"^Inst (\S+) (?:\[(?P<old>[^\]]+)\] )?\((?P<new>\S+)")
+_NOT_OFFERED: Final = (
+    re.compile(r"^E: Unable to locate package (\S+)"),
+    re.compile(r"^E: Package '([^']+)' has no installation candidate"),
+)
+
+
+class Simulation(msgspec.Struct, frozen=True, kw_only=True):
+    """What `apt-get --simulate install` says.
+
+    `brings` are new packages as "name version"; `upgrades` those that would change version
+    ("name old -> new"); `removes` names. `missing` are asked-for packages that no source of this
+    host offers; `problem` is apt's own first error where there is another one.
+    """
+
+    brings: tuple[str, ...] = ()
+    upgrades: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def possible(self) -> bool:
+        return not self.missing and not self.problem
+
+
+def parse_simulation(stdout: str, stderr: str) -> Simulation:
+    """The answer of `apt-get --simulate install`.
+
+    "Inst ufw (0.36.2-1 Debian:12.0/stable [all])" is new, "Inst libc6 [2.36-9] (2.36-10 …)" an
+    upgrade, "Remv iptables-persistent [1.0.20]" a removal.
+    """
+    brings, upgrades, removes = [], [], []
+    for line in stdout.splitlines():
+        found = _INST.match(line)
+        if found and found["old"]:
+            upgrades.append(f"{found[1]} {found['old']} -> {found['new']}")
+        elif found:
+            brings.append(f"{found[1]} {found['new']}")
+        elif line.startswith("Remv "):
+            removes.append(line.split()[1])
+    missing: list[str] = []
+    problem = ""
+    for line in stderr.splitlines():
+        name = next((m[1] for pattern in _NOT_OFFERED if (m := pattern.match(line))), "")
+        if name:
+            missing.append(name)
+        elif line.startswith("E: ") and not problem:
+            problem = line.removeprefix("E: ").rstrip(".")
+    return Simulation(
+        brings=tuple(brings),
+        upgrades=tuple(upgrades),
+        removes=tuple(removes),
+        missing=tuple(dict.fromkeys(missing)),
+        problem=problem,
+    )
+
+
+def parse_lslocks(text: str) -> dict[str, str]:
+    """`lslocks --noheadings --raw --output COMMAND,PID,PATH`: {path: "apt-get (process 812)"}."""
+    holders: dict[str, str] = {}
+    for line in text.splitlines():
+        parts = line.split(None, 2)
+        if len(parts) == 3:
+            holders.setdefault(parts[2], f"{parts[0]} (process {parts[1]})")
+    return holders
+
+
+def simulation(packages: Sequence[str]) -> Fact[Simulation]:
+    """What installing `packages` without recommendations would do. Needs no root, takes no lock."""
+    names = tuple(packages)
+
+    def read(host: Host, facts: Facts) -> Simulation:
+        answer = host.run(
+            ("apt-get", "--simulate", "install", "--no-install-recommends", *names),
+            timeout_s=60,
+            ok=None,
+        )
+        return parse_simulation(answer.stdout, answer.stderr)
+
+    return Fact(f"apt-simulation {' '.join(names)}", read)
+
+
+def _in_the_way(host: Host, facts: Facts) -> str:
+    if any(name.isdigit() for name in host.listdir(UPDATES)):
+        return (
+            "dpkg was interrupted on this host: run `dpkg --configure -a` first."
+            " Nothing was changed."
+        )
+    try:
+        held = parse_lslocks(
+            host.run(
+                ("lslocks", "--noheadings", "--raw", "--output", "COMMAND,PID,PATH"), ok=None
+            ).stdout
+        )
+    except HostError:
+        return ""  # apt itself says who holds the lock, only later
+    holder = next((held[lock] for lock in LOCKS if lock in held), "")
+    if holder:
+        return (
+            f"{holder} is installing packages right now and holds dpkg's lock."
+            " Nothing was changed; wait until it has finished and look again."
+        )
+    return ""
+
+
+DPKG_BUSY: Fact[str] = Fact("dpkg-busy", _in_the_way)
+"""Why no package can be installed now, one sentence; empty where nothing is in the way."""

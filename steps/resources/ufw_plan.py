@@ -1,0 +1,308 @@
+"""The commands that bring ufw up without closing the door the administrator came through."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from host.base import HostError
+from host.facts.iptables import (
+    IP6TABLES,
+    IPTABLES,
+    KERNEL_HAS_IPV6,
+    Filter,
+    in_force,
+    user_rules,
+)
+from host.facts.packages import PACKAGES
+from host.facts.ports import PORTS
+from host.facts.ufw import DEFAULTS, UFW_CONFIGURATION, UFW_STATUS, Configuration, Rule
+from host.facts.units import UNITS
+from snapshots.model import Activation, Change, RunCommand, WriteFile
+from steps.resource import Context, Planned
+from steps.resources.package import plan_install
+from steps.resources.ufw_rules import (
+    Opening,
+    after,
+    decided_by,
+    inside,
+    is_ipv6,
+    lacking,
+    others,
+    plain_address,
+    too_wide,
+)
+
+NFTABLES_FILE: Final = "/etc/nftables.conf"
+_RIVALS: Final = ("iptables-persistent", "netfilter-persistent", "firewalld", "shorewall")
+_ENOUGH: Final = {
+    "deny": ("deny", "reject"),
+    "reject": ("deny", "reject"),
+    "allow": ("allow", "deny", "reject"),
+}
+"""Policies that are kept because they are as strict or stricter."""
+
+
+def plan(
+    ctx: Context, incoming: str, outgoing: str, openings: Sequence[Opening], strict: bool
+) -> Planned:
+    """Rules first, then the policy, then switched on: at no moment is SSH shut."""
+    refusals = _rivals(ctx) + _session_outside(ctx, openings)
+    if refusals:
+        return Planned(refusals=tuple(refusals))
+    configuration = ctx.facts.get(UFW_CONFIGURATION)
+    has_ipv6 = ctx.facts.get(KERNEL_HAS_IPV6)
+    install = plan_install(ctx, ("ufw",)) if configuration is None else Planned()
+    if install.refusals:
+        return install
+    rules = configuration.rules if configuration is not None else ()
+    families = (False, True) if has_ipv6 else (False,)
+    added = [
+        rule
+        for opening in openings
+        for ipv6 in families
+        for rule in lacking([r for r in rules if r.ipv6 is ipv6], opening, ipv6=ipv6)
+    ]
+    removed = [rule for opening in openings for rule in too_wide(rules, opening)]
+    if strict:
+        removed += [rule for rule in others(rules, openings) if rule not in removed]
+    result = after(rules, added, removed)
+    refusals = _shadowed(result, openings, families) + _session_shut(ctx, result, openings)
+    if refusals:
+        return Planned(refusals=tuple(refusals))
+    nftables, activations, stops = _nftables(ctx)
+    changes: list[Change] = [*install.changes, *nftables]
+    changes += _ipv6(ctx, configuration, has_ipv6)
+    changes += _once(
+        RunCommand(argv=("ufw", *rule.specification), why=_why(rule)) for rule in added
+    )
+    changes += _policies(configuration, incoming, outgoing)
+    changes += _once(
+        RunCommand(
+            argv=("ufw", "--force", "delete", *rule.specification),
+            why=f"take back the rule `{rule.command}`",
+        )
+        for rule in removed
+    )
+    changes += _switch_on(ctx, configuration, incoming, openings)
+    return Planned(
+        changes=tuple(changes),
+        activations=activations,
+        packages=install.packages,
+        notes=(*install.notes, *_notes(ctx, openings, result)),
+        stops=stops,
+    )
+
+
+def _once(commands: Iterable[RunCommand]) -> list[RunCommand]:
+    """One command makes the rule for both families."""
+    return list({command.argv: command for command in commands}.values())
+
+
+def _why(rule: Rule) -> str:
+    whom = "everyone" if rule.from_anywhere else rule.source
+    return f"let {whom} reach port {rule.port}"
+
+
+def _rivals(ctx: Context) -> list[str]:
+    packages = ctx.facts.get(PACKAGES)
+    found = [name for name in _RIVALS if name in packages]
+    if found:
+        return [
+            f"{found[0]} is installed and manages this host's firewall; two managers overwrite"
+            f" each other. Nothing was changed. Remove it first (`apt-get purge {found[0]}`),"
+            " or leave this step out."
+        ]
+    unit = ctx.facts.get(UNITS).get("nftables.service")
+    enabled = unit is not None and unit.enabled in ("enabled", "enabled-runtime")
+    if enabled and not _is_empty_ruleset(_read(ctx, NFTABLES_FILE)):
+        return [
+            f"nftables.service is enabled and {NFTABLES_FILE} holds rules of this host: they are"
+            " its firewall now, and ufw's rules would be wiped whenever it starts. Nothing was"
+            " changed. Move those rules to ufw and `systemctl disable --now nftables`, or leave"
+            " this step out."
+        ]
+    return []
+
+
+def _read(ctx: Context, path: str) -> str:
+    try:
+        return ctx.host.read_bytes(path).decode("utf-8", "replace")
+    except HostError:
+        return ""
+
+
+def _is_empty_ruleset(text: str) -> bool:
+    """Whether an nftables file declares chains at most, as Debian's own does, and no rule."""
+    text = re.sub(r"#.*", "", text)
+    words = r"flush ruleset|table \w+ \w+|chain \w+|type filter hook \w+ priority [\w-]+|[{};\s]"
+    return not re.sub(rf"({words}|policy accept)", "", text).strip()
+
+
+def _session_outside(ctx: Context, openings: Sequence[Opening]) -> list[str]:
+    """Refused: networks for SSH that the person asking is not in."""
+    address = plain_address(ctx.session.client_address)
+    networks = next((o.sources for o in openings if o.sources), ())
+    if not networks or address is None or address.is_loopback or inside(address, networks):
+        return []
+    return [
+        f"You are connected from {address}, which is not in {', '.join(networks)}: this would"
+        " lock you out. Nothing was changed. Add your address or network to `from`, or connect"
+        " from inside and apply again."
+    ]
+
+
+def _session_shut(ctx: Context, rules: Sequence[Rule], openings: Sequence[Opening]) -> list[str]:
+    """Refused: rules of which the first that fits the present connection turns it away."""
+    address = plain_address(ctx.session.client_address)
+    port = ctx.session.server_port
+    if address is None or not port or address.is_loopback:
+        return []
+    ipv6 = address.version == 6
+    for rule in rules:
+        if rule.ipv6 is ipv6 and rule.takes(address, port, "tcp"):
+            if rule.lets_in:
+                return []
+            return [
+                f"ufw's rule `{rule.command}` ({rule.origin}) would turn away your own connection"
+                f" from {address} to port {port}. Nothing was changed. Delete that rule"
+                f" (`ufw delete {rule.command}`) and look again."
+            ]
+    return [
+        f"No rule would let your own connection in (from {address} to port {port}). Nothing was"
+        " changed."
+    ]
+
+
+def _shadowed(
+    rules: Sequence[Rule], openings: Sequence[Opening], families: Sequence[bool]
+) -> list[str]:
+    """Refused: an earlier rule of this host that makes an asked-for opening void."""
+    for opening in openings:
+        for ipv6 in families:
+            family = [rule for rule in rules if rule.ipv6 is ipv6]
+            for wanted in opening.rules(ipv6=ipv6):
+                decider = decided_by(family, wanted)
+                if decider is not None and not decider.lets_in:
+                    return [
+                        f"ufw's rule `{decider.command}` ({decider.origin}) comes first and keeps"
+                        f" {opening.name} shut. Nothing was changed. Delete it"
+                        f" (`ufw delete {decider.command}`), or take {opening.name} out of `allow`."
+                    ]
+    return []
+
+
+def _nftables(ctx: Context) -> tuple[list[Change], tuple[Activation, ...], tuple[str, ...]]:
+    """Stop what would flush every rule; its own file is empty (see `_rivals`)."""
+    unit = ctx.facts.get(UNITS).get("nftables.service")
+    if unit is None or unit.enabled not in ("enabled", "enabled-runtime"):
+        return [], (), ()
+    command = RunCommand(
+        argv=("systemctl", "disable", "--now", "nftables.service"),
+        why="nftables.service flushes every rule, ufw's too, whenever it starts or stops",
+    )
+    # Stopping it flushes the bans of fail2ban as well; a restart puts them back.
+    return [command], (Activation("restart", "fail2ban.service"),), ("nftables.service",)
+
+
+def _ipv6(ctx: Context, configuration: Configuration | None, has_ipv6: bool) -> list[Change]:
+    if configuration is None or configuration.ipv6 or not has_ipv6:
+        return []
+    text = _read(ctx, DEFAULTS)
+    changed = re.sub(r"(?m)^\s*IPV6=.*$", "IPV6=yes", text)
+    if changed == text:
+        changed = f"{text.rstrip()}\nIPV6=yes\n"
+    return [WriteFile(path=DEFAULTS, content=changed.encode())]
+
+
+def _policies(
+    configuration: Configuration | None, incoming: str, outgoing: str
+) -> list[RunCommand]:
+    names = {"DROP": "deny", "REJECT": "reject", "ACCEPT": "allow"}
+    commands = []
+    for way, direction, wanted in (
+        ("input", "incoming", incoming),
+        ("output", "outgoing", outgoing),
+    ):
+        now = names.get(configuration.policies[way], "") if configuration is not None else ""
+        if configuration is None and wanted == "allow":
+            continue  # what ufw comes with
+        if now not in _ENOUGH[wanted]:
+            commands.append(
+                RunCommand(
+                    argv=("ufw", "default", wanted, direction),
+                    why=f"{wanted} {direction} connections that no rule is about",
+                )
+            )
+    return commands
+
+
+def _switch_on(
+    ctx: Context, configuration: Configuration | None, incoming: str, openings: Sequence[Opening]
+) -> list[RunCommand]:
+    commands = []
+    unit = ctx.facts.get(UNITS).get("ufw.service")
+    if configuration is not None and unit is not None and unit.enabled != "enabled":
+        commands.append(
+            RunCommand(
+                argv=("systemctl", "enable", "ufw.service"), why="load the firewall at every boot"
+            )
+        )
+    if configuration is None or not configuration.enabled or not ctx.facts.get(UFW_STATUS).active:
+        enable = RunCommand(
+            argv=("ufw", "--force", "enable"), why="switch the firewall on, now and at every boot"
+        )
+        return [*commands, enable]
+    if any(
+        _lost(ctx.facts.get(table), configuration, incoming, openings, ipv6)
+        for table, ipv6 in ((IPTABLES, False), (IP6TABLES, True))
+        if not ipv6 or ctx.facts.get(KERNEL_HAS_IPV6)
+    ):
+        reload = RunCommand(argv=("ufw", "reload"), why="load ufw's rules into the kernel again")
+        commands.append(reload)
+    return commands
+
+
+def _lost(
+    table: Filter | None,
+    configuration: Configuration,
+    incoming: str,
+    openings: Sequence[Opening],
+    ipv6: bool,
+) -> bool:
+    """Whether the kernel lacks what ufw's files say: somebody changed it behind ufw's back."""
+    if table is None or not in_force(table, ipv6=ipv6):
+        return True
+    if incoming != "allow" and table.policies.get("INPUT") == "ACCEPT":
+        return True
+    running = user_rules(table, ipv6=ipv6)
+    saved = configuration.family(ipv6)
+    return any(
+        lacking(running, opening, ipv6=ipv6) and not lacking(saved, opening, ipv6=ipv6)
+        for opening in openings
+    )
+
+
+def _notes(ctx: Context, openings: Sequence[Opening], rules: Sequence[Rule]) -> list[str]:
+    notes = []
+    shut: dict[str, None] = {}
+    for port in ctx.facts.get(PORTS):
+        if not port.exposed:
+            continue
+        ipv6 = is_ipv6(port.address)
+        reachable = any(
+            rule.ipv6 is ipv6 and rule.lets_in and rule.covers(port.port, port.protocol)
+            for rule in rules
+        )
+        if not reachable:
+            shut[f"{port.port}/{port.protocol} ({port.process or port.unit or 'unknown'})"] = None
+    if shut:
+        notes.append(f"Listening now, and shut from outside afterwards: {', '.join(shut)}.")
+    if "docker.io" in ctx.facts.get(PACKAGES) or "docker-ce" in ctx.facts.get(PACKAGES):
+        notes.append("Ports that Docker publishes bypass ufw; bind them to 127.0.0.1.")
+    kept = others(rules, openings)
+    if kept:
+        names = "; ".join(dict.fromkeys(f"`{rule.command}`" for rule in kept))
+        notes.append(f"Rules of this host's own are kept: {names}.")
+    return notes
