@@ -75,7 +75,7 @@ def exposure(
     remove: ParameterValue | None = None,
     allow: ParameterValue | None = None,
 ) -> Exposure:
-    """From the catalogue's ids, and values of `minimal.services.remove` and `firewall.ufw.allow`."""
+    """From the catalogue and the values of `minimal.services.remove` and `firewall.ufw.allow`."""
     units = [*KNOWN, *(remove if isinstance(remove, tuple) else ())]
     opened = set()
     for rule in allow if isinstance(allow, tuple) else ():
