@@ -188,5 +188,3 @@ def ask(question: str) -> None:
         answer = ""
     if answer.strip().lower() not in ("y", "yes"):
         raise refused("Nothing was changed.")
-
-

@@ -79,7 +79,9 @@ def _show(out: Out, session: Session, names: list[str]) -> int:
         for name, ids in step.references.items():
             out.line(f"  {name}: {', '.join(ids)}", "dim")
         for name, parameter in step.parameters.items():
-            value = "(secret)" if parameter.kind == "secret" else as_text(values.get(name, "not set"))
+            value = (
+                "(secret)" if parameter.kind == "secret" else as_text(values.get(name, "not set"))
+            )
             out.line(f"  {name} = {value}")
             wrapped(out, f"{parameter.kind}: {parameter.help}", indent=4)
         out.line()

@@ -1,11 +1,12 @@
 """Starting the worker, and following what it says.
 
 The worker must outlive whatever started it: the terminal, the SSH connection, sudo's own
-pseudo-terminal (`use_pty` is Debian's default and ends with it), and the login session, whose
-processes logind ends where KillUserProcesses is on. So it gets a session of its own and, where
-systemd is there, a scope of its own outside the login's. A scope and not a service, because
-needrestart, which package installations call, restarts services whose libraries were replaced;
-and because in a scope the job still comes through an inherited pipe.
+pseudo-terminal (`use_pty` is Debian's default and ends with it), and the login session: where
+KillUserProcesses is on, logind sends its processes SIGTERM, and SIGKILL 90 seconds later, while
+a package installation may take minutes. So it gets a session of its own and, where systemd is
+there, a scope of its own outside the login's. A scope and not a service, because needrestart,
+which package installations call, restarts services whose libraries were replaced; and because in
+a scope the job still comes through an inherited pipe.
 """
 
 from __future__ import annotations
