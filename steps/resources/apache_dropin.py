@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from host.base import Host, HostError
 from host.facts.apache import FOLDER, UNIT, Apache, Running
@@ -42,6 +42,9 @@ class DropIn:
                 RunCommand(argv=("a2enconf", self.name), why="let Apache read the new file")
             )
         return wanted
+
+    def exists(self, host: Host) -> bool:
+        return host.state(self.link) is not None
 
     def refusal(self, host: Host, apache: Apache) -> str:
         """Why the drop-in would not be read; empty where it would."""
@@ -101,7 +104,16 @@ class Edits:
 
     def set_args(self, directive: Directive, args: str) -> None:
         """Let `directive` say `args` instead; its line keeps its indentation and its place."""
-        path = self._host.realpath(directive.file)
+        self.replace(
+            directive.file,
+            lambda text: with_args(text, directive.line, directive.name, args),
+            f"{directive.origin} sets {directive.name} {directive.args}, but not in words that can"
+            f" be replaced safely; change it by hand to `{directive.name} {args}`",
+        )
+
+    def replace(self, file: str, edit: Callable[[str], str | None], refusal: str) -> None:
+        """Give `file` what `edit` makes of its text; `refusal` is said where that is `None`."""
+        path = self._host.realpath(file)
         try:
             text = self._texts.get(path)
             if text is None:
@@ -109,14 +121,11 @@ class Edits:
         except HostError as error:
             self.refusals.append(str(error))
             return
-        edited = with_args(text, directive.line, directive.name, args)
+        edited = edit(text)
         if edited is None:
-            self.refusals.append(
-                f"{directive.origin} sets {directive.name} {directive.args}, but not in words that"
-                f" can be replaced safely; change it by hand to `{directive.name} {args}`"
-            )
-            return
-        self._texts[path] = edited
+            self.refusals.append(refusal)
+        else:
+            self._texts[path] = edited
 
     @property
     def changes(self) -> list[Change]:

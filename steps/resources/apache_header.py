@@ -27,6 +27,8 @@ from steps.resources.apache_dropin import DropIn, Edits, planned
 
 CSP = "Content-Security-Policy"
 HSTS = "Strict-Transport-Security"
+_WORD = re.compile(r"[A-Za-z0-9-]*")
+
 _NOT_MEASURED = (400, 408, 421)
 """Apache answers these before it looks at its headers (a client certificate is missing, …)."""
 
@@ -67,6 +69,8 @@ class ApacheHeader(Resource):
             header = msgspec.convert(given, Header, strict=True)
             if any(ord(char) < 32 or ord(char) > 126 for char in header.value):
                 raise StepError(f"{name}: a header holds one line of ASCII text")
+            if header.accept and not all(map(_WORD.fullmatch, [header.value, *header.accept])):
+                raise StepError(f"{name}: with `accept`, a value is one word")
             if str(name) == HSTS and _max_age(header.value) is None:
                 raise StepError(f"{name}: expected max-age=SECONDS, not {header.value!r}")
             wanted[str(name)] = header
@@ -101,7 +105,8 @@ class ApacheHeader(Resource):
     def plan(self, ctx: Context) -> Planned:
         apache, running = ctx.facts.get(APACHE), ctx.facts.get(RUNNING)
         open_ones = [f for f in self.observe(ctx) if f.ok is not True and f.applicable]
-        if not open_ones or (running.stale and not any(f.ok is False for f in open_ones)):
+        only_stale = running.stale and not any(f.ok is False for f in open_ones)
+        if (not open_ones or only_stale) and not self._outdated(ctx):
             return planned([], running)
         changes: list[Change] = []
         if "headers_module" not in apache.modules:
@@ -111,13 +116,17 @@ class ApacheHeader(Resource):
         changes += edits.changes
         changes += self.drop_in.changes(ctx.host, self.text())
         refusals = [*edits.refusals, *filter(None, [self.drop_in.refusal(ctx.host, apache)])]
-        if not changes and not running.stale:
+        if not changes and not running.stale and open_ones:
             first = open_ones[0]
             refusals.append(
                 f"{first.resource} sends {first.setting}: {first.running or 'nothing'}, although"
                 f" {self.drop_in.path} is in force; something after Apache's own headers changes it"
             )
         return planned(changes, running, notes=notes, refusals=refusals)
+
+    def _outdated(self, ctx: Context) -> bool:
+        """Our own file holds other values: a parameter was changed, perhaps to a milder one."""
+        return self.drop_in.exists(ctx.host) and bool(self.drop_in.changes(ctx.host, self.text()))
 
     def text(self) -> str:
         """The drop-in."""
@@ -185,7 +194,7 @@ def _lines(name: str, header: Header) -> list[str]:
         keep = f"{sent} =~ /max-age=.?([0-9]+)/ && $1 -ge {_max_age(header.value)}"
     elif header.accept:
         values = dict.fromkeys([header.value, *header.accept])
-        keep = f"{sent} =~ m#^({'|'.join(re.escape(v) for v in values)})$#i"
+        keep = f"{sent} =~ m#^({'|'.join(values)})$#i"
     else:
         return [f'Header always set {name} "{value}"', f"Header onsuccess unset {name}"]
     tls = "%{HTTPS} == 'on' && " if header.tls_only else ""
