@@ -1,0 +1,118 @@
+"""A captured state and how two of them differ. Pure: nothing here asks the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from host.base import FileState
+from snapshots.model import Delta, DomainName, FileItem, Item, ValueItem
+
+Captured = dict[DomainName, dict[str, Item]]
+"""Everything of every kind, by key. What is not there is absent."""
+
+CHANGING = "changing"
+"""The value of a unit on its way from one state to another: never a difference."""
+
+ONE_WAY = frozenset(
+    {
+        "kernel.unprivileged_bpf_disabled",
+        "kernel.modules_disabled",
+        "kernel.kexec_load_disabled",
+        "kernel.yama.ptrace_scope",
+    }
+)
+"""Keys the kernel lets nobody set back before the next boot (settings: rows of kernel.sysctl)."""
+
+VOLATILE_FILES = frozenset(
+    {
+        "/etc/resolv.conf",
+        "/etc/adjtime",
+        "/etc/mtab",
+        "/etc/cups/subscriptions.conf",
+        "/etc/cups/subscriptions.conf.O",
+        "/etc/cups/printers.conf.O",
+        "/etc/.pwd.lock",
+    }
+)
+"""Rewritten by daemons (DHCP, the clock, CUPS) at any time; ours only if a change names them."""
+
+
+def same(left: Item | None, right: Item | None) -> bool:
+    """Equal in everything that counts: not times, nor sizes where no content was captured."""
+    if left is None or right is None:
+        return left is right
+    if isinstance(left, FileItem) and isinstance(right, FileItem):
+        return same_state(left.state, right.state)
+    return left == right
+
+
+def same_state(a: FileState, b: FileState) -> bool:
+    if a.kind != b.kind or a.mode != b.mode or a.uid != b.uid or a.gid != b.gid:
+        return False
+    if a.flags != b.flags or a.target != b.target or a.rdev != b.rdev or a.xattrs != b.xattrs:
+        return False
+    # A tree captured without content has no hash on either side; nothing can be said about it.
+    return not (a.sha256 and b.sha256) or a.sha256 == b.sha256
+
+
+def differences(
+    before: Mapping[DomainName, Mapping[str, Item]],
+    after: Mapping[DomainName, Mapping[str, Item]],
+    *,
+    named: Iterable[str] = (),
+    loose: Iterable[str] = (),
+) -> list[Delta]:
+    """What changed on the way from `before` to `after`, sorted by kind and key.
+
+    Left out: volatile files unless `named`, units on their way, kernel keys that came or went
+    with a module or an interface, and entries that came or went below a `loose` root: one that
+    was captured without content (nothing could bring them back, and no change of ours makes or
+    removes any).
+    """
+    named = frozenset(named)
+    loose = tuple(f"{root.rstrip('/')}/" for root in loose)
+    found = []
+    for domain in sorted(before.keys() | after.keys()):
+        old, new = before.get(domain, {}), after.get(domain, {})
+        for key in sorted(old.keys() | new.keys()):
+            left, right = old.get(key), new.get(key)
+            if left is right or same(left, right):
+                continue
+            if _counts(domain, key, left, right, named, loose):
+                found.append(Delta(domain, key, left, right))
+    return found
+
+
+def _counts(
+    domain: DomainName,
+    key: str,
+    left: Item | None,
+    right: Item | None,
+    named: frozenset[str],
+    loose: tuple[str, ...],
+) -> bool:
+    sides = (left, right)
+    match domain:
+        case "files":
+            if key in VOLATILE_FILES and key not in named:
+                return False
+            return None not in sides or not key.startswith(loose)
+        case "units":
+            return ValueItem(CHANGING) not in sides
+        case "kernel":
+            return None not in sides
+        case _:
+            return True
+
+
+def is_metadata_only(item: Item | None) -> bool:
+    """A regular file of a tree that was captured without content."""
+    return isinstance(item, FileItem) and item.state.kind == "file" and not item.state.sha256
+
+
+def wanted(deltas: Iterable[Delta]) -> dict[DomainName, dict[str, Item | None]]:
+    """The `before` sides, by kind: what a domain is asked to restore."""
+    found: dict[DomainName, dict[str, Item | None]] = {}
+    for delta in deltas:
+        found.setdefault(delta.domain, {})[delta.key] = delta.before
+    return found

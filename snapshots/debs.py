@@ -1,0 +1,122 @@
+"""The .deb of every package that a change takes away, kept so that the way back needs no network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from host.base import CommandFailed, Host
+from snapshots.dpkg import NONINTERACTIVE, TIMEOUT_S
+from snapshots.durable import sync_directory, sync_files
+from snapshots.model import SnapshotError
+from snapshots.progress import Progress
+
+INFO = "/var/lib/dpkg/info"
+CONTROL_FILES = (
+    "preinst", "postinst", "prerm", "postrm", "config", "templates", "triggers", "shlibs",
+    "symbols", "conffiles",
+)  # fmt: skip
+_NOT_IN_CONTROL = ("Status:", "Conffiles:", "Config-Version:")
+
+
+class KeptDebs:
+    """`snapshots/debs/NAME_VERSION_ARCH.deb`, named as apt names them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def find(self, package: str, version: str) -> Path | None:
+        """The kept .deb of `package` ("name" or "name:arch") in `version`."""
+        name, _, arch = package.partition(":")
+        found = sorted(self.path.glob(f"{name}_{_in_name(version)}_{arch or '*'}.deb"))
+        return found[0] if found else None
+
+    def keep(self, host: Host, versions: Mapping[str, str], progress: Progress) -> None:
+        """Make sure that the .deb of each installed package is here; durable on return.
+
+        From apt's own cache, else downloaded, else packed again from the installed files.
+        """
+        kept = []
+        missing = [(name, v) for name, v in sorted(versions.items()) if not self.find(name, v)]
+        for done, (name, version) in enumerate(missing):
+            progress.doing("keeping packages for the way back", done, len(missing))
+            if not (self._from_cache(host, name, version) or self._download(host, name, version)):
+                self._repack(host, name, version)
+            path = self.find(name, version)
+            if path is None:
+                raise SnapshotError(
+                    f"The package {name} {version} could not be kept for the way back, so it was "
+                    "not removed; no package was changed."
+                )
+            kept.append(path)
+        if kept:
+            sync_files(kept)
+            sync_directory(self.path)
+
+    def _from_cache(self, host: Host, package: str, version: str) -> bool:
+        name, _, arch = package.partition(":")
+        pattern = f"/var/cache/apt/archives/{name}_{_in_name(version)}_{arch or '*'}.deb"
+        for path in host.glob(pattern):
+            return host.run(("cp", "--", path, str(self.path)), ok=None).ok
+        return False
+
+    def _download(self, host: Host, package: str, version: str) -> bool:
+        argv = (
+            "env", f"--chdir={self.path}", "apt-get", "download", "-q",
+            "-o", "APT::Sandbox::User=root", f"{package}={version}",
+        )  # fmt: skip
+        return host.run(argv, ok=None, timeout_s=TIMEOUT_S, env=NONINTERACTIVE).ok
+
+    def _repack(self, host: Host, package: str, version: str) -> None:
+        """Build the .deb from what is installed, as dpkg-repack does (which is rarely there)."""
+        tree = str(self.path / ".repack")
+        listing = host.run(("dpkg-query", "-L", package)).stdout.splitlines()
+        names = [line for line in listing if line.startswith("/") and line != "/."]
+        present = [name for name in names if host.state(name) is not None]
+        host.run(("rm", "-rf", "--", tree))
+        host.run(("mkdir", "-p", "-m", "755", f"{tree}/DEBIAN"))
+        try:
+            tar = f"{tree}.tar"
+            create = ("tar", "--create", f"--file={tar}", "--no-recursion", "--null",
+                      "--directory=/", "--files-from=-")  # fmt: skip
+            members = "\0".join(name.lstrip("/") for name in present).encode()
+            host.run(create, stdin=members, timeout_s=TIMEOUT_S)
+            host.run(("tar", "--extract", f"--file={tar}", f"--directory={tree}"), timeout_s=600)
+            control = control_of(host.run(("dpkg-query", "-s", package)).stdout)
+            host.write_file(f"{tree}/DEBIAN/control", control.encode())
+            for part in CONTROL_FILES:
+                for stem in (package, package.partition(":")[0]):
+                    source = f"{INFO}/{stem}.{part}"
+                    if host.state(source) is not None:
+                        host.run(("cp", "-p", "--", source, f"{tree}/DEBIAN/{part}"))
+                        break
+            arch = re.search(r"^Architecture: (\S+)$", control, re.MULTILINE)
+            name = package.partition(":")[0]
+            target = f"{name}_{_in_name(version)}_{arch[1] if arch else 'all'}.deb"
+            # Made under another name first: half a .deb must never be found.
+            host.run(("dpkg-deb", "-Zgzip", "-z1", "--build", tree, f"{tar}.deb"), timeout_s=600)
+            host.run(("mv", "--", f"{tar}.deb", str(self.path / target)))
+        except CommandFailed as error:
+            raise SnapshotError(
+                f"The package {package} {version} could not be kept for the way back ({error}); "
+                "no package was changed."
+            ) from None
+        finally:
+            host.run(("rm", "-rf", "--", tree, f"{tree}.tar", f"{tree}.tar.deb"))
+
+
+def control_of(status: str) -> str:
+    """`dpkg-query -s` -> a control file: without the fields that only the status file has."""
+    lines = []
+    skipping = False
+    for line in status.splitlines():
+        if not line.startswith((" ", "\t")):
+            skipping = line.startswith(_NOT_IN_CONTROL)
+        if not skipping and line:
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def _in_name(version: str) -> str:
+    return version.replace(":", "%3a")

@@ -1,0 +1,150 @@
+"""Files: all of /etc and the trees a step declares, each entry with everything that makes it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import msgspec
+
+from host.base import FileState, Host, HostError
+from snapshots.captured import is_metadata_only
+from snapshots.domains.base import Domain, Scope
+from snapshots.model import DomainName, FileItem, Item, Root, SnapshotError
+from snapshots.objects import ObjectStore
+from snapshots.progress import Progress
+from snapshots.secret_paths import PREFIX, SecretPaths
+
+LIMIT_BYTES = 512 * 1024 * 1024
+"""A larger file below a root with content is refused: it would be held in memory."""
+
+ETC = Root("/etc", content=True)
+
+
+class Files(Domain):
+    """Contents go to `store` as they are met; a capture is safe to rely on after `store.sync()`."""
+
+    name: ClassVar[DomainName] = "files"
+
+    def __init__(self, store: ObjectStore, secret_paths: SecretPaths) -> None:
+        self._store = store
+        self._secret_paths = secret_paths
+
+    def capture(self, host: Host, scope: Scope) -> dict[str, Item]:
+        found: dict[str, Item] = {}
+        secret = self._secret_paths.paths
+        for root in roots_of(scope):
+            for path, state in host.walk(root.path, content=root.content):
+                if path in found and not root.content:
+                    continue
+                if path in secret and state.sha256:
+                    hashed = self._secret_paths.hashed(state.sha256)
+                    state = msgspec.structs.replace(state, sha256=hashed)
+                elif state.sha256 and not self._store.has(state.sha256):
+                    state = self._keep(host, path, state)
+                found[path] = FileItem(state)
+        return found
+
+    def restore(self, host: Host, wanted: Mapping[str, Item | None], progress: Progress) -> None:
+        there: dict[str, FileState] = {}
+        gone: list[str] = []
+        light: list[tuple[str, FileState]] = []
+        for path, item in wanted.items():
+            if item is None:
+                gone.append(path)
+            elif isinstance(item, FileItem):
+                if is_metadata_only(item):
+                    light.append((path, item.state))
+                else:
+                    there[path] = item.state
+        gone.sort(key=_depth, reverse=True)
+        total = len(wanted)
+        kept: list[str] = []
+        for path in gone:
+            # What stands in the way of a directory's new shape goes first, the deepest first.
+            if not self._remove(host, path):
+                kept.append(path)
+        for done, path in enumerate(sorted(there, key=_depth)):
+            if done % 50 == 0:
+                progress.doing("putting files back", done, total)
+            self._put(host, path, there[path])
+        if light:
+            # Directories above them were shaped already; no content is touched here.
+            existing = ((path, state) for path, state in light if host.state(path) is not None)
+            host.apply_states(
+                existing, on_progress=lambda done: progress.doing("putting modes back", done, total)
+            )
+        if kept:
+            raise HostError(
+                f"The directory {kept[-1]} was not there before and could not be removed, because "
+                "something else has put files into it; everything else was put back. Move them "
+                "away and run `harden-tui recover`."
+            )
+
+    def _keep(self, host: Host, path: str, state: FileState) -> FileState:
+        content = host.read_bytes(path, limit_bytes=LIMIT_BYTES)
+        sha256 = self._store.add(content)
+        if sha256 == state.sha256:
+            return state
+        # It was replaced since it was listed; what counts is the content that was kept.
+        return msgspec.structs.replace(state, sha256=sha256, size_bytes=len(content))
+
+    def _put(self, host: Host, path: str, state: FileState) -> None:
+        if state.kind != "file":
+            host.put(path, state)
+            return
+        now = host.state(path, content=True)
+        if (
+            now is not None
+            and now.kind == "file"
+            and self._hash_of(path, now, state) == state.sha256
+        ):
+            host.put(path, state)  # only what is around the content differs
+            return
+        host.put(path, state, self.content(path, state))
+
+    def _hash_of(self, path: str, now: FileState, wanted: FileState) -> str:
+        if wanted.sha256.startswith(PREFIX):
+            return self._secret_paths.hashed(now.sha256)
+        return now.sha256
+
+    def content(self, path: str, state: FileState) -> bytes:
+        """What the file held. Raises `SnapshotError` where it was secret and not kept."""
+        if not state.sha256.startswith(PREFIX):
+            return self._store.get(state.sha256)
+        content = self._secret_paths.content(state.sha256)
+        if content is None:
+            raise SnapshotError(
+                f"{path} holds a secret, so its former content was not copied and cannot be put "
+                "back; the file is as it is now. Write the secret again, for example by applying "
+                "the step that set it."
+            )
+        return content
+
+    @staticmethod
+    def _remove(host: Host, path: str) -> bool:
+        now = host.state(path)
+        if now is None:
+            return True
+        if now.kind == "dir" and host.listdir(path):
+            return False
+        host.put(path, None)
+        return True
+
+
+def roots_of(scope: Scope) -> Iterator[Root]:
+    """/etc and the declared trees; those with content last, so that theirs is the word."""
+    declared = {root.path.rstrip("/") or "/": root for root in scope.roots}
+    for path, root in sorted(declared.items(), key=lambda pair: pair[1].content):
+        if path != "/etc" and not (path.startswith("/etc/")):
+            yield Root(path, root.content)
+    yield ETC
+
+
+def content_hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _depth(path: str) -> tuple[int, str]:
+    return path.count("/"), path

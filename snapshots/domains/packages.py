@@ -1,0 +1,169 @@
+"""Packages: what is installed, in which version, and who asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+
+from host.base import CommandMissing, Host, HostError
+from snapshots.debs import KeptDebs
+from snapshots.domains.base import Domain, Scope
+from snapshots.dpkg import APT_OPTIONS, NONINTERACTIVE, run_dpkg
+from snapshots.model import DomainName, Item, SnapshotError, ValueItem
+from snapshots.progress import Progress
+
+LEFTOVER = "config-files"
+"""The value of a package that was removed but not purged."""
+
+QUERY = (
+    "dpkg-query",
+    "-W",
+    "-f",
+    r"${binary:Package}\t${db:Status-Want}\t${db:Status-Status}\t${Version}\n",
+)
+EXTENDED_STATES = "/var/lib/apt/extended_states"
+TIMEOUT_S = 1800.0
+
+
+class Package(msgspec.Struct, frozen=True):
+    """One value of this domain, taken apart. `flags` holds "hold" and any unusual dpkg status."""
+
+    version: str
+    mark: str
+    flags: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, item: Item | None) -> Package | None:
+        """`None` where the package is absent or only its configuration is left."""
+        if not isinstance(item, ValueItem) or item.value == LEFTOVER:
+            return None
+        version, mark, *flags = item.value.split(";")
+        return cls(version, mark, tuple(flags))
+
+    def item(self) -> ValueItem:
+        return ValueItem(";".join((self.version, self.mark, *self.flags)))
+
+
+class Packages(Domain):
+    """Values: "VERSION;auto" or "VERSION;manual" (and ";hold"), or "config-files"."""
+
+    name: ClassVar[DomainName] = "packages"
+
+    def __init__(self, debs: KeptDebs) -> None:
+        self._debs = debs
+
+    def capture(self, host: Host, scope: Scope) -> dict[str, Item]:
+        try:
+            answer = host.run(QUERY)
+        except CommandMissing:
+            return {}
+        automatic = frozenset[str]()
+        if host.state(EXTENDED_STATES) is not None:
+            text = host.read_bytes(EXTENDED_STATES).decode("utf-8", "replace")
+            automatic = parse_automatic(text)
+        return parse(answer.stdout, automatic)
+
+    def restore(self, host: Host, wanted: Mapping[str, Item | None], progress: Progress) -> None:
+        now = self.capture(host, Scope())
+        purge = [key for key, item in wanted.items() if item is None and key in now]
+        remove = [
+            key
+            for key, item in wanted.items()
+            if item == ValueItem(LEFTOVER) and Package.of(now.get(key)) is not None
+        ]
+        install = {
+            key: package.version
+            for key, item in wanted.items()
+            if (package := Package.of(item)) is not None
+            and getattr(Package.of(now.get(key)), "version", None) != package.version
+        }
+        if install:
+            self._install(host, install, progress)
+        if remove:
+            run_dpkg(host, progress, "--remove", *sorted(remove))
+        if purge:
+            self.purge(host, purge, progress)
+        self._mark(host, wanted, progress)
+
+    def purge(self, host: Host, packages: list[str], progress: Progress) -> None:
+        """Exactly these: dpkg never takes one more along, and refuses where another needs one."""
+        run_dpkg(host, progress, "--purge", *sorted(packages))
+        left = self.capture(host, Scope())
+        again = sorted(name for name in packages if name in left)
+        if again:
+            # A package whose removal script ended oddly stays half removed; once more clears it.
+            run_dpkg(host, progress, "--purge", *again)
+
+    def _install(self, host: Host, versions: Mapping[str, str], progress: Progress) -> None:
+        paths = []
+        for name, version in sorted(versions.items()):
+            kept = self._debs.find(name, version)
+            if kept is None:
+                raise SnapshotError(
+                    f"The package {name} {version} was installed before, but its .deb was not "
+                    f"kept; the package is missing now. `apt-get install {name}={version}` brings "
+                    "it back if the host's sources still have it; then run `harden-tui recover`."
+                )
+            paths.append(str(kept))
+        argv = (
+            "apt-get", "install", "-y", "--no-install-recommends", "--no-remove",
+            "--allow-downgrades", "--allow-change-held-packages", *APT_OPTIONS, *paths,
+        )  # fmt: skip
+        progress.command(" ".join(argv))
+        host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=progress.output)
+
+    def _mark(self, host: Host, wanted: Mapping[str, Item | None], progress: Progress) -> None:
+        now = self.capture(host, Scope())
+        words: dict[str, list[str]] = {"auto": [], "manual": [], "hold": [], "unhold": []}
+        for key, item in sorted(wanted.items()):
+            goal, have = Package.of(item), Package.of(now.get(key))
+            if goal is None or have is None:
+                continue
+            if goal.mark != have.mark:
+                words[goal.mark].append(key)
+            if ("hold" in goal.flags) != ("hold" in have.flags):
+                words["hold" if "hold" in goal.flags else "unhold"].append(key)
+        for word, names in words.items():
+            if names:
+                argv = ("apt-mark", word, *names)
+                progress.command(" ".join(argv))
+                host.run(argv, timeout_s=TIMEOUT_S, on_line=progress.output)
+        unset = [
+            key
+            for key, item in wanted.items()
+            if item is not None and key not in now and Package.of(item) is not None
+        ]
+        if unset:
+            raise HostError(
+                f"The package {unset[0]} was installed before and could not be installed again; "
+                "the host is without it. `dpkg -l` and /var/log/dpkg.log say why."
+            )
+
+
+def parse(text: str, automatic: frozenset[str]) -> dict[str, Item]:
+    """dpkg-query's lines -> {"ufw": "0.36.2-9;manual", "libc6:amd64": "2.41-12;auto", …}."""
+    found: dict[str, Item] = {}
+    for line in text.splitlines():
+        fields = line.split("\t")
+        if len(fields) != 4 or fields[2] == "not-installed":
+            continue
+        name, want, status, version = fields
+        if status == LEFTOVER:
+            found[name] = ValueItem(LEFTOVER)
+            continue
+        mark = "auto" if name.partition(":")[0] in automatic else "manual"
+        flags = (["hold"] if want == "hold" else []) + ([status] if status != "installed" else [])
+        found[name] = Package(version, mark, tuple(flags)).item()
+    return found
+
+
+def parse_automatic(text: str) -> frozenset[str]:
+    """apt's extended_states -> the names marked as installed automatically."""
+    found = set()
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if fields.get("Auto-Installed") == "1":
+            found.add(fields.get("Package", ""))
+    return frozenset(found)

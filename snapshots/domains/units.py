@@ -1,0 +1,123 @@
+"""Units: what runs now. What starts at boot lies in /etc and belongs to files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+from host.base import CommandMissing, Host, HostError, Service
+from snapshots.captured import CHANGING
+from snapshots.domains.base import Domain, Scope
+from snapshots.model import DomainName, Item, ValueItem
+from snapshots.progress import Progress
+
+KINDS = (".service", ".socket", ".timer", ".path")
+TRIGGERS = (".socket", ".timer", ".path")
+STOP_TIMEOUT_S = 200.0
+"""systemd itself gives a unit 90 s to start or stop, and MariaDB's has more."""
+
+MASK = "mask --runtime "
+"""Before the name of a unit that is masked until the next boot; the value is "masked"."""
+
+NOT_FOUND = (
+    "systemctl", "list-units", "--all", "--state=not-found", "--no-legend", "--plain", "--full",
+)  # fmt: skip
+"""Units whose file is gone, with what may still run of them (a purged package's daemon)."""
+
+BY_THEMSELVES = re.compile(
+    r"(user|user-runtime-dir|modprobe|sshd?|systemd-fsck|systemd-coredump|systemd-backlight)@.*"
+    r"|(session-|run-|systemd-ask-password-|initrd-).*"
+    r"|systemd-(hostnamed|localed|timedated|importd|portabled|machined|tmpfiles-clean)\..*"
+    r"|systemd-.*-clean\..*"
+    r"|(packagekit|polkit|colord|fwupd|udisks2|geoclue|realmd|accounts-daemon)\.service"
+)
+"""Started and ended by logins, connections, D-Bus or time, not by an administrator."""
+
+
+class Units(Domain):
+    """Values: "active", "failed", "changing" (on its way); an inactive unit is absent."""
+
+    name: ClassVar[DomainName] = "units"
+
+    def capture(self, host: Host, scope: Scope) -> dict[str, Item]:
+        found: dict[str, Item] = {}
+        for service in host.services():
+            value = value_of(service)
+            if value:
+                found[service.unit] = ValueItem(value)
+        for unit, active in _without_file(host):
+            if unit not in found and unit.endswith(KINDS) and active in ("active", "failed"):
+                found[unit] = ValueItem(active)
+        for path in host.glob("/run/systemd/system/*"):
+            state = host.state(path)
+            if state is not None and state.kind == "symlink" and state.target == "/dev/null":
+                found[MASK + path.rpartition("/")[2]] = ValueItem("masked")
+        return found
+
+    def restore(self, host: Host, wanted: Mapping[str, Item | None], progress: Progress) -> None:
+        now = self.capture(host, Scope())
+        for verb in ("unmask", "mask"):
+            units = [
+                key.removeprefix(MASK)
+                for key, item in wanted.items()
+                if key.startswith(MASK) and (item is None) == (verb == "unmask")
+            ]
+            if units:
+                _systemctl(host, progress, verb, "--runtime", *sorted(units))
+        plain = {
+            key: getattr(item, "value", "")
+            for key, item in wanted.items()
+            if not key.startswith(MASK)
+        }
+        # One command for all: a socket left behind would start its service again.
+        stop = [
+            u for u, v in plain.items() if v in ("", "failed") and _is(now, u, "active", CHANGING)
+        ]
+        if stop:
+            _systemctl(host, progress, "stop", *sorted(stop))
+        start = [u for u, v in plain.items() if v == "active" and not _is(now, u, "active")]
+        for unit in sorted(start, key=lambda unit: (not unit.endswith(TRIGGERS), unit)):
+            _systemctl(host, progress, "start", unit)
+        now = self.capture(host, Scope())
+        linger = [u for u, v in plain.items() if not v and _is(now, u, "failed")]
+        for unit in linger:
+            _systemctl(host, progress, "reset-failed", unit)
+
+
+def value_of(service: Service) -> str:
+    """What a capture holds of a unit; "" where it is inactive or not ours to look at."""
+    if not service.unit.endswith(KINDS) or BY_THEMSELVES.fullmatch(service.unit):
+        return ""
+    if service.enabled == "transient":
+        return ""
+    is_service = service.unit.endswith(".service")
+    if is_service and service.enabled == "static" and service.triggered_by:
+        return ""  # a timer or a socket starts it whenever it likes
+    if service.active in ("active", "failed"):
+        return service.active
+    if service.active in ("activating", "deactivating", "reloading", "refreshing"):
+        return "active" if service.active in ("reloading", "refreshing") else CHANGING
+    return ""
+
+
+def _is(now: Mapping[str, Item], unit: str, *values: str) -> bool:
+    return getattr(now.get(unit), "value", "") in values
+
+
+def _without_file(host: Host) -> list[tuple[str, str]]:
+    try:
+        answer = host.run(NOT_FOUND, ok=None)
+    except CommandMissing:
+        return []
+    lines = [line.split() for line in answer.stdout.splitlines()]
+    return [(words[0], words[2]) for words in lines if len(words) >= 3 and words[1] == "not-found"]
+
+
+def _systemctl(host: Host, progress: Progress, *words: str) -> None:
+    argv = ("systemctl", *words)
+    progress.command(" ".join(argv))
+    try:
+        host.run(argv, timeout_s=STOP_TIMEOUT_S, on_line=progress.output)
+    except CommandMissing:
+        raise HostError("There is no systemctl on this host, so no unit can be put back") from None

@@ -1,0 +1,92 @@
+"""Running dpkg and apt so that they ask nothing, wait for each other, and say who is in the way."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from host.base import CommandFailed, Completed, Host, HostError
+from snapshots.model import Busy
+from snapshots.progress import Progress
+
+LOCK_WAIT_S = 60
+"""How long another apt or dpkg (unattended upgrades, say) may go on before we give up."""
+
+TIMEOUT_S = 1800.0
+
+NONINTERACTIVE = {
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DEBIAN_PRIORITY": "critical",
+    "APT_LISTCHANGES_FRONTEND": "none",
+    # needrestart would restart services of its own choice in the middle of a transaction.
+    "NEEDRESTART_SUSPEND": "1",
+    "NEEDRESTART_MODE": "l",
+}
+
+APT_OPTIONS = (
+    "-q",
+    "-o", f"DPkg::Lock::Timeout={LOCK_WAIT_S}",
+    "-o", "Dpkg::Options::=--force-confdef",
+    "-o", "Dpkg::Options::=--force-confold",
+    "-o", "Dpkg::Use-Pty=0",
+    "-o", "APT::Get::AutomaticRemove=false",
+)  # fmt: skip
+
+_HELD_BY = re.compile(r"held by process (\d+)(?: \(([^)]*)\))?|with pid (\d+)")
+_LOCKED = re.compile(r"lock.*(locked by another process|held by process)|Could not get lock")
+
+
+def run_apt(host: Host, progress: Progress, *words: str, simulate: bool = False) -> Completed:
+    """`apt-get WORDS`, noninteractive. Raises `Busy` naming the holder of the lock."""
+    argv = ("apt-get", *words, *(("-s",) if simulate else ()), *APT_OPTIONS)
+    if not simulate:
+        progress.command(f"apt-get {' '.join(words)}")
+    on_line = None if simulate else progress.output
+    try:
+        return host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=on_line)
+    except CommandFailed as error:
+        _raise_if_locked(host, error.completed)
+        raise
+
+
+def run_dpkg(host: Host, progress: Progress, *words: str) -> None:
+    """`dpkg WORDS`; waits for the lock as apt does, which dpkg itself would not.
+
+    Raises `Busy` naming the holder of the lock, `CommandFailed` for anything else.
+    """
+    argv = ("dpkg", *words)
+    progress.command(" ".join(argv))
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=progress.output)
+            return
+        except CommandFailed as error:
+            if not _LOCKED.search(error.completed.stderr):
+                raise
+            if time.monotonic() >= deadline:
+                _raise_if_locked(host, error.completed)
+                raise
+            progress.doing("waiting for another package tool to finish")
+            time.sleep(1.0)
+
+
+def _raise_if_locked(host: Host, completed: Completed) -> None:
+    said = completed.stderr + completed.stdout
+    if not _LOCKED.search(said):
+        return
+    held = _HELD_BY.search(said)
+    pid = (held[1] or held[3]) if held else ""
+    name = (held[2] if held else "") or _program(host, pid)
+    raise Busy(
+        f"Another package tool is at work ({name or 'unknown'}, process {pid or 'unknown'}) and "
+        f"did not finish in {LOCK_WAIT_S} seconds; no package was changed. Wait for it, then try "
+        "again."
+    )
+
+
+def _program(host: Host, pid: str) -> str:
+    try:
+        return host.read_bytes(f"/proc/{pid}/comm").decode("utf-8", "replace").strip()
+    except HostError:
+        return ""

@@ -1,0 +1,89 @@
+"""Contents by their SHA-256: plain files that a person can read, written once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from snapshots.durable import sync_directory, sync_files
+from snapshots.model import SnapshotError
+
+
+class ObjectStore:
+    """`objects/ab/abcd…`, each 0600. What `add` wrote is there for good only after `sync`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pending: dict[str, Path] = {}
+
+    def where(self, sha256: str) -> Path:
+        return self.path / sha256[:2] / sha256
+
+    def has(self, sha256: str) -> bool:
+        return sha256 in self._pending or os.path.exists(f"{self.path}/{sha256[:2]}/{sha256}")
+
+    def add(self, content: bytes) -> str:
+        """Store `content` and return its SHA-256 in hex."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        if self.has(sha256):
+            return sha256
+        path = self.where(sha256)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        # Under another name until it is on the disk: a power cut must not leave half an object
+        # under a hash that later captures would trust.
+        temporary = path.with_name(f".{sha256}.{secrets.token_hex(4)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._pending[sha256] = temporary
+        return sha256
+
+    def sync(self) -> None:
+        """Return when everything added is on the disk under its name."""
+        if not self._pending:
+            return
+        sync_files(self._pending.values())
+        for sha256, temporary in self._pending.items():
+            os.rename(temporary, self.where(sha256))
+        for directory in {path.parent for path in self._pending.values()}:
+            sync_directory(directory)
+        sync_directory(self.path)
+        self._pending.clear()
+
+    def get(self, sha256: str) -> bytes:
+        """The content. Raises `SnapshotError` where it is missing or is not what its name says."""
+        if sha256 in self._pending:
+            self.sync()
+        try:
+            content = self.where(sha256).read_bytes()
+        except OSError as error:
+            raise SnapshotError(
+                f"The saved content {self.where(sha256)} cannot be read ({error.strerror}). "
+                "`harden-tui history verify` lists what else is missing."
+            ) from None
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise SnapshotError(
+                f"The saved content {self.where(sha256)} was altered on the disk; it was not used. "
+                "Put it back from a backup of the state directory."
+            )
+        return content
+
+    def all(self) -> Iterator[str]:
+        """The names of everything stored, sorted."""
+        for directory in sorted(self.path.iterdir()):
+            if directory.is_dir():
+                yield from sorted(p.name for p in directory.iterdir() if p.name[0] != ".")
+
+    def remove(self, sha256: str) -> int:
+        """Forget one object; returns the bytes that became free."""
+        path = self.where(sha256)
+        size = path.stat().st_size
+        path.unlink()
+        return size

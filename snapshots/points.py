@@ -1,0 +1,180 @@
+"""Restore points: a captured state on disk, readable by a person and by sh, never overwritten."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from host.base import FileState
+from snapshots import listing
+from snapshots.captured import Captured
+from snapshots.durable import sync_directory, sync_files
+from snapshots.model import DomainName, FileItem, Item, Root, SnapshotError, ValueItem
+from snapshots.objects import ObjectStore
+
+SCHEMA = "harden-tui/restore-point/1"
+RESTORE_SCRIPT = Path(__file__).with_name("restore.sh")
+DOMAINS: tuple[DomainName, ...] = get_args(DomainName)
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore point holds.
+
+    `chunks` maps the name of a part ("files /etc/ssh", "kernel net") to the SHA-256 of its list;
+    equal parts of different restore points are one object. `taken` is ISO 8601 UTC.
+    """
+
+    schema: str
+    id: str
+    taken: str
+    host: str
+    roots: tuple[Root, ...]
+    chunks: dict[str, str]
+
+
+class Points:
+    """The restore points of one state directory."""
+
+    def __init__(self, path: Path, store: ObjectStore) -> None:
+        self.path = path
+        self._store = store
+
+    def write(
+        self, point_id: str, host_name: str, roots: Iterable[Root], captured: Captured
+    ) -> Manifest:
+        """Make `captured` durable under `point_id`. Raises `SnapshotError` where it exists."""
+        roots = tuple(roots)
+        chunks = {name: self._store.add(content) for name, content in _chunks(roots, captured)}
+        manifest = Manifest(
+            schema=SCHEMA,
+            id=point_id,
+            taken=datetime.now(UTC).isoformat(),
+            host=host_name,
+            roots=roots,
+            chunks=chunks,
+        )
+        directory = self.path / point_id
+        try:
+            directory.mkdir(mode=0o700)
+        except FileExistsError:
+            raise SnapshotError(
+                f"The restore point {point_id} exists already; it was not overwritten and nothing "
+                "was changed."
+            ) from None
+        # What is listed is on the disk before the list is.
+        self._store.sync()
+        text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+        written = [
+            _write(directory / "restore.list", _restore_list(manifest), 0o600),
+            _write(directory / "restore.sh", RESTORE_SCRIPT.read_bytes(), 0o700),
+            _write(directory / "manifest.json", text, 0o600),
+        ]
+        sync_files(written)
+        sync_directory(directory)
+        sync_directory(self.path)
+        return manifest
+
+    def ids(self) -> list[str]:
+        """Every restore point, oldest first."""
+        return sorted(path.name for path in self.path.iterdir() if path.is_dir())
+
+    def manifest(self, point_id: str) -> Manifest:
+        """Raises `SnapshotError` where it is missing or damaged."""
+        path = self.path / point_id / "manifest.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        except (OSError, msgspec.DecodeError) as error:
+            raise SnapshotError(
+                f"The restore point {path} cannot be read ({error}); it was not used. "
+                "`harden-tui history verify` shows what else is damaged."
+            ) from None
+
+    def load(self, point_id: str) -> Captured:
+        """The captured state. Raises `SnapshotError` where a part is missing or was altered."""
+        found: Captured = {domain: {} for domain in DOMAINS}
+        for name, sha256 in self.manifest(point_id).chunks.items():
+            domain = _domain_of(name)
+            found[domain].update(decode_chunk(domain, self._store.get(sha256)))
+        return found
+
+
+def decode_chunk(domain: DomainName, content: bytes) -> dict[str, Item]:
+    """One part of a restore point, by key. Raises `SnapshotError`."""
+    if domain == "files":
+        return {path: FileItem(state) for path, state in listing.decode(content)}
+    try:
+        rows = msgspec.json.decode_lines(content, type=list[tuple[str, str]])
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"A saved list of {domain} cannot be read: {error}") from None
+    return {key: ValueItem(value) for key, value in rows}
+
+
+def _domain_of(chunk_name: str) -> DomainName:
+    word = chunk_name.partition(" ")[0]
+    for domain in DOMAINS:
+        if domain == word:
+            return domain
+    raise SnapshotError(f"A restore point names an unknown kind of state: {chunk_name!r}")
+
+
+def _chunks(roots: tuple[Root, ...], captured: Captured) -> Iterable[tuple[str, bytes]]:
+    for domain, items in captured.items():
+        if domain == "files":
+            yield from _file_chunks(roots, items)
+            continue
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for key, item in sorted(items.items()):
+            if isinstance(item, ValueItem):
+                part = f"kernel {key.partition('.')[0]}" if domain == "kernel" else domain
+                groups.setdefault(part, []).append((key, item.value))
+        encoder = msgspec.json.Encoder()
+        for part, rows in groups.items():
+            yield part, encoder.encode_lines(rows)
+
+
+def _file_chunks(roots: tuple[Root, ...], items: dict[str, Item]) -> Iterable[tuple[str, bytes]]:
+    """One list for each directory right below a root, and one for the root's own entries."""
+    tops = sorted((root.path.rstrip("/") for root in roots), key=len, reverse=True)
+    groups: dict[str, list[tuple[str, FileState]]] = {}
+    part, below = "", "\0"
+    for path, item in items.items():
+        if not isinstance(item, FileItem):
+            continue
+        if not path.startswith(below):
+            part = _part_of(path, item.state, tops)
+            # The next entries of a walk lie in the same directory, mostly.
+            below = f"{part}/" if part not in tops else "\0"
+        groups.setdefault(part, []).append((path, item.state))
+    for name in sorted(groups):
+        yield f"files {name}", listing.encode(groups[name])
+
+
+def _part_of(path: str, state: FileState, tops: list[str]) -> str:
+    top = next((top for top in tops if path == top or path.startswith(f"{top}/")), "")
+    if path == top:
+        return top
+    first, slash, _ = path[len(top) + 1 :].partition("/")
+    return f"{top}/{first}" if slash or state.kind == "dir" else top
+
+
+def _restore_list(manifest: Manifest) -> bytes:
+    """For restore.sh: the roots, then the lists, parents before what lies below them."""
+    lines = [
+        f"root {'content' if root.content else 'metadata'} {listing.escape(root.path)}"
+        for root in manifest.roots
+    ]
+    names = sorted(name for name in manifest.chunks if name.startswith("files "))
+    lines += [f"chunk {manifest.chunks[name]}" for name in names]
+    return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def _write(path: Path, content: bytes, mode: int) -> Path:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+    return path

@@ -1,0 +1,87 @@
+"""Files whose content must not be copied: which they are, and how they are compared all the same.
+
+A path is registered before secret content is first written to it. From then on captures hold a
+keyed hash instead of the content. Only when a transaction is about to replace what a registered
+file holds is that content kept, root only, because nothing else could bring it back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+import msgspec
+
+from host.base import Host
+from snapshots.durable import write_durably
+from snapshots.model import SnapshotError
+from snapshots.state import StateDir
+
+PREFIX = "hmac:"
+LIMIT_BYTES = 16 * 1024 * 1024
+
+
+class SecretPaths:
+    """The registered paths of one host and the few contents kept for an undo."""
+
+    def __init__(self, state: StateDir) -> None:
+        self._state = state
+        self._paths: frozenset[str] | None = None
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Raises `SnapshotError` where the register is damaged."""
+        if self._paths is None:
+            file = self._state.secret_paths
+            try:
+                found = msgspec.json.decode(file.read_bytes(), type=list[str])
+            except FileNotFoundError:
+                found = []
+            except msgspec.DecodeError:
+                raise SnapshotError(
+                    f"{file} cannot be read, so it is not known which files are secret; nothing "
+                    "was changed. Put it back from a backup of the state directory."
+                ) from None
+            self._paths = frozenset(found)
+        return self._paths
+
+    def register(self, paths: Iterable[str]) -> None:
+        """From now on these are secret; durable on return."""
+        self._write(self.paths | set(paths))
+
+    def keep_only(self, paths: Iterable[str]) -> None:
+        """Forget every path that no standing transaction made secret."""
+        self._write(self.paths & set(paths))
+
+    def _write(self, paths: frozenset[str]) -> None:
+        if paths != self.paths:
+            write_durably(self._state.secret_paths, msgspec.json.encode(sorted(paths)) + b"\n")
+            self._paths = paths
+
+    def hashed(self, sha256: str) -> str:
+        """What stands in a capture instead of the content's SHA-256, which could be guessed at."""
+        digest = hmac.new(self._state.key(), sha256.encode("ascii"), hashlib.sha256)
+        return PREFIX + digest.hexdigest()
+
+    def keep_content(self, host: Host, path: str) -> None:
+        """Keep what a registered file holds now, because it is about to be replaced."""
+        content = host.read_bytes(path, limit_bytes=LIMIT_BYTES)
+        hashed = self.hashed(hashlib.sha256(content).hexdigest())
+        kept = self._state.secret_contents / hashed.removeprefix(PREFIX)
+        if not kept.exists():
+            write_durably(kept, content)
+
+    def content(self, hashed: str) -> bytes | None:
+        """The kept content with this keyed hash; `None` where it was not kept."""
+        kept = self._state.secret_contents / hashed.removeprefix(PREFIX)
+        try:
+            content = kept.read_bytes()
+        except FileNotFoundError:
+            return None
+        if self.hashed(hashlib.sha256(content).hexdigest()) != hashed:
+            raise SnapshotError(
+                f"The kept content {kept} was altered on the disk; it was not used. Put it back "
+                "from a backup of the state directory."
+            )
+        return content

@@ -1,0 +1,189 @@
+"""The state directory: where it lies, who may use it now, and that nobody else can reach in."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from snapshots.durable import private_directory, write_durably
+from snapshots.model import Busy, SnapshotError
+
+KEY_BYTES = 32
+LOCK_POLL_S = 0.1
+
+_held: dict[tuple[str, int], int] = {}
+"""How many times this thread holds the lock of a directory: a transaction inside a run that
+already holds it must not wait for itself."""
+_held_guard = threading.Lock()
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds the lock. `since` is ISO 8601 UTC."""
+
+    pid: int
+    what: str
+    since: str
+
+
+class StateDir:
+    """Our own directory. Raises `SnapshotError` where somebody else could have written in it."""
+
+    def __init__(self, path: Path, log_dir: Path | None = None) -> None:
+        self.path = path
+        self.log_dir = log_dir or path / "log"
+        self._make_private()
+        for part in (self.objects, self.points, self.debs, self.secret_contents):
+            private_directory(part)
+        private_directory(self.transactions)
+
+    @property
+    def objects(self) -> Path:
+        return self.path / "snapshots" / "objects"
+
+    @property
+    def points(self) -> Path:
+        return self.path / "snapshots" / "points"
+
+    @property
+    def debs(self) -> Path:
+        return self.path / "snapshots" / "debs"
+
+    @property
+    def secret_contents(self) -> Path:
+        return self.path / "snapshots" / "secrets"
+
+    @property
+    def secret_paths(self) -> Path:
+        return self.path / "secret-paths.json"
+
+    @property
+    def transactions(self) -> Path:
+        return self.path / "transactions"
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def answers(self) -> Path:
+        return self.path / "answers.json"
+
+    def key(self) -> bytes:
+        """The key of this host's keyed hashes, made on first use."""
+        path = self.path / "key"
+        if not path.exists():
+            write_durably(path, secrets.token_bytes(KEY_BYTES))
+        content = path.read_bytes()
+        if len(content) != KEY_BYTES:
+            raise SnapshotError(
+                f"{path} does not hold the {KEY_BYTES} bytes it must; nothing was changed. Put it "
+                "back from a backup: without it secret files cannot be compared."
+            )
+        return content
+
+    @contextmanager
+    def lock(self, holder: str, wait_s: float = 0.0) -> Iterator[None]:
+        """Be the only one who changes the host. The same thread may ask again.
+
+        Raises `Busy` naming the holder after `wait_s` seconds. The kernel lets go of the lock
+        when the process dies, however it dies.
+        """
+        mine = (os.path.realpath(self.path), threading.get_ident())
+        with _held_guard:
+            again = _held.get(mine, 0) > 0
+            if again:
+                _held[mine] += 1
+        if again:
+            try:
+                yield
+            finally:
+                with _held_guard:
+                    _held[mine] -= 1
+            return
+        descriptor = self._acquire(wait_s)
+        with _held_guard:
+            _held[mine] = 1
+        try:
+            told = Holder(os.getpid(), holder, datetime.now(UTC).isoformat(timespec="seconds"))
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, msgspec.json.encode(told), 0)
+            yield
+        finally:
+            with _held_guard:
+                del _held[mine]
+            os.close(descriptor)
+
+    def holder(self) -> Holder | None:
+        """Who holds the lock now; `None` where it is free."""
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._read_holder()
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _acquire(self, wait_s: float) -> int:
+        path = self.path / "lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return descriptor
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    os.close(descriptor)
+                    held = self._read_holder()
+                    raise Busy(
+                        f"Another harden-tui is at work on this host: {held.what} (process "
+                        f"{held.pid}, since {held.since}); nothing was changed. "
+                        "`harden-tui follow` shows it."
+                    ) from None
+                time.sleep(LOCK_POLL_S)
+
+    def _read_holder(self) -> Holder:
+        try:
+            return msgspec.json.decode((self.path / "lock").read_bytes(), type=Holder)
+        except (OSError, msgspec.DecodeError):
+            return Holder(0, "unknown work", "just now")
+
+    def _make_private(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(mode=0o700)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise SnapshotError(
+                f"The state directory {self.path} cannot be created: {error.strerror}; nothing "
+                "was changed. As another user, choose one with --state-dir."
+            ) from None
+        seen = os.lstat(self.path)
+        if not stat.S_ISDIR(seen.st_mode):
+            raise SnapshotError(
+                f"The state directory {self.path} is a link or no directory; nothing was changed. "
+                "Find out who put it there, then remove it."
+            )
+        if seen.st_uid != os.geteuid():
+            raise SnapshotError(
+                f"The state directory {self.path} belongs to user id {seen.st_uid}, not to "
+                f"{os.geteuid()}; nothing was read from it or changed. Use --state-dir, or find "
+                "out who made it."
+            )
+        if seen.st_mode & 0o077:
+            os.chmod(self.path, 0o700)
