@@ -34,8 +34,12 @@ examples:
   harden-tui COMMAND --help           more about a command
 
 exit status:
-  0  good        1  something is open, or would change     2  wrong usage or invalid file
-  3  refused, nothing changed      4  failed, rolled back      5  failed, needs a person
+  0  good
+  1  something is open, or would change
+  2  wrong usage, or an invalid file
+  3  refused, nothing changed
+  4  failed, rolled back
+  5  failed, needs a person
 """
 
 
