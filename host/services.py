@@ -22,7 +22,8 @@ LIST: Final = (
     f"--type={','.join(KINDS)}",
 )  # fmt: skip
 SHOW: Final = (
-    "systemctl", "show", "--all", f"--property={_PROPERTIES}", "*.socket", "*.timer", "*.path", "*.automount",
+    "systemctl", "show", "--all", f"--property={_PROPERTIES}",
+    "*.socket", "*.timer", "*.path", "*.automount",
 )  # fmt: skip
 
 

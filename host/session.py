@@ -1,38 +1,164 @@
-"""How the administrator reached this host, also where sudo or tmux dropped SSH_CONNECTION."""
+"""How the administrator reached this host, also where sudo, tmux or screen dropped SSH_CONNECTION.
+
+A firewall rule or a ban must never hit this very connection, so nothing is taken on trust: an
+SSH_CONNECTION that was inherited from a login that has ended (in a tmux that outlived it) comes
+last.
+"""
 
 from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import psutil
 
 from host.base import Session
+from host.processes import Connection, Process, ProcessTable
+
+_MULTIPLEXERS: Final = ("tmux", "screen", "SCREEN", "zellij", "dtach", "abduco")
+_UNSET_LOGIN: Final = 2**32 - 1
 
 
-def read() -> Session:
-    """See `host.base.Session`."""
-    return from_connection(os.environ.get("SSH_CONNECTION", ""), user_of(os.environ))
-
-
-def user_of(environ: Mapping[str, str]) -> str:
-    """Who sits before the keyboard: the one who called sudo, else the one we run as."""
-    if environ.get("SUDO_USER"):
-        return environ["SUDO_USER"]
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return environ.get("USER", "")
-
-
-def from_connection(value: str, user: str) -> Session:
-    """SSH_CONNECTION "192.0.2.7 51234 10.0.0.5 22" -> a session; anything else -> none."""
-    words = value.split()
-    if len(words) != 4 or not (words[1].isdigit() and words[3].isdigit()):
+def read(
+    table: ProcessTable | None = None,
+    environ: Mapping[str, str] | None = None,
+    pid: int | None = None,
+) -> Session:
+    """See `host.base.Session`. The arguments are for tests; they default to ourselves."""
+    table = table or ProcessTable()
+    pid = os.getpid() if pid is None else pid
+    chain = list(table.ancestors(pid))
+    own = os.environ if environ is None else environ
+    inherited = [own, *(table.environ(process.pid) for process in chain[1:])]
+    user = user_of(inherited, chain)
+    connection = _connection(table, chain, inherited, user)
+    if connection is None:
         return Session(user=user)
     return Session(
         user=user,
-        client_address=words[0],
-        client_port=int(words[1]),
-        server_address=words[2],
-        server_port=int(words[3]),
+        client_address=connection.client_address,
+        client_port=connection.client_port,
+        server_address=connection.server_address,
+        server_port=connection.server_port,
     )
+
+
+def _connection(
+    table: ProcessTable, chain: list[Process], inherited: list[Mapping[str, str]], user: str
+) -> Connection | None:
+    named = [
+        connection
+        for environ in inherited
+        if (connection := parse_connection(environ.get("SSH_CONNECTION", ""))) is not None
+    ]
+    alive = set(table.established().values())
+    inside = any(process.name.startswith(_MULTIPLEXERS) for process in chain)
+    if not inside:
+        for connection in named:
+            if connection in alive:
+                return connection
+    for process in chain:
+        if process.ssh_user and (found := table.connection(process.pid)):
+            return found
+    everyone = list(table.all())
+    if inside:
+        clients = [p for p in everyone if p.name.startswith(_MULTIPLEXERS) and p.pid > 1]
+        if (found := _most_recent(table, clients, user)) is not None:
+            return found
+    for connection in named:
+        if connection in alive:
+            return connection
+    # Detached from everything (a worker of its own session): the account's latest login.
+    logins = [p for p in everyone if p.ssh_user == user]
+    return (
+        _most_recent(table, logins, user) or _recorded(alive, user) or (named[0] if named else None)
+    )
+
+
+def _recorded(alive: Iterable[Connection], user: str) -> Connection | None:
+    """By the login records: without root, sshd does not show its connections."""
+    logins = sorted(
+        (
+            (_accessed(f"/dev/{login.terminal}"), login.host)
+            for login in psutil.users()
+            if login.name == user and login.host
+        ),
+        reverse=True,
+    )
+    for _, address in logins:
+        for connection in alive:
+            if connection.client_address == address:
+                return connection
+    return None
+
+
+def _most_recent(
+    table: ProcessTable, candidates: Iterable[Process], user: str
+) -> Connection | None:
+    """The SSH connection above the candidate whose terminal was used last, of this account."""
+    best: tuple[float, Connection] | None = None
+    for candidate in candidates:
+        for process in table.ancestors(candidate.pid):
+            if process.ssh_user != user:
+                continue
+            connection = table.connection(process.pid)
+            if connection is not None:
+                used = _last_used(table, candidate, process)
+                if best is None or used > best[0]:
+                    best = (used, connection)
+                break
+    return best[1] if best else None
+
+
+def _last_used(table: ProcessTable, candidate: Process, login: Process) -> float:
+    """When the terminal was last typed at: its access time; 0 where it has none."""
+    terminal = table.terminal(candidate.pid)
+    if not terminal and "@" in login.title:
+        terminal = "/dev/" + login.title.rpartition("@")[2]
+    return _accessed(terminal)
+
+
+def _accessed(terminal: str) -> float:
+    try:
+        return os.stat(terminal).st_atime
+    except OSError:
+        return 0.0
+
+
+def user_of(environs: Iterable[Mapping[str, str]], chain: Sequence[Process] = ()) -> str:
+    """Who sits before the keyboard: who called sudo, else who logged in, else who we run as."""
+    for environ in environs:
+        if environ.get("SUDO_USER"):
+            return environ["SUDO_USER"]
+    for process in chain:
+        if process.ssh_user:
+            return process.ssh_user
+    login = _login_uid()
+    # The outermost of our ancestors that is not root's is the login shell, or the tmux in it.
+    shells = [process.uid for process in reversed(chain) if process.uid]
+    for uid in (*(() if login is None else (login,)), *shells, os.getuid()):
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            continue
+    return ""
+
+
+def _login_uid() -> int | None:
+    """The account that logged in, as the kernel remembers it through su and sudo."""
+    try:
+        with open("/proc/self/loginuid") as file:
+            uid = int(file.read())
+    except (OSError, ValueError):
+        return None
+    return None if uid == _UNSET_LOGIN else uid
+
+
+def parse_connection(value: str) -> Connection | None:
+    """SSH_CONNECTION, "192.0.2.7 51234 10.0.0.5 22"; `None` for anything else."""
+    words = value.split()
+    if len(words) != 4 or not (words[1].isdigit() and words[3].isdigit()):
+        return None
+    return Connection(words[0], int(words[1]), words[2], int(words[3]))
