@@ -1,0 +1,136 @@
+"""Values and settings: where they may come from, and that no secret is repeated."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from steps.resource import StepError
+from tui import config
+from tui.failures import Scene, Stop
+from tui.options import read_values, resolve, split_setting
+
+
+def typed(**given: object) -> argparse.Namespace:
+    return argparse.Namespace(practice=True, **given)
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+def test_settings_on_the_command_line_win_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "answers.yaml"
+    file.write_text("ssh.limits: {max-auth-tries: 4}\napp.tree.path: /srv/app\n")
+    options = resolve(
+        typed(
+            values=str(file),
+            set=["ssh.limits.max-auth-tries=5"],
+            top_set=["app.tree.owner=www-data:www-data"],
+        ),
+        Scene(),
+    )
+    assert options.values == {
+        "ssh.limits": {"max-auth-tries": "5"},
+        "app.tree": {"path": "/srv/app", "owner": "www-data:www-data"},
+    }
+    assert options.from_stdin == frozenset()
+    assert options.state_dir == tmp_path / "harden-tui/practice"
+
+
+def test_values_from_standard_input_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = '{"app.database-password": {"password": "hunter2"}, "ssh.limits": {"max-sessions": 4}}'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    scene = Scene()
+    options = resolve(typed(values="-", set=["ssh.limits.max-sessions=5"]), scene)
+    assert options.from_stdin == {"app.database-password.password"}
+    assert "hunter2" in scene.secrets
+
+
+@pytest.mark.parametrize(
+    "setting", ["password", "=x", "ssh.limits=3", "Ssh.limits.x=3", "ssh.limits.=3"]
+)
+def test_a_setting_that_names_no_parameter_is_refused(setting: str) -> None:
+    with pytest.raises(Stop, match=r"expected STEP\.PARAM=VALUE") as stopped:
+        split_setting(setting)
+    assert stopped.value.exit == 2
+
+
+def test_a_wrong_setting_does_not_repeat_its_value() -> None:
+    with pytest.raises(Stop) as stopped:
+        split_setting("nonsense=hunter2")
+    assert "hunter2" not in stopped.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n- b\n", ":1: expected a mapping"),
+        ("a: [1\n", "not valid YAML"),
+        ("ssh.limits: {a: 1}\nssh.limits: {b: 2}\n", "given twice"),
+        ("ssh.limits: hunter2\n", "expected STEP"),
+        ("a: &x {b: 1}\nc.d: *x\n", "aliases"),
+    ],
+)
+def test_a_values_file_is_strict(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "values"
+    file.write_text(text)
+    with pytest.raises((Stop, StepError)) as stopped:
+        read_values(str(file))
+    assert said in str(stopped.value)
+    assert "hunter2" not in str(stopped.value)
+
+
+def test_a_values_file_that_is_not_there() -> None:
+    with pytest.raises(Stop, match="No such file") as stopped:
+        read_values("/nonexistent/values.yaml")
+    assert stopped.value.exit == 2
+
+
+# --- /etc/harden-tui/config.yaml ------------------------------------------------------------------
+
+
+def test_no_settings_are_the_defaults(tmp_path: Path) -> None:
+    assert config.load(tmp_path / "config.yaml") == config.Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("checklists: lamp\n", "config.yaml:1: "),
+        ("checklist: lamp\nstate-dir: state\n", "config.yaml:2: state-dir"),
+        ("keep-days: many\n", "config.yaml:1: keep-days"),
+        ("keep-days: 0\n", "at least 1"),
+    ],
+)
+def test_settings_are_strict(text: str, said: str) -> None:
+    with pytest.raises(StepError, match=said):
+        config.parse("config.yaml", text.encode())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
+@pytest.mark.parametrize("change", ["foreign", "writable", "directory", "link"])
+def test_settings_that_others_could_write_are_refused(tmp_path: Path, change: str) -> None:
+    tmp_path.chmod(0o755)
+    file = tmp_path / "config.yaml"
+    file.write_text("checklist: lamp\n")
+    file.chmod(0o644)
+    assert config.load(file).checklist == "lamp"
+    if change == "foreign":
+        os.chown(file, 65534, 0)
+    elif change == "writable":
+        file.chmod(0o664)
+    elif change == "directory":
+        tmp_path.chmod(0o777)
+    else:
+        file.rename(tmp_path / "real.yaml")
+        file.symlink_to("real.yaml")
+    with pytest.raises(Stop) as stopped:
+        config.load(file)
+    assert stopped.value.exit == 2
