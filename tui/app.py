@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult, SystemCommand
 from textual.containers import Container
@@ -13,7 +13,10 @@ from textual.screen import Screen
 
 from tui import actions
 from tui.board import Board
+from tui.changing import Changing
 from tui.client import Call, Hands
+from tui.mends import Driver
+from tui.messages import Answered
 from tui.places.base import PlaceView
 from tui.places.checklist import Checklist
 from tui.terminal import SMALLEST
@@ -21,7 +24,9 @@ from tui.text import Line
 from tui.views.frame import Frame, footer, header, rule
 from tui.widgets.lines import position
 from tui.widgets.single import Fixed
-from tui.changing import Changing
+
+if TYPE_CHECKING:
+    from tui.widgets.filterbar import FilterBar
 
 REDRAW_S = 0.03
 """Results that come within this time are drawn together."""
@@ -44,12 +49,10 @@ class HardenApp(Changing):
     .-small #small { display: block; }
     #frame { height: 1fr; layout: vertical; }
     #body { height: 1fr; }
-    #filter { display: none; }
-    #filter.-shown { display: block; }
     """
 
     def __init__(self, hands: Hands, *, host: str, first_check: Call | None = None) -> None:
-        super().__init__(ansi_color=True)
+        super().__init__(ansi_color=True, driver_class=Driver)
         self.theme = "ansi-dark"
         self.hands = hands
         self.host_name = host
@@ -60,6 +63,16 @@ class HardenApp(Changing):
         self._message_warns = False
         self._message_until = 0.0
         self._redraw_waits = False
+
+    def _answered_exported(self, message: Answered) -> None:
+        done = f"Exported to {message.about}."
+        self.say(message.problem or done, warn=bool(message.problem))
+
+    def _to_places(self, message: Answered) -> None:
+        for view in self.base.query(PlaceView):
+            view.take_answer(message)
+
+    _answered_show = _answered_log = _answered_entries = _to_places
 
     # --- structure ----------------------------------------------------------------------------
     def compose(self) -> ComposeResult:
@@ -110,9 +123,10 @@ class HardenApp(Changing):
         )
 
     def _draw_rule(self, width: int) -> list[Line]:
-        pane = self.view.pane_in_use() if self.is_mounted else None
+        pane = self.view.pane_in_use()
         where = position(pane) if pane else ""
-        return [rule(self._message, where, width, warn=self._message_warns)]
+        message = self._message or self.view.sentence()
+        return [rule(message, where, width, warn=self._message_warns)]
 
     def _draw_footer(self, width: int) -> list[Line]:
         return footer(self.place, width, lambda name: not self.why_not(name))
@@ -202,6 +216,46 @@ class HardenApp(Changing):
         if place == self.place:
             self.view.opened()
             self.refresh_frame()
+
+    # --- filter -------------------------------------------------------------------------------
+    async def _open_filter(self) -> None:
+        from tui.widgets.filterbar import FilterBar
+
+        bars = self.base.query(FilterBar)
+        if bars:
+            bars.first().query_one("#words").focus()
+            return
+        bar = FilterBar()
+        await self.base.query_one("#frame", Container).mount(bar, before="#rule")
+        bar.query_one("#words").focus()
+        self.say("Enter keeps the filter, Esc ends it.")
+
+    def do_filter(self) -> None:
+        self.call_next(self._open_filter)
+
+    def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
+        if event.ended:
+            self.end_filter()
+            return
+        self.view.filtered(event.words)
+        if event.finished:
+            self.view.panes()[0].focus()
+
+    def end_filter(self) -> None:
+        """Show everything again."""
+        bars = self.base.query("FilterBar")
+        if bars:
+            bars.remove()
+            self.view.filtered("")
+            self.view.panes()[0].focus()
+
+    def do_back(self) -> None:
+        """End the filter, or go from the detail to the list."""
+        if self.base.query("FilterBar"):
+            self.end_filter()
+        elif self.view.panes():
+            self.view.panes()[0].focus()
+            self.refresh_rule()
 
     def do_place_checklist(self) -> None:
         self.call_next(self.go, "checklist")

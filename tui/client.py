@@ -106,7 +106,7 @@ class Hands:
     def start(
         self,
         arguments: Sequence[str],
-        output: Literal["json", "events"],
+        output: Literal["json", "events", "text"],
         *,
         values: Mapping[str, Mapping[str, Any]] | None = None,
         rights: Rights | None = None,

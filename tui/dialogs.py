@@ -18,27 +18,11 @@ from steps.resource import StepError
 from tui.text import BLANK, Line, paragraph, wrap
 from tui.views.frame import rule
 from tui.views.step import shown_value
+from tui.widgets.field import Field
 from tui.widgets.lines import LinePane, position
 from tui.widgets.single import Fixed
 
 Draw = Callable[[int], Sequence[Line]]
-
-
-class Field(Input):
-    """A one-line input in the terminal's own colours, its cursor still."""
-
-    DEFAULT_CSS = """
-    Field, Field:focus {
-        border: none; height: 1; padding: 0; background: ansi_default; color: ansi_default;
-        background-tint: ansi_default 0%;
-    }
-    Field > .input--cursor { text-style: reverse; background: ansi_default; color: ansi_default; }
-    Field > .input--placeholder { text-style: dim; color: ansi_default; }
-    """
-
-    def __init__(self, value: str = "", *, secret: bool = False, id: str | None = None) -> None:
-        super().__init__(value=value, password=secret, id=id, select_on_focus=False)
-        self.cursor_blink = False
 
 
 class Dialog(ModalScreen[Any]):
@@ -121,8 +105,8 @@ class Confirm(Dialog):
             keys = "Enter or Esc close  ↑↓ scroll"
         lines = [(*line, (keys, "dim"))]
         if self._word and self._verb:
-            lines.append((("To go on, choose ", ""), (self._verb, "bold"), (" and type the word ", ""),
-                          (self._word, "bold"), (" here:", "")))  # fmt: skip
+            said: Line = (("To go on, choose ", ""), (self._verb, "bold"), (", type the word ", ""))
+            lines.append((*said, (self._word, "bold"), (" below and press Enter:", "")))
         return lines
 
     def on_line_pane_scrolled(self) -> None:

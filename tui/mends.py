@@ -1,7 +1,7 @@
 """Everything that mends Textual, in this one file.
 
-Textual is pinned exactly, because what is mended here is private to it; `tests/tui/test_terminal.py`
-drives each mend under a real pseudo-terminal. What to remove one day, when upstream does it:
+Textual is pinned exactly, because what is mended here is private to it; each mend is driven under a
+real pseudo-terminal in `tests/tui/test_terminal.py`. What to remove when upstream does it:
 
 - `Writer`: Textual's writer thread dies on the first `OSError` and blocks the event loop when a
   terminal does not read (its queue holds thirty pieces).
@@ -59,7 +59,7 @@ class Writer(threading.Thread):
     def __init__(self, file: IO[str]) -> None:
         super().__init__(daemon=True, name="textual-output")
         self._file = file
-        self._encoding = file.encoding or "utf-8"
+        self._encoding: str = getattr(file, "encoding", None) or "utf-8"
         self._pieces: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._lost = False
@@ -146,7 +146,7 @@ class Driver(LinuxDriver):
 
     def _sigcont_application(self, *_: Any) -> None:
         if self._must_signal_resume:
-            super()._sigcont_application()  # type: ignore[no-untyped-call]  # Textual's own
+            super()._sigcont_application()
 
     def _leave(self, code: int) -> None:
         """End the app, and the process too should the app not manage to."""
@@ -211,7 +211,8 @@ def _end_process_after(seconds: float, code: int) -> None:
 
 def apply() -> None:
     """Put the mends in place; called once, before the app is created."""
-    linux_driver.WriterThread = Writer  # type: ignore[misc,assignment]
+    module: Any = linux_driver
+    module.WriterThread = Writer
 
 
 def discard_input(fileno: int) -> None:

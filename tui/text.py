@@ -151,6 +151,11 @@ def plain_text(lines: Sequence[Line]) -> str:
     return "\n".join(plain(line) for line in lines)
 
 
+def counted(number: int, thing: str) -> str:
+    """ "1 session", "2 sessions"."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def length(line: Iterable[Span]) -> int:
     """How many columns a line takes."""
     return sum(cells(text) for text, _ in line)

@@ -183,9 +183,8 @@ class Working(QuietCrash):
         if isinstance(event, FindingEvent):
             if message.call != "follow":
                 self.board.take_result(event.result)
-        elif isinstance(event, Started) and message.call == "check":
-            if not self.board.infos and event.steps:
-                self.board.take_order(event.steps)
+        elif isinstance(event, Started) and message.call == "check" and not self.board.infos:
+            self.board.take_order(event.steps)
         if message.call == "follow" and self.work is None:
             self.work = Work("")
         if message.call in ("work", "follow") and self.work is not None:

@@ -69,7 +69,7 @@ class WorkScreen(Dialog):
 
     def _draw_title(self, width: int) -> list[Line]:
         title: Line = ((self._work.title or "Work", "bold"),)
-        state = ((self._work.state_line(), "info"),)
+        state: Line = ((self._work.state_line(), "info"),)
         return [aligned(title, state, width), rule("", "", width)]
 
     def _draw_rule(self, width: int) -> list[Line]:

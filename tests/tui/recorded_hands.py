@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 SSH = {
@@ -46,7 +45,7 @@ STEPS: list[dict[str, Any]] = [
     },
     {
         "id": "minimal.services", "stage": "pre-install", "title": "Stop services nobody needs",
-        "why": "What does not run cannot be attacked.", "breaks": "Printing, where cups is stopped.",
+        "why": "What does not run cannot be attacked.", "breaks": "Printing.",
     },
     {
         "id": "apache.banner", "stage": "pre-install", "title": "Tell less about the web server",

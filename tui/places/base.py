@@ -13,6 +13,7 @@ from tui.widgets.lines import LinePane
 
 if TYPE_CHECKING:
     from tui.app import HardenApp
+    from tui.messages import Answered
 
 
 def bindings_of(place: actions.Place) -> list[BindingType]:
@@ -56,6 +57,13 @@ class PlaceView(Vertical):
 
     def left(self) -> None:
         """The place is on the screen no more."""
+
+    def sentence(self) -> str:
+        """What the rule says while there is no message."""
+        return ""
+
+    def take_answer(self, message: Answered) -> None:
+        """An answer to a question that this place asked."""
 
     def pane_in_use(self) -> LinePane | None:
         return next((pane for pane in self.panes() if pane.has_focus), None)

@@ -15,6 +15,7 @@ from tui.views import checklist as rows_view
 from tui.views import preview, step
 from tui.widgets.lines import LinePane
 from tui.widgets.rows import RowList
+from tui.widgets.single import Column
 
 TABS = [("why", "Why"), ("state", "State"), ("preview", "Preview"), ("history", "History")]
 
@@ -27,8 +28,8 @@ class Checklist(PlaceView):
     BINDINGS: ClassVar = bindings_of("checklist")
 
     DEFAULT_CSS = """
-    Checklist #steps { width: 37; padding: 0 1 0 0; }
-    Checklist #detail { padding: 0 1 0 1; border-left: solid ansi_bright_black; }
+    Checklist #steps { width: 36; padding: 0 1 0 0; }
+    Checklist #detail { padding: 0 1 0 1; }
     Checklist.-wide #steps { width: 52; }
     """
 
@@ -42,6 +43,7 @@ class Checklist(PlaceView):
     def compose(self) -> ComposeResult:
         with Horizontal():
             yield RowList(id="steps")
+            yield Column()
             yield LinePane(id="detail")
 
     # --- parts --------------------------------------------------------------------------------

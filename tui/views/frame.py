@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
 from tui.actions import PLACES, Place, actions_of
 from tui.board import Counts
-from tui.text import Line, Span, aligned, cells, length
+from tui.text import Line, Role, Span, aligned, cells, length
 
 BANNER = "PRACTICE HOST – nothing here touches this machine"
 
-_TITLES: dict[Place, str] = {
+PLACE_TITLES: dict[Place, str] = {
     "checklist": "Checklist",
     "live": "Live",
     "history": "History",
@@ -44,12 +44,12 @@ def header(frame: Frame, width: int) -> list[Line]:
         ("harden-tui", "bold"),
         (f" · {frame.host} · {frame.checklist}", ""),
     )
-    role = "ok" if frame.counts.total and frame.counts.done == frame.counts.total else "bold"
+    role: Role = "ok" if frame.counts.total and frame.counts.done == frame.counts.total else "bold"
     lines.append(aligned(title, ((frame.counts.sentence(), role),), width))
     places: list[Span] = []
     for number, place in enumerate(PLACES, 1):
         here = place == frame.place
-        text = f"[{number} {_TITLES[place]}]" if here else f" {number} {_TITLES[place]} "
+        text = f"[{number} {PLACE_TITLES[place]}]" if here else f" {number} {PLACE_TITLES[place]} "
         places.append((text, "key" if here else "dim"))
     state = frame.work or ("not root: read only" if frame.rights == "user" else "")
     right: Line = ((state, "warn" if frame.attention or not frame.work else "info"),)
@@ -85,7 +85,3 @@ def footer(place: Place, width: int, enabled: Callable[[str], bool]) -> list[Lin
         lines[-1] += [(key, "key" if on else "dim"), (f" {action.label}", "" if on else "dim")]
         used += size
     return [tuple(line) for line in lines]
-
-
-def wrapped_message(texts: Sequence[str]) -> str:
-    return " ".join(texts)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from snapshots.model import TransactionRecord
 from steps.model import Finding, StepResult
 from tui.board import Board
-from tui.text import BLANK, Line, fit, labelled, paragraph, wrap
+from tui.text import BLANK, Line, Role, labelled, paragraph, wrap
 from tui.theme import STATUS_MEANINGS, STATUS_ROLES, STATUS_SIGNS, STATUS_WORDS
 from tui.views.history import record_rows
 from tui.wire import StepInfo
@@ -100,23 +100,31 @@ def _meaning(result: StepResult) -> str:
     return STATUS_MEANINGS[result.status]
 
 
+_VERDICTS: dict[bool | None, tuple[str, str, Role]] = {
+    True: ("✓", "as expected", "ok"),
+    False: ("✗", "not as expected", "bad"),
+    None: ("?", "not measured", "warn"),
+}
+
+
 def finding_lines(finding: Finding, width: int) -> list[Line]:
     """One setting: a sign with words, then its four answers, nothing cut off."""
-    sign, word, role = {
-        True: ("✓", "as expected", "ok"),
-        False: ("✗", "not as expected", "bad"),
-        None: ("?", "not measured", "warn"),
-    }[finding.ok]
-    first = [((f"{sign} ", role), (piece, "bold")) for piece in wrap(finding.setting, width - 2)]
-    lines: list[Line] = [first[0], *((("  ", ""), spans[1]) for spans in first[1:])]
-    lines += labelled("  is", word, width, role=role, column=14)  # type: ignore[arg-type]
-    lines += labelled("  expected", finding.expected or "–", width, column=14)
-    lines += labelled("  running", finding.running or "–", width, column=14)
-    lines += labelled("  after reboot", finding.persistent or "–", width, column=14)
+    sign, word, role = _VERDICTS[finding.ok]
+    lines: list[Line] = [
+        ((f"{sign} " if number == 0 else "  ", role), (piece, "bold"))
+        for number, piece in enumerate(wrap(finding.setting, width - 2))
+    ]
+    lines += labelled("  is", word, width, role=role, column=15)
+    for label, text in (
+        ("expected", finding.expected or "–"),
+        ("running", finding.running or "–"),
+        ("after reboot", finding.persistent or "–"),
+    ):
+        lines += labelled(f"  {label}", text, width, column=15)
     if finding.origin:
-        lines += labelled("  decided by", finding.origin, width, column=14)
+        lines += labelled("  decided by", finding.origin, width, column=15)
     if finding.note:
-        lines += labelled("  note", finding.note, width, column=14)
+        lines += labelled("  note", finding.note, width, column=15)
     return lines
 
 
@@ -133,7 +141,3 @@ def history(board: Board, step_id: str, width: int) -> list[Line]:
     if board.undoable(step_id):
         lines += paragraph("u rolls it back; the diff is shown first.", width, "dim")
     return lines
-
-
-def column(text: str, width: int) -> str:
-    return fit(text, width)

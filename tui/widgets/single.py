@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from textual.widget import Widget
-
 from tui.text import Line
 from tui.widgets.lines import LinePane
 
@@ -37,9 +35,21 @@ class Fixed(LinePane):
         self.update()
 
 
-class Column(Widget):
+class Column(LinePane):
     """A vertical line between two panes."""
 
     DEFAULT_CSS = """
     Column { width: 1; height: 1fr; }
     """
+
+    def __init__(self) -> None:
+        super().__init__(focusable=False)
+
+    def on_resize(self, event: object) -> None:
+        self._painted = []
+        self.show([(("│", "dim"),)] * self.size.height)
+
+
+def across() -> Fixed:
+    """A horizontal line between two panes."""
+    return Fixed(lambda width: [(("─" * width, "dim"),)])

@@ -1,0 +1,68 @@
+"""The help: keys from the registry, signs, what a practice host is, how undo works."""
+
+from __future__ import annotations
+
+from steps.model import Status
+from tui.actions import PLACES, Action, actions_of
+from tui.text import BLANK, Line, fit, paragraph, wrap
+from tui.theme import STATUS_MEANINGS, STATUS_ROLES, STATUS_SIGNS, STATUS_WORDS
+from tui.views.frame import PLACE_TITLES
+
+_UNDO = (
+    "Before the first change of a step, everything it may touch is kept in a restore point on "
+    "disk: all of /etc, the trees and units it declares, packages, kernel settings, the firewall. "
+    "After it the host is asked again; what cannot be proved goes back by itself. u undoes a "
+    "step at any later time and in any order. What was changed since, by a later step or by hand, "
+    "is kept where it can be merged; where not, it is a conflict: shown, never overwritten. Every "
+    "restore point has a restore.sh beside it that needs no Python."
+)
+
+_PRACTICE = (
+    "harden-tui --practice opens a pretend server in a directory of your own: real files, a "
+    "pretend service manager. Everything can be tried, applied and undone there; a banner says so "
+    "on every screen, and nothing on this machine is touched."
+)
+
+_HANDS = (
+    "This screen changes nothing. Each change is made by a second process, which leaves the "
+    "terminal: if the SSH line drops, it finishes or goes back, and the next start shows how. Only "
+    "that process is root. The same can be done on the command line: harden-tui --help."
+)
+
+
+def keys_of(actions: list[Action], width: int) -> list[Line]:
+    lines: list[Line] = []
+    for action in actions:
+        keys = fit(action.shown_key, 9)
+        pieces = wrap(action.description, width - 11)
+        lines.append((("  ", ""), (keys, "key"), (pieces[0], "")))
+        lines += [((" " * 11 + piece, ""),) for piece in pieces[1:]]
+    return lines
+
+
+def lines(width: int) -> list[Line]:
+    """The whole help."""
+    found: list[Line] = []
+    everywhere = [a for a in actions_of("help") if "everywhere" in a.where]
+    for place in PLACES[:-1]:
+        own = [action for action in actions_of(place) if action not in everywhere]
+        found += [((PLACE_TITLES[place], "bold"),), *keys_of(own, width), BLANK]
+    found += [(("Everywhere", "bold"),), *keys_of(everywhere, width), BLANK]
+    found.append((("Signs", "bold"),))
+    for status, meaning in STATUS_MEANINGS.items():
+        found.append(_sign(status, meaning))
+    for title, text in (
+        ("How undo works", _UNDO),
+        ("The practice host", _PRACTICE),
+        ("The screen and the hands", _HANDS),
+    ):
+        found += [BLANK, ((title, "bold"),), *paragraph(text, width, indent=2)]
+    return found
+
+
+def _sign(status: Status, meaning: str) -> Line:
+    return (
+        ("  ", ""),
+        (fit(f"{STATUS_SIGNS[status]} {STATUS_WORDS[status]}", 12), STATUS_ROLES[status]),
+        (meaning, ""),
+    )
