@@ -46,11 +46,6 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
         status.show("asking the host")
         planned = session.engine.plan(ids)
         status.clear()
-        if fingerprint is not None and fingerprint != planned.fingerprint:
-            raise refused(
-                "The host has changed since this plan; nothing was changed now. Look at the plan"
-                " again."
-            )
         banner(out, session)
         output.plan_text(out, planned)
         if any(step.refusals for step in planned.steps):
@@ -58,9 +53,13 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
         if planned.is_empty:
             return 0
         ask("Apply?")
-        fingerprint = planned.fingerprint
+        fingerprint = fingerprint or planned.fingerprint
     run = hands.start(
-        options, "apply", steps=ids, fingerprint=fingerprint, session=environment(session.host)
+        options,
+        "apply",
+        steps=ids,
+        fingerprint=fingerprint,
+        session=environment(session.engine.ctx.session),
     )
     return follow_run(out, options, run)
 
@@ -97,7 +96,7 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
         fingerprint = fingerprint or undoing.fingerprint_of(plans)
     run = hands.start(
         options, "rollback", steps=tuple(names), fingerprint=fingerprint,
-        everything=arguments.all, session=environment(session.host),
+        everything=arguments.all, session=environment(session.engine.ctx.session),
     )  # fmt: skip
     return follow_run(out, options, run)
 
@@ -118,7 +117,7 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
             out.line(f"{what} was interrupted ({record.started[:19]} UTC, {record.id}).")
         out.line("The host is brought back to the state before.")
         ask("Recover?")
-    run = hands.start(options, "recover", session=environment(session.host))
+    run = hands.start(options, "recover", session=environment(session.engine.ctx.session))
     return follow_run(out, options, run)
 
 

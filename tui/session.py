@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from host.base import Host, HostError
+from host.base import Host
+from host.base import Session as Login
 from snapshots.sessionlog import SessionLog
 from snapshots.state import StateDir
 from steps.catalog_load import Catalogue, Checklist, load_catalogue
@@ -99,16 +100,12 @@ def unknown_parameter(step_id: str, name: str, parameters: Mapping[str, Any]) ->
     return f"{step_id} has no parameter {name!r}.{hint} It has: {known}."
 
 
-def environment(host: Host) -> dict[str, str]:
+def environment(login: Login) -> dict[str, str]:
     """How the administrator came here, as variables for a process away from the terminal."""
-    try:
-        session = host.session()
-    except HostError:
-        return {}
-    if not session.over_ssh:
+    if not login.over_ssh:
         return {}
     words = (
-        session.client_address, str(session.client_port),
-        session.server_address, str(session.server_port),
+        login.client_address, str(login.client_port),
+        login.server_address, str(login.server_port),
     )  # fmt: skip
     return {"SSH_CONNECTION": " ".join(words)}
