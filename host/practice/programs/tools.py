@@ -1,0 +1,81 @@
+"""Small utilities that are asked about the practice host's own files."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from host.practice.machine import Machine
+from host.practice.programs.answer import Answer
+
+
+def getent(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
+    """getent passwd|group|shadow [NAME]."""
+    text = machine.text(f"/etc/{args[0]}")
+    if len(args) > 1:
+        rows = [line for line in text.splitlines() if line.split(":")[0] in args[1:]]
+        return Answer(0 if rows else 2, "".join(f"{row}\n" for row in rows))
+    return Answer(0, text)
+
+
+def grep(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
+    """grep -o PATTERN FILE (basic regular expressions without groups)."""
+    words = [word for word in args if not word.startswith("-")]
+    pattern, files = words[0], words[1:]
+    found = [
+        match.group(0)
+        for file in files
+        for match in re.finditer(pattern, machine.text(file), re.MULTILINE)
+    ]
+    return Answer(0 if found else 1, "".join(f"{line}\n" for line in found))
+
+
+def find(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
+    """find -L PATH… -maxdepth 0 -newerct @SECONDS: what changed since."""
+    paths = [word for word in args if word.startswith("/")]
+    moment = float(args[args.index("-newerct") + 1].lstrip("@"))
+    newer = [path for path in paths if _changed(machine, path) > moment]
+    return Answer(0, "".join(f"{path}\n" for path in newer))
+
+
+def stat(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
+    """stat -L -c FORMAT PATH… with %Y %Z %n and a precision."""
+    layout = args[args.index("-c") + 1]
+    paths = [word for word in args if word.startswith("/")]
+    lines, missing = [], ""
+    for path in paths:
+        real = machine.files.real(machine.files.realpath(path))
+        if not real.exists():
+            missing += f"stat: cannot statx '{path}': No such file or directory\n"
+            continue
+        there = real.stat()
+        text = re.sub(r"%(\.9)?Y", f"{there.st_mtime_ns / 1e9:.9f}", layout)
+        text = re.sub(r"%(\.9)?Z", f"{_changed(machine, path):.9f}", text)
+        lines.append(text.replace("%n", path))
+    return Answer(1 if missing else 0, "".join(f"{line}\n" for line in lines), missing)
+
+
+def sudo(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
+    """sudo -l -U NAME."""
+    name = args[args.index("-U") + 1] if "-U" in args else ""
+    group = next((line for line in machine.text("/etc/group").splitlines()
+                  if line.startswith("sudo:")), "")  # fmt: skip
+    if name in group.rpartition(":")[2].split(","):
+        return Answer(0, f"User {name} may run the following commands on practice:\n"
+                         "    (ALL : ALL) ALL\n")  # fmt: skip
+    return Answer(0, f"User {name} is not allowed to run sudo on practice.\n")
+
+
+def nothing(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
+    """A program that has nothing to report."""
+    return Answer()
+
+
+def _changed(machine: Machine, path: str) -> float:
+    real = machine.files.real(machine.files.realpath(path))
+    try:
+        status = os.stat(real)
+    except OSError:
+        return 0.0
+    # A directory here also changes through our own temporary files; its mtime says as much.
+    return status.st_ctime_ns / 1e9
