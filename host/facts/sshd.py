@@ -200,9 +200,9 @@ def _asking(*flags: str) -> Callable[[Host, Facts], tuple[str, str]]:
 
 
 def said(stderr: str) -> str:
-    """The last thing sshd said that is no debug line."""
+    """The first thing sshd said that is no debug line: the later ones only sum up."""
     lines = [line for line in stderr.splitlines() if line and not line.startswith("debug")]
-    return lines[-1].strip() if lines else "no reason given"
+    return lines[0].strip() if lines else "no reason given"
 
 
 def _effective(host: Host, facts: Facts) -> Effective:

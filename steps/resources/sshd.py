@@ -34,6 +34,12 @@ from steps.resources.sshd_draft import draft, drop_in_path, kept_settings
 from steps.sshd_merged import Merged, merged
 
 _SAME = {"prohibit-password": "without-password"}
+_FORWARDING = (
+    "x11forwarding", "allowagentforwarding", "allowtcpforwarding", "allowstreamlocalforwarding",
+    "permittunnel",
+)  # fmt: skip
+"""What DisableForwarding switches off, though `sshd -T` goes on printing their own values."""
+
 _SOCKET_ONLY = ("port", "listenaddress", "addressfamily")
 """Options that ssh.socket takes over: systemd holds the listening socket then."""
 
@@ -66,7 +72,7 @@ class Sshd(Resource):
         waiting = _not_in_force(ctx)
         findings = []
         for option, expectation in self.wanted.items():
-            value = effective.get(option.lower())
+            value = _value(effective, tree, option)
             findings.append(self._finding(ctx, daemon, tree, option, expectation, value, waiting))
             findings += [
                 Finding(
@@ -79,7 +85,7 @@ class Sshd(Resource):
                     ok=False,
                     note=f"{_match_name(override)} at {override.origin} overrides this",
                 )
-                for override in _wrong_overrides(tree, option, expectation)
+                for override in _wrong_overrides(tree, effective, option, expectation)
             ]
         return findings
 
@@ -117,12 +123,12 @@ class Sshd(Resource):
         globally = {
             option: expectation.target
             for option, expectation in self.wanted.items()
-            if not satisfied(option, expectation, effective.get(option.lower(), ""))
+            if not satisfied(option, expectation, _value(effective, tree, option) or "")
         }
         in_match = {
             (override.file, override.line): expectation.target
             for option, expectation in self.wanted.items()
-            for override in _wrong_overrides(tree, option, expectation)
+            for override in _wrong_overrides(tree, effective, option, expectation)
         }
         if not globally and not in_match:
             return self._only_reload(ctx, daemon)
@@ -183,7 +189,8 @@ class Sshd(Resource):
         return msgspec.structs.replace(planned, refusals=tuple(reasons))
 
     def _shortcomings(self, ctx: Context, result: Merged) -> list[str]:
-        views: list[tuple[str, Effective]] = [("everyone", result.everyone())]
+        everyone = result.everyone()
+        views: list[tuple[str, Effective]] = [("everyone", everyone)]
         if ctx.session.user:
             views.append((ctx.session.user, result.connection(ctx.session.user, ctx.session)))
         reasons = [
@@ -192,10 +199,11 @@ class Sshd(Resource):
             f"See {_where(result.tree, option)}."
             for option, expectation in self.wanted.items()
             for who, view in views
-            if option.lower() in view and not satisfied(option, expectation, view[option.lower()])
+            if option.lower() in view
+            and not satisfied(option, expectation, _value(view, result.tree, option) or "")
         ]
         for option, expectation in self.wanted.items():
-            for override in _wrong_overrides(result.tree, option, expectation):
+            for override in _wrong_overrides(result.tree, everyone, option, expectation):
                 reasons.append(
                     f"{_match_name(override)} at {override.origin} would still override {option}; "
                     "nothing was changed. Edit that line, then apply again."
@@ -237,7 +245,26 @@ def _expected(option: str, expectation: Expectation) -> str:
     return f"{expectation}{stricter}"
 
 
-def _wrong_overrides(tree: Tree, option: str, expectation: Expectation) -> list[Directive]:
+def _value(effective: Effective, tree: Tree, option: str) -> str | None:
+    """What holds of `option`; `None` where sshd does not tell."""
+    if _forwarding_off(effective, tree, option):
+        return "no"
+    return effective.get(option.lower())
+
+
+def _forwarding_off(effective: Effective, tree: Tree, option: str) -> bool:
+    return (
+        option.lower() in _FORWARDING
+        and effective.get("disableforwarding") == "yes"
+        and not tree.overrides("DisableForwarding")
+    )
+
+
+def _wrong_overrides(
+    tree: Tree, effective: Effective, option: str, expectation: Expectation
+) -> list[Directive]:
+    if _forwarding_off(effective, tree, option):
+        return []
     return [d for d in tree.overrides(option) if not satisfied(option, expectation, d.value)]
 
 
