@@ -1,0 +1,39 @@
+"""The screen with recorded hands: a program for tests under a real pseudo-terminal.
+
+Arguments: `--practice` shows the banner. Everything but the hands is the product's own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent.parent))
+
+import tui.open as opening  # noqa: E402
+from tui.client import Hands, Rights  # noqa: E402
+from tui.options import Options  # noqa: E402
+
+
+class RecordedHands(Hands):
+    """Hands that answer from `recorded_hands.py`."""
+
+    def argv(self, arguments: Sequence[str], output: str, *, rights: Rights) -> list[str]:
+        return [sys.executable, str(HERE / "recorded_hands.py"), *arguments]
+
+
+def options(*, practice: bool = False) -> Options:
+    return Options(
+        practice=practice,
+        state_dir=Path("/nonexistent/state"),
+        log_dir=Path("/nonexistent/log"),
+        checklist="lamp",
+        user="alice",
+    )
+
+
+if __name__ == "__main__":
+    opening.Hands = RecordedHands  # type: ignore[misc,attr-defined]
+    sys.exit(opening.run_screen(options(practice="--practice" in sys.argv)))

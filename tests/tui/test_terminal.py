@@ -1,0 +1,216 @@
+"""The screen under a real terminal: dropped lines, signals, dead terminals, colours, encodings."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.tui.terminal_double import Terminal
+
+PROGRAM = [sys.executable, str(Path(__file__).with_name("recorded_screen.py"))]
+
+COLOUR = re.compile(rb"\x1b\[[0-9;]*\b(?:3[0-7]|4[0-7]|9[0-7]|10[0-7]|[34]8;[25])(?:;|m)")
+"""Any SGR that sets a colour; 39 and 49 (the terminal's own) are none."""
+
+
+def screen(env: Mapping[str, str] | None = None, **size: int) -> Terminal:
+    return Terminal(PROGRAM, env=env, **size)
+
+
+def opened(env: Mapping[str, str] | None = None, **size: int) -> Terminal:
+    terminal = screen(env, **size)
+    terminal.wait_for("ssh.root-login")
+    terminal.settle()
+    return terminal
+
+
+def put_back(raw: bytes) -> bool:
+    """Whether the last words left the alternate screen, mouse mode and the hidden cursor."""
+    return (
+        raw.rfind(b"\x1b[?1049l") > raw.rfind(b"\x1b[?1049h")
+        and raw.rfind(b"\x1b[?1003l") > raw.rfind(b"\x1b[?1003h")
+        and raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l")
+    )
+
+
+def test_quit_leaves_the_terminal_as_it_was() -> None:
+    with opened() as terminal:
+        terminal.press("q")
+        assert terminal.wait() == 0
+        terminal.settle(0.1)
+        assert put_back(bytes(terminal.raw))
+
+
+@pytest.mark.parametrize("moment", ["idle", "updating"])
+def test_a_dropped_line_ends_the_screen(moment: str) -> None:
+    """The master closes: the kernel sends SIGHUP and SIGCONT, reads and writes give EIO."""
+    with opened() as terminal:
+        if moment == "updating":
+            terminal.press("2")
+            terminal.wait_for("Listening ports")
+            terminal.press("j" * 40)
+        terminal.hang_up()
+        assert terminal.wait(8) == 129
+
+
+def test_a_dropped_line_ends_the_screen_also_where_hangups_are_ignored() -> None:
+    """nohup and some multiplexers ignore SIGHUP: the end of input must do."""
+    code = f"import signal, os, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); {_EXEC}"
+    with Terminal([sys.executable, "-c", code]) as terminal:
+        terminal.wait_for("ssh.root-login")
+        terminal.settle()
+        terminal.hang_up()
+        assert terminal.wait(8) == 129
+
+
+_EXEC = f"os.execv({sys.executable!r}, {PROGRAM!r})"
+
+
+def test_termination_leaves_the_terminal_as_it_was() -> None:
+    with opened() as terminal:
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.wait() == 143
+        terminal.settle(0.1)
+        assert put_back(bytes(terminal.raw))
+
+
+def test_continuing_without_having_stopped_starts_nothing_twice() -> None:
+    with opened() as terminal:
+        terminal.process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        threads = len(os.listdir(f"/proc/{terminal.process.pid}/task"))
+        terminal.process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        assert len(os.listdir(f"/proc/{terminal.process.pid}/task")) == threads
+        terminal.press("j")
+        terminal.wait_for("Log in with keys only")
+
+
+def test_a_terminal_that_stops_reading_does_not_stop_the_program() -> None:
+    with opened() as terminal:
+        terminal.press("5")
+        terminal.wait_for("Apply the chosen step")
+        terminal.reading = False
+        for _ in range(60):
+            terminal.press("\x1b[6~\x1b[5~" * 3)
+            time.sleep(0.02)
+        terminal.press("q")
+        assert terminal.wait(10) == 0
+
+
+def test_a_terminal_that_reads_again_is_painted_anew() -> None:
+    with opened(columns=120, rows=40) as terminal:
+        terminal.press("5")
+        terminal.wait_for("Apply the chosen step")
+        terminal.settle()
+        terminal.reading = False
+        for _ in range(150):
+            terminal.press("\x1b[6~")
+            time.sleep(0.01)
+            terminal.press("\x1b[5~")
+            time.sleep(0.01)
+        terminal.press("1")
+        time.sleep(0.5)
+        terminal.reading = True
+        terminal.wait_for("Refuse root logins over SSH")
+        terminal.settle()
+        assert "Apply the chosen step" not in terminal.text
+
+
+def test_an_idle_screen_writes_nothing_and_does_nothing() -> None:
+    with opened() as terminal:
+        terminal.settle(1.0)
+        written, used = len(terminal.raw), terminal.processor_seconds()
+        time.sleep(3.0)
+        assert len(terminal.raw) == written
+        assert terminal.processor_seconds() - used < 0.3
+
+
+def test_no_color_sends_no_colour_and_nothing_is_lost() -> None:
+    with opened({"NO_COLOR": "1"}) as terminal:
+        assert not COLOUR.search(bytes(terminal.raw))
+        assert "✗ open" in terminal.text
+        assert "▸" in terminal.text
+
+
+def test_sixteen_colours_are_enough() -> None:
+    with opened({"TERM": "xterm", "COLORTERM": "truecolor"}) as terminal:
+        assert COLOUR.search(bytes(terminal.raw))
+        assert b"38;2;" not in terminal.raw
+        assert b"38;5;" not in terminal.raw
+        assert b"48;2;" not in terminal.raw
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"LANG": "de_DE.ISO-8859-1", "LC_ALL": "de_DE.ISO-8859-1", "PYTHONIOENCODING": "latin-1"},
+        {"LC_ALL": "C"},
+        {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii"},
+    ],
+)
+def test_a_terminal_without_utf8_gets_ascii(env: dict[str, str]) -> None:
+    with opened(env) as terminal:
+        for keys, words in (("s", "expected"), ("p", "PermitRootLogin no"), ("2", "Services")):
+            terminal.press(keys)
+            terminal.wait_for(words)
+        terminal.settle()
+        assert bytes(terminal.raw).isascii()
+        assert "\\u" not in terminal.text
+        terminal.press("1")
+        assert "> x open    ssh.root-login" in terminal.wait_for("x open")
+
+
+def test_a_dumb_terminal_is_refused_with_one_line() -> None:
+    with Terminal(PROGRAM, env={"TERM": "dumb"}) as terminal:
+        assert terminal.wait() == 2
+        terminal.settle(0.1)
+        assert terminal.raw.count(b"\n") == 1
+        assert b"\x1b" not in terminal.raw
+        assert b"harden-tui --help" in terminal.raw
+
+
+@pytest.mark.parametrize("which", ["stdin", "stderr"])
+def test_without_a_terminal_it_refuses_with_one_line(which: str) -> None:
+    master, slave = os.openpty()
+    streams: dict[str, int] = {"stdin": slave, "stdout": slave, "stderr": slave}
+    streams[which] = subprocess.DEVNULL if which == "stdin" else subprocess.PIPE
+    try:
+        done = subprocess.run(PROGRAM, **streams, timeout=15, check=False)  # type: ignore[call-overload]
+    finally:
+        os.close(slave)
+    assert done.returncode == 2
+    said = done.stderr if which == "stderr" else os.read(master, 4096)
+    os.close(master)
+    assert said.startswith(b"harden-tui: standard ")
+    assert said.strip().count(b"\n") == 0
+
+
+def test_too_small_says_so_until_it_is_enlarged() -> None:
+    with Terminal(PROGRAM, columns=60, rows=20) as terminal:
+        terminal.wait_for("harden-tui needs 80 columns and 24 rows")
+        terminal.resize(80, 24)
+        terminal.wait_for("ssh.root-login")
+        terminal.resize(70, 24)
+        terminal.wait_for("this is 70 by 24")
+
+
+def test_a_down_key_is_cheap() -> None:
+    """At most 500 bytes at 80×24: the chosen row moves and the pane beside it changes."""
+    with opened() as terminal:
+        sizes = []
+        for _ in range(5):
+            before = len(terminal.raw)
+            terminal.press("\x1b[B")
+            terminal.settle(0.3)
+            sizes.append(len(terminal.raw) - before)
+        assert max(sizes) > 0
+        assert sum(sizes) / len(sizes) <= 500, sizes
