@@ -174,7 +174,17 @@ def _unneeded_units(ctx: Context) -> ParameterValue | None:
     return tuple(unneeded_units(ctx.facts))
 
 
+def _application_tree(ctx: Context) -> ParameterValue | None:
+    """The usual place of i-doit, or the document root itself where it was unpacked there."""
+    if ctx.host.state("/var/www/html/i-doit") is not None:
+        return "/var/www/html/i-doit"
+    if ctx.host.state("/var/www/html/src/config.inc.php") is not None:
+        return "/var/www/html"
+    return None
+
+
 DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
+    "application-tree": _application_tree,
     "session-address": _session_address,
     "unneeded-units": _unneeded_units,
 }

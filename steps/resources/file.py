@@ -1,0 +1,135 @@
+"""A file with exactly this content, mode and owner: for the steps of a site."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any, ClassVar
+
+import msgspec
+
+from host.base import FileState, HostError
+from host.facts import Fact, FactUnavailable
+from host.facts.owners import GROUPS, USERS, number
+from snapshots.model import WriteFile
+from steps.model import Finding
+from steps.resource import Context, Planned, Resource, StepError
+
+HIDDEN = "(not shown)"
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The resource as a catalogue file writes it. `mode` is octal text ("0640").
+
+    With `secret` the content is shown nowhere: not in findings, previews, logs or restore points.
+    """
+
+    path: str
+    content: str
+    mode: str = "0644"
+    owner: str = "root"
+    group: str = "root"
+    secret: bool = False
+
+
+class File(Resource):
+    """`file: {path: /etc/…, content: …, mode: "0640", owner: root, group: www-data}`."""
+
+    kind: ClassVar[str] = "file"
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self.content = body.content.encode()
+        self.mode = int(body.mode, 8)
+
+    @classmethod
+    def parse(cls, step_id: str, body: Any) -> File:
+        given = msgspec.convert(body, Body)
+        if not given.path.startswith("/") or "/../" in f"{given.path}/":
+            raise StepError(f"path: expected an absolute path without .., not {given.path!r}")
+        if not re.fullmatch(r"[0-7]{3,4}", given.mode):
+            raise StepError(f'mode: expected octal digits such as "0640", not {given.mode!r}')
+        return cls(given)
+
+    def facts(self) -> tuple[Fact[Any], ...]:
+        return (USERS, GROUPS)
+
+    def observe(self, ctx: Context) -> list[Finding]:
+        state = self._state(ctx)
+        wanted = f"{self.body.owner}:{self.body.group}"
+        findings = [self._content(ctx, state)]
+        if state is not None:
+            mode, owner = f"{state.mode:04o}", f"{state.uid}:{state.gid}"
+            right = (state.uid, state.gid) == self._ids(ctx)
+            findings += [
+                self._finding("mode", f"{self.mode:04o}", mode, state.mode == self.mode),
+                self._finding("owner", wanted, wanted if right else owner, right),
+            ]
+        return findings
+
+    def plan(self, ctx: Context) -> Planned:
+        state = self._state(ctx)
+        if state is not None and state.kind == "symlink":
+            return Planned(
+                refusals=(
+                    f"{self.body.path} is a symbolic link to {state.target}; nothing was written"
+                    " through it. Remove the link, or name the file it points to.",
+                )
+            )
+        if state is not None and state.kind != "file":
+            return Planned(
+                refusals=(f"{self.body.path} is a {state.kind}, not a file; it was left alone.",)
+            )
+        if all(finding.ok for finding in self.observe(ctx)):
+            return Planned()
+        uid, gid = self._ids(ctx)
+        return Planned(
+            changes=(
+                WriteFile(
+                    path=self.body.path,
+                    content=self.content,
+                    mode=self.mode,
+                    uid=uid,
+                    gid=gid,
+                    force_state=True,
+                    secret=self.body.secret,
+                ),
+            )
+        )
+
+    def _state(self, ctx: Context) -> FileState | None:
+        return ctx.host.state(self.body.path, content=True)
+
+    def _ids(self, ctx: Context) -> tuple[int, int]:
+        return (
+            number(ctx.facts.get(USERS), self.body.owner, "user"),
+            number(ctx.facts.get(GROUPS), self.body.group, "group"),
+        )
+
+    def _content(self, ctx: Context, state: FileState | None) -> Finding:
+        expected = HIDDEN if self.body.secret else f"{len(self.content)} bytes as the step has them"
+        if state is None:
+            return self._finding("content", expected, "absent", False)
+        if state.kind != "file":
+            return self._finding("content", expected, f"a {state.kind}", False)
+        if not state.sha256:
+            try:
+                digest = hashlib.sha256(ctx.host.read_bytes(self.body.path)).hexdigest()
+            except HostError as error:
+                raise FactUnavailable(str(error)) from None
+        else:
+            digest = state.sha256
+        same = digest == hashlib.sha256(self.content).hexdigest()
+        running = "the same" if same else "different"
+        return self._finding("content", expected, running, same)
+
+    def _finding(self, setting: str, expected: str, running: str, ok: bool) -> Finding:
+        return Finding(
+            resource=self.body.path,
+            setting=setting,
+            expected=expected,
+            running=running,
+            persistent=running,
+            origin=self.body.path,
+            ok=ok,
+        )

@@ -1,0 +1,323 @@
+"""An application's tree, sealed: owner, modes, and immutable but for what it must write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from host.base import FLAG_IMMUTABLE, CommandMissing, Host, HostError, TreeRule
+from host.facts import Fact, Facts, FactUnavailable
+from host.facts.owners import GROUPS, USERS, number
+from snapshots.model import Root, SealTree
+from steps.model import Finding
+from steps.resource import Context, Planned, Resource, StepError
+from steps.resources.tree_survey import PROPERTIES, Survey, being_written, survey
+
+BASES: Final = ("/var/www", "/srv", "/opt", "/usr/local/share", "/usr/share/webapps")
+"""Where applications live. Anything else could be the system itself, which would not survive."""
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
+    """The resource as a catalogue file writes it. Modes are octal text.
+
+    `writable` and `executable` are relative to `path`; `executable` may name "*.sh" (any such
+    file of the tree).
+    """
+
+    path: str
+    owner: str = "www-data:www-data"
+    dir_mode: str = "0550"
+    file_mode: str = "0440"
+    writable: list[str] = []
+    executable: list[str] = []
+    immutable: bool = True
+
+
+class Tree(Resource):
+    """`tree: {path: /var/www/html/app, owner: www-data:www-data, writable: [log], …}`."""
+
+    kind: ClassVar[str] = "tree"
+
+    def __init__(self, body: Body) -> None:
+        self.path = body.path.rstrip("/") or "/"
+        self.user, _, self.group = body.owner.partition(":")
+        self.dir_mode = _mode("dir-mode", body.dir_mode)
+        self.file_mode = _mode("file-mode", body.file_mode)
+        self.writable = tuple(_relative("writable", name) for name in body.writable)
+        names = [name for name in body.executable if not name.startswith("*")]
+        self.executable = tuple(_relative("executable", name) for name in names)
+        self.suffixes = tuple(_suffix(name) for name in body.executable if name.startswith("*"))
+        self.immutable = body.immutable
+        self.has_flags = _has_flags(self.path)
+        self.survey = survey(self.path, self._rules, repr(body))
+
+    @classmethod
+    def parse(cls, step_id: str, body: Any) -> Tree:
+        given = msgspec.convert(body, Body)
+        if not given.path.startswith("/") or "/../" in f"{given.path}/":
+            raise StepError(f"path: expected an absolute path without .., not {given.path!r}")
+        if not re.fullmatch(r"[^:\s]+:[^:\s]+", given.owner):
+            raise StepError(f"owner: expected user:group, not {given.owner!r}")
+        return cls(given)
+
+    def facts(self) -> tuple[Fact[Any], ...]:
+        return (USERS, GROUPS) if not _inside_a_base(self.path) else (USERS, GROUPS, self.survey)
+
+    # --- what is wanted -------------------------------------------------------------------------
+
+    def _rules(self, facts: Facts) -> list[TreeRule]:
+        uid = number(facts.get(USERS), self.user, "user")
+        gid = number(facts.get(GROUPS), self.group, "group")
+        flags = FLAG_IMMUTABLE if self.immutable and facts.get(self.has_flags) else 0
+
+        def sealed(path: str, file_mode: int, suffixes: tuple[str, ...] = ()) -> TreeRule:
+            return TreeRule(
+                path=path,
+                uid=uid,
+                gid=gid,
+                dir_mode=self.dir_mode,
+                file_mode=file_mode,
+                flags_set=flags,
+                name_suffixes=suffixes,
+            )
+
+        found = [sealed(self.path, self.file_mode)]
+        if self.suffixes:
+            found.append(sealed(self.path, self._runnable, self.suffixes))
+        for name in self.executable:
+            place = facts.host.state(f"{self.path}/{name}")
+            if place is not None and place.kind == "file":
+                found.append(sealed(f"{self.path}/{name}", self._runnable))
+        found += [
+            TreeRule(
+                path=f"{self.path}/{name}",
+                uid=uid,
+                gid=gid,
+                dir_mode=0o770,
+                file_mode=0o660,
+                flags_clear=FLAG_IMMUTABLE,
+            )
+            for name in self.writable
+        ]
+        return found
+
+    @property
+    def _runnable(self) -> int:
+        """Executable for whoever may read."""
+        return self.file_mode | (self.file_mode & 0o444) >> 2
+
+    # --- what there is --------------------------------------------------------------------------
+
+    def observe(self, ctx: Context) -> list[Finding]:
+        problem = self._problem(ctx.host)
+        if problem:
+            raise FactUnavailable(problem)
+        found = ctx.facts.get(self.survey)
+        if found is None:
+            return [
+                Finding(
+                    resource=self.path,
+                    setting="tree",
+                    expected="sealed",
+                    note=f"{self.path} does not exist on this host",
+                    applicable=False,
+                )
+            ]
+        expected = {
+            "owner": f"{self.user}:{self.group}",
+            "directory modes": f"{self.dir_mode:04o}",
+            "file modes": f"{self.file_mode:04o}",
+            "immutable": "set (chattr +i)",
+            "writable": f"not immutable: {', '.join(self.writable)}",
+        }
+        findings = [
+            self._finding(name, expected[name], found)
+            for name in PROPERTIES
+            if (name != "immutable" or self._seals(ctx)) and (name != "writable" or self.writable)
+        ]
+        if self.immutable and not self._seals(ctx):
+            findings.append(
+                Finding(
+                    resource=self.path,
+                    setting="immutable",
+                    expected="set (chattr +i)",
+                    running="not supported",
+                    note="this file system has no immutable flag; owner and modes alone protect,"
+                    " and the owner can change those",
+                    applicable=False,
+                )
+            )
+        if found.shared:
+            findings.append(
+                Finding(
+                    resource=self.path,
+                    setting="shared files",
+                    expected="none",
+                    running=f"{found.shared_count:,}: {', '.join(found.shared)}",
+                    note="hard links outside of the tree lead to them, so they are left as they are",
+                    applicable=False,
+                )
+            )
+        return findings
+
+    def _seals(self, ctx: Context) -> bool:
+        return self.immutable and ctx.facts.get(self.has_flags)
+
+    def _finding(self, name: str, expected: str, found: Survey) -> Finding:
+        count = found.counts.get(name, 0)
+        running = f"so for all that it is about ({found.entries:,} entries looked at)"
+        if count:
+            examples = found.examples[name]
+            more = ", …" if count > len(examples) else ""
+            running = f"{count:,} of {found.entries:,} differ: {', '.join(examples)}{more}"
+        return Finding(
+            resource=self.path,
+            setting=name,
+            expected=expected,
+            running=running,
+            persistent=running,
+            origin=self.path,
+            ok=count == 0,
+        )
+
+    # --- what would change it -------------------------------------------------------------------
+
+    def plan(self, ctx: Context) -> Planned:
+        problem = self._problem(ctx.host)
+        if problem:
+            return Planned(refusals=(problem,))
+        found = ctx.facts.get(self.survey)
+        if found is None:
+            return Planned(notes=(f"{self.path} does not exist on this host.",))
+        if not found.differing:
+            return Planned()
+        return Planned(
+            changes=(
+                SealTree(
+                    root=self.path, rules=tuple(self._rules(ctx.facts)), entries=found.differing
+                ),
+            ),
+            roots=(Root(self.path, content=False),),
+            notes=tuple(self._notes(ctx, found)),
+        )
+
+    def _problem(self, host: Host) -> str:
+        """Why this path must not be sealed; empty if nothing speaks against it."""
+        if not _inside_a_base(self.path):
+            return (
+                f"{self.path} is not below {', '.join(BASES)}: sealing it could stop the system"
+                " itself. Nothing was changed. Set `path` to the application's own directory."
+            )
+        state = host.state(self.path)
+        if state is None:
+            return ""
+        real = host.realpath(self.path)
+        if real != self.path:
+            return (
+                f"{self.path} leads through a symbolic link to {real}. Nothing was changed."
+                f" Set `path` to {real} if that is the application."
+            )
+        if state.kind != "dir":
+            return f"{self.path} is a {state.kind}, not a directory. Nothing was changed."
+        return ""
+
+    def _notes(self, ctx: Context, found: Survey) -> list[str]:
+        notes = []
+        if found.shared:
+            notes.append(
+                f"Left alone, because hard links outside of the tree would change with them:"
+                f" {', '.join(found.shared)}."
+            )
+        if found.leading_out:
+            notes.append(
+                f"Links lead out of the tree, what they point to stays as it is:"
+                f" {', '.join(found.leading_out)}."
+            )
+        if found.special:
+            notes.append(f"Sockets, pipes and devices are left alone: {', '.join(found.special)}.")
+        if found.with_acl:
+            notes.append(f"{found.with_acl:,} entries have an ACL; it is kept.")
+        absent = [n for n in self.writable if ctx.host.state(f"{self.path}/{n}") is None]
+        if absent:
+            notes.append(
+                f"Not there, and the application cannot make them once the tree is sealed:"
+                f" {', '.join(absent)}."
+            )
+        busy = being_written(ctx.host, self.path)
+        if busy:
+            more = f" and {len(busy) - 3} more" if len(busy) > 3 else ""
+            notes.append(f"Being written right now: {', '.join(busy[:3])}{more}.")
+        return notes
+
+    def prove(self, ctx: Context) -> list[Finding]:
+        """Asked of the kernel: root cannot write, the owner can read, and write where it must."""
+        if self._problem(ctx.host) or ctx.facts.get(self.survey) is None:
+            return []
+        as_owner = ("runuser", "-u", self.user, "--")
+        findings = []
+        if self._seals(ctx):
+            refused = not _test(ctx.host, ("test", "-w", self.path))
+            findings.append(self._proof("root writes into it", "refused", refused))
+        readable = _test(ctx.host, (*as_owner, "test", "-r", self.path, "-a", "-x", self.path))
+        findings.append(self._proof(f"{self.user} reads it", "possible", readable))
+        for name in self.writable:
+            place = f"{self.path}/{name}"
+            if ctx.host.state(place) is not None:
+                able = _test(ctx.host, (*as_owner, "test", "-w", place))
+                findings.append(self._proof(f"{self.user} writes into {name}", "possible", able))
+        return findings
+
+    def _proof(self, setting: str, expected: str, ok: bool) -> Finding:
+        opposite = {"refused": "possible", "possible": "refused"}[expected]
+        return Finding(
+            resource=self.path,
+            setting=setting,
+            expected=expected,
+            running=expected if ok else opposite,
+            ok=ok,
+        )
+
+
+def _has_flags(path: str) -> Fact[bool]:
+    """Whether the file system knows chattr's flags; taken for granted where `lsattr` is missing."""
+
+    def read(host: Host, facts: Facts) -> bool:
+        try:
+            return host.run(("lsattr", "-d", path), ok=None).ok
+        except CommandMissing:
+            return True
+
+    return Fact(f"has-flags {path}", read)
+
+
+def _test(host: Host, argv: Sequence[str]) -> bool:
+    try:
+        return host.run(argv, ok=None).ok
+    except HostError:
+        return False
+
+
+def _inside_a_base(path: str) -> bool:
+    return any(path.startswith(f"{base}/") for base in BASES)
+
+
+def _mode(name: str, text: str) -> int:
+    if not re.fullmatch(r"[0-7]{3,4}", text):
+        raise StepError(f'{name}: expected octal digits such as "0550", not {text!r}')
+    return int(text, 8)
+
+
+def _relative(name: str, text: str) -> str:
+    cleaned = text.strip().strip("/")
+    if not cleaned or ".." in cleaned.split("/") or "*" in cleaned or text.startswith("/"):
+        raise StepError(f"{name}: expected a path below the tree, such as log, not {text!r}")
+    return cleaned
+
+
+def _suffix(text: str) -> str:
+    if not re.fullmatch(r"\*\.[A-Za-z0-9._-]+", text):
+        raise StepError(f"executable: expected a name or something like *.sh, not {text!r}")
+    return text[1:]

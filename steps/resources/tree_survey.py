@@ -1,0 +1,155 @@
+"""One walk over an application's tree: how far it is from its rules, in numbers and examples."""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from host.base import FLAG_IMMUTABLE, FileState, Host, HostError, TreeRule
+from host.facts import Fact, Facts
+from host.rules import in_reach, shaped, strongest
+
+EXAMPLES: Final = 3
+"""How many paths are named for each property that differs."""
+
+PROPERTIES: Final = ("owner", "directory modes", "file modes", "immutable", "writable")
+
+
+class Survey(msgspec.Struct, kw_only=True):
+    """What a tree is like. Paths in the lists are a few examples each, counts are complete."""
+
+    entries: int = 0
+    differing: int = 0
+    counts: dict[str, int] = {}
+    examples: dict[str, list[str]] = {}
+    special: list[str] = []
+    """Sockets, pipes and devices: they are left as they are."""
+    leading_out: list[str] = []
+    """Symbolic links whose target is outside of the tree, as "link -> target"."""
+    shared: list[str] = []
+    """Files with a hard link outside of the tree: they are left as they are."""
+    shared_count: int = 0
+    with_acl: int = 0
+
+    def note(self, what: str, path: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+        few(self.examples.setdefault(what, []), path)
+
+
+def few(examples: list[str], path: str) -> None:
+    if len(examples) < EXAMPLES:
+        examples.append(path)
+
+
+def survey(
+    root: str, make_rules: Callable[[Facts], Sequence[TreeRule]], name: str
+) -> Fact[Survey | None]:
+    """The survey of `root` against its rules; `None` where there is no such directory."""
+
+    def read(host: Host, facts: Facts) -> Survey | None:
+        if host.state(root) is None:
+            return None
+        return measure(host, root, make_rules(facts))
+
+    return Fact(f"tree {root} {name}", read)
+
+
+def measure(host: Host, root: str, rules: Sequence[TreeRule]) -> Survey:
+    """Walk and compare; metadata only."""
+    found = Survey(counts={}, examples={}, special=[], leading_out=[], shared=[])
+    shared = shared_outside(host, root)
+    found.shared = sorted(shared)[:EXAMPLES]
+    found.shared_count = len(shared)
+    ordered = strongest(rules)
+    exact = {rule.path.rstrip("/") for rule in rules}
+    reaches: dict[str, list[TreeRule]] = {}
+    for path, state in host.walk(root, content=False):
+        found.entries += 1
+        if state.kind == "symlink":
+            if not _stays_inside(root, path, state.target):
+                few(found.leading_out, f"{path} -> {state.target}")
+        elif state.kind not in ("file", "dir"):
+            few(found.special, path)
+        if "system.posix_acl_access" in state.xattrs:
+            found.with_acl += 1
+        directory = path.rpartition("/")[0]
+        if path in exact or directory not in reaches:
+            reach = in_reach(path, ordered)
+            if path not in exact:
+                reaches[directory] = reach
+        else:
+            reach = reaches[directory]
+        if path not in shared:
+            _compare(found, path, state, shaped(state, _first(reach, path, state)))
+    return found
+
+
+def _first(reach: Sequence[TreeRule], path: str, state: FileState) -> TreeRule | None:
+    for rule in reach:
+        if not rule.name_suffixes or (state.kind == "file" and path.endswith(rule.name_suffixes)):
+            return rule
+    return None
+
+
+def _compare(found: Survey, path: str, state: FileState, wanted: FileState) -> None:
+    if wanted is state:
+        return
+    found.differing += 1
+    if (wanted.uid, wanted.gid) != (state.uid, state.gid):
+        found.note("owner", path)
+    if wanted.mode != state.mode:
+        found.note("directory modes" if state.kind == "dir" else "file modes", path)
+    if wanted.flags != state.flags:
+        sealed = bool(wanted.flags & FLAG_IMMUTABLE)
+        found.note("immutable" if sealed else "writable", path)
+
+
+def _stays_inside(root: str, path: str, target: str) -> bool:
+    place = os.path.normpath(os.path.join(os.path.dirname(path), target))
+    return place == root or place.startswith(f"{root}/")
+
+
+def shared_outside(host: Host, root: str) -> set[str]:
+    """Files of the tree that have a further hard link outside of it.
+
+    Empty where `find` is not there to ask (a practice host).
+    """
+    try:
+        listed = host.run(
+            ("find", root, "-xdev", "-type", "f", "-links", "+1", "-printf", r"%i %n %p\0"),
+            timeout_s=120,
+        ).stdout
+    except HostError:
+        return set()
+    names: dict[tuple[str, int], list[str]] = {}
+    for record in listed.split("\0"):
+        inode, _, rest = record.partition(" ")
+        links, _, path = rest.partition(" ")
+        if path:
+            names.setdefault((inode, int(links)), []).append(path)
+    return {path for (_, links), paths in names.items() if links > len(paths) for path in paths}
+
+
+def being_written(host: Host, root: str) -> list[str]:
+    """Files of the tree that a process has open for writing now, as "path (process, pid)"."""
+    found: list[str] = []
+    for pid in host.listdir("/proc"):
+        if not pid.isdigit():
+            continue
+        for number in host.listdir(f"/proc/{pid}/fd"):
+            link = host.state(f"/proc/{pid}/fd/{number}")
+            if link is None or not link.target.startswith(f"{root}/"):
+                continue
+            try:
+                info = host.read_bytes(f"/proc/{pid}/fdinfo/{number}").decode("ascii", "replace")
+                name = host.read_bytes(f"/proc/{pid}/comm").decode("utf-8", "replace").strip()
+            except HostError:
+                continue  # closed meanwhile
+            flags = re.search(r"^flags:\s*([0-7]+)", info, re.MULTILINE)
+            if flags and int(flags[1], 8) & 0o3:
+                found.append(f"{link.target} ({name}, process {pid})")
+    return sorted(set(found))
