@@ -88,7 +88,7 @@ class ApacheHeader(Resource):
             if not about:
                 findings.append(_not_asked(name, header, answers, running.pid))
             for one in about:
-                finding = _finding(name, header, one, _origin(apache, name, one))
+                finding = _finding(name, header, one, _lines_for(apache, name, one))
                 if running.stale:
                     finding = msgspec.structs.replace(
                         finding,
@@ -212,7 +212,7 @@ def _values(name: str, header: Header, answer: HttpAnswer) -> list[str]:
     return found
 
 
-def _finding(name: str, header: Header, one: Asked, origin: str) -> Finding:
+def _finding(name: str, header: Header, one: Asked, lines: list[Directive]) -> Finding:
     seen: list[tuple[HttpAnswer, list[str]]] = [
         (answer, _values(name, header, answer))
         for answer in (one.page, one.missing)
@@ -236,7 +236,7 @@ def _finding(name: str, header: Header, one: Asked, origin: str) -> Finding:
         setting=name,
         expected=_expected(name, header),
         running=running,
-        origin=origin,
+        origin=_origin(lines, running),
         ok=ok,
         note=note,
     )
@@ -260,17 +260,23 @@ def _expected(name: str, header: Header) -> str:
     return " or ".join(dict.fromkeys([header.value, *header.accept])) + own
 
 
-def _origin(apache: Apache, name: str, one: Asked) -> str:
-    """The line of the configuration that sets the header last for this host, if one does."""
+def _lines_for(apache: Apache, name: str, one: Asked) -> list[Directive]:
+    """The lines of the configuration that set the header for this host."""
     names = {name.lower(), f"{name}-Report-Only".lower()}
-    origin = ""
+    found = []
     for directive in apache.config.named("Header"):
         host = directive.virtual_host
         words = [word.lower().rstrip(":") for word in directive.words]
         here = host is None or host.origin == one.target.section_line
         if here and names & set(words[1:3]) and "unset" not in words[:2]:
-            origin = directive.origin
-    return origin
+            found.append(directive)
+    return found
+
+
+def _origin(lines: list[Directive], sent: str) -> str:
+    """The last line that says what was sent, else the last line about the header."""
+    saying = [line for line in lines if sent in line.words]
+    return (saying or lines)[-1].origin if lines else ""
 
 
 def _not_asked(name: str, header: Header, answers: Answers, pid: int) -> Finding:
