@@ -169,7 +169,13 @@ class Machine:
             unit = self.memory.units[name]
             sub = "dead"
             if unit.active:
-                sub = "listening" if name.endswith(".socket") else "running" if unit.process else "exited"
+                sub = (
+                    "listening"
+                    if name.endswith(".socket")
+                    else "running"
+                    if unit.process
+                    else "exited"
+                )
             found.append(
                 Service(
                     unit=name,
