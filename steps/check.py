@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -28,9 +29,9 @@ def applies(step: Step, ctx: Context) -> bool | None:
     return any(name in installed for name in names)
 
 
-def facts_needed(resources: Iterable[Resource]) -> list[Fact[object]]:
+def facts_needed(resources: Iterable[Resource]) -> list[Fact[Any]]:
     """Every fact the resources will ask for, and what `applies` asks."""
-    wanted: dict[str, Fact[object]] = {PACKAGES.name: PACKAGES}
+    wanted: dict[str, Fact[Any]] = {PACKAGES.name: PACKAGES}
     for resource in resources:
         for fact in resource.facts():
             wanted[fact.name] = fact
