@@ -137,7 +137,8 @@ class Php(Resource):
                 # The last file alone counts: what earlier files switch off must stay off.
                 target = function_list(others[-1] if others else "", expectation)
             elif others and satisfied(key, expectation, others[-1]):
-                target = others[-1]  # as good, perhaps stricter: not to be weakened
+                # As good, perhaps stricter: not to be weakened.
+                target = as_shown(others[-1], expectation)
             lines.append(f"{key} = {ini_value(target)}")
         return "\n".join(lines) + "\n"
 
