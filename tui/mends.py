@@ -9,6 +9,8 @@ real pseudo-terminal in `tests/tui/test_terminal.py`. What to remove when upstre
 - `Driver._sigcont_application`: a line that drops sends SIGCONT too; Textual then starts a second
   writer and a second reader beside those that run.
 - `Driver._on_signal`: SIGHUP and SIGTERM end Textual without putting the terminal back.
+- `rendered_changes`: Textual paints a line from the left edge of its widget up to what changed, and
+  blanks as spaces; over a slow line that is most of what a key costs.
 - `QuietCrash`: Textual prints the local variables of every frame, passwords included.
 """
 
@@ -29,7 +31,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO, Any, Final
 
+from rich.console import Console
 from rich.segment import Segment, Segments
+from textual._compositor import ChopsUpdate
 from textual.app import App
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
@@ -42,6 +46,9 @@ BACKLOG_BYTES: Final = 256 * 1024
 
 Beyond it the oldest is dropped, and everything is painted anew once the terminal reads again.
 """
+
+SHORTEST_ERASE: Final = 5
+"""So many blanks are as long as the sequence that erases them."""
 
 PATIENCE_S: Final = 2.0
 """How long the end of the program waits for a terminal that does not read."""
@@ -178,6 +185,27 @@ class Driver(LinuxDriver):
                     self.process_message(event)
 
 
+def rendered_changes(update: ChopsUpdate, console: Console) -> str:
+    """The changed cells and no others; blanks at the end of a piece are erased, not written.
+
+    What a segment with a style wrote ends in a reset, so blanks at the very end are plain, and ECH
+    (which the console, xterm, tmux, screen and PuTTY all know) leaves the same cells.
+    """
+    pieces = []
+    for y, first, last in update.spans:
+        for end, (start, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=True):
+            if strip is None or start >= last or end <= first:
+                continue
+            left, right = max(start, first), min(end, last)
+            text = strip.crop(left - start, right - start).render(console)
+            kept = text.rstrip(" ")
+            blanks = len(text) - len(kept)
+            if blanks > SHORTEST_ERASE:
+                text = f"{kept}\x1b[{blanks}X"
+            pieces.append(f"\x1b[{y + 1};{left + 1}H{text}")
+    return "".join(pieces)
+
+
 class QuietCrash(App[None]):
     """An app whose crash says what happened and shows no value of any variable."""
 
@@ -213,6 +241,8 @@ def apply() -> None:
     """Put the mends in place; called once, before the app is created."""
     module: Any = linux_driver
     module.WriterThread = Writer
+    changes: Any = ChopsUpdate
+    changes.render_segments = rendered_changes
 
 
 def discard_input(fileno: int) -> None:

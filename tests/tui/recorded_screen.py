@@ -35,5 +35,5 @@ def options(*, practice: bool = False) -> Options:
 
 
 if __name__ == "__main__":
-    opening.Hands = RecordedHands  # type: ignore[misc,attr-defined]
+    opening.Hands = RecordedHands  # type: ignore[attr-defined]
     sys.exit(opening.run_screen(options(practice="--practice" in sys.argv)))

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.timer import Timer
 
-from tui import actions, board
+from tui import board
 from tui.places.base import PlaceView, bindings_of
 from tui.text import Line, wrap
 from tui.theme import STATUS_WORDS
@@ -19,6 +20,8 @@ from tui.widgets.single import Column
 
 TABS = [("why", "Why"), ("state", "State"), ("preview", "Preview"), ("history", "History")]
 
+DETAIL_DELAY_S = 0.05
+
 PLAN_DELAY_S = 0.15
 """Wait before a plan is asked for, so that walking down the list asks once."""
 
@@ -28,16 +31,16 @@ class Checklist(PlaceView):
     BINDINGS: ClassVar = bindings_of("checklist")
 
     DEFAULT_CSS = """
-    Checklist #steps { width: 36; padding: 0 1 0 0; }
-    Checklist #detail { padding: 0 1 0 1; }
-    Checklist.-wide #steps { width: 52; }
+    Checklist #steps { width: 35; margin: 0 1 0 0; }
+    Checklist #detail { margin: 0 1 0 1; }
+    Checklist.-wide #steps { width: 51; }
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._tab = "why"
         self._wanted = ""
-        self._timer: object | None = None
+        self._detail_waits: Timer | None = None
         self._shown = ("", "")
 
     def compose(self) -> ComposeResult:
@@ -112,7 +115,14 @@ class Checklist(PlaceView):
 
         self.set_timer(PLAN_DELAY_S, ask)
 
-    def on_row_list_chosen(self, event: RowList.Chosen) -> None:
+    def on_row_list_chosen(self) -> None:
+        """The detail follows a moment later: walking down the list draws it once."""
+        if self._detail_waits is not None:
+            self._detail_waits.stop()
+        self._detail_waits = self.set_timer(DETAIL_DELAY_S, self._follow_choice)
+
+    def _follow_choice(self) -> None:
+        self._detail_waits = None
         self.show_detail()
         self.screen_app.refresh_frame()
 
@@ -243,6 +253,3 @@ class Checklist(PlaceView):
             return True
         self.screen_app.end_filter()
         return self.steps.choose(step_id)
-
-
-__all__ = ["Checklist", "actions"]

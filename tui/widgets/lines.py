@@ -22,8 +22,7 @@ WHEEL_LINES = 3
 @lru_cache(256)
 def style_of(role: Role, marked: bool = False) -> Style:
     """A role as a Rich style; `marked` is the chosen row of the pane that has the focus."""
-    style = Style.parse(STYLES[role] or "none")
-    return Style(reverse=True, bold=role in ("bold", "bad", "key")) if marked else style
+    return Style(reverse=True) if marked else Style.parse(STYLES[role] or "none")
 
 
 def strip_of(line: Line, width: int, *, marked: bool = False) -> Strip:
@@ -44,25 +43,24 @@ def strip_of(line: Line, width: int, *, marked: bool = False) -> Strip:
     return Strip(Segment.simplify(segments), width)
 
 
-def changed_cells(old: Strip, new: Strip) -> int:
-    """How many columns from the left must be painted to turn `old` into `new`; 0 if none."""
+def changed_cells(old: Strip, new: Strip) -> tuple[int, int]:
+    """From and up to which column must be painted to turn `old` into `new`; (0, 0): nothing."""
     if old == new:
-        return 0
+        return 0, 0
     before, after = _cells(old), _cells(new)
     if len(before) != len(after):
-        return new.cell_length
-    for column in range(len(after), 0, -1):
-        if before[column - 1] != after[column - 1]:
-            return column
-    return 0
+        return 0, new.cell_length
+    changed = [column for column in range(len(after)) if before[column] != after[column]]
+    return (changed[0], changed[-1] + 1) if changed else (0, 0)
 
 
 def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
+    """What stands in each column; both columns of a wide character hold all of it."""
     return [
-        (character if part == 0 else "", segment.style)
+        (character, segment.style)
         for segment in strip
         for character in segment.text
-        for part in range(cells(character))
+        for _ in range(cells(character))
     ]
 
 
@@ -176,9 +174,10 @@ class LinePane(Widget, can_focus=True):
             self.refresh()
         else:
             regions = [
-                Region(0, y, columns, 1)
+                Region(first, y, last - first, 1)
                 for y, (old, new) in enumerate(zip(painted, wanted, strict=True))
-                if (columns := changed_cells(old, new))
+                for first, last in (changed_cells(old, new),)
+                if last > first
             ]
             if regions:
                 self.refresh(*regions)
