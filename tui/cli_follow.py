@@ -30,26 +30,21 @@ def follow_run(out: Out, options: Options, directory: Path) -> int:
     """Show a run in the chosen format until it ends. The work does not depend on who looks on."""
     status = StatusLine(wanted=options.format == "text")
     last: dict[str, Any] = {}
-    waiting_for = ""
 
     def show(event: dict[str, Any], line: bytes) -> None:
-        nonlocal last, waiting_for
+        nonlocal last
         last = event
         if options.format == "events":
             out.raw(line.decode("utf-8", "replace") + "\n")
         elif options.format == "text":
             if event.get("event") == "progress":
-                waiting_for = progress_text(event)
+                status.show(progress_text(event))
             else:
                 status.clear()
                 event_text(out, event)
 
-    def idle() -> None:
-        if waiting_for:
-            status.show(waiting_for)
-
     try:
-        exit_status = hands.follow(directory, show, idle)
+        exit_status = hands.follow(directory, show)
     except KeyboardInterrupt:
         status.clear()
         note(

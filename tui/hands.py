@@ -111,16 +111,14 @@ def _launch(
     return last[-1] if last else f"exit status {done.returncode}"
 
 
-def follow(
-    directory: Path, show: Callable[[dict[str, Any], bytes], None], idle: Callable[[], None]
-) -> int:
+def follow(directory: Path, show: Callable[[dict[str, Any], bytes], None]) -> int:
     """Show every event of a run until it ends; returns the exit status of the work.
 
     Raises `Stop` (exit 5) where the worker ended without a last word, and `KeyboardInterrupt`
     on Ctrl-C: the work goes on all the same.
     """
     exit_status: int | None = None
-    for line in runs.lines(directory, idle=idle):
+    for line in runs.lines(directory):
         event = json.loads(line)
         show(event, line)
         if event.get("event") == "done":

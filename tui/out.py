@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+import threading
 import time
 from typing import Any, Final, TextIO
 
@@ -22,6 +23,8 @@ SGR: Final = {
 
 QUIET_FOR_S: Final = 1.0
 """What takes less than a second needs no word about its progress."""
+
+REDRAW_S: Final = 0.25
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -95,27 +98,51 @@ class Out:
 
 
 class StatusLine:
-    """One line on standard error that says what goes on, only on a terminal, only if it lasts."""
+    """One line on standard error that says what goes on, only on a terminal, only if it lasts.
+
+    A thread of its own keeps it: whoever works may be waiting for one slow answer.
+    """
 
     def __init__(self, *, wanted: bool = True) -> None:
         self._wanted = wanted and is_terminal(sys.stderr)
         self._began = time.monotonic()
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._text = ""
         self._shown = 0
 
     def show(self, text: str) -> None:
-        """Replace the line; nothing within the first second."""
-        if not self._wanted or time.monotonic() - self._began < QUIET_FOR_S:
+        """Replace the line; it appears once the work has lasted a second."""
+        if not self._wanted:
             return
-        width = shutil.get_terminal_size((80, 24)).columns - 1
-        shown = clean(text)[:width]
-        self._write("\r" + shown.ljust(self._shown))
-        self._shown = len(shown)
+        with self._guard:
+            self._text = text
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._keep, daemon=True)
+                self._thread.start()
 
     def clear(self) -> None:
         """Take the line away, before anything else is written."""
-        if self._shown:
-            self._write("\r" + " " * self._shown + "\r")
-            self._shown = 0
+        with self._guard:
+            self._text = ""
+            if self._shown:
+                self._write("\r" + " " * self._shown + "\r")
+                self._shown = 0
+
+    def _keep(self) -> None:
+        time.sleep(QUIET_FOR_S)
+        while self._wanted:
+            with self._guard:
+                if self._text:
+                    self._draw()
+            time.sleep(REDRAW_S)
+
+    def _draw(self) -> None:
+        width = shutil.get_terminal_size((80, 24)).columns - 1
+        seconds = f" ({time.monotonic() - self._began:.0f} s)"
+        shown = clean(self._text)[: width - len(seconds)] + seconds
+        self._write("\r" + shown.ljust(self._shown))
+        self._shown = len(shown)
 
     def _write(self, text: str) -> None:
         try:

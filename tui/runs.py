@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -174,10 +174,10 @@ def find(state_dir: Path, name: str) -> Path | None:
     raise usage(f"There is no run {name}.{latest}")
 
 
-def lines(directory: Path, *, idle: Callable[[], None] | None = None) -> Iterator[bytes]:
+def lines(directory: Path) -> Iterator[bytes]:
     """The run's event lines from its start, also while it goes on; ends with the run.
 
-    `idle` is called whenever there is nothing new. A last line without its end is left out.
+    A last line without its end, which a kill cut off, is left out.
     """
     rest = b""
     try:
@@ -195,6 +195,4 @@ def lines(directory: Path, *, idle: Callable[[], None] | None = None) -> Iterato
             elif not going_on:
                 return
             else:
-                if idle is not None:
-                    idle()
                 time.sleep(POLL_S)

@@ -82,7 +82,7 @@ def test_following_shows_everything_and_ends_with_the_work(tmp_path: Path) -> No
     worker = threading.Thread(target=work)
     worker.start()
     seen: list[dict[str, object]] = []
-    assert follow(directory, lambda event, _line: seen.append(event), lambda: None) == 4
+    assert follow(directory, lambda event, _line: seen.append(event)) == 4
     worker.join()
     assert len(seen) == 52
     assert seen[1]["line"] == "line 0 ••••••"
@@ -100,7 +100,7 @@ def test_a_worker_that_died_is_told(tmp_path: Path) -> None:
     with (directory / "events.jsonl").open("a") as file:
         file.write('{"event":"outp')  # the write that the kill cut off
     with pytest.raises(Stop, match="harden-tui recover") as stopped:
-        follow(directory, lambda _event, _line: None, lambda: None)
+        follow(directory, lambda _event, _line: None)
     assert stopped.value.exit == 5
 
 
