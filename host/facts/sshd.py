@@ -40,6 +40,15 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     by_socket: bool = False
 
     @property
+    def refresh(self) -> Literal["reload", "restart"]:
+        """How the running sshd is made to read its files again; sessions survive both.
+
+        A reload kills an sshd that ssh.socket started: it tries to bind the port that systemd
+        holds (tried on both releases: "Cannot bind any address").
+        """
+        return "restart" if self.by_socket else "reload"
+
+    @property
     def main_file(self) -> str:
         """The configuration file it is started with."""
         for flag, value in zip(self.arguments, self.arguments[1:], strict=False):
@@ -192,6 +201,11 @@ def _asking(*flags: str) -> Callable[[Host, Facts], tuple[str, str]]:
             raise FactUnavailable("sshd tells its settings to root only (sshd -T reads host keys)")
         arguments = facts.get(SSHD_DAEMON).arguments
         answer = host.run(["sshd", *flags, "-T", *arguments], timeout_s=10, ok=None)
+        if "Missing privilege separation directory" in answer.stderr:
+            raise FactUnavailable(
+                "sshd is not running and cannot be asked while /run/sshd is missing; "
+                f"`systemctl start {UNIT}`, then check again"
+            )
         if not answer.ok:
             raise FactUnavailable(f"sshd does not accept its configuration: {said(answer.stderr)}")
         return answer.stdout, answer.stderr

@@ -167,7 +167,7 @@ class Sshd(Resource):
         if not waiting or daemon.state != "running":
             return Planned()
         reload = RunCommand(
-            argv=("systemctl", "reload", UNIT), why="let sshd read its changed configuration"
+            argv=("systemctl", daemon.refresh, UNIT), why="let sshd read its changed configuration"
         )
         planned = Planned(changes=(reload,), validations=(Validation(("sshd", "-t")),))
         return self._proven(ctx, daemon, planned, {})
@@ -307,11 +307,11 @@ def _not_in_force(ctx: Context) -> str:
         return ""
     return (
         f"{', '.join(unread)} changed after sshd last read its configuration: "
-        f"not in force before `systemctl reload {UNIT}`"
+        f"not in force before `systemctl {ctx.facts.get(SSHD_DAEMON).refresh} {UNIT}`"
     )
 
 
 def _activations(daemon: Daemon) -> tuple[Activation, ...]:
     if daemon.state == "running":
-        return (Activation(how="reload", unit=UNIT),)
+        return (Activation(how=daemon.refresh, unit=UNIT),)
     return ()

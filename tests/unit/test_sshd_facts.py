@@ -145,3 +145,8 @@ def test_an_inserted_line_is_never_inside_a_trailing_match() -> None:
         "UsePAM yes\nMaxSessions 2\nMatch User b\n#MaxSessions 3\n"
     )
     assert inserted_line("UsePAM yes", "MaxSessions", "2") == "UsePAM yes\nMaxSessions 2\n"
+
+
+def test_an_sshd_that_its_socket_started_must_not_be_reloaded() -> None:
+    assert Daemon(state="running").refresh == "reload"
+    assert Daemon(state="running", by_socket=True).refresh == "restart"
