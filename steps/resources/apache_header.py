@@ -228,6 +228,8 @@ def _finding(name: str, header: Header, one: Asked, lines: list[Directive]) -> F
         said = _verdict(name, header, values)
         if said:
             ok, running = False, f"{said} (answer {answer.status})"
+            if name == CSP and len(values) > 1:
+                note = "a .htaccess sets it too: take it out there, or use csp-mode report-only"
             break
         if len(seen) == 2:
             ok, running = True, values[0]

@@ -131,13 +131,16 @@ def _loaded(module: Module, running: Running) -> bool:
 
 
 def _absent(pattern: str, running: Running) -> Finding:
+    """Nothing of the pattern is enabled, nor seen in the running server as far as we may look."""
+    unseen = running.stale if running.objects is None else ""
     return Finding(
         resource="apache-module",
         setting=pattern,
         expected="not loaded",
-        running="not loaded" if running.pid and not running.stale else "",
+        running="not loaded" if running.pid and not unseen else "",
         persistent="not enabled",
-        ok=True,
+        ok=None if unseen else True,
+        note=unseen,
     )
 
 

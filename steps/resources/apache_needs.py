@@ -9,14 +9,40 @@ from host.facts.apache import FOLDER, Apache
 from host.facts.apache_config import Directive
 
 _DIRECTIVES: dict[str, tuple[str, ...]] = {
-    "proxy": ("ProxyPass", "ProxyPassMatch", "ProxyRequests", "ProxySet"),
-    "proxy_balancer": ("BalancerMember",),
-    "dav": ("Dav",),
+    "autoindex": (
+        "AddAlt", "AddAltByEncoding", "AddAltByType", "AddDescription", "AddIcon",
+        "AddIconByEncoding", "AddIconByType", "DefaultIcon", "HeaderName", "IndexHeadInsert",
+        "IndexIgnore", "IndexIgnoreReset", "IndexOptions", "IndexOrderDefault", "IndexStyleSheet",
+        "ReadmeName",
+    ),
+    "cgi": ("ScriptLog", "ScriptLogBuffer", "ScriptLogLength"),
+    "cgid": ("ScriptLog", "ScriptLogBuffer", "ScriptLogLength", "ScriptSock", "CGIDScriptTimeout"),
+    "dav": ("Dav", "DavDepthInfinity", "DavMinTimeout", "DavBasePath"),
+    "dav_fs": ("DavLockDB", "DavLockDBType", "DavLockDiscovery", "DavQuota"),
+    "dav_lock": ("DavGenericLockDB", "DavGenericLockDBType"),
     "dav_svn": ("SVNPath", "SVNParentPath"),
-    "userdir": (),
-    "autoindex": ("IndexStyleSheet", "IndexHeadInsert"),
-}
-"""Directives that show a module at work when they stand outside its own file."""
+    "info": ("AddModuleInfo",),
+    "proxy": (
+        "AllowCONNECT", "BalancerGrowth", "BalancerInherit", "BalancerMember", "BalancerPersist",
+        "NoProxy", "ProxyAddHeaders", "ProxyBadHeader", "ProxyBlock", "ProxyDomain",
+        "ProxyErrorOverride", "ProxyIOBufferSize", "ProxyMaxForwards", "ProxyPass",
+        "ProxyPassInherit", "ProxyPassInterpolateEnv", "ProxyPassMatch", "ProxyPassReverse",
+        "ProxyPassReverseCookieDomain", "ProxyPassReverseCookiePath", "ProxyPreserveHost",
+        "ProxyReceiveBufferSize", "ProxyRemote", "ProxyRemoteMatch", "ProxyRequests", "ProxySet",
+        "ProxySourceAddress", "ProxyTimeout", "ProxyVia",
+    ),
+    "proxy_balancer": ("BalancerMember",),
+    "proxy_express": ("ProxyExpressDBFile", "ProxyExpressDBType", "ProxyExpressEnable"),
+    "proxy_fcgi": ("ProxyFCGIBackendType", "ProxyFCGISetEnvIf"),
+    "proxy_ftp": ("ProxyFtpDirCharset", "ProxyFtpEscapeWildcards", "ProxyFtpListOnWildcard"),
+    "proxy_hcheck": ("ProxyHCExpr", "ProxyHCTemplate", "ProxyHCTPsize"),
+    "proxy_html": ("ProxyHTMLEnable", "ProxyHTMLURLMap", "ProxyHTMLLinks", "ProxyHTMLEvents"),
+    "proxy_scgi": ("ProxySCGIInternalRedirect", "ProxySCGISendfile"),
+    "status": ("SeeRequestTail",),
+    "userdir": ("UserDir",),
+}  # fmt: skip
+"""Directives of each module (Apache 2.4 documentation). Outside the module's own file they show
+that it is used, and without the module Apache would not start."""
 
 _SCHEMES = {
     "fcgi": "proxy_fcgi",
@@ -75,7 +101,7 @@ def _own(directive: Directive, module: str) -> bool:
 def _uses(directive: Directive, module: str) -> bool:
     name, words = directive.name.lower(), directive.words
     if name in {known.lower() for known in _DIRECTIVES.get(module, ())}:
-        return not (words and words[0].lower() == "off")
+        return True
     if name in ("sethandler", "addhandler", "action") and words:
         handler = words[0].lower()
         if _HANDLERS.get(handler) in (module, _like(module)):
