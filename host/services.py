@@ -36,12 +36,13 @@ def services(host: Host) -> tuple[Service, ...]:
     Raises `HostError` where systemd does not answer.
     """
     listed = parse_list(_ask(host, LIST))
-    more = [service.unit for service in listed.values() if _has_more_to_tell(service)]
+    more = [service.unit for service in listed.values() if has_more_to_tell(service)]
     shown = parse_show(_ask(host, (*SHOW, *more)))
     return merge(listed, shown, unit_files.read(KINDS))
 
 
-def _has_more_to_tell(service: Service) -> bool:
+def has_more_to_tell(service: Service) -> bool:
+    """Whether `systemctl show` knows more of a listed service than list and unit file do."""
     if not service.unit.endswith(".service"):
         return False
     return service.sub not in ("dead", "exited") or "@" in service.unit
