@@ -9,6 +9,7 @@ from typing import Final
 from host import attributes
 from host.base import FileState
 
+_SET_ID: Final = stat.S_ISUID | stat.S_ISGID
 _LOOK: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
@@ -34,8 +35,9 @@ def give(fd: int, wanted: FileState) -> bool:
         # group bits, and chmod at last makes them what they were (they are the ACL's mask).
         if owner:
             os.fchown(fd, wanted.uid, wanted.gid)
-        attributes.set_xattrs(fd, wanted.xattrs)
-        if stat.S_IMODE(os.fstat(fd).st_mode) != wanted.mode:
+        if xattrs or (owner and wanted.xattrs):
+            attributes.set_xattrs(fd, wanted.xattrs)
+        if mode or xattrs or (owner and wanted.mode & _SET_ID):
             os.fchmod(fd, wanted.mode)
     except OSError:
         if flags & attributes.LOCKING:
