@@ -19,7 +19,8 @@ Where = Literal["checklist", "live", "history", "log", "help", "everywhere"]
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """One thing a person can do.
 
-    `keys`: the first is shown; `footer`: whether the footer has it (all are in help and palette).
+    `keys`: the first is shown; `footer`: whether the footer has it (all are in help). `moves`: only
+    moves about within a pane, which nobody looks for in a palette.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     where: tuple[Where, ...]
     footer: bool = True
+    moves: bool = False
 
     @property
     def shown_key(self) -> str:
@@ -149,31 +151,31 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="switch-pane", keys=("tab", "shift+tab"), label="pane", where=("everywhere",),
-        footer=False, description="Go to the other pane",
+        footer=False, moves=True, description="Go to the other pane",
     ),
     Action(
         name="up", keys=("up", "k"), label="up", where=("everywhere",), footer=False,
-        description="One line up",
+        moves=True, description="One line up",
     ),
     Action(
         name="down", keys=("down", "j"), label="down", where=("everywhere",), footer=False,
-        description="One line down",
+        moves=True, description="One line down",
     ),
     Action(
         name="page-up", keys=("pageup",), label="page up", where=("everywhere",), footer=False,
-        description="One page up",
+        moves=True, description="One page up",
     ),
     Action(
         name="page-down", keys=("pagedown", "space"), label="page down", where=("everywhere",),
-        footer=False, description="One page down",
+        footer=False, moves=True, description="One page down",
     ),
     Action(
         name="first", keys=("home", "g"), label="first", where=("everywhere",), footer=False,
-        description="To the first line",
+        moves=True, description="To the first line",
     ),
     Action(
         name="last", keys=("end", "G"), label="last", where=("everywhere",), footer=False,
-        description="To the last line",
+        moves=True, description="To the last line",
     ),
     Action(
         name="place-checklist", keys=("1",), label="Checklist", where=("everywhere",),
@@ -197,11 +199,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="palette", keys=("ctrl+p",), label="palette", where=("everywhere",), footer=False,
-        description="Find any action by typing its name",
+        moves=True, description="Find any action by typing its name",
     ),
     Action(
         name="back", keys=("escape",), label="back", where=("everywhere",), footer=False,
-        description="End the filter, or go back to the list",
+        moves=True, description="End the filter, or go back to the list",
     ),
     Action(
         name="quit", keys=("q", "ctrl+c"), label="quit", where=("everywhere",),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import ComposeResult, SystemCommand
+from textual.app import ComposeResult
 from textual.containers import Container
 from textual.events import Resize
 from textual.screen import Screen
@@ -39,8 +38,7 @@ class HardenApp(Changing):
     """The terminal screen of harden-tui."""
 
     TITLE = "harden-tui"
-    ENABLE_COMMAND_PALETTE = True
-    COMMAND_PALETTE_BINDING = "ctrl+underscore"  # unused: Ctrl+P comes from the registry
+    ENABLE_COMMAND_PALETTE = False  # ours is `tui.palette`
     BINDINGS: ClassVar = []
     CSS = """
     Screen { background: ansi_default; color: ansi_default; }
@@ -72,7 +70,7 @@ class HardenApp(Changing):
         for view in self.base.query(PlaceView):
             view.take_answer(message)
 
-    _answered_show = _answered_log = _answered_entries = _to_places
+    _answered_show = _answered_log = _answered_entries = _answered_verdict = _to_places
 
     # --- structure ----------------------------------------------------------------------------
     def compose(self) -> ComposeResult:
@@ -181,24 +179,24 @@ class HardenApp(Changing):
         owner = self.view if hasattr(self.view, method) else self
         getattr(owner, method)()
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The command palette: every action of the registry that this place has."""
-        for action in actions.actions_of(self.place):
-            title = f"{action.label} ({action.shown_key})"
-            yield SystemCommand(
-                f"{title[:1].upper()}{title[1:]}",
-                action.description,
-                lambda name=action.name: self.take(name),
-            )
-
     def do_palette(self) -> None:
-        self.action_command_palette()
+        """Every action of this place but those that only move."""
+        from tui.palette import Palette
+
+        offered = [a for a in actions.actions_of(self.place) if not a.moves]
+
+        def chosen(name: str | None) -> None:
+            if name:
+                self.take(name)
+
+        self.push_screen(Palette(offered, self.why_not), chosen)
 
     async def go(self, place: actions.Place) -> None:
         """Show another place; it is made when it is shown for the first time."""
         if place == self.place:
             return
         self.end_filter()
+        self._message = ""
         self.view.left()
         self.view.display = False
         self.place = place

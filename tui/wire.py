@@ -68,6 +68,18 @@ class HistoryAnswer(msgspec.Struct, frozen=True):
     transactions: tuple[TransactionRecord, ...]
 
 
+class TouchedItem(msgspec.Struct, frozen=True):
+    """One thing that a transaction changed."""
+
+    domain: str
+    key: str
+    diff: str = ""
+
+
+class TransactionAnswer(msgspec.Struct, frozen=True):
+    deltas: tuple[TouchedItem, ...] = ()
+
+
 class UndoAnswer(msgspec.Struct, frozen=True):
     """`fingerprint` stands for all plans together, as `rollback --fingerprint` takes it."""
 
@@ -100,8 +112,41 @@ class LiveAnswer(msgspec.Struct, frozen=True):
     ports: tuple[LivePort, ...] = ()
 
 
+class LogSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of the log. `counts`: entries by kind."""
+
+    id: str
+    start: str = ""
+    end: str = ""
+    user: str = ""
+    host: str = ""
+    counts: dict[str, int] = {}
+
+
 class LogAnswer(msgspec.Struct, frozen=True):
-    sessions: tuple[dict[str, Any], ...] = ()
+    sessions: tuple[LogSession, ...] = ()
+
+
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was done."""
+
+    time: str
+    kind: str
+    user: str = ""
+    fields: dict[str, Any] = {}
+
+
+class EntriesAnswer(msgspec.Struct, frozen=True):
+    entries: tuple[LogEntry, ...] = ()
+
+
+class LogVerdict(msgspec.Struct, frozen=True):
+    ok: bool
+    problem: str = ""
+
+
+class VerdictAnswer(msgspec.Struct, frozen=True):
+    verdict: LogVerdict
 
 
 class HandsError(Exception):

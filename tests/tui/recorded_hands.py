@@ -138,6 +138,49 @@ TRANSACTION = {
     "user": "alice",
 }  # fmt: skip
 
+SESSIONS = {
+    "schema": "harden-tui/log/1",
+    "sessions": [
+        {"id": "20261120-101400-1", "start": "2026-11-20T10:14:00.000001Z",
+         "end": "2026-11-20T10:20:00.000001Z", "user": "alice", "host": "web1", "entries": 2,
+         "counts": {"apply": 1, "waive": 1}},
+    ],
+}  # fmt: skip
+
+ENTRIES = {
+    "schema": "harden-tui/log-entries/1",
+    "session": "20261120-101400-1",
+    "entries": [
+        {"seq": 1, "time": "2026-11-20T10:15:03.000001Z", "session": "20261120-101400-1",
+         "user": "alice", "host": "web1", "kind": "apply", "prev": "0", "hash": "1",
+         "fields": {"step": "ssh.key-only", "title": "Log in with keys only", "status": "pass",
+                    "transaction": "20261120-101500-000001-ab12", "values": {}}},
+        {"seq": 2, "time": "2026-11-20T10:20:00.000001Z", "session": "20261120-101400-1",
+         "user": "alice", "host": "web1", "kind": "waive", "prev": "1", "hash": "2",
+         "fields": {"step": "kernel.sysctl", "reason": "containers need forwarding"}},
+    ],
+}  # fmt: skip
+
+VERDICT = {"schema": "harden-tui/log-verify/1", "verdict": {"ok": True, "entries": 2}}
+
+UNDO = {
+    "schema": "harden-tui/undo/1",
+    "plans": [
+        {
+            "transaction": "20261120-101500-000001-ab12", "steps": ["ssh.key-only"],
+            "items": [
+                {
+                    "domain": "files", "how": "restore",
+                    "key": "/etc/ssh/sshd_config.d/00-harden-tui-ssh.key-only.conf",
+                    "diff": "--- a\n+++ /dev/null\n@@ -1 +0,0 @@\n-PasswordAuthentication no\n",
+                }
+            ],
+            "commands": ["sshd -t", "systemctl reload ssh.service"], "fingerprint": "d" * 64,
+        }
+    ],
+    "fingerprint": "d" * 64,
+}  # fmt: skip
+
 LIVE = {
     "schema": "harden-tui/live/1",
     "services": [
@@ -165,7 +208,7 @@ LIVE = {
 }  # fmt: skip
 
 
-def say(*events: dict[str, Any]) -> None:
+def say(*events: Any) -> None:
     for event in events:
         print(json.dumps(event), flush=True)
 
@@ -184,6 +227,16 @@ def main(argv: list[str]) -> int:
     elif command == "plan":
         say(plan(words[1:]))
         return 1
+    elif command == "history" and words[1] == "show":
+        touched = {
+            "domain": "files",
+            "key": "/etc/ssh/sshd_config.d/00-harden-tui-ssh.key-only.conf",
+        }
+        say({"schema": "harden-tui/transaction/1", "deltas": [{**touched, "diff": DIFF}]})
+    elif command == "rollback":
+        say(UNDO)
+    elif command == "log":
+        say({"list": SESSIONS, "show": ENTRIES, "verify": VERDICT}[words[1]])
     elif command == "history":
         say({"schema": "harden-tui/history/1", "transactions": [TRANSACTION]})
     elif command == "apply":

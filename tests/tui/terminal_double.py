@@ -55,6 +55,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             env=environ,
+            cwd="/",
             start_new_session=True,
             preexec_fn=own_terminal,
         )

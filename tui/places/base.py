@@ -65,6 +65,9 @@ class PlaceView(Vertical):
     def take_answer(self, message: Answered) -> None:
         """An answer to a question that this place asked."""
 
+    def on_line_pane_scrolled(self) -> None:
+        self.screen_app.refresh_rule()
+
     def pane_in_use(self) -> LinePane | None:
         return next((pane for pane in self.panes() if pane.has_focus), None)
 
@@ -100,6 +103,15 @@ class PlaceView(Vertical):
         now = self.pane_in_use()
         index = panes.index(now) if now in panes else -1
         panes[(index + 1) % len(panes)].focus()
+
+    def fit_height(self, pane: LinePane, lines: int, *, least: int, share: float) -> None:
+        """Make an upper pane as high as its lines, within limits, so that the lower has the rest.
+
+        `share`: the most it may take of the place's height.
+        """
+        height = max(least, min(lines, int(self.size.height * share)))
+        if pane.styles.height is None or pane.styles.height.value != height:
+            pane.styles.height = height
 
     def tab_line(self, names: list[tuple[str, str]], chosen: str) -> Line:
         """Tabs on one line: the chosen one in brackets."""

@@ -126,9 +126,6 @@ class Checklist(PlaceView):
         self.show_detail()
         self.screen_app.refresh_frame()
 
-    def on_line_pane_scrolled(self) -> None:
-        self.screen_app.refresh_rule()
-
     def on_resize(self) -> None:
         self.set_class(self.size.width >= 110, "-wide")
         self.call_after_refresh(self.refresh_view)

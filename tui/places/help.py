@@ -29,8 +29,5 @@ class HelpPlace(PlaceView):
         if pane.size.width:
             pane.show(view.lines(pane.size.width))
 
-    def on_line_pane_scrolled(self) -> None:
-        self.screen_app.refresh_rule()
-
     def on_resize(self) -> None:
         self.call_after_refresh(self.refresh_view)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 
@@ -15,6 +15,7 @@ from tui.views import history as view
 from tui.widgets.lines import LinePane
 from tui.widgets.rows import RowList
 from tui.widgets.single import across
+from tui.wire import TransactionAnswer
 
 SHOW_DELAY_S = 0.15
 
@@ -31,7 +32,7 @@ class History(PlaceView):
     def __init__(self) -> None:
         super().__init__()
         self._wanted = ""
-        self._details: dict[str, Any] = {}
+        self._details: dict[str, TransactionAnswer | str] = {}
         self._shown = ""
 
     def compose(self) -> ComposeResult:
@@ -68,7 +69,9 @@ class History(PlaceView):
                 ("  newest first, times in UTC", "dim"),
             )
         ]
-        self.records.show_rows(view.rows(known.records, width, self._wanted), header=header)
+        rows = view.rows(known.records, width, self._wanted)
+        self.fit_height(self.records, len(rows) + 1, least=3, share=0.4)
+        self.records.show_rows(rows, header=header)
         self._show_record()
 
     def _chosen(self) -> TransactionRecord | None:
@@ -93,7 +96,9 @@ class History(PlaceView):
 
     def _ask(self, record_id: str) -> None:
         if self.records.chosen == record_id and record_id not in self._details:
-            self.screen_app.ask("show", record_id, ["history", "show", record_id], dict)
+            self.screen_app.ask(
+                "show", record_id, ["history", "show", record_id], TransactionAnswer
+            )
 
     def take_answer(self, message: Answered) -> None:
         self._details[message.about] = message.problem if message.answer is None else message.answer
@@ -102,9 +107,6 @@ class History(PlaceView):
     def on_row_list_chosen(self) -> None:
         self._show_record()
         self.screen_app.refresh_frame()
-
-    def on_line_pane_scrolled(self) -> None:
-        self.screen_app.refresh_rule()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.refresh_view)

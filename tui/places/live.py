@@ -15,8 +15,6 @@ from tui.widgets.lines import LinePane
 from tui.widgets.rows import RowList
 from tui.wire import HandsError, LiveAnswer, LivePort, LiveService
 
-MOST_PORT_ROWS = 9
-
 
 class Seen(Message):
     """What the hands saw this second, or why they see nothing."""
@@ -116,9 +114,7 @@ class Live(PlaceView):
         ports = self._answer.ports
         services = [s for s in self._answer.services if self._all or view.worth_showing(s)]
         rows = view.port_rows(ports, self._orders["ports"], self._wanted, width)
-        height = min(MOST_PORT_ROWS, len(rows)) + 3
-        if self.ports.styles.height is None or self.ports.styles.height.value != height:
-            self.ports.styles.height = height
+        self.fit_height(self.ports, len(rows) + 3, least=4, share=0.6)
         self.ports.show_rows(
             rows, header=view.port_header(self._orders["ports"], len(ports), width)
         )

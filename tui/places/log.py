@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 
 from tui.messages import Answered
 from tui.places.base import PlaceView, bindings_of
-from tui.text import Line, counted, paragraph
+from tui.text import paragraph
 from tui.views import log as view
 from tui.widgets.lines import LinePane
 from tui.widgets.rows import RowList
 from tui.widgets.single import across
-from tui.wire import HandsError, LogAnswer
+from tui.wire import (
+    EntriesAnswer,
+    HandsError,
+    LogAnswer,
+    LogSession,
+    LogVerdict,
+    VerdictAnswer,
+)
 
 SHOW_DELAY_S = 0.15
 
@@ -33,9 +40,10 @@ class Log(PlaceView):
     def __init__(self) -> None:
         super().__init__()
         self._wanted = ""
-        self._sessions: tuple[dict[str, Any], ...] | None = None
+        self._sessions: tuple[LogSession, ...] | None = None
+        self._verdict: LogVerdict | None = None
         self._problem = ""
-        self._details: dict[str, Any] = {}
+        self._details: dict[str, EntriesAnswer | str] = {}
         self._shown = ""
 
     def compose(self) -> ComposeResult:
@@ -60,6 +68,7 @@ class Log(PlaceView):
 
     def _ask_sessions(self) -> None:
         self.screen_app.ask("log", "", ["log", "list"], LogAnswer)
+        self.screen_app.ask("verdict", "", ["log", "verify"], VerdictAnswer)
 
     def do_check(self) -> None:
         """Read the log again."""
@@ -71,6 +80,9 @@ class Log(PlaceView):
             self._problem = message.problem
             self._sessions = message.answer.sessions if message.answer else ()
             self._details.clear()
+            self.refresh_view()
+        elif message.question == "verdict":
+            self._verdict = message.answer.verdict if message.answer else None
             self.refresh_view()
         elif message.question == "entries":
             self._details[message.about] = (
@@ -87,15 +99,15 @@ class Log(PlaceView):
         if not width:
             return
         sessions = self._sessions or ()
-        header: list[Line] = [
-            ((counted(len(sessions), "session"), "bold"), ("  newest first, times in UTC", "dim"))
-        ]
-        self.sessions.show_rows(view.session_rows(sessions, self._wanted, width), header=header)
+        header = view.header(sessions, self._verdict)
+        rows = view.session_rows(sessions, self._wanted, width)
+        self.fit_height(self.sessions, len(rows) + 1, least=3, share=0.4)
+        self.sessions.show_rows(rows, header=header)
         self._show_session()
 
-    def _chosen(self) -> dict[str, Any] | None:
+    def _chosen(self) -> LogSession | None:
         chosen = self.sessions.chosen
-        return next((s for s in self._sessions or () if view.session_id(s) == chosen), None)
+        return next((s for s in self._sessions or () if s.id == chosen), None)
 
     def _show_session(self) -> None:
         pane = self.entries
@@ -104,7 +116,7 @@ class Log(PlaceView):
             text = "Reading the log…" if self._sessions is None else "Nothing was logged yet."
             pane.show(paragraph(self._problem or text, pane.size.width or 80, "dim"))
             return
-        name = view.session_id(session)
+        name = session.id
         same = self._shown == name
         self._shown = name
         shown = self._details.get(name)
@@ -114,14 +126,11 @@ class Log(PlaceView):
 
     def _ask_entries(self, name: str) -> None:
         if self.sessions.chosen == name and name not in self._details:
-            self.screen_app.ask("entries", name, ["log", "show", name], dict)
+            self.screen_app.ask("entries", name, ["log", "show", name], EntriesAnswer)
 
     def on_row_list_chosen(self) -> None:
         self._show_session()
         self.screen_app.refresh_frame()
-
-    def on_line_pane_scrolled(self) -> None:
-        self.screen_app.refresh_rule()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.refresh_view)
@@ -136,7 +145,7 @@ class Log(PlaceView):
         session = self._chosen()
         if session is None:
             return
-        name = view.session_id(session)
+        name = session.id
         text = "Markdown (.md), JSON (.json) or one self-contained HTML page (.html)."
         self.app.push_screen(
             Ask(

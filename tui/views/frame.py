@@ -8,7 +8,7 @@ import msgspec
 
 from tui.actions import PLACES, Place, actions_of
 from tui.board import Counts
-from tui.text import Line, Role, Span, aligned, cells, length
+from tui.text import Line, Role, Span, aligned, cells, clean, cut
 
 BANNER = "PRACTICE HOST – nothing here touches this machine"
 
@@ -63,9 +63,9 @@ def rule(message: str, place: str, width: int, *, warn: bool = False) -> Line:
     room = width - cells(right)
     if not message:
         return (("─" * room, "dim"), (right, "dim"))
-    left: Line = (("─ ", "dim"), (message, "warn" if warn else ""), (" ", ""))
-    fill = max(0, room - length(left))
-    return aligned((*left, ("─" * fill, "dim")), ((right, "dim"),) if right else (), width)
+    said = cut(clean(message), room - 4)
+    fill = "─" * (room - cells(said) - 3)
+    return (("─ ", "dim"), (said, "warn" if warn else ""), (f" {fill}{right}", "dim"))
 
 
 def footer(place: Place, width: int, enabled: Callable[[str], bool]) -> list[Line]:

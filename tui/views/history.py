@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from snapshots.model import TransactionRecord
-from tui.text import BLANK, Line, Role, Row, aligned, cut, fit, labelled, paragraph
+from tui.text import BLANK, Line, Role, Row, aligned, counted, cut, fit, labelled, paragraph
 from tui.views.preview import diff_lines
+from tui.wire import TransactionAnswer
 
 _WORDS: dict[str, tuple[str, str, Role]] = {
     "open": ("!", "interrupted", "bad"),
@@ -68,11 +68,11 @@ def rows(records: Sequence[TransactionRecord], width: int, wanted: str = "") -> 
 
 
 def detail(
-    record: TransactionRecord, shown: Mapping[str, Any] | str | None, width: int
+    record: TransactionRecord, shown: TransactionAnswer | str | None, width: int
 ) -> list[Line]:
     """A transaction in full: record first, then what it touched, domain by domain.
 
-    `shown` is the answer of `history show` (or why there is none); see `deltas_of`.
+    `shown` is the answer of `history show`, or why there is none.
     """
     sign, word, role = how(record)
     lines: list[Line] = [
@@ -93,23 +93,11 @@ def detail(
         return [*lines, (("Reading what it touched…", "dim"),)]
     if isinstance(shown, str):
         return [*lines, *paragraph(shown, width, "warn")]
-    touched = deltas_of(shown)
-    if not touched:
+    if not shown.deltas:
         return [*lines, (("It touched nothing.", "dim"),)]
-    lines.append(((f"Touched {len(touched)} things", "bold"),))
-    for domain, key, diff in touched:
-        lines += labelled(f"  {domain}", key, width, column=12)
-        if diff:
-            lines += [*diff_lines(diff, width), BLANK]
+    lines.append(((f"Touched {counted(len(shown.deltas), 'thing')}", "bold"),))
+    for item in shown.deltas:
+        lines += labelled(f"  {item.domain}", item.key, width, column=12)
+        if item.diff:
+            lines += [*diff_lines(item.diff, width), BLANK]
     return lines
-
-
-def deltas_of(shown: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(domain, key, diff) of everything a transaction touched, from `history show`."""
-    found = []
-    for item in shown.get("deltas") or shown.get("items") or ():
-        delta = item.get("delta", item)
-        found.append(
-            (str(delta.get("domain", "")), str(delta.get("key", "")), str(item.get("diff") or ""))
-        )
-    return found

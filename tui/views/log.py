@@ -2,59 +2,65 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 
-from tui.text import BLANK, Line, Row, clean, cut, fit, paragraph, wrap
+from tui.text import BLANK, Line, Row, clean, counted, cut, fit, paragraph, wrap
 from tui.views.history import when
-
-_FRAME: Final = frozenset({"time", "kind", "seq", "number", "hash", "previous", "prev", "session"})
-"""Fields of an entry that are shown elsewhere or say nothing to a person."""
+from tui.wire import EntriesAnswer, LogEntry, LogSession, LogVerdict
 
 
-def session_id(session: Mapping[str, Any]) -> str:
-    return str(session.get("session") or session.get("id") or "")
+def header(sessions: Sequence[LogSession], verdict: LogVerdict | None) -> list[Line]:
+    """How many sessions there are, and whether the log is as it was written."""
+    line: Line = (
+        (counted(len(sessions), "session"), "bold"),
+        ("  newest first, times in UTC  ", "dim"),
+    )
+    if verdict is None or not sessions:
+        return [line]
+    if verdict.ok:
+        return [(*line, ("✓ the chain of hashes is whole", "ok"))]
+    return [line, ((f"! The log was changed: {clean(verdict.problem)}.", "bad"),)]
 
 
-def session_rows(sessions: Sequence[Mapping[str, Any]], wanted: str, width: int) -> list[Row]:
+def session_rows(sessions: Sequence[LogSession], wanted: str, width: int) -> list[Row]:
     """Newest first."""
     words = wanted.lower().split()
     rows = []
     for session in reversed(sessions):
-        text = json.dumps(session, ensure_ascii=False, default=str).lower()
+        counts = ", ".join(f"{number} {kind}" for kind, number in session.counts.items())
+        text = f"{session.id} {session.user} {session.host} {when(session.start)} {counts}".lower()
         if all(word in text for word in words):
-            rows.append(Row(session_id(session), _session_line(session, width - 2)))
+            line: Line = (
+                (f"{when(session.start)}  ", "dim"),
+                (fit(clean(f"{session.user}@{session.host}"), 22) + "  ", ""),
+                (cut(clean(counts), width - 44), ""),
+            )
+            rows.append(Row(session.id, line))
     return rows
 
 
-def _session_line(session: Mapping[str, Any], width: int) -> Line:
-    began = when(str(session.get("started") or session.get("first") or session.get("time") or ""))
-    count = session.get("entries", session.get("count", ""))
-    user = clean(str(session.get("user", "")))
-    what = clean(str(session.get("command") or session.get("title") or session_id(session)))
-    return (
-        (f"{began}  ", "dim"),
-        (fit(f"{count} entries" if count != "" else "", 13), ""),
-        (fit(user, 12) + " ", ""),
-        (cut(what, width - 44), "dim"),
-    )
-
-
-def entry_lines(entries: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
+def entry_lines(entries: Sequence[LogEntry], width: int) -> list[Line]:
     """Every entry with all that it says."""
     lines: list[Line] = []
     for entry in entries:
-        time = str(entry.get("time", ""))[11:19]
-        kind = clean(str(entry.get("kind", "")))
+        fields = dict(entry.fields)
+        about = fields.pop("step", None) or fields.pop("steps", None) or ""
+        lines.append(
+            (
+                (f"{entry.time[11:19]}  ", "dim"),
+                (clean(entry.kind), "bold"),
+                (f"  {clean(_said(about))}", ""),
+                (f"  {clean(entry.user)}", "dim"),
+            )
+        )
         said = "; ".join(
             f"{name}: {_said(value)}"
-            for name, value in entry.items()
-            if name not in _FRAME and value not in ("", None, [], {})
+            for name, value in fields.items()
+            if value not in ("", None, [], {})
         )
-        pieces = wrap(said, width - 10) if said else []
-        lines.append(((f"{time}  ", "dim"), (kind, "bold")))
-        lines += [((" " * 10 + piece, ""),) for piece in pieces]
+        if said:
+            lines += [((" " * 10 + piece, ""),) for piece in wrap(said, width - 10)]
     return lines or [(("No entries.", "dim"),)]
 
 
@@ -66,11 +72,14 @@ def _said(value: Any) -> str:
     return str(value)
 
 
-def detail(session: Mapping[str, Any], shown: Any, width: int) -> list[Line]:
+def detail(session: LogSession, shown: EntriesAnswer | str | None, width: int) -> list[Line]:
     """A session in full; `shown` is the answer of `log show`, or why there is none."""
-    head: list[Line] = [((session_id(session), "bold"),), BLANK]
+    head: list[Line] = [
+        ((session.id, "bold"), (f"  until {when(session.end)}", "dim")),
+        BLANK,
+    ]
     if shown is None:
         return [*head, (("Reading its entries…", "dim"),)]
     if isinstance(shown, str):
         return [*head, *paragraph(shown, width, "warn")]
-    return [*head, *entry_lines(shown.get("entries") or (), width)]
+    return [*head, *entry_lines(shown.entries, width)]

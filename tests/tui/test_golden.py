@@ -1,0 +1,75 @@
+"""The screens as a person sees them, compared as plain text.
+
+After a change that is meant: `pytest tests/tui/test_golden.py --golden-update`, then look at the
+difference that git shows.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tui.conftest import Golden
+from tests.tui.terminal_double import Terminal
+from tests.tui.test_terminal import PROGRAM
+
+SIZES = [(80, 24), (120, 40)]
+
+VISITS = [
+    ("checklist-why", "", "Breaks    Whoever"),
+    ("checklist-state", "s", "decided by"),
+    ("checklist-preview", "p", "PermitRootLogin no"),
+    ("checklist-history", "h", "Nothing was ever changed"),
+    ("confirm-typed-word", "a", "type the word"),
+    ("filter", "\x1b\x1b/ssh", "filter: ssh"),
+    ("form", "\x1b\x1b[B\x1b[Be", "login-grace-time"),
+    ("live", "\x1b2", "failed, or"),
+    ("history", "3", "Touched 1 thing"),
+    ("undo", "u", "[ Undo ]"),
+    ("log", "\x1b4", "containers need forwarding"),
+    ("export", "e", "Markdown (.md)"),
+    ("help", "\x1b5", "Apply the chosen step"),
+    ("palette", "\x10", "Enter do it"),
+]
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_screens(golden: Golden, columns: int, rows: int) -> None:
+    with Terminal(PROGRAM, columns=columns, rows=rows) as terminal:
+        for name, keys, words in VISITS:
+            for key in split(keys):
+                terminal.press(key)
+                terminal.settle(0.25)
+            if name == "live":
+                words = "logrotate.service"
+            terminal.wait_for(words)
+            terminal.settle(0.4)
+            golden.compare(f"{name}-{columns}x{rows}", terminal.text)
+
+
+def test_a_practice_host_says_so_on_every_screen(golden: Golden) -> None:
+    banner = "PRACTICE HOST – nothing here touches this machine"
+    with Terminal([*PROGRAM, "--practice"]) as terminal:
+        terminal.wait_for("ssh.root-login")
+        for key, words in [
+            ("1", "Breaks"),
+            ("2", "Services"),
+            ("3", "newest first"),
+            ("4", "newest first"),
+            ("5", "Apply the chosen step"),
+        ]:
+            terminal.press(key)
+            assert banner in terminal.wait_for(words)
+        terminal.press("1")
+        terminal.wait_for("Breaks")
+        terminal.settle()
+        golden.compare("practice-80x24", terminal.text)
+
+
+def split(keys: str) -> list[str]:
+    """Keys one by one; an escape sequence is one key."""
+    found: list[str] = []
+    while keys:
+        size = 3 if keys.startswith("\x1b[") else 1
+        found.append(keys[:size])
+        keys = keys[size:]
+    return found
