@@ -1,4 +1,4 @@
-"""The .deb of every package that a change takes away, kept so that the way back needs no network."""
+"""The .deb of every package a change takes away, kept so that the way back needs no network."""
 
 from __future__ import annotations
 
@@ -58,7 +58,11 @@ class KeptDebs:
         name, _, arch = package.partition(":")
         pattern = f"/var/cache/apt/archives/{name}_{_in_name(version)}_{arch or '*'}.deb"
         for path in host.glob(pattern):
-            return host.run(("cp", "--", path, str(self.path)), ok=None).ok
+            half = f"{self.path}/.half.deb"  # under its own name only when it is whole
+            if not host.run(("cp", "--", path, half), ok=None).ok:
+                return False
+            host.run(("mv", "--", half, f"{self.path}/{path.rpartition('/')[2]}"))
+            return True
         return False
 
     def _download(self, host: Host, package: str, version: str) -> bool:

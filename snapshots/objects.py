@@ -57,6 +57,12 @@ class ObjectStore:
         sync_directory(self.path)
         self._pending.clear()
 
+    def forget(self) -> None:
+        """Drop what was added since the last `sync`."""
+        for temporary in self._pending.values():
+            temporary.unlink(missing_ok=True)
+        self._pending.clear()
+
     def get(self, sha256: str) -> bytes:
         """The content. Raises `SnapshotError` where it is missing or is not what its name says."""
         if sha256 in self._pending:

@@ -20,6 +20,7 @@ from snapshots.objects import ObjectStore
 SCHEMA = "harden-tui/restore-point/1"
 RESTORE_SCRIPT = Path(__file__).with_name("restore.sh")
 DOMAINS: tuple[DomainName, ...] = get_args(DomainName)
+_ROWS = msgspec.json.Decoder(tuple[str, str])
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +99,7 @@ class Points:
         """The captured state. Raises `SnapshotError` where a part is missing or was altered."""
         found: Captured = {domain: {} for domain in DOMAINS}
         for name, sha256 in self.manifest(point_id).chunks.items():
-            domain = _domain_of(name)
+            domain = domain_of(name)
             found[domain].update(decode_chunk(domain, self._store.get(sha256)))
         return found
 
@@ -108,13 +109,13 @@ def decode_chunk(domain: DomainName, content: bytes) -> dict[str, Item]:
     if domain == "files":
         return {path: FileItem(state) for path, state in listing.decode(content)}
     try:
-        rows = msgspec.json.decode_lines(content, type=list[tuple[str, str]])
+        rows = _ROWS.decode_lines(content)
     except msgspec.DecodeError as error:
         raise SnapshotError(f"A saved list of {domain} cannot be read: {error}") from None
     return {key: ValueItem(value) for key, value in rows}
 
 
-def _domain_of(chunk_name: str) -> DomainName:
+def domain_of(chunk_name: str) -> DomainName:
     word = chunk_name.partition(" ")[0]
     for domain in DOMAINS:
         if domain == word:

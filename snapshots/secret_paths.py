@@ -67,7 +67,10 @@ class SecretPaths:
     def keep_content(self, host: Host, path: str) -> None:
         """Keep what a registered file holds now, because it is about to be replaced."""
         content = host.read_bytes(path, limit_bytes=LIMIT_BYTES)
-        hashed = self.hashed(hashlib.sha256(content).hexdigest())
+        self.keep_known(self.hashed(hashlib.sha256(content).hexdigest()), content)
+
+    def keep_known(self, hashed: str, content: bytes) -> None:
+        """Keep `content`, whose keyed hash is `hashed`; durable on return."""
         kept = self._state.secret_contents / hashed.removeprefix(PREFIX)
         if not kept.exists():
             write_durably(kept, content)

@@ -1,0 +1,98 @@
+"""Asking whether the merged configuration is sound, and making daemons take it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterable
+
+from host.base import CommandFailed, CommandMissing, CommandTimeout, Host, HostError
+from snapshots.model import Activation, SnapshotError, Validation
+from snapshots.progress import Progress
+
+ACTIVATION_TIMEOUT_S = 200.0
+"""systemd gives a unit 90 s to stop and 90 s to start."""
+
+
+def validate(host: Host, validations: Iterable[Validation], progress: Progress) -> None:
+    """Run each once. One whose program is not installed is passed over.
+
+    Raises `SnapshotError` with what the program said.
+    """
+    for validation in dict.fromkeys(validations):
+        if host.which(validation.argv[0]) is None:
+            continue
+        command = shlex.join(validation.argv)
+        progress.command(command)
+        try:
+            host.run(validation.argv, timeout_s=validation.timeout_s, on_line=progress.output)
+        except CommandFailed as error:
+            said = (error.completed.stderr.strip() or error.completed.stdout.strip()).splitlines()
+            raise SnapshotError(
+                f"`{command}` does not accept the new configuration: "
+                + (" ".join(said[-3:]) or f"exit status {error.completed.returncode}")
+            ) from None
+
+
+def activate(host: Host, activations: Iterable[Activation], progress: Progress) -> None:
+    """Run each once, then wait and see that the units still run.
+
+    Units that are not active, or not there, are left alone. Raises `SnapshotError`.
+    """
+    running: dict[str, float] = {}
+    for activation in dict.fromkeys(activations):
+        argv = _argv(activation)
+        if activation.how in ("reload", "restart"):
+            if not is_active(host, activation.unit):
+                progress.output(f"{activation.unit} is not running; nothing to {activation.how}")
+                continue
+            running[activation.unit] = max(running.get(activation.unit, 0.0), activation.settle_s)
+        elif activation.unit and is_active(host, activation.unit):
+            running[activation.unit] = max(running.get(activation.unit, 0.0), activation.settle_s)
+        progress.command(shlex.join(argv))
+        try:
+            host.run(argv, timeout_s=ACTIVATION_TIMEOUT_S, on_line=progress.output)
+        except CommandMissing:
+            progress.output(f"{argv[0]} is not installed; passed over")
+        except (CommandFailed, CommandTimeout) as error:
+            raise SnapshotError(f"{error}{_why(host, activation.unit)}") from None
+    if not running:
+        return
+    wait_s = max(running.values())
+    progress.doing(f"waiting {wait_s:g} s to see that {', '.join(sorted(running))} keeps running")
+    if not host.is_practice:
+        time.sleep(wait_s)
+    for unit in sorted(running):
+        if not is_active(host, unit):
+            raise SnapshotError(
+                f"{unit} stopped running after it took the new configuration{_why(host, unit)}"
+            )
+
+
+def is_active(host: Host, unit: str) -> bool:
+    try:
+        return host.run(("systemctl", "is-active", "--quiet", unit), ok=None).ok
+    except CommandMissing:
+        return False
+
+
+def _argv(activation: Activation) -> tuple[str, ...]:
+    match activation.how:
+        case "daemon-reload":
+            return ("systemctl", "daemon-reload")
+        case "command":
+            return activation.argv
+        case how:
+            return ("systemctl", how, activation.unit)
+
+
+def _why(host: Host, unit: str) -> str:
+    """The last thing the unit logged, which says more than systemctl does."""
+    if not unit:
+        return ""
+    try:
+        answer = host.run(("journalctl", "-u", unit, "-n", "1", "-o", "cat", "--no-pager"), ok=None)
+    except HostError:
+        return ""
+    last = answer.stdout.strip().splitlines()
+    return f" (its log says: {last[-1]})" if last else ""

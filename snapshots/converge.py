@@ -1,0 +1,121 @@
+"""Making a host what a captured state says, whatever happened to it since.
+
+One way for all: a transaction that failed, one that was interrupted, and an undo. What differs is
+found by capturing again after each kind, because package scripts and daemons change other kinds.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from snapshots.activation import activate, validate
+from snapshots.capture import Keeper
+from snapshots.captured import ONE_WAY, Captured, differences
+from snapshots.domains.base import Domain, Scope
+from snapshots.model import Activation, Delta, Item, Root, SnapshotError, Validation
+from snapshots.progress import Progress
+
+UNIT_DIRECTORIES = ("/etc/systemd/", "/etc/init.d/", "/etc/rc")
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True):
+    """What the host shall become, and what makes daemons take it.
+
+    `free` are files that are left as package tools make them; `named` those that count although
+    they are volatile.
+    """
+
+    captured: Captured
+    roots: tuple[Root, ...] = ()
+    validations: tuple[Validation, ...] = ()
+    activations: tuple[Activation, ...] = ()
+    named: frozenset[str] = frozenset()
+    free: frozenset[str] = frozenset()
+
+    @property
+    def loose(self) -> tuple[str, ...]:
+        return tuple(root.path for root in self.roots if not root.content)
+
+
+def converge(keeper: Keeper, goal: Goal, progress: Progress) -> list[str]:
+    """Bring the host to `goal`; returns what a person should know although it succeeded.
+
+    Packages come first, while their tools are still there, then files, whatever package scripts
+    made of them; then the kernel and the firewall, then daemons. Raises `HostError` naming what
+    would not come back. Doing it again continues.
+    """
+    notes: list[str] = []
+    touched = _restore(keeper, goal, keeper.packages, progress)
+    files = _restore(keeper, goal, keeper.files, progress)
+    if touched or any(delta.key.startswith(UNIT_DIRECTORIES) for delta in files):
+        progress.command("systemctl daemon-reload")
+        keeper.host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
+    _restore(keeper, goal, keeper.kernel, progress)
+    _restore(keeper, goal, keeper.firewall, progress)
+    try:
+        validate(keeper.host, goal.validations, progress)
+    except SnapshotError as error:
+        notes.append(str(error))  # it may have been so before; what counts is measured afterwards
+    try:
+        activate(keeper.host, goal.activations, progress)
+    except SnapshotError as error:
+        notes.append(str(error))
+    _restore(keeper, goal, keeper.units, progress)
+    # A firewall or a package's unit that just started has settings of its own.
+    _restore(keeper, goal, keeper.kernel, progress)
+    _restore(keeper, goal, keeper.firewall, progress)
+    keeper.firewall.restore(keeper.host, {}, progress)
+    return notes
+
+
+def what_is_left(goal: Goal, now: Captured) -> list[Delta]:
+    """How `now` still differs from `goal`, without what nobody can bring back."""
+    return [
+        delta
+        for delta in differences(now, goal.captured, named=goal.named, loose=goal.loose)
+        if not _tolerable(goal, delta)
+    ]
+
+
+def describe_left(left: list[Delta]) -> str:
+    """One sentence about what did not come back."""
+    first = left[0]
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    what = {
+        "files": "the file",
+        "units": "the unit",
+        "packages": "the package",
+        "kernel": "the kernel setting",
+        "firewall": "the firewall part",
+    }[first.domain]
+    return f"{what} {first.key}{more} did not become what it was"
+
+
+def _restore(keeper: Keeper, goal: Goal, domain: Domain, progress: Progress) -> list[Delta]:
+    now = domain.capture(keeper.host, Scope(goal.roots))
+    deltas = [
+        delta
+        for delta in differences(
+            {domain.name: goal.captured.get(domain.name, {})},
+            {domain.name: now},
+            named=goal.named,
+            loose=goal.loose,
+        )
+        if not (delta.domain == "files" and delta.key in goal.free)
+    ]
+    if deltas:
+        progress.doing(f"putting {domain.name} back", 0, len(deltas))
+        wanted: dict[str, Item | None] = {delta.key: delta.before for delta in deltas}
+        domain.restore(keeper.host, wanted, progress)
+    return deltas
+
+
+def _tolerable(goal: Goal, delta: Delta) -> bool:
+    if delta.domain == "files":
+        return delta.key in goal.free
+    if delta.domain == "kernel":
+        return delta.key in ONE_WAY
+    if delta.domain == "units":
+        # A unit that had failed and is stopped now is as good; it cannot be made to fail again.
+        return getattr(delta.after, "value", "") == "failed" and delta.before is None
+    return False

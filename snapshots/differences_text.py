@@ -1,0 +1,130 @@
+"""Two states of one thing as text for a person: unified diffs, modes as chmod writes them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from host.base import FLAG_APPEND, FLAG_IMMUTABLE, FileState
+from snapshots.listing import acl_text
+from snapshots.model import Delta, FileItem, Item, ValueItem
+from snapshots.secret_paths import PREFIX
+
+DIFF_LIMIT_BYTES = 1024 * 1024
+"""Above this nobody reads a diff; the sizes are said instead."""
+
+_FLAG_NAMES = ((FLAG_IMMUTABLE, "i"), (FLAG_APPEND, "a"), (0x40, "d"), (0x80, "A"))
+
+
+def of_delta(delta: Delta, read: Callable[[str], bytes]) -> str:
+    """What changed from `before` to `after`; `read` gives a content by its SHA-256."""
+    return between(delta.key, delta.before, delta.after, read)
+
+
+def between(key: str, before: Item | None, after: Item | None, read: Callable[[str], bytes]) -> str:
+    if isinstance(before, FileItem) or isinstance(after, FileItem):
+        old = before.state if isinstance(before, FileItem) else None
+        new = after.state if isinstance(after, FileItem) else None
+        return _files(key, old, new, read)
+    return f"{key}: {as_text(before)} -> {as_text(after)}"
+
+
+def as_text(item: Item | None) -> str:
+    """One state in a few words."""
+    if item is None:
+        return "absent"
+    if isinstance(item, ValueItem):
+        return item.value
+    return _metadata(item.state)
+
+
+def side_text(item: Item | None, read: Callable[[str], bytes]) -> str:
+    """One side of a conflict: the text of a file, else the state in a few words."""
+    if isinstance(item, FileItem) and item.state.kind == "file":
+        text = _text(item.state, read)
+        if text is not None:
+            return text
+    return as_text(item)
+
+
+def metadata_change(before: Item | None, after: Item | None) -> str:
+    """What changed apart from content ("mode 0644 -> 0444, flags - -> i")."""
+    old = before.state if isinstance(before, FileItem) else None
+    new = after.state if isinstance(after, FileItem) else None
+    if old is None or new is None:
+        return f"{as_text(before)} -> {as_text(after)}"
+    parts = [
+        f"{name} {left} -> {right}"
+        for name, left, right in zip(_NAMES, _parts(old), _parts(new), strict=True)
+        if left != right
+    ]
+    return ", ".join(parts)
+
+
+_NAMES = ("kind", "mode", "owner", "flags", "target", "ACL", "attributes", "device")
+
+
+def _parts(state: FileState) -> tuple[str, ...]:
+    acl = acl_text(state.xattrs)
+    others = sorted(name for name in state.xattrs if not name.startswith("system.posix_acl"))
+    return (
+        state.kind,
+        f"{state.mode:04o}",
+        f"{state.uid}:{state.gid}",
+        "".join(sign for bit, sign in _FLAG_NAMES if state.flags & bit) or "-",
+        state.target or "-",
+        acl,
+        ",".join(f"{name}={state.xattrs[name].hex()}" for name in others) or "-",
+        str(state.rdev),
+    )
+
+
+def _metadata(state: FileState) -> str:
+    if state.kind == "symlink":
+        return f"link to {state.target}"
+    return f"{state.kind}, mode {state.mode:04o}, owner {state.uid}:{state.gid}"
+
+
+def _files(
+    path: str, old: FileState | None, new: FileState | None, read: Callable[[str], bytes]
+) -> str:
+    lines = []
+    if old is None or new is None or old.kind != new.kind:
+        before = FileItem(old) if old else None
+        after = FileItem(new) if new else None
+        lines.append(f"{path}: {as_text(before)} -> {as_text(after)}")
+    else:
+        change = metadata_change(FileItem(old), FileItem(new))
+        if change:
+            lines.append(f"{path}: {change}")
+    old_sha, new_sha = (state.sha256 if state else "" for state in (old, new))
+    if old_sha == new_sha:
+        return "\n".join(lines)
+    if old_sha.startswith(PREFIX) or new_sha.startswith(PREFIX):
+        return "\n".join([*lines, f"{path}: content is secret and not shown"])
+    left, right = (_text(state, read) if state else "" for state in (old, new))
+    if left is None or right is None:
+        sizes = [state.size_bytes if state else 0 for state in (old, new)]
+        return "\n".join([*lines, f"{path}: not text, {sizes[0]} -> {sizes[1]} bytes"])
+    diff = difflib.unified_diff(
+        left.splitlines(),
+        right.splitlines(),
+        path if old else "/dev/null",
+        path if new else "/dev/null",
+        lineterm="",
+    )
+    return "\n".join([*lines, *diff])
+
+
+def _text(state: FileState, read: Callable[[str], bytes]) -> str | None:
+    """The content of a text file; "" of anything without content, `None` where it is no text."""
+    if state.kind != "file" or not state.sha256:
+        return ""
+    if state.sha256.startswith(PREFIX):
+        return "(secret, not shown)"
+    if state.size_bytes > DIFF_LIMIT_BYTES:
+        return None
+    content = read(state.sha256)
+    if b"\0" in content or len(content) > DIFF_LIMIT_BYTES:
+        return None
+    return content.decode("utf-8", "replace")

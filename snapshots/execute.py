@@ -1,0 +1,154 @@
+"""Performing one change on the host."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from host.base import CommandFailed, FileState, Host
+from snapshots.debs import KeptDebs
+from snapshots.dpkg import NONINTERACTIVE, run_apt
+from snapshots.model import (
+    Change,
+    InstallPackages,
+    MakeLink,
+    RemoveFile,
+    RunCommand,
+    SealTree,
+    SnapshotError,
+    WriteFile,
+)
+from snapshots.progress import Progress
+
+_TAKES_AWAY = re.compile(r"^(?:Remv|Purg) (\S+) \[([^]]+)\]", re.MULTILINE)
+_REPLACES = re.compile(r"^Inst (\S+) \[([^]]+)\] \(", re.MULTILINE)
+_CANNOT_BE_HAD = re.compile(
+    r"Unable to locate package (\S+)|Package '?([^' ]+)'? has no installation candidate"
+)
+_REMOVING_WORDS = frozenset(
+    {"remove", "purge", "autoremove", "autopurge", "install", "upgrade", "dist-upgrade",
+     "full-upgrade"}
+)  # fmt: skip
+
+
+def describe(change: Change) -> str:
+    """One line for the journal and the history; never holds content."""
+    match change:
+        case WriteFile():
+            return f"write {change.path}" + (" (secret)" if change.secret else "")
+        case RemoveFile():
+            return f"remove {change.path}"
+        case MakeLink():
+            return f"link {change.path} -> {change.target}"
+        case SealTree():
+            return f"set owners, modes and flags below {change.root}"
+        case RunCommand():
+            return shlex.join(change.argv)
+        case InstallPackages():
+            return "install " + " ".join(change.packages)
+
+
+def path_of(change: Change) -> str:
+    """The file a change names, or ""."""
+    return change.path if isinstance(change, WriteFile | RemoveFile | MakeLink) else ""
+
+
+def execute(host: Host, change: Change, debs: KeptDebs, progress: Progress) -> None:
+    """Raises `HostError`; what was done until then is for the transaction to take back."""
+    match change:
+        case WriteFile():
+            _write(host, change)
+        case RemoveFile():
+            host.put(change.path, None)
+        case MakeLink():
+            _link(host, change)
+        case SealTree():
+            host.apply_rules(
+                change.root,
+                change.rules,
+                on_progress=lambda done: progress.doing(
+                    f"sealing {change.root}", done, change.entries
+                ),
+            )
+        case RunCommand():
+            _run(host, change, debs, progress)
+        case InstallPackages():
+            _install(host, change, debs, progress)
+
+
+def _write(host: Host, change: WriteFile) -> None:
+    there = host.state(change.path)
+    make_directories(host, change.path)
+    if there is not None and there.kind == "file" and not change.force_state:
+        host.write_file(change.path, change.content)
+        return
+    wanted = FileState(kind="file", mode=change.mode, uid=change.uid, gid=change.gid)
+    host.write_file(change.path, change.content, wanted)
+
+
+def _link(host: Host, change: MakeLink) -> None:
+    there = host.state(change.path)
+    if there is not None and there.kind != "symlink":
+        raise SnapshotError(
+            f"{change.path} is a {there.kind} where a link was expected; it was left as it is."
+        )
+    make_directories(host, change.path)
+    host.put(change.path, FileState(kind="symlink", mode=0o777, target=change.target))
+
+
+def make_directories(host: Host, path: str) -> None:
+    """The directories above `path` that are missing, root's and 0755."""
+    above = path.rpartition("/")[0]
+    if above and host.state(above) is None:
+        make_directories(host, above)
+        host.put(above, FileState(kind="dir", mode=0o755))
+
+
+def _run(host: Host, change: RunCommand, debs: KeptDebs, progress: Progress) -> None:
+    program = change.argv[0].rpartition("/")[2]
+    if program in ("apt-get", "apt") and _REMOVING_WORDS & set(change.argv):
+        debs.keep(host, leaving(host, change.argv[1:], progress), progress)
+    elif program == "dpkg" and {"-r", "-P", "--remove", "--purge"} & set(change.argv):
+        names = [word for word in change.argv[1:] if not word.startswith("-")]
+        debs.keep(host, _versions(host, names), progress)
+    env = {**NONINTERACTIVE, **change.env}
+    progress.command(shlex.join(change.argv))
+    host.run(change.argv, timeout_s=change.timeout_s, env=env, on_line=progress.output)
+
+
+def _install(host: Host, change: InstallPackages, debs: KeptDebs, progress: Progress) -> None:
+    words = ("install", "-y", "--no-install-recommends", *change.packages)
+    progress.doing("asking apt what would come")
+    debs.keep(host, leaving(host, words, progress), progress)
+    run_apt(host, progress, *words)
+
+
+def leaving(host: Host, words: Sequence[str], progress: Progress) -> dict[str, str]:
+    """The packages `apt-get WORDS` would remove or replace, with their present versions.
+
+    Raises `SnapshotError` where a package cannot be had.
+    """
+    try:
+        answer = run_apt(host, progress, *words, simulate=True)
+    except CommandFailed as error:
+        said = error.completed.stderr + error.completed.stdout
+        missing = _CANNOT_BE_HAD.search(said)
+        if missing:
+            raise SnapshotError(
+                f"package {missing[1] or missing[2]} cannot be had from the host's sources; "
+                "nothing was changed. `apt-get update` may help, or the suite does not have it."
+            ) from None
+        raise
+    found = dict(_TAKES_AWAY.findall(answer.stdout))
+    found.update(_REPLACES.findall(answer.stdout))
+    return found
+
+
+def _versions(host: Host, names: Sequence[str]) -> dict[str, str]:
+    answer = host.run(
+        ("dpkg-query", "-W", "-f", r"${binary:Package}\t${db:Status-Status}\t${Version}\n", *names),
+        ok=None,
+    )
+    rows = [line.split("\t") for line in answer.stdout.splitlines()]
+    return {row[0]: row[2] for row in rows if len(row) == 3 and row[1] == "installed"}

@@ -1,0 +1,171 @@
+"""What was changed and undone: lists, differences as text, proof that it is all still there."""
+
+from __future__ import annotations
+
+import hashlib
+import os.path
+from collections.abc import Iterator
+from functools import partial
+
+import msgspec
+
+from snapshots import differences_text
+from snapshots.captured import is_metadata_only
+from snapshots.model import Delta, DomainName, FileItem, SnapshotError, TransactionRecord
+from snapshots.objects import ObjectStore
+from snapshots.points import Points, decode_chunk, domain_of
+from snapshots.prune import prune
+from snapshots.records import Records
+from snapshots.secret_paths import PREFIX
+from snapshots.state import StateDir
+
+MANY = 20
+"""From here on files whose owner, mode or flags changed alike are shown as one."""
+
+
+class ShownDelta(msgspec.Struct, frozen=True):
+    """One thing that changed; `diff` is a unified diff or "key: before -> after"."""
+
+    domain: DomainName
+    key: str
+    diff: str
+
+
+class TransactionDetail(msgspec.Struct, frozen=True):
+    """A transaction with everything it changed and what it set out to do."""
+
+    record: TransactionRecord
+    deltas: tuple[ShownDelta, ...]
+    journal: tuple[str, ...]
+
+
+def transactions(state: StateDir) -> list[TransactionRecord]:
+    """Every transaction, oldest first."""
+    return Records(state).all()
+
+
+def open_for_step(state: StateDir, step_id: str) -> list[TransactionRecord]:
+    """The transactions of a step that stand: committed and not undone, oldest first."""
+    return [
+        record
+        for record in transactions(state)
+        if record.kind == "apply" and record.status == "committed" and step_id in record.steps
+    ]
+
+
+def show(state: StateDir, tx_id: str) -> TransactionDetail:
+    """What really changed. Raises `SnapshotError` where there is no such transaction."""
+    records = Records(state)
+    record = records.read(tx_id)
+    store = ObjectStore(state.objects)
+    return TransactionDetail(
+        record=record,
+        deltas=tuple(_shown(records.deltas(tx_id), store)),
+        journal=tuple(f"{line.time} {line.summary}" for line in records.journal_of(tx_id)),
+    )
+
+
+def _shown(deltas: list[Delta], store: ObjectStore) -> Iterator[ShownDelta]:
+    alike: dict[str, list[Delta]] = {}
+    for delta in deltas:
+        if delta.domain == "files" and is_metadata_only(delta.after):
+            change = differences_text.metadata_change(delta.before, delta.after)
+            alike.setdefault(change, []).append(delta)
+    grouped = {change: group for change, group in alike.items() if len(group) >= MANY}
+    for change, group in grouped.items():
+        above = os.path.commonpath([delta.key for delta in group])
+        yield ShownDelta("files", above, f"{len(group)} files below {above}: {change}")
+    read = partial(_read, store)
+    for delta in deltas:
+        if delta.domain == "files" and is_metadata_only(delta.after):
+            change = differences_text.metadata_change(delta.before, delta.after)
+            if change in grouped:
+                continue
+        yield ShownDelta(delta.domain, delta.key, differences_text.of_delta(delta, read))
+
+
+def _read(store: ObjectStore, sha256: str) -> bytes:
+    try:
+        return store.get(sha256)
+    except SnapshotError:
+        return b"(the content is missing or was altered)\n"
+
+
+def verify(state: StateDir) -> list[str]:
+    """What is damaged, a sentence each; empty where all is whole."""
+    problems: list[str] = []
+    store = ObjectStore(state.objects)
+    sound = set()
+    for sha256 in store.all():
+        if hashlib.sha256(store.where(sha256).read_bytes()).hexdigest() == sha256:
+            sound.add(sha256)
+        else:
+            problems.append(f"{store.where(sha256)} was altered on the disk.")
+    points = Points(state.points, store)
+    checked: dict[str, set[str]] = {}
+    for point_id in points.ids():
+        problems += _verify_point(points, store, point_id, sound, checked)
+    problems += _verify_transactions(Records(state), points, sound)
+    return problems
+
+
+def _verify_point(
+    points: Points,
+    store: ObjectStore,
+    point_id: str,
+    sound: set[str],
+    checked: dict[str, set[str]],
+) -> Iterator[str]:
+    """`checked` remembers what each list names: most are shared between restore points."""
+    try:
+        manifest = points.manifest(point_id)
+    except SnapshotError as error:
+        yield str(error)
+        return
+    for name, sha256 in manifest.chunks.items():
+        if sha256 not in sound:
+            yield f"The restore point {point_id} lacks its list {name!r} ({sha256})."
+            continue
+        if sha256 not in checked:
+            items = decode_chunk(domain_of(name), store.get(sha256)).values()
+            checked[sha256] = {sha for item in items for sha in contents_of(item)} - sound
+        for missing in sorted(checked[sha256]):
+            yield f"The restore point {point_id} lacks the content {missing} ({name})."
+
+
+def _verify_transactions(records: Records, points: Points, sound: set[str]) -> Iterator[str]:
+    known = set(points.ids())
+    for tx_id in records.ids():
+        try:
+            record = records.read(tx_id)
+            deltas = records.deltas(tx_id)
+        except SnapshotError as error:
+            yield str(error)
+            continue
+        if record.status in ("open", "committed") and f"{tx_id}.before" not in known:
+            yield f"The transaction {tx_id} has lost its restore point {tx_id}.before."
+        for delta in deltas:
+            for side in (delta.before, delta.after):
+                for sha256 in contents_of(side):
+                    if sha256 not in sound:
+                        yield f"The transaction {tx_id} lacks the content {sha256} of {delta.key}."
+
+
+def contents_of(item: object) -> tuple[str, ...]:
+    """The objects an item needs: none or one."""
+    if not isinstance(item, FileItem):
+        return ()
+    sha256 = item.state.sha256
+    return () if not sha256 or sha256.startswith(PREFIX) else (sha256,)
+
+
+__all__ = [
+    "ShownDelta",
+    "TransactionDetail",
+    "contents_of",
+    "open_for_step",
+    "prune",
+    "show",
+    "transactions",
+    "verify",
+]

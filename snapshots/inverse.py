@@ -1,0 +1,182 @@
+"""Taking one transaction's difference out of one state of one thing. Pure but for contents.
+
+`Inverse.of(x)` asks: what would `x` be if the transaction had never happened?
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from host.base import FileState
+from snapshots.captured import same, same_state
+from snapshots.domains.packages import LEFTOVER, Package
+from snapshots.merge import merge3
+from snapshots.model import Delta, FileItem, Item, ValueItem
+from snapshots.secret_paths import PREFIX
+
+How = Literal["exact", "merged", "gone", "failed"]
+"""`exact`: it was just as the transaction left it. `merged`: it held more than that, and keeps it.
+`gone`: nothing of the transaction is in it. `failed`: cannot be told apart."""
+
+MERGE_LIMIT_BYTES = 4 * 1024 * 1024
+"""Larger files are not text that a person edits."""
+
+
+class Contents:
+    """Contents by hash: the stored ones and those that a merge just made."""
+
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
+        self.made: dict[str, bytes] = {}
+
+    def get(self, sha256: str) -> bytes:
+        return self.made[sha256] if sha256 in self.made else self._read(sha256)
+
+    def make(self, content: bytes) -> str:
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.made[sha256] = content
+        return sha256
+
+
+class Inverse:
+    """The way back of one difference. `merging` off: only what is exactly as it was left."""
+
+    def __init__(self, delta: Delta, contents: Contents, *, merging: bool = True) -> None:
+        self._delta = delta
+        self._contents = contents
+        self._merging = merging
+
+    def of(self, x: Item | None) -> tuple[Item | None, How]:
+        delta = self._delta
+        if same(x, delta.after):
+            return delta.before, "exact"
+        if same(x, delta.before):
+            return x, "gone"
+        if delta.domain == "packages":
+            return self._package(x)
+        if isinstance(x, FileItem) and isinstance(delta.after, FileItem):
+            return self._file(x, delta.after.state, delta.before)
+        if delta.domain == "firewall":
+            return self._firewall(x)
+        return x, "gone"
+
+    def _package(self, x: Item | None) -> tuple[Item | None, How]:
+        before, after = Package.of(self._delta.before), Package.of(self._delta.after)
+        now = Package.of(x)
+        if after is None:  # it was taken away; whoever brought it back since wants it
+            return (self._delta.before, "exact") if now is None else (x, "gone")
+        if now is None:
+            return x, "gone"
+        if before is None:  # it was brought; upgraded or not, it goes
+            return self._delta.before, "merged"
+        undone = Package(
+            before.version if now.version == after.version else now.version,
+            before.mark if now.mark == after.mark else now.mark,
+            before.flags if now.flags == after.flags else now.flags,
+        )
+        return undone.item(), "merged" if undone != now else "gone"
+
+    def _firewall(self, x: Item | None) -> tuple[Item | None, How]:
+        before, after = self._delta.before, self._delta.after
+        if not self._merging:
+            return x, "gone"
+        if not (
+            isinstance(x, ValueItem)
+            and isinstance(before, ValueItem)
+            and isinstance(after, ValueItem)
+        ):
+            return x, "failed"
+        merged = merge3(*(_lines(item.value) for item in (after, x, before)))
+        if merged is None:
+            return x, "failed"
+        return ValueItem(merged.decode("utf-8", "surrogateescape").rstrip("\n")), "merged"
+
+    def _file(self, x: FileItem, after: FileState, before: Item | None) -> tuple[Item | None, How]:
+        state = x.state
+        if state.kind != after.kind:
+            return x, "gone"
+        if state.kind == "dir" and before is None:
+            return None, "merged"  # whether something still lies in it is asked elsewhere
+        if not self._merging and not same_state(_bare(state), _bare(after)):
+            return x, "gone"
+        old = before.state if isinstance(before, FileItem) else None
+        if old is not None and old.kind != after.kind:
+            return x, "failed"
+        if state.kind != "file":
+            if state.target != after.target or state.rdev != after.rdev:
+                return x, "failed"
+            return (None if old is None else FileItem(_metadata(state, after, old))), "merged"
+        sha256 = self._content(state.sha256, after.sha256, old.sha256 if old else None)
+        if sha256 is None:
+            return x, "failed"
+        if old is None:
+            if sha256 == _EMPTY:
+                return None, "merged"
+            undone = msgspec.structs.replace(state, sha256=sha256, mtime_ns=0)
+        else:
+            undone = _metadata(state, after, old)
+            if sha256 != state.sha256:
+                size = len(self._contents.get(sha256)) if not _opaque(sha256) else old.size_bytes
+                undone = msgspec.structs.replace(undone, sha256=sha256, size_bytes=size, mtime_ns=0)
+        if same_state(undone, state):
+            return x, "gone"
+        return FileItem(undone), "merged"
+
+    def _content(self, now: str, after: str, before: str | None) -> str | None:
+        """The hash without the transaction; `None` where that cannot be told."""
+        if before is not None and before == after:
+            return now
+        if now == after and before is not None:
+            return before
+        if before is not None and now == before:
+            return now
+        if any(_opaque(sha256) for sha256 in (now, after, before or _EMPTY)):
+            return None
+        if not self._merging:
+            return None
+        sides = [
+            self._contents.get(s) if s != _EMPTY else b"" for s in (after, now, before or _EMPTY)
+        ]
+        if any(len(side) > MERGE_LIMIT_BYTES for side in sides):
+            return None
+        merged = merge3(*sides)
+        return None if merged is None else self._contents.make(merged)
+
+
+_EMPTY = hashlib.sha256(b"").hexdigest()
+
+
+def _opaque(sha256: str) -> bool:
+    """Content that is not ours to read: secret, or not captured."""
+    return not sha256 or sha256.startswith(PREFIX)
+
+
+def _bare(state: FileState) -> FileState:
+    return msgspec.structs.replace(
+        state, mode=0, uid=0, gid=0, flags=0, xattrs={}, size_bytes=0, mtime_ns=0
+    )
+
+
+def _metadata(now: FileState, after: FileState, before: FileState) -> FileState:
+    """`now` with each property the transaction changed set back, unless it changed again since."""
+    changes = {
+        name: getattr(before, name)
+        for name in ("mode", "uid", "gid", "flags", "xattrs")
+        if getattr(now, name) == getattr(after, name)
+    }
+    if now.target == after.target:
+        changes["target"] = before.target
+    return msgspec.structs.replace(now, **changes)
+
+
+def _lines(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape") + b"\n"
+
+
+def is_present(item: Item | None) -> bool:
+    """Whether it stands for something: a package of which only configuration is left does not."""
+    return item is not None and item != ValueItem(LEFTOVER)

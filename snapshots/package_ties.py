@@ -1,0 +1,152 @@
+"""Asking dpkg what an undo must know: which packages stay, and what in /etc belongs to them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from host.base import CommandMissing, Host
+from snapshots import dependencies
+from snapshots.captured import Captured
+from snapshots.domains.packages import Package
+from snapshots.inversion import ACCOUNT_FILES, Kept, Later
+from snapshots.model import Delta, FileItem
+
+CONFFILES = ("dpkg-query", "-W", "-f", "${Conffiles}\n")
+
+
+def brought(deltas: Iterable[Delta]) -> set[str]:
+    """The packages a transaction installed."""
+    return {
+        delta.key
+        for delta in deltas
+        if delta.domain == "packages"
+        and Package.of(delta.before) is None
+        and Package.of(delta.after) is not None
+    }
+
+
+def ties(
+    host: Host, deltas: list[Delta], later: list[Later], current: Captured, declared: set[str]
+) -> Kept:
+    """What stays although this transaction brought it.
+
+    `declared` are the files its changes name: those are its own, whatever package is involved.
+    """
+    going = {
+        name for name in brought(deltas) if Package.of(current["packages"].get(name)) is not None
+    }
+    if not going:
+        return Kept()
+    try:
+        installed = dependencies.parse(host.run(dependencies.QUERY).stdout)
+    except CommandMissing:
+        return Kept()
+    needers: dict[str, str] = {}
+    for one in later:
+        for name in (*one.record.packages, *sorted(brought(one.deltas.values()))):
+            for full in installed:
+                if name in (full, full.partition(":")[0]):
+                    needers.setdefault(full, one.record.id)
+    stays = dependencies.kept(installed, going, needers)
+    if not stays:
+        return Kept()
+    heirs = {
+        name: needers.get(dependencies.origin(stays, name), needers.get(name, "")) for name in stays
+    }
+    owned = {path: name for name in sorted(stays) for path in _owned(host, name)}
+    return Kept(
+        packages=stays,
+        files=_files_of(deltas, stays, owned, declared),
+        units={
+            path.rpartition("/")[2]: name
+            for path, name in owned.items()
+            if "/systemd/system/" in path or path.startswith("/etc/init.d/")
+        },
+        heirs=heirs,
+    )
+
+
+def conffiles(host: Host, packages: Iterable[str], current: Captured) -> tuple[set[str], set[str]]:
+    """(as packaged, all) configuration files of `packages`, by path."""
+    names = sorted(packages)
+    if not names:
+        return set(), set()
+    try:
+        answer = host.run((*CONFFILES, *names), ok=None)
+    except CommandMissing:
+        return set(), set()
+    pristine, known = set(), set()
+    for line in answer.stdout.splitlines():
+        words = line.split()
+        if len(words) < 2 or not words[0].startswith("/"):
+            continue
+        path, md5 = words[0], words[1]
+        known.add(path)
+        item = current["files"].get(path)
+        if isinstance(item, FileItem) and item.state.kind == "file":
+            # dpkg records MD5; this is a comparison, not a protection.
+            content = host.read_bytes(path)
+            if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
+                pristine.add(path)
+    return pristine, known
+
+
+def _owned(host: Host, package: str) -> list[str]:
+    answer = host.run(("dpkg-query", "-L", package), ok=None)
+    return [line for line in answer.stdout.splitlines() if line.startswith("/") and line != "/."]
+
+
+def _files_of(
+    deltas: list[Delta], stays: dict[str, str], owned: dict[str, str], declared: set[str]
+) -> dict[str, str]:
+    """Which files of a transaction belong to the packages that stay.
+
+    A package's own files; links to them (enabled units, alternatives, start scripts); what its
+    scripts made in a directory of its own or under its name; and the accounts they added, which
+    cannot be told apart by package.
+    """
+    found: dict[str, str] = {}
+    any_package = next(iter(sorted(stays)))
+    short = {name.partition(":")[0]: name for name in stays}
+    made_directories = {
+        delta.key
+        for delta in deltas
+        if delta.domain == "files" and delta.before is None and delta.key in owned
+    }
+    for delta in deltas:
+        path = delta.key
+        if delta.domain != "files" or path in declared:
+            continue
+        if path in owned:
+            found[path] = owned[path]
+        elif path in ACCOUNT_FILES:
+            found[path] = any_package
+        elif (target := _target(delta)) in owned:
+            found[path] = owned[target]
+        elif words := short.keys() & set(path.replace(".", "/").split("/")):
+            found[path] = short[min(words)]
+        else:
+            above = path.rpartition("/")[0]
+            while above:
+                if above in made_directories:
+                    found[path] = owned[above]
+                    break
+                above = above.rpartition("/")[0]
+    return found
+
+
+def _target(delta: Delta) -> str:
+    """Where a new link leads, as an absolute path; "" where it is no link."""
+    if not isinstance(delta.after, FileItem) or delta.after.state.kind != "symlink":
+        return ""
+    parts = delta.key.split("/")[:-1]
+    target = delta.after.state.target
+    if target.startswith("/"):
+        return target
+    for part in target.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)

@@ -1,0 +1,85 @@
+"""Letting go of old restore points, and of contents that nothing needs any more."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from snapshots.domains.packages import Package
+from snapshots.model import FileItem, TransactionRecord
+from snapshots.objects import ObjectStore
+from snapshots.points import Points, decode_chunk, domain_of
+from snapshots.records import Records
+from snapshots.secret_paths import PREFIX
+from snapshots.state import StateDir
+
+
+def prune(state: StateDir, keep_days: int) -> list[str]:
+    """Remove what ended more than `keep_days` ago; returns the restore points that went.
+
+    A transaction that can still be undone or recovered keeps everything it needs, however old.
+    The records stay, so that history tells the whole story. Call it with the lock held.
+    """
+    records = Records(state)
+    store = ObjectStore(state.objects)
+    points = Points(state.points, store)
+    oldest = datetime.now(UTC) - timedelta(days=keep_days)
+    gone: list[str] = []
+    kept_packages: set[tuple[str, str]] = set()
+    needed_secrets: set[str] = set()
+    needed: set[str] = set()
+    all_records = records.all()
+    finished = {record.id for record in all_records if _may_go(record, oldest)}
+    for point_id in points.ids():
+        tx_id = point_id.rpartition(".")[0]
+        if tx_id in finished:
+            shutil.rmtree(state.points / point_id)
+            gone.append(point_id)
+            continue
+        for name, sha256 in points.manifest(point_id).chunks.items():
+            needed.add(sha256)
+            for item in decode_chunk(domain_of(name), store.get(sha256)).values():
+                _need(item, needed, needed_secrets)
+    for record in all_records:
+        if record.id in finished:
+            (records.where(record.id) / "delta.jsonl").unlink(missing_ok=True)
+            continue
+        for delta in records.deltas(record.id):
+            for side in (delta.before, delta.after):
+                _need(side, needed, needed_secrets)
+                package = Package.of(side) if delta.domain == "packages" else None
+                if package is not None:
+                    kept_packages.add((delta.key.partition(":")[0], package.version))
+    for sha256 in list(store.all()):
+        if sha256 not in needed:
+            store.remove(sha256)
+    for kept in state.secret_contents.iterdir():
+        if kept.name not in needed_secrets:
+            kept.unlink()
+    _prune_debs(state.debs, kept_packages)
+    return gone
+
+
+def _may_go(record: TransactionRecord, oldest: datetime) -> bool:
+    if record.status in ("open", "needs-person"):
+        return False
+    if record.kind == "apply" and record.status == "committed":
+        return False
+    return datetime.fromisoformat(record.ended or record.started) < oldest
+
+
+def _need(item: object, needed: set[str], needed_secrets: set[str]) -> None:
+    if isinstance(item, FileItem) and item.state.sha256:
+        sha256 = item.state.sha256
+        if sha256.startswith(PREFIX):
+            needed_secrets.add(sha256.removeprefix(PREFIX))
+        else:
+            needed.add(sha256)
+
+
+def _prune_debs(path: Path, kept: set[tuple[str, str]]) -> None:
+    for deb in path.glob("*.deb"):
+        name, version, _ = deb.stem.split("_", 2)
+        if (name, version.replace("%3a", ":")) not in kept:
+            deb.unlink()

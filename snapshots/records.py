@@ -1,0 +1,151 @@
+"""Transactions on disk: what they are, what they changed, what they were about to do."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from snapshots.durable import append_durably, sync_directory, write_durably
+from snapshots.model import Delta, SnapshotError, TransactionRecord
+from snapshots.state import StateDir
+
+_TIME = "%Y%m%dT%H%M%S.%fZ"
+_DELTAS = msgspec.json.Decoder(Delta)
+
+
+class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was about to happen, written and synced before it did. Never holds content.
+
+    `what`: change, done, validate, activate, undo. `path` is a file a change names.
+    """
+
+    time: str
+    what: str
+    summary: str
+    path: str = ""
+    secret: bool = False
+
+
+class Records:
+    """The transactions of one state directory."""
+
+    def __init__(self, state: StateDir) -> None:
+        self.path = state.transactions
+
+    def where(self, tx_id: str) -> Path:
+        return self.path / tx_id
+
+    def ids(self) -> list[str]:
+        """Oldest first."""
+        return sorted(path.name for path in self.path.iterdir() if path.is_dir())
+
+    def create_id(self) -> str:
+        """A name no transaction had: UTC time to the microsecond and six random digits.
+
+        Later than every name there is, even where the clock was set back in between.
+        """
+        now = datetime.now(UTC)
+        ids = self.ids()
+        if ids:
+            last = datetime.strptime(ids[-1].rpartition("-")[0], _TIME).replace(tzinfo=UTC)
+            now = max(now, last + timedelta(microseconds=1))
+        return f"{now.strftime(_TIME)}-{secrets.token_hex(3)}"
+
+    def write(self, record: TransactionRecord) -> None:
+        """Atomic and durable; the directory is made on the first write."""
+        directory = self.where(record.id)
+        if not directory.exists():
+            directory.mkdir(mode=0o700)
+            sync_directory(self.path)
+        text = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+        write_durably(directory / "record.json", text)
+
+    def read(self, tx_id: str) -> TransactionRecord:
+        """Raises `SnapshotError` where there is none or it is damaged."""
+        path = self.where(tx_id) / "record.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=TransactionRecord)
+        except FileNotFoundError:
+            raise SnapshotError(
+                f"There is no transaction {tx_id!r}; `harden-tui history list` names them all."
+            ) from None
+        except (OSError, msgspec.DecodeError) as error:
+            raise SnapshotError(
+                f"The record {path} cannot be read ({error}). Put it back from a backup of the "
+                "state directory; nothing was changed."
+            ) from None
+
+    def all(self) -> list[TransactionRecord]:
+        """Every transaction, oldest first. A directory without a record never began: left out."""
+        return [
+            self.read(tx_id) for tx_id in self.ids() if (self.where(tx_id) / "record.json").exists()
+        ]
+
+    def open(self) -> list[TransactionRecord]:
+        """Those that neither finished nor went back; more than none means an interruption."""
+        return [record for record in self.all() if record.status == "open"]
+
+    # --- what was changed ---------------------------------------------------------------------
+
+    def write_deltas(self, tx_id: str, deltas: Iterable[Delta]) -> None:
+        write_durably(self.where(tx_id) / "delta.jsonl", encode_deltas(deltas))
+
+    def deltas(self, tx_id: str) -> list[Delta]:
+        """Empty where the transaction never got so far. Raises `SnapshotError` if damaged."""
+        path = self.where(tx_id) / "delta.jsonl"
+        try:
+            return _DELTAS.decode_lines(path.read_bytes())
+        except FileNotFoundError:
+            return []
+        except msgspec.DecodeError as error:
+            raise SnapshotError(
+                f"{path} cannot be read ({error}); nothing was changed. Put it back from a backup "
+                "of the state directory, or use a restore point's restore.sh."
+            ) from None
+
+    # --- what was about to happen -------------------------------------------------------------
+
+    def journal(
+        self, tx_id: str, what: str, summary: str, *, path: str = "", secret: bool = False
+    ) -> None:
+        """On the disk on return."""
+        line = JournalLine(
+            time=datetime.now(UTC).isoformat(),
+            what=what,
+            summary=summary,
+            path=path,
+            secret=secret,
+        )
+        append_durably(self.where(tx_id) / "journal.jsonl", msgspec.json.encode(line))
+
+    def journal_of(self, tx_id: str) -> list[JournalLine]:
+        """What was written; a last line cut off by a crash is left out."""
+        found = []
+        try:
+            lines = (self.where(tx_id) / "journal.jsonl").read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        for line in lines:
+            try:
+                found.append(msgspec.json.decode(line, type=JournalLine))
+            except msgspec.DecodeError:
+                continue
+        return found
+
+    def named_paths(self, tx_id: str) -> set[str]:
+        """The files that changes of this transaction name."""
+        return {line.path for line in self.journal_of(tx_id) if line.path}
+
+
+def encode_deltas(deltas: Iterable[Delta]) -> bytes:
+    """JSON Lines, one thing a line."""
+    return msgspec.json.Encoder().encode_lines(list(deltas))
+
+
+def now_text() -> str:
+    """ISO 8601 UTC with microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,61 @@
+"""After an interruption: back to the state before what was interrupted."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from host.base import Host
+from snapshots.capture import Keeper
+from snapshots.model import SnapshotError, TransactionRecord
+from snapshots.progress import Progress
+from snapshots.records import Records
+from snapshots.settle import finish_settling, keyed
+from snapshots.state import StateDir
+from snapshots.transaction import Transaction, point_before
+
+
+def recover(host: Host, state: StateDir, progress: Progress) -> list[TransactionRecord]:
+    """Roll back every interrupted transaction and undo; returns how each ended.
+
+    One that could not be rolled back earlier (`needs-person`) is tried again, as long as nothing
+    was applied after it. Raises `Busy` where the one at work is alive, `SnapshotError` without
+    root or where a restore point cannot be read.
+    """
+    ended = []
+    with state.lock("recover"):
+        finish_settling(state)
+        records = Records(state)
+        for record in reversed(_to_recover(records)):
+            if not host.is_root:
+                raise SnapshotError("Recovering needs root; nothing was changed. Use sudo.")
+            keeper = Keeper(host, state)
+            before = keeper.points.load(point_before(record.id))
+            secret = {line.path for line in records.journal_of(record.id) if line.secret}
+            if secret - keeper.secret_paths.paths:
+                keeper.secret_paths.register(secret)
+            keyed(keeper, before["files"], keeper.secret_paths.paths)
+            tx = Transaction(keeper, records, record, before, progress, ExitStack())
+            ended.append(tx.roll_back(_reason(record)))
+    return ended
+
+
+def interrupted(state: StateDir) -> list[TransactionRecord]:
+    """Those that are open although nobody is at work on them."""
+    return [] if state.holder() is not None else Records(state).open()
+
+
+def _to_recover(records: Records) -> list[TransactionRecord]:
+    found: list[TransactionRecord] = []
+    for record in records.all():
+        if record.status in ("open", "needs-person"):
+            found.append(record)
+        elif record.status == "committed":
+            # Going back beyond this one would take its changes away as well.
+            found = [earlier for earlier in found if earlier.status == "open"]
+    return found
+
+
+def _reason(record: TransactionRecord) -> str:
+    if record.status == "needs-person":
+        return record.reason.partition(" Going back failed too:")[0]
+    return f"It was interrupted (process {record.pid} ended before it did)."

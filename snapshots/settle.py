@@ -1,0 +1,121 @@
+"""What is written beside a transaction's own end, so that a crash in between is finished later.
+
+An undo changes more than its own record: the one it undoes becomes `undone`, and later ones that
+stand get new differences, as if it had never been. All of that is laid down beside the undo first;
+its record turning `committed` is the moment it counts; moving it into place can be repeated.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from snapshots.capture import Keeper
+from snapshots.captured import Captured
+from snapshots.durable import sync_directory, sync_files
+from snapshots.model import Delta, FileItem, Item, TransactionRecord
+from snapshots.records import Records, encode_deltas
+from snapshots.secret_paths import PREFIX, SecretPaths
+from snapshots.state import StateDir
+
+FOLDER = "settle"
+
+
+def prepare(records: Records, undo_id: str, rebased: Mapping[str, Iterable[Delta]]) -> None:
+    """Lay down the new differences of later transactions; durable on return."""
+    draft = records.where(undo_id) / f".{FOLDER}"
+    draft.mkdir(mode=0o700)
+    written = []
+    for tx_id, deltas in rebased.items():
+        path = draft / f"{tx_id}.jsonl"
+        path.write_bytes(encode_deltas(deltas))
+        path.chmod(0o600)
+        written.append(path)
+    sync_files(written)
+    sync_directory(draft)
+    os.rename(draft, records.where(undo_id) / FOLDER)
+    sync_directory(records.where(undo_id))
+
+
+def finish_settling(state: StateDir) -> None:
+    """Complete every undo that counts and drop what belongs to one that does not.
+
+    Call it with the lock held; it may be called at any time.
+    """
+    records = Records(state)
+    for tx_id in records.ids():
+        folder = records.where(tx_id) / FOLDER
+        if folder.is_dir():
+            record = records.read(tx_id)
+            if record.status == "committed":
+                _finish(records, record, folder)
+                forget_secrets(state)
+            elif record.status != "open":
+                shutil.rmtree(folder)
+
+
+def _finish(records: Records, record: TransactionRecord, folder: Path) -> None:
+    for path in sorted(folder.glob("*.jsonl")):
+        target = records.where(path.stem)
+        os.replace(path, target / "delta.jsonl")
+        sync_directory(target)
+    undone = records.read(record.undoes)
+    records.write(msgspec.structs.replace(undone, status="undone", undone_by=record.id))
+    folder.rmdir()
+    sync_directory(folder.parent)
+
+
+# --- secret files -----------------------------------------------------------------------------
+
+
+def register_secrets(keeper: Keeper, before: Captured, paths: Iterable[str]) -> None:
+    """From now on these files are secret, also in what was captured of them before."""
+    new = set(paths) - keeper.secret_paths.paths
+    if new:
+        keeper.secret_paths.register(new)
+        keyed(keeper, before["files"], new)
+
+
+def keyed(keeper: Keeper, files: dict[str, Item], paths: Iterable[str]) -> None:
+    """Compare these by keyed hash: what a capture before their registration holds by SHA-256."""
+    for path in paths:
+        item = files.get(path)
+        if item is not None:
+            files[path] = keyed_item(keeper, item)
+
+
+def keyed_item(keeper: Keeper, item: Item) -> Item:
+    """The item with its hash keyed; its content, kept already, is kept under that name too."""
+    if not isinstance(item, FileItem) or not item.state.sha256:
+        return item
+    sha256 = item.state.sha256
+    if sha256.startswith(PREFIX):
+        return item
+    hashed = keeper.secret_paths.hashed(sha256)
+    keeper.secret_paths.keep_known(hashed, keeper.store.get(sha256))
+    return FileItem(msgspec.structs.replace(item.state, sha256=hashed))
+
+
+def forget_secrets(state: StateDir) -> None:
+    """Only what a standing transaction wrote as secret stays secret."""
+    records = Records(state)
+    secret_paths = SecretPaths(state)
+    if not secret_paths.paths:
+        return
+    standing: set[str] = set()
+    for record in records.all():
+        if record.status in ("open", "needs-person"):
+            standing |= {line.path for line in records.journal_of(record.id) if line.secret}
+            if record.status == "needs-person" or record.kind == "rollback":
+                standing |= secret_paths.paths
+        elif record.status == "committed" and record.kind == "apply":
+            standing |= {
+                delta.key
+                for delta in records.deltas(record.id)
+                if isinstance(delta.after, FileItem) and delta.after.state.sha256.startswith(PREFIX)
+            }
+    secret_paths.keep_only(standing)

@@ -1,0 +1,243 @@
+"""Transactions: a way back on disk first, then changes, and at the end all of them or none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+
+import msgspec
+
+from host.base import Host, HostError
+from snapshots.activation import activate, validate
+from snapshots.capture import Keeper
+from snapshots.captured import Captured, differences
+from snapshots.converge import Goal, converge, describe_left, what_is_left
+from snapshots.execute import describe, execute, path_of
+from snapshots.model import (
+    Activation,
+    Change,
+    Delta,
+    Root,
+    SnapshotError,
+    TransactionRecord,
+    TransactionStatus,
+    Validation,
+    WriteFile,
+)
+from snapshots.progress import Progress
+from snapshots.records import Records, now_text
+from snapshots.settle import finish_settling, forget_secrets, register_secrets
+from snapshots.state import StateDir
+
+
+def begin(
+    host: Host,
+    state: StateDir,
+    *,
+    steps: Iterable[str],
+    title: str,
+    user: str,
+    roots: Iterable[Root] = (),
+    validations: Iterable[Validation] = (),
+    activations: Iterable[Activation] = (),
+    packages: Iterable[str] = (),
+    secret_paths: Iterable[str] = (),
+    progress: Progress,
+) -> Transaction:
+    """Lock the host, capture what it is, make that durable, and open a transaction.
+
+    Raises `Busy`, `SnapshotError` where an interrupted transaction stands in the way, `HostError`
+    where the state cannot be captured; nothing was changed then.
+    """
+    records = Records(state)
+    record = TransactionRecord(
+        id="",
+        kind="apply",
+        steps=tuple(steps),
+        title=title,
+        status="open",
+        started="",
+        user=user,
+        validations=tuple(validations),
+        activations=tuple(activations),
+        packages=tuple(packages),
+        roots=tuple(roots),
+        pid=os.getpid(),
+    )
+    with ExitStack() as held:
+        held.enter_context(state.lock(title or "a change"))
+        ready(host, state)
+        keeper = Keeper(host, state)
+        before = keeper.capture(record.roots, progress)
+        record = msgspec.structs.replace(record, id=records.create_id(), started=now_text())
+        return open_transaction(
+            keeper, records, record, before, held.pop_all(), progress, tuple(secret_paths)
+        )
+
+
+def ready(host: Host, state: StateDir) -> None:
+    """Refuse where nothing may be changed now; call it with the lock held.
+
+    Raises `SnapshotError`.
+    """
+    if not host.is_root:
+        raise SnapshotError("Changes need root; nothing was changed. Start it with sudo.")
+    finish_settling(state)
+    interrupted = Records(state).open()
+    if interrupted:
+        first = interrupted[0]
+        raise SnapshotError(
+            f"An earlier change ({', '.join(first.steps) or first.title or first.id}) was "
+            "interrupted and not taken back yet; nothing was changed now. Run `harden-tui recover`."
+        )
+
+
+def open_transaction(
+    keeper: Keeper,
+    records: Records,
+    record: TransactionRecord,
+    before: Captured,
+    held: ExitStack,
+    progress: Progress,
+    secret_paths: tuple[str, ...] = (),
+) -> Transaction:
+    """Make the way back durable, and only then say that the transaction is open."""
+    with held as on_failure:
+        progress.doing("writing the restore point")
+        keeper.write(point_before(record.id), record.roots, before)
+        records.write(record)
+        # Only after the capture: what is in a file before it becomes secret is not secret.
+        register_secrets(keeper, before, secret_paths)
+        return Transaction(keeper, records, record, before, progress, on_failure.pop_all())
+
+
+def point_before(tx_id: str) -> str:
+    """The restore point from before a transaction."""
+    return f"{tx_id}.before"
+
+
+def point_after(tx_id: str) -> str:
+    return f"{tx_id}.after"
+
+
+class Transaction:
+    """An open transaction. End it with `commit` or `roll_back`; both let go of the lock."""
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        records: Records,
+        record: TransactionRecord,
+        before: Captured,
+        progress: Progress,
+        held: ExitStack,
+    ) -> None:
+        self.record = record
+        self._held = held
+        self._keeper = keeper
+        self._records = records
+        self._before = before
+        self._progress = progress
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    def perform(self, change: Change) -> None:
+        """Make one change; its intent is on the disk before. Raises `HostError`."""
+        secret = isinstance(change, WriteFile) and change.secret
+        path = path_of(change)
+        if path:
+            register_secrets(self._keeper, self._before, (path,) if secret else ())
+            self._keep_secret_content(path)
+        self._records.journal(self.id, "change", describe(change), path=path, secret=secret)
+        execute(self._keeper.host, change, self._keeper.debs, self._progress)
+
+    def validate(self) -> None:
+        """Ask whether the merged configuration is sound. Raises `SnapshotError`."""
+        self._records.journal(self.id, "validate", f"{len(self.record.validations)} validations")
+        validate(self._keeper.host, self.record.validations, self._progress)
+
+    def activate(self) -> None:
+        """Make the daemons take it and see that they keep running. Raises `SnapshotError`."""
+        self._records.journal(self.id, "activate", f"{len(self.record.activations)} activations")
+        activate(self._keeper.host, self.record.activations, self._progress)
+
+    def commit(self) -> TransactionRecord:
+        """Keep the changes. Raises `HostError`; the transaction is open still, then roll back."""
+        after = self._keeper.capture_settled(self.record.roots, self._before, self._progress)
+        deltas = self.differences(after)
+        self._progress.doing("writing the restore point")
+        self._keeper.write(point_after(self.id), self.record.roots, after)
+        self._records.write_deltas(self.id, deltas)
+        return self.end("committed")
+
+    def differences(self, after: Captured) -> list[Delta]:
+        """What the transaction changed, if the host is `after` now."""
+        goal = self.goal()
+        return differences(self._before, after, named=goal.named, loose=goal.loose)
+
+    def roll_back(self, reason: str) -> TransactionRecord:
+        """Put back everything that differs from before the transaction.
+
+        Does not raise for what goes wrong on the host: the record says `needs-person` then, with
+        a sentence in `reason`.
+        """
+        self._records.journal(self.id, "undo", "going back to the state before")
+        try:
+            notes, _ = bring_back(self._keeper, self.goal(), self._progress)
+        except (HostError, OSError) as error:
+            return self.end(
+                "needs-person",
+                f"{reason} Going back failed too: {error} The state from before lies in "
+                f"{self._keeper.points.path / point_before(self.id)}; `harden-tui recover` tries "
+                "again, its restore.sh does it by hand.",
+            )
+        return self.end("rolled-back", " ".join([reason, *notes]))
+
+    def goal(self) -> Goal:
+        """The state from before."""
+        return Goal(
+            captured=self._before,
+            roots=self.record.roots,
+            validations=self.record.validations,
+            activations=self.record.activations,
+            named=frozenset(self._records.named_paths(self.id)),
+        )
+
+    def end(self, status: TransactionStatus, reason: str = "") -> TransactionRecord:
+        """Write how it ended and let go of the lock."""
+        self.record = msgspec.structs.replace(
+            self.record, status=status, ended=now_text(), reason=reason
+        )
+        self._records.write(self.record)
+        if status == "rolled-back" or self.record.kind == "rollback":
+            finish_settling(self._keeper.state)
+            forget_secrets(self._keeper.state)
+        self._held.close()
+        return self.record
+
+    def _keep_secret_content(self, path: str) -> None:
+        if path not in self._keeper.secret_paths.paths:
+            return
+        there = self._keeper.host.state(path)
+        if there is not None and there.kind == "file":
+            self._keeper.secret_paths.keep_content(self._keeper.host, path)
+
+
+def bring_back(keeper: Keeper, goal: Goal, progress: Progress) -> tuple[list[str], Captured]:
+    """Converge and prove it, twice where a daemon interfered. Raises `HostError`.
+
+    Returns what a person should know although all went well, and the host as it is then.
+    """
+    for last in (False, True):
+        notes = converge(keeper, goal, progress)
+        progress.doing("comparing with the state before")
+        now = keeper.capture_settled(goal.roots, goal.captured, progress)
+        left = what_is_left(goal, now)
+        if not left:
+            return notes, now
+        if last:
+            break
+    raise SnapshotError(f"{describe_left(left)}.")

@@ -1,0 +1,198 @@
+"""Undoing one transaction, in any order, at any later time, in a transaction of its own."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+import msgspec
+
+from host.base import Host, HostError
+from snapshots import inversion as inverting
+from snapshots import settle, undo_plan
+from snapshots.capture import Keeper
+from snapshots.captured import Captured
+from snapshots.converge import Goal
+from snapshots.domains.packages import Package
+from snapshots.inverse import Contents
+from snapshots.inversion import Inversion, Later
+from snapshots.model import Conflict, Delta, SnapshotError, TransactionRecord, UndoPlan
+from snapshots.package_ties import conffiles, ties
+from snapshots.progress import Progress, Silent
+from snapshots.records import Records, now_text
+from snapshots.state import StateDir
+from snapshots.transaction import Transaction, bring_back, open_transaction, point_after, ready
+
+
+def plan_undo(host: Host, state: StateDir, tx_id: str) -> UndoPlan:
+    """What undoing `tx_id` would do now; asks only.
+
+    Raises `SnapshotError` where it cannot be undone, `HostError` where the host cannot be asked.
+    """
+    keeper = Keeper(host, state)
+    records = Records(state)
+    record = _undoable(records, tx_id)
+    current = keeper.capture(record.roots, Silent())
+    plan = undo_plan.plan_of(host, _invert(keeper, records, record, current))
+    keeper.store.forget()
+    return plan
+
+
+def undo(
+    host: Host,
+    state: StateDir,
+    tx_id: str,
+    *,
+    expect_fingerprint: str | None,
+    user: str,
+    progress: Progress,
+) -> TransactionRecord:
+    """Undo `tx_id`; returns the record of the undo, a transaction of kind `rollback`.
+
+    Its status is `committed` where all went well. Where something failed the host was brought
+    back to before the undo (`rolled-back`), or could not be (`needs-person`); `reason` says why.
+    Raises `Conflict` and `SnapshotError` (not undoable, approved plan out of date) before
+    anything is touched.
+    """
+    with ExitStack() as held:
+        held.enter_context(state.lock(f"rollback of {tx_id}"))
+        ready(host, state)
+        keeper = Keeper(host, state)
+        records = Records(state)
+        record = _undoable(records, tx_id)
+        current = keeper.capture(record.roots, progress)
+        inversion = _invert(keeper, records, record, current)
+        plan = undo_plan.plan_of(host, inversion)
+        if plan.conflicts:
+            raise Conflict(undo_plan.sentence(record, plan))
+        if expect_fingerprint is not None and plan.fingerprint != expect_fingerprint:
+            raise SnapshotError(
+                "The host has changed since this undo was shown; nothing was touched. Look at the "
+                "preview again."
+            )
+        own = TransactionRecord(
+            id=records.create_id(),
+            kind="rollback",
+            steps=record.steps,
+            title=f"Undo: {record.title}",
+            status="open",
+            started=now_text(),
+            user=user,
+            undoes=record.id,
+            validations=record.validations,
+            activations=record.activations,
+            roots=record.roots,
+            pid=os.getpid(),
+        )
+        for content in inversion.contents.made.values():
+            keeper.store.add(content)
+        keeper.debs.keep(host, _leaving(inversion, current), progress)
+        tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
+    try:
+        return _perform(keeper, records, tx, inversion, progress)
+    except (HostError, OSError) as error:
+        name = ", ".join(record.steps) or record.id
+        return tx.roll_back(f"The undo of {name} failed, the host is as before the undo: {error}")
+    except BaseException:
+        tx.roll_back("The program itself failed in the middle of an undo.")
+        raise
+
+
+def _perform(
+    keeper: Keeper,
+    records: Records,
+    tx: Transaction,
+    inversion: Inversion,
+    progress: Progress,
+) -> TransactionRecord:
+    record = inversion.record
+    records.journal(tx.id, "undo", f"undo {record.id}")
+    target = inversion.target()
+    goal = Goal(
+        captured=target,
+        roots=record.roots,
+        validations=record.validations,
+        activations=record.activations,
+        named=frozenset(d.delta.key for d in inversion.decisions if d.changes),
+        free=frozenset(inversion.free),
+    )
+    notes, after = bring_back(keeper, goal, progress)
+    keeper.write(point_after(tx.id), record.roots, after)
+    records.write_deltas(tx.id, tx.differences(after))
+    touched = inversion.touched
+    settle.prepare(
+        records,
+        tx.id,
+        {
+            later.record.id: inversion.deltas_of(later, after)
+            for later in inversion.later
+            if later.record.id in touched
+        },
+    )
+    return tx.end("committed", " ".join(notes))
+
+
+def _undoable(records: Records, tx_id: str) -> TransactionRecord:
+    record = records.read(tx_id)
+    if record.kind == "rollback":
+        raise SnapshotError(
+            f"{tx_id} is itself an undo; nothing was touched. Apply the step again instead."
+        )
+    if record.status != "committed":
+        raise SnapshotError(f"{tx_id} is {record.status}, so there is nothing of it to undo.")
+    return record
+
+
+def _invert(
+    keeper: Keeper, records: Records, record: TransactionRecord, current: Captured
+) -> Inversion:
+    deltas = [_keyed(keeper, delta) for delta in records.deltas(record.id)]
+    later = [
+        Later(other, inverting.by_key(_keyed(keeper, d) for d in records.deltas(other.id)))
+        for other in records.all()
+        if other.id > record.id and other.kind == "apply" and other.status == "committed"
+    ]
+    declared = records.named_paths(record.id)
+    kept = ties(keeper.host, deltas, later, current, declared)
+    going = {
+        delta.key
+        for delta in deltas
+        if delta.domain == "packages"
+        and Package.of(delta.before) is None
+        and delta.key not in kept.packages
+        and Package.of(current["packages"].get(delta.key)) is not None
+    }
+    pristine, packaged = conffiles(keeper.host, going, current)
+    return inverting.invert(
+        record,
+        deltas,
+        later,
+        current,
+        Contents(keeper.store.get),
+        kept=kept,
+        pristine=pristine - declared,
+        packaged=packaged - declared,
+    )
+
+
+def _keyed(keeper: Keeper, delta: Delta) -> Delta:
+    """A difference from before its file became secret, comparable with what is captured now."""
+    if delta.domain != "files" or delta.key not in keeper.secret_paths.paths:
+        return delta
+    before, after = (
+        settle.keyed_item(keeper, item) if item is not None else None
+        for item in (delta.before, delta.after)
+    )
+    return msgspec.structs.replace(delta, before=before, after=after)
+
+
+def _leaving(inversion: Inversion, current: Captured) -> dict[str, str]:
+    """The packages the undo takes away, with their present versions."""
+    found = {}
+    for decision in inversion.decisions:
+        if decision.delta.domain == "packages" and decision.changes:
+            now = Package.of(current["packages"].get(decision.delta.key))
+            goal = Package.of(decision.target)
+            if now is not None and (goal is None or goal.version != now.version):
+                found[decision.delta.key] = now.version
+    return found

@@ -1,0 +1,159 @@
+"""An undo as a person sees it before it happens."""
+
+from __future__ import annotations
+
+import hashlib
+import os.path
+import shlex
+from collections.abc import Callable
+from typing import Literal, cast
+
+import msgspec
+
+from host.base import Host
+from snapshots.activation import is_active
+from snapshots.captured import ONE_WAY, is_metadata_only
+from snapshots.differences_text import between, metadata_change, side_text
+from snapshots.inversion import Decision, Inversion
+from snapshots.model import Side, TransactionRecord, UndoItem, UndoPlan
+
+How = Literal["restore", "merge", "handed-over", "already", "regenerated", "conflict"]
+MANY = 20
+"""From here on files that change alike are shown as one line."""
+
+
+def plan_of(host: Host, inversion: Inversion) -> UndoPlan:
+    """The plan, with a fingerprint that changes with anything that would be done differently."""
+    record = inversion.record
+    commands = _commands(host, inversion)
+    return UndoPlan(
+        transaction=record.id,
+        steps=record.steps,
+        items=tuple(_items(inversion)),
+        commands=commands,
+        fingerprint=_fingerprint(inversion, commands),
+    )
+
+
+def sentence(record: TransactionRecord, plan: UndoPlan) -> str:
+    """What a conflict means, for a person."""
+    first = plan.conflicts[0]
+    more = f" and {len(plan.conflicts) - 1} more" if len(plan.conflicts) > 1 else ""
+    name = ", ".join(record.steps) or record.id
+    return (
+        f"{first.key}{more} was changed by somebody else since {name} was applied, in the same "
+        "place; nothing was touched. Bring it to how it was before or after the step by hand, or "
+        "move it away, then roll back again."
+    )
+
+
+def _items(inversion: Inversion) -> list[UndoItem]:
+    read = inversion.contents.get
+    groups: dict[tuple[str, str, str], list[Decision]] = {}
+    single: list[Decision] = []
+    for decision in inversion.decisions:
+        if decision.delta.domain == "files" and is_metadata_only(decision.delta.after):
+            change = metadata_change(inversion.now(decision.delta), decision.target)
+            what = change if decision.changes else ""
+            groups.setdefault((decision.how, what, decision.note), []).append(decision)
+        else:
+            single.append(decision)
+    items = []
+    for (how, what, note), decisions in groups.items():
+        if len(decisions) < MANY:
+            single += decisions
+            continue
+        keys = [decision.delta.key for decision in decisions]
+        items.append(
+            UndoItem(
+                domain="files",
+                key=_common(keys),
+                how=cast(How, how),
+                diff=f"{len(keys)} files: {what}" if what else "",
+                note=note or f"{len(keys)} files",
+            )
+        )
+    items += [_item(inversion, decision, read) for decision in single]
+    return sorted(items, key=lambda item: (item.domain, item.key))
+
+
+def _item(inversion: Inversion, decision: Decision, read: Callable[[str], bytes]) -> UndoItem:
+    delta = decision.delta
+    now = inversion.now(delta)
+    sides: tuple[Side, ...] = ()
+    if decision.how == "conflict":
+        sides = (
+            Side("before", side_text(delta.before, read)),
+            Side("now", side_text(now, read)),
+            Side("after", side_text(delta.after, read)),
+        )
+    note = decision.note
+    if delta.domain == "kernel" and delta.key in ONE_WAY and decision.changes:
+        note = "the kernel takes this back only at the next boot"
+    return UndoItem(
+        domain=delta.domain,
+        key=delta.key,
+        how=cast(How, decision.how),
+        diff=between(delta.key, now, decision.target, read) if decision.changes else "",
+        note=note,
+        sides=sides,
+    )
+
+
+def _commands(host: Host, inversion: Inversion) -> tuple[str, ...]:
+    by_domain: dict[str, list[Decision]] = {}
+    for decision in inversion.decisions:
+        if decision.changes:
+            by_domain.setdefault(decision.delta.domain, []).append(decision)
+    commands = []
+    purge = sorted(d.delta.key for d in by_domain.get("packages", []) if d.target is None)
+    again = sorted(d.delta.key for d in by_domain.get("packages", []) if d.target is not None)
+    if purge:
+        commands.append("dpkg --purge " + " ".join(purge))
+    if again:
+        commands.append("apt-get install " + " ".join(again) + " (from the kept packages)")
+    if purge or again or any("/systemd/" in d.delta.key for d in by_domain.get("files", [])):
+        commands.append("systemctl daemon-reload")
+    for decision in by_domain.get("kernel", []):
+        commands.append(f"sysctl -w {decision.delta.key}={getattr(decision.target, 'value', '')}")
+    for validation in inversion.record.validations:
+        if host.which(validation.argv[0]) is not None:
+            commands.append(shlex.join(validation.argv))
+    for activation in inversion.record.activations:
+        if activation.how == "command":
+            commands.append(shlex.join(activation.argv))
+        elif activation.how == "daemon-reload":
+            commands.append("systemctl daemon-reload")
+        elif is_active(host, activation.unit):
+            commands.append(f"systemctl {activation.how} {activation.unit}")
+    for decision in by_domain.get("units", []):
+        verb = "start" if getattr(decision.target, "value", "") == "active" else "stop"
+        commands.append(f"systemctl {verb} {decision.delta.key}")
+    return tuple(dict.fromkeys(commands))
+
+
+def _fingerprint(inversion: Inversion, commands: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    encode = msgspec.json.Encoder(order="sorted").encode
+    digest.update(encode((inversion.record.id, commands)))
+    for decision in inversion.decisions:
+        delta = decision.delta
+        target = _stable(decision.target) if decision.changes else None
+        digest.update(encode((delta.domain, delta.key, decision.how, target)))
+    for tx_id in sorted(inversion.rebased):
+        for key, rebased in sorted(inversion.rebased[tx_id].items()):
+            digest.update(encode((tx_id, key, rebased is None)))
+    return digest.hexdigest()
+
+
+def _stable(item: object) -> object:
+    """Without times, which are no difference."""
+    state = getattr(item, "state", None)
+    if state is None:
+        return item
+    return msgspec.structs.replace(state, mtime_ns=0, size_bytes=0)
+
+
+def _common(paths: list[str]) -> str:
+    """The deepest directory above all of them."""
+    return os.path.commonpath(paths)
