@@ -219,6 +219,11 @@ class Sshd(Resource):
         notes += [f"{path} is included but cannot be read." for path in tree.missing]
         if daemon.state == "on-demand":
             notes.append(f"{SOCKET} starts sshd at the next login, with the new configuration.")
+        elif daemon.by_socket:
+            notes.append(
+                f"{SOCKET} started sshd, so it is restarted instead of reloaded; "
+                "open sessions go on."
+            )
         return notes
 
 

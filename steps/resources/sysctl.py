@@ -200,11 +200,6 @@ class Sysctl(Resource):
             left = _left_alone(key, parameters[key], expectation, ctx)
             if left and key in FORWARDING:
                 notes.append(f"{key}: {left}.")
-        for line in boot.unread:
-            if line.key in self.wanted:
-                notes.append(
-                    f"{line.origin} sets {line.key}, but nothing reads that file at boot here."
-                )
         return notes
 
 
@@ -227,6 +222,9 @@ def _finding(
         return msgspec.structs.replace(finding, ok=runs, note="cannot be changed from here")
     if all(line.file == UFW_FILE for line in boot.deciding(key)):
         note = "no file sets it, so it may be different after a boot"
+        unread = winner(boot.unread, key)
+        if unread is not None:
+            note = f"{unread.origin} sets it, but nothing reads that file at boot here"
     elif not _holds(expectation, boot, key):
         note = f"{origin} sets it to {persistent}"
     else:

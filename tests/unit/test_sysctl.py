@@ -136,6 +136,15 @@ def test_a_value_that_no_file_sets_is_not_called_good() -> None:
     assert (finding.ok, finding.running, finding.persistent) == (False, "1", "")
 
 
+def test_a_line_in_a_file_that_nothing_reads_at_boot_is_not_called_good() -> None:
+    """trixie's systemd does not read /etc/sysctl.conf, though `sysctl --system` does."""
+    lines = parse_assignments("/etc/sysctl.conf", f"{MARTIANS} = 1\n")
+    ctx = context(Boot((), (), tuple(lines)), {MARTIANS: Parameter("1")})
+    (finding,) = Sysctl.parse("kernel.sysctl", {MARTIANS: 1}).observe(ctx)
+    assert finding.ok is False
+    assert finding.note == "/etc/sysctl.conf:1 sets it, but nothing reads that file at boot here"
+
+
 def test_ufw_has_the_last_word() -> None:
     boot = boot_of(own=f"{MARTIANS} = 1\n", ufw="net/ipv4/conf/all/log_martians=0\n")
     ctx = context(boot, {MARTIANS: Parameter("1")})
