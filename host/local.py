@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from host import command, files, http, netfilter, ports, services, session, tree, walk
+from host import command, files, netfilter, ports, services, session, tree, walk
 from host.base import (
     Completed,
     FileState,
@@ -126,6 +126,8 @@ class LocalHost(Host):
         address: str = "127.0.0.1",
         timeout_s: float = 5.0,
     ) -> HttpAnswer:
+        from host import http  # with it come ssl and email: 30 ms that only this needs
+
         return http.request(
             path,
             port=port,

@@ -12,8 +12,6 @@ import pwd
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import psutil
-
 from host.base import Session
 from host.processes import Connection, Process, ProcessTable
 
@@ -79,6 +77,8 @@ def _connection(
 
 def _recorded(alive: Iterable[Connection], user: str) -> Connection | None:
     """By the login records: without root, sshd does not show its connections."""
+    import psutil
+
     logins = sorted(
         (
             (_accessed(f"/dev/{login.terminal}"), login.host)
