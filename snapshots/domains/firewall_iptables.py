@@ -17,6 +17,7 @@ FAMILIES = {"ip": "iptables", "ip6": "ip6tables"}
 BUILT_IN_TABLES = ("filter", "nat", "mangle", "raw", "security")
 
 _TO_FAIL2BAN = re.compile(r" -[jg] f2b-")
+_JUMP = re.compile(r" -[jg] (\S+)")
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -87,24 +88,34 @@ def target(
     """The chains a table shall have: `wanted` over `now`, everything else as it is.
 
     With `fail2ban` (it is installed) its jumps stay first in the chains that have them; without,
-    its leftovers go. A built-in chain that is not wanted stays if something has to jump from it.
+    its leftovers go. A built-in chain that must go accepts instead, and keeps the jumps to chains
+    that others made since (Docker's, for one) and that stay.
     """
+    others = {name for name, chain in now.items() if name not in wanted and not chain.policy}
+    if not fail2ban:
+        others = {name for name in others if not name.startswith("f2b-")}
     chains: Chains = {}
     for name in {**now, **wanted}:
         if name.startswith("f2b-") and not fail2ban:
             continue
         old = now.get(name, Chain())
         chain = wanted.get(name, old)
-        jumps = tuple(r for r in old.rules if _TO_FAIL2BAN.search(r))
         if chain is None and old.policy:
-            chain = Chain("ACCEPT")
-        if chain is not None:
-            if name in wanted:
-                rules = (*jumps, *chain.rules) if fail2ban else chain.rules
+            chains[name] = Chain("ACCEPT", tuple(r for r in old.rules if _goes_to(r) in others))
+        elif chain is not None:
+            bans = tuple(r for r in old.rules if _TO_FAIL2BAN.search(r))
+            rest = tuple(r for r in chain.rules if not _TO_FAIL2BAN.search(r))
+            if name not in wanted and fail2ban:
+                chains[name] = chain
             else:
-                rules = chain.rules if fail2ban else tuple(r for r in old.rules if r not in jumps)
-            chains[name] = Chain(chain.policy or old.policy, rules)
+                chains[name] = Chain(chain.policy or old.policy, bans + rest if fail2ban else rest)
     return chains
+
+
+def _goes_to(rule: str) -> str:
+    """The chain a rule jumps or goes to ("" for none)."""
+    found = _JUMP.search(rule)
+    return found.group(1) if found else ""
 
 
 def script(table: str, now: Mapping[str, Chain], then: Mapping[str, Chain]) -> str:

@@ -241,3 +241,17 @@ def test_rules_only_iptables_understands_are_not_taken_for_nft() -> None:
 def test_chains_survive_writing_and_reading() -> None:
     for chain in iptables.parse(SAVED)["filter"].values():
         assert iptables.Chain.from_text(chain.to_text()) == chain
+
+
+def test_jumps_to_chains_that_others_made_since_stay() -> None:
+    now = iptables.parse(
+        "*filter\n:FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]\n:ufw-forward - [0:0]\n"
+        "-A FORWARD -j DOCKER-USER\n-A FORWARD -j ufw-forward\n-A FORWARD -j f2b-x\n"
+        "-A DOCKER-USER -j RETURN\nCOMMIT\n"
+    )["filter"]
+    wanted = {"FORWARD": None, "ufw-forward": None}
+    then = iptables.target(now, wanted, fail2ban=False)
+    assert then == {
+        "FORWARD": iptables.Chain("ACCEPT", ("-A FORWARD -j DOCKER-USER",)),
+        "DOCKER-USER": now["DOCKER-USER"],
+    }
