@@ -221,7 +221,7 @@ def _finding(
     if not parameter.writable:
         return msgspec.structs.replace(finding, ok=runs, note="cannot be changed from here")
     if all(line.file == UFW_FILE for line in boot.deciding(key)):
-        note = "no file sets it, so it may be different after a boot"
+        note = "no file sets it for the next boot"
         unread = winner(boot.unread, key)
         if unread is not None:
             note = f"{unread.origin} sets it, but nothing reads that file at boot here"
