@@ -11,6 +11,7 @@ import msgspec
 
 from snapshots.history import transactions
 from snapshots.model import UndoPlan
+from snapshots.recover import interrupted
 from steps import rollback as undoing
 from tui import hands, output
 from tui.cli_check import PlanFile, banner, read_plan
@@ -105,16 +106,24 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
     """Undo what was interrupted; exit 0 or 5."""
     out = Out()
     session = open_session(options)
-    interrupted = [record for record in transactions(session.state) if record.status == "open"]
-    if not interrupted:
+    holder = session.state.holder()
+    if holder is not None:
+        raise refused(
+            f"Process {holder.pid} is at work ({holder.what}, since {holder.since}), so nothing"
+            " is interrupted; see it with `harden-tui follow`."
+        )
+    pending = interrupted(session.state)
+    pending += [r for r in transactions(session.state) if r.status == "needs-person"]
+    if not pending:
         _nothing_to_recover(out, options)
         return 0
     must_be_root(session, "recover", ())
     must_have_consent(arguments)
     if not arguments.yes:
-        for record in reversed(interrupted):
+        for record in reversed(pending):
             what = ", ".join(record.steps) or record.id
-            out.line(f"{what} was interrupted ({record.started[:19]} UTC, {record.id}).")
+            how = "was interrupted" if record.status == "open" else "could not be rolled back"
+            out.line(f"{what} {how} ({record.started[:19]} UTC, {record.id}).")
         out.line("The host is brought back to the state before.")
         ask("Recover?")
     run = hands.start(options, "recover", session=environment(session.engine.ctx.session))

@@ -129,10 +129,10 @@ def _set(out: Out, session: Session, settings: list[str]) -> int:
             raise usage(f"{step_id}.{name} is a secret: it is never kept (give it by --values -).")
         value = convert(step_id, name, parameters[name], text)
         kept.append((step_id, name, list(value) if isinstance(value, tuple) else value))
-    for step_id, name, value in kept:
-        session.engine.answers.set_value(step_id, name, value)
-        session.log.append("set", step=step_id, parameter=name, value=value)
-        _say(out, session, f"{step_id}.{name} = {as_text(value)}")
+    for step_id, name, chosen in kept:
+        session.engine.answers.set_value(step_id, name, chosen)
+        session.log.append("set", step=step_id, parameter=name, value=chosen)
+        _say(out, session, f"{step_id}.{name} = {as_text(chosen)}")
     return 0
 
 

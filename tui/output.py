@@ -75,13 +75,13 @@ def finding_text(finding: Finding) -> str:
     if finding.ok:
         return f"{finding.setting}: {finding.running or finding.persistent}"
     parts = [f"{finding.setting}: expected {finding.expected}"]
-    parts.append(f"is {finding.running}" if finding.running else "is not set")
+    parts.append(f"is {finding.running or 'not set'}")
     if finding.persistent and finding.persistent != finding.running:
-        parts.append(f"after a restart {finding.persistent}")
+        parts.append(f"will be {finding.persistent} after a restart")
     text = ", ".join(parts)
     if finding.origin:
         text += f" ({finding.origin})"
-    return f"{text}. {finding.note}" if finding.note else text
+    return f"{text}; {finding.note}" if finding.note else text
 
 
 def plan_text(out: Out, plan: Plan) -> None:

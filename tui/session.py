@@ -61,6 +61,13 @@ def open_state(options: Options) -> StateDir:
     return state
 
 
+def open_log(options: Options, host: Host) -> SessionLog:
+    """The session log of this host."""
+    return SessionLog(
+        options.log_dir, user=options.user, host=host.name, syslog=not options.practice
+    )
+
+
 def open_session(options: Options, emit: Emit = silent) -> Session:
     """Everything a command needs. Raises `Stop`, `StepError` (exit 2) or `HostError` (exit 3)."""
     host = open_host(options)
@@ -68,7 +75,7 @@ def open_session(options: Options, emit: Emit = silent) -> Session:
     catalogue = load_catalogue(host)
     checklist = catalogue.checklist(options.checklist)
     refuse_written_secrets(options, catalogue)
-    log = SessionLog(options.log_dir)
+    log = open_log(options, host)
     engine = Engine(
         host, state, catalogue, checklist, options.values, emit, log=log, user=options.user
     )
