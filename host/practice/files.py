@@ -6,6 +6,7 @@ beside the tree (`metadata.json`) and never given to the real files.
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import os
 import shutil
@@ -92,8 +93,17 @@ class PracticeFiles:
         return sorted(entry.name for entry in real.iterdir()) if real.is_dir() else []
 
     def glob(self, pattern: str) -> list[str]:
-        found = self.root.glob(pattern.lstrip("/"))
-        return sorted("/" + str(real.relative_to(self.root)) for real in found)
+        """Matches by name, level by level; a link to nothing is found as well."""
+        found = [""]
+        for part in pattern.strip("/").split("/"):
+            if _has_magic(part):
+                found = [f"{above}/{name}" for above in found for name in self.listdir(above or "/")
+                         if fnmatch.fnmatchcase(name, part)
+                         and name.startswith(".") == part.startswith(".")]  # fmt: skip
+            else:
+                found = [f"{above}/{part}" for above in found
+                         if self.state(f"{above}/{part}") is not None]  # fmt: skip
+        return sorted(found)
 
     def put(self, path: str, state: FileState | None, content: bytes | None = None) -> None:
         real = self.real(path)
@@ -178,6 +188,10 @@ class PracticeFiles:
         self._metadata[path] = msgspec.structs.replace(
             state, sha256="", size_bytes=0, mtime_ns=0, target=""
         )
+
+
+def _has_magic(part: str) -> bool:
+    return any(sign in part for sign in "*?[")
 
 
 def _ruled(path: str, there: FileState, rules: Sequence[TreeRule]) -> FileState:

@@ -20,9 +20,11 @@ from host.base import (
     Session,
     TreeRule,
 )
-from host.practice import machine
 from host.practice.files import PracticeFiles
-from host.practice.programs import PROGRAMS
+from host.practice.furnish import furnish
+from host.practice.machine import Machine
+from host.practice.programs import COMES_WITH, PROGRAMS
+from host.practice.programs.daemons import http
 
 
 class PracticeHost(Host):
@@ -37,9 +39,9 @@ class PracticeHost(Host):
         fresh = not (directory / "root").exists()
         (directory / "root").mkdir(parents=True, exist_ok=True, mode=0o700)
         self.files = PracticeFiles(directory / "root", directory / "metadata.json")
-        self.machine = machine.Machine(self.files, directory / "machine.json")
+        self.machine = Machine(self.files, directory / "machine.json")
         if fresh:
-            machine.furnish(self.files, self.machine)
+            furnish(self.machine)
 
     # --- commands -----------------------------------------------------------------------------
 
@@ -71,9 +73,10 @@ class PracticeHost(Host):
 
     def which(self, program: str) -> str | None:
         name = program.rsplit("/", 1)[-1]
-        if name in PROGRAMS and self.machine.has_program(name):
-            return f"/usr/bin/{name}"
-        return None
+        package = COMES_WITH.get(name)
+        if name not in PROGRAMS or (package and not self.machine.has_package(package)):
+            return None
+        return f"/usr/bin/{name}"
 
     # --- files --------------------------------------------------------------------------------
 
@@ -139,9 +142,10 @@ class PracticeHost(Host):
         address: str = "127.0.0.1",
         timeout_s: float = 5.0,
     ) -> HttpAnswer:
-        if tls or port != 80:
+        answer = None if tls or port != 80 else http(self.machine, path, method)
+        if answer is None:
             raise HostError(f"nothing answers on port {port} of the practice host")
-        return self.machine.http(path, method)
+        return answer
 
     def session(self) -> Session:
         return Session(

@@ -156,7 +156,8 @@ class Machine:
             self.remove(f"/proc/{unit.pid}")
 
     def _next_pid(self) -> int:
-        return max([400, *(unit.pid for unit in self.memory.units.values())]) + 1
+        taken = {unit.pid for unit in self.memory.units.values()}
+        return next(number for number in range(401, 32768) if number not in taken)
 
     def services(self) -> tuple[Service, ...]:
         """Every unit, as `Host.services` gives them."""

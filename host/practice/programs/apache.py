@@ -14,8 +14,10 @@ from host.practice.programs.answer import Answer
 FOLDER = "/etc/apache2"
 MAIN = f"{FOLDER}/apache2.conf"
 STATIC = ("core", "so", "watchdog", "http", "log_config", "logio", "version", "unixd")
-ESSENTIAL = ("access_compat alias auth_basic authn_core authn_file authz_core authz_host authz_user"
-             " autoindex deflate dir env filter mime negotiation reqtimeout setenvif").split()  # fmt: skip
+ESSENTIAL = (
+    "access_compat alias auth_basic authn_core authn_file authz_core authz_host authz_user"
+    " autoindex deflate dir env filter mime negotiation reqtimeout setenvif"
+).split()
 
 
 class Line(msgspec.Struct, frozen=True):

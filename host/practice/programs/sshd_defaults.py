@@ -192,7 +192,7 @@ DEFAULTS: dict[str, str] = {
     "loglevel": "INFO",
     "syslogfacility": "AUTH",
     "authorizedkeysfile": ".ssh/authorized_keys .ssh/authorized_keys2",
-    "hostkey": "/etc/ssh/ssh_host_rsa_key /etc/ssh/ssh_host_ecdsa_key /etc/ssh/ssh_host_ed25519_key",
+    "hostkey": "/etc/ssh/ssh_host_rsa_key /etc/ssh/ssh_host_ed25519_key",
     "acceptenv": "LANG",
     "authenticationmethods": "any",
     "subsystem": "sftp /usr/lib/openssh/sftp-server",

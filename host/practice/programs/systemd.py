@@ -7,8 +7,10 @@ import datetime
 from host.practice.machine import Machine
 from host.practice.programs.answer import Answer
 
-_VERBS = ("start", "stop", "restart", "reload", "enable", "disable", "reset-failed", "daemon-reload",
-          "try-restart", "try-reload-or-restart", "reload-or-restart", "mask", "unmask")  # fmt: skip
+_VERBS = (
+    "start stop restart reload enable disable reset-failed daemon-reload try-restart"
+    " try-reload-or-restart reload-or-restart mask unmask"
+).split()
 
 
 def systemctl(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
