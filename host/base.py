@@ -264,8 +264,8 @@ class Host(ABC):
         A temporary file in the same directory, fsync, rename, fsync of the directory. With
         `state` its mode, owner, xattrs and flags are given to the new file; without, those of the
         file that was there are kept (a new file becomes root:root 0644). An immutable file is
-        replaced all the same. Refuses (`UnsafePath`) where `path` is a symbolic link, or a
-        directory above it is one that someone other than root could have placed.
+        replaced all the same. Refuses (`UnsafePath`) where `path` is a symbolic link, or the way
+        there leads through one that someone other than root could have placed.
         """
 
     @abstractmethod
@@ -282,8 +282,8 @@ class Host(ABC):
     ) -> Iterator[tuple[str, FileState]]:
         """Every entry at and below `root`, parents first, links not followed, one file system.
 
-        With `content`, regular files carry their SHA-256; `known` (an earlier walk) lets a file
-        whose size, times and inode did not change keep its hash without being read again.
+        With `content`, regular files carry their SHA-256; `known` (an earlier walk) may let a host
+        that can tell for certain that a file did not change keep its hash without reading it again.
         """
 
     @abstractmethod

@@ -25,9 +25,8 @@ from host.base import (
 class LocalHost(Host):
     """The real host; each method stands in the module named after its subject.
 
-    `stat_cache`, when given, lets `walk(content=True)` reuse the hash of a file whose device,
-    inode, size, mtime and ctime are as they were; `walk`'s own `known` cannot tell that and is
-    not used.
+    `stat_cache` lets `walk(content=True)` reuse the hash of a file whose device, inode, size,
+    mtime and ctime are as they were; `walk`'s own `known` cannot tell that and is not used.
     """
 
     is_practice = False
@@ -35,7 +34,7 @@ class LocalHost(Host):
     def __init__(self, *, stat_cache: walk.StatCache | None = None) -> None:
         self.name = socket.gethostname()
         self.is_root = os.geteuid() == 0
-        self.stat_cache = stat_cache
+        self.stat_cache = stat_cache or walk.StatCache()
         self.left_alone: tuple[str, ...] = ()
         """Of the last `apply_rules`: files with a further hard link outside the tree."""
 

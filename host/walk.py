@@ -14,9 +14,10 @@ import msgspec
 from host import attributes, files, paths
 from host.base import FileState, HostError
 
-_SETTLED_NS: Final = 2_000_000_000
-"""A file changed less than 2 s ago is not remembered: the clock that stamps changes is coarse
-(4 ms and more), so that a second change could carry the same time."""
+_SETTLED_NS: Final = 60_000_000_000
+"""A file changed in the last minute is not remembered. The clock that stamps changes is coarse
+(4 ms and more), so that a second change could carry the same time; and of a page changed through
+mmap the kernel stamps the first change only, until it writes the page back (after 30 s)."""
 
 _Stamp = tuple[int, int, int, int, int]
 
@@ -24,9 +25,9 @@ _Stamp = tuple[int, int, int, int, int]
 class StatCache:
     """Hashes of files seen before, valid while device, inode, size, mtime and ctime are the same.
 
-    ctime cannot be set back by a program, which is why mtime alone would not do. Give one to
-    `LocalHost.stat_cache` and `walk(content=True)` uses and fills it; `save` it beside the restore
-    points and `load` it at the next start.
+    ctime cannot be set back by a program, which is why mtime alone would not do. A `LocalHost` has
+    one in `stat_cache`, which `walk(content=True)` uses and fills; `save` it beside the restore
+    points and `load` it at the next start to keep it from one process to the next.
     """
 
     def __init__(self) -> None:
