@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from host.base import CommandMissing, Host, HostError
+from host.base import CommandFailed, CommandMissing, Host, HostError
 from snapshots.debs import KeptDebs
 from snapshots.domains.base import Domain, Scope
 from snapshots.dpkg import APT_OPTIONS, NONINTERACTIVE, run_dpkg
@@ -97,22 +97,24 @@ class Packages(Domain):
             run_dpkg(host, progress, "--purge", *again)
 
     def _install(self, host: Host, versions: Mapping[str, str], progress: Progress) -> None:
-        paths = []
+        words = []
         for name, version in sorted(versions.items()):
             kept = self._debs.find(name, version)
-            if kept is None:
-                raise SnapshotError(
-                    f"The package {name} {version} was installed before, but its .deb was not "
-                    f"kept; the package is missing now. `apt-get install {name}={version}` brings "
-                    "it back if the host's sources still have it; then run `harden-tui recover`."
-                )
-            paths.append(str(kept))
+            # Without a kept .deb the host's sources may still have it; a practice host's do.
+            words.append(str(kept) if kept else name if host.is_practice else f"{name}={version}")
         argv = (
             "apt-get", "install", "-y", "--no-install-recommends", "--no-remove",
-            "--allow-downgrades", "--allow-change-held-packages", *APT_OPTIONS, *paths,
+            "--allow-downgrades", "--allow-change-held-packages", *APT_OPTIONS, *words,
         )  # fmt: skip
         progress.command(" ".join(argv))
-        host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=progress.output)
+        try:
+            host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=progress.output)
+        except CommandFailed as error:
+            raise SnapshotError(
+                f"What was installed before ({', '.join(sorted(versions))}) could not be "
+                f"installed again and is missing now: {error}. Where the host's sources still have "
+                "it, `apt-get install` brings it back; then run `harden-tui recover`."
+            ) from None
 
     def _mark(self, host: Host, wanted: Mapping[str, Item | None], progress: Progress) -> None:
         now = self.capture(host, Scope())
