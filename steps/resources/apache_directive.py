@@ -117,16 +117,17 @@ def _finding(
     """One place where the directive is decided, and what the answers of Apache show of it."""
     persistent = deciding.args if deciding else BUILT_IN.get(name.lower(), "")
     measured = _measured(name, asked)
-    wrong = [said for value, said in measured if not satisfied(expectation, value)]
+    wrong = [one for one in measured if not satisfied(expectation, one[0])]
     ok: bool | None
     note = ""
     if not running.pid:
         shown, note = "", "Apache does not run; this holds when it starts"
         ok = satisfied(expectation, persistent)
     elif measured:
-        shown = wrong[0] if wrong else measured[0][1]
+        shown, note = (wrong or measured)[0]
         ok = satisfied(expectation, persistent) and not wrong
-        note = running.stale if wrong else ""
+        if wrong and running.stale:
+            note = f"{note}; {running.stale}"
     elif running.stale:
         shown, note = "", f"{running.stale}; reload it, then this can be told"
         ok = None if satisfied(expectation, persistent) else False
@@ -168,7 +169,7 @@ def _measured(name: str, asked: list[Asked]) -> list[tuple[str, str]]:
 
 
 def _server_tokens(one: Asked) -> tuple[str, str] | None:
-    """ "Apache/2.4.68 (Debian)" shows OS."""
+    """Its level, and the header: "Apache/2.4.68 (Debian)" shows OS."""
     values = one.page.header("server") if one.page else []
     found = re.match(r"Apache(?:/(\d+)(\.\d+)?(\.\d+)?)?( \(.*)?$", values[0]) if values else None
     if not found:
@@ -182,7 +183,7 @@ def _server_tokens(one: Asked) -> tuple[str, str] | None:
         else "Major" if major
         else "Prod"
     )  # fmt: skip
-    return level, f"{level} (Server: {values[0]})"
+    return level, f"Server: {values[0]}"
 
 
 def _server_signature(one: Asked) -> tuple[str, str] | None:
@@ -192,12 +193,10 @@ def _server_signature(one: Asked) -> tuple[str, str] | None:
         return None
     signed = re.search(rb"<address>(.*?)</address>", body)
     if not signed:
-        return "Off", "Off (no signature below an error page)"
+        return "Off", "no signature below an error page"
     value = "EMail" if b"mailto:" in signed.group(1) else "On"
-    return (
-        value,
-        f"{value} ({re.sub(rb'<[^>]*>', b'', signed.group(1)).decode('utf-8', 'replace')})",
-    )
+    text = re.sub(rb"<[^>]*>", b"", signed.group(1)).decode("utf-8", "replace")
+    return value, f"below an error page: {text}"
 
 
 def _trace_enable(one: Asked) -> tuple[str, str] | None:
@@ -205,7 +204,7 @@ def _trace_enable(one: Asked) -> tuple[str, str] | None:
     if answer is None:
         return None
     value = "on" if answer.status == 200 and b"TRACE" in answer.body else "Off"
-    return value, f"{value} (TRACE is answered with {answer.status})"
+    return value, f"TRACE is answered with {answer.status}"
 
 
 _PROOFS: dict[str, Callable[[Asked], tuple[str, str] | None]] = {

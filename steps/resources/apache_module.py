@@ -138,7 +138,7 @@ def _absent(pattern: str, running: Running) -> Finding:
         setting=pattern,
         expected="not loaded",
         running="not loaded" if running.pid and not unseen else "",
-        persistent="not enabled",
+        persistent="not loaded",
         ok=None if unseen else True,
         note=unseen,
     )
@@ -171,7 +171,7 @@ def _finding(host: Host, module: Module, apache: Apache, running: Running, reaso
         setting=module.name,
         expected="not loaded",
         running=shown,
-        persistent="enabled" if on_disk else "not enabled",
+        persistent="loaded" if on_disk else "not loaded",
         origin=origin,
         ok=ok,
         note=note,

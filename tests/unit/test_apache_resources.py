@@ -61,7 +61,7 @@ def test_what_apache_sends_counts_and_overrides_are_found(host: WebHost) -> None
     found = by_setting(banner().observe(host.context()))
     tokens = found["apache", "ServerTokens"]
     assert tokens.ok is False
-    assert tokens.running == "OS (Server: Apache/2.4.68 (Debian))"
+    assert (tokens.running, tokens.note) == ("OS", "Server: Apache/2.4.68 (Debian)")
     assert tokens.origin == "/etc/apache2/conf-enabled/security.conf:12"
     assert found["apache", "ServerSignature"].origin == f"{ODD}:1"
     assert found["apache www.example.org", "TraceEnable"].origin == f"{ODD}:29"
@@ -267,7 +267,7 @@ def test_an_unused_module_goes_and_its_unloading_is_seen_in_the_process(host: We
     host.objects = ["mod_status.so"]
     module = ApacheModule.parse("x.y", {"disabled": ["status"], "keep": []})
     (finding,) = module.observe(host.context())
-    assert (finding.ok, finding.running, finding.persistent) == (False, "loaded", "enabled")
+    assert (finding.ok, finding.running, finding.persistent) == (False, "loaded", "loaded")
     assert commands(module.plan(host.context())) == [("a2dismod", "-f", "status")]
     assert all(root.content for root in module.plan(host.context()).roots)
     kept = ApacheModule.parse("x.y", {"disabled": ["status"], "keep": ["sta*"]})
