@@ -89,7 +89,9 @@ def _dump(jails: dict[str, dict[str, str]]) -> str:
             lines.append(["set", name, "addjournalmatch", *jail.get("journalmatch", "").split()])
         else:
             lines += [["set", name, "addlogpath", path, "head"] for path in _logs(jail)]
-        lines.append(["set", name, "addaction", _action(jail)])
+        action = _action(jail)
+        lines.append(["set", name, "addaction", action])
+        lines.append(["multi-set", name, "action", action, [["port", jail.get("port", "")]]])
     lines += [["start", name] for name in jails]
     return "".join(f"{line!r}\n" for line in lines)
 
