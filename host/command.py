@@ -16,7 +16,6 @@ import signal
 import threading
 import time
 import warnings
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +27,7 @@ from host.base import (
     HostError,
     OnLine,
 )
+from host.streams import Stream, stdin_fd
 
 if TYPE_CHECKING:
     import psutil
@@ -46,9 +46,6 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "DEBIAN_FRONTEND": "noninteractive",
 }
 
-OUTPUT_LIMIT_BYTES: Final = 32 * 1024 * 1024
-"""Kept of each stream: the largest real answer, a full dpkg-query, is under 1 MiB."""
-
 _SIGNALS_TO_RESET: Final = (
     signal.SIGHUP,
     signal.SIGINT,
@@ -57,7 +54,6 @@ _SIGNALS_TO_RESET: Final = (
     signal.SIGCHLD,
     signal.SIGXFSZ,
 )
-_LINE_LIMIT_BYTES: Final = 64 * 1024
 _GRACE_S: Final = 1.0
 """Between SIGTERM and SIGKILL: enough for apt and dpkg to release their locks."""
 _LINGER_S: Final = 0.5
@@ -101,7 +97,7 @@ def run(
         raise CommandMissing(f"`{argv[0]}` is not installed on this host (not found in {PATH})")
     started = time.monotonic()
     with contextlib.ExitStack() as fds:
-        given = _stdin_fd(stdin)
+        given = stdin_fd(stdin)
         fds.callback(os.close, given)
         out_read, out_write = os.pipe()
         fds.callback(os.close, out_read)
@@ -116,7 +112,7 @@ def run(
         finally:
             os.close(out_write)
             os.close(err_write)
-        out, err = _Stream(out_read, on_line), _Stream(err_read, on_line)
+        out, err = Stream(out_read, on_line), Stream(err_read, on_line)
         try:
             in_time = _follow(child.pid, (out, err), started + timeout_s)
         except BaseException:  # the listener failed, or we are being stopped ourselves
@@ -141,25 +137,6 @@ def run(
     if ok is not None and returncode not in ok:
         raise CommandFailed(completed)
     return completed
-
-
-def _stdin_fd(content: bytes) -> int:
-    """A descriptor to read `content` from, at its end at once where there is none.
-
-    In memory only: a secret handed over this way is in no file, argument or environment.
-    """
-    if not content:
-        return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-    fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.lseek(fd, 0, os.SEEK_SET)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
 
 
 def _spawn(
@@ -216,52 +193,7 @@ def _no_arguments(ran: str, call_args: object, pid: int | None = None) -> str:
     return f"process {pid}"
 
 
-class _Stream:
-    """One output of the program: its last `OUTPUT_LIMIT_BYTES`, and its lines as they come."""
-
-    def __init__(self, fd: int, on_line: OnLine | None) -> None:
-        self.fd = fd
-        self._on_line = on_line
-        self._chunks: deque[bytes] = deque()
-        self._size = 0
-        self._cut = False
-        self._rest = b""
-
-    def read(self) -> bool:
-        """Take what is there; False at the end of the stream."""
-        chunk = os.read(self.fd, 64 * 1024)
-        if not chunk:
-            return False
-        self._chunks.append(chunk)
-        self._size += len(chunk)
-        while self._size > OUTPUT_LIMIT_BYTES:
-            self._size -= len(self._chunks.popleft())
-            self._cut = True
-        if self._on_line is not None:
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            for line in lines:
-                self._say(line)
-            if len(self._rest) > _LINE_LIMIT_BYTES:
-                line, self._rest = self._rest, b""
-                self._say(line)
-        return True
-
-    def finish(self) -> None:
-        """Hand on a last line that had no newline."""
-        if self._rest:
-            line, self._rest = self._rest, b""
-            self._say(line)
-
-    def text(self) -> str:
-        whole = b"".join(self._chunks).decode(errors="replace")
-        return f"[earlier output left out]\n{whole}" if self._cut else whole
-
-    def _say(self, line: bytes) -> None:
-        if self._on_line is not None:
-            self._on_line(line.rstrip(b"\r").decode(errors="replace"))
-
-
-def _follow(pid: int, streams: tuple[_Stream, ...], deadline: float) -> bool:
+def _follow(pid: int, streams: tuple[Stream, ...], deadline: float) -> bool:
     """Read until the program ended and said everything; False when time was up before."""
     poller = select.poll()
     reading = {stream.fd: stream for stream in streams}

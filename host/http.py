@@ -27,7 +27,8 @@ def request(
     The certificate is not verified: it is this very machine, and a self-signed one is common.
     With `tls` the name asked for (SNI) is `host_header`. Raises `HostError`.
     """
-    connection = _Connection(address, port, timeout_s, host_header if tls else None)
+    name = host_header.partition(":")[0]  # it may carry a port
+    connection = _Connection(address, port, timeout_s, name if tls else None)
     try:
         connection.request(
             method,

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from host import command, files, netfilter, ports, services, session, tree, walk
+from host import command, files, netfilter, ports, services, session, tree, walk, writing
 from host.base import (
     Completed,
     FileState,
@@ -71,10 +71,10 @@ class LocalHost(Host):
         return os.path.realpath(path)
 
     def write_file(self, path: str, content: bytes, state: FileState | None = None) -> None:
-        files.write_file(path, content, state)
+        writing.write_file(path, content, state)
 
     def put(self, path: str, state: FileState | None, content: bytes | None = None) -> None:
-        files.put(path, state, content)
+        writing.put(path, state, content)
 
     def walk(
         self, root: str, *, content: bool, known: Mapping[str, FileState] | None = None

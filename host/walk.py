@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from host import attributes, files, paths
+from host import attributes, files, paths, writing
 from host.base import FileState, HostError
 
 _SETTLED_NS: Final = 60_000_000_000
@@ -47,7 +47,7 @@ class StatCache:
 
     def save(self, path: Path) -> None:
         """Write atomically. Raises `HostError`."""
-        files.write_file(
+        writing.write_file(
             str(path.absolute()),
             msgspec.msgpack.encode(self._known),
             FileState(kind="file", mode=0o600, uid=os.geteuid(), gid=os.getegid()),

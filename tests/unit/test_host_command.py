@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from host import command
+from host import command, streams
 from host.base import CommandFailed, CommandMissing, CommandTimeout, HostError
 
 
@@ -132,7 +132,7 @@ def test_a_daemon_that_keeps_the_output_open_does_not_hold_us() -> None:
 
 
 def test_output_without_end_is_cut_at_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "OUTPUT_LIMIT_BYTES", 100_000)
+    monkeypatch.setattr(streams, "OUTPUT_LIMIT_BYTES", 100_000)
     text = command.run(["sh", "-c", "yes | head -c 1000000; echo end"]).stdout
     assert text.startswith("[earlier output left out]\n") and text.endswith("end\n")
     assert len(text) < 200_000

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from host import attributes, files
+from host import attributes, files, writing
 from host.base import FLAG_APPEND, FLAG_IMMUTABLE, FileState, HostError, UnsafePath
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -70,7 +70,7 @@ def own(state: FileState) -> FileState:
 
 
 def leftovers(directory: Path) -> list[str]:
-    return [name for name in os.listdir(directory) if name.startswith(files.TEMPORARY_PREFIX)]
+    return [name for name in os.listdir(directory) if name.startswith(writing.TEMPORARY_PREFIX)]
 
 
 def test_state_of_every_kind(tree: Path) -> None:
@@ -91,12 +91,12 @@ def test_state_of_every_kind(tree: Path) -> None:
 
 def test_a_new_file_and_a_replaced_one(tree: Path) -> None:
     path = tree / "a.conf"
-    files.write_file(str(path), b"one")
+    writing.write_file(str(path), b"one")
     assert (path.read_bytes(), seen(path).mode) == (b"one", 0o644)
     path.chmod(0o4710)
     os.setxattr(path, "user.note", b"kept")
     before = os.stat(path).st_ino
-    files.write_file(str(path), b"two")
+    writing.write_file(str(path), b"two")
     after = seen(path)
     assert (path.read_bytes(), after.mode, after.xattrs) == (b"two", 0o4710, {"user.note": b"kept"})
     assert os.stat(path).st_ino != before
@@ -112,7 +112,7 @@ def test_state_is_given_whole(tree: Path) -> None:
         kind="file", mode=0o2640, uid=33, gid=33, flags=0x50, mtime_ns=1_600_000_000_123_456_789,
         xattrs={"system.posix_acl_access": ACL, "user.note": b"\0raw"},
     )  # fmt: skip
-    files.put(str(path), wanted, b"new")
+    writing.put(str(path), wanted, b"new")
     got = seen(path)
     assert got.same_as(msgspec.structs.replace(wanted, size_bytes=3))
     assert got.mtime_ns == wanted.mtime_ns
@@ -126,9 +126,9 @@ def test_locked_files_in_locked_directories(tree: Path, flag: int) -> None:
     path.write_bytes(b"old")
     lock(path, flag)
     lock(tree, flag)
-    files.write_file(str(path), b"new")
+    writing.write_file(str(path), b"new")
     assert (path.read_bytes(), seen(path).flags, seen(tree).flags) == (b"new", flag, flag)
-    files.put(str(path), None)
+    writing.put(str(path), None)
     assert not path.exists() and seen(tree).flags == flag
 
 
@@ -145,7 +145,7 @@ def test_locks_return_when_the_work_fails(tree: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "fsync", full)
     sentence = f"{path} could not be written: no space is left.*it was left as it was"
     with pytest.raises(HostError, match=sentence):
-        files.write_file(str(path), b"new")
+        writing.write_file(str(path), b"new")
     monkeypatch.undo()
     assert (path.read_bytes(), seen(path).flags, seen(tree).flags) == (b"old", 0x10, 0x10)
     assert leftovers(tree) == []
@@ -155,11 +155,11 @@ def test_content_none_keeps_content_and_hard_links(tree: Path) -> None:
     (tree / "a").write_bytes(b"same")
     os.link(tree / "a", tree / "b")
     state = seen(tree / "a")
-    files.put(str(tree / "a"), msgspec.structs.replace(state, mode=0o600, flags=0))
+    writing.put(str(tree / "a"), msgspec.structs.replace(state, mode=0o600, flags=0))
     assert os.stat(tree / "b").st_mode & 0o7777 == 0o600
     assert os.stat(tree / "b").st_nlink == 2
     with pytest.raises(HostError, match="no file whose content could be kept"):
-        files.put(str(tree / "none"), state)
+        writing.put(str(tree / "none"), state)
 
 
 def test_put_of_other_kinds_and_their_exchange(tree: Path) -> None:
@@ -173,18 +173,18 @@ def test_put_of_other_kinds_and_their_exchange(tree: Path) -> None:
         own(FileState(kind="socket", mode=0o660)),
     ]
     for state in wanted:
-        files.put(str(path), state, b"" if state.kind == "file" else None)
+        writing.put(str(path), state, b"" if state.kind == "file" else None)
         got = seen(path)
         assert got.same_as(state), state.kind
-    files.put(str(path), None)
-    files.put(str(path), None)
+    writing.put(str(path), None)
+    writing.put(str(path), None)
     assert os.listdir(tree) == []
 
 
 @root_only
 def test_a_device(tree: Path) -> None:
     wanted = FileState(kind="char", mode=0o666, rdev=os.makedev(1, 3))
-    files.put(str(tree / "null"), wanted)
+    writing.put(str(tree / "null"), wanted)
     assert seen(tree / "null").same_as(wanted)
 
 
@@ -192,7 +192,7 @@ def test_a_directory_goes_only_when_empty(tree: Path) -> None:
     (tree / "d").mkdir()
     (tree / "d" / "f").touch()
     with pytest.raises(HostError, match="d could not be restored: the directory is not empty"):
-        files.put(str(tree / "d"), None)
+        writing.put(str(tree / "d"), None)
     assert (tree / "d" / "f").exists()
 
 
@@ -200,11 +200,11 @@ def test_what_stands_in_the_way_is_named(tree: Path) -> None:
     (tree / "d").mkdir()
     (tree / "link").symlink_to("d")
     with pytest.raises(HostError, match="a dir stands where a file is expected"):
-        files.write_file(str(tree / "d"), b"")
+        writing.write_file(str(tree / "d"), b"")
     with pytest.raises(UnsafePath, match="link was not written: it is a symbolic link"):
-        files.write_file(str(tree / "link"), b"")
+        writing.write_file(str(tree / "link"), b"")
     with pytest.raises(HostError, match=r"the directory .*/none could not be opened"):
-        files.write_file(str(tree / "none" / "f"), b"")
+        writing.write_file(str(tree / "none" / "f"), b"")
     with pytest.raises(HostError, match="d could not be read: it is a directory"):
         files.read_bytes(str(tree / "d"), limit_bytes=10)
     (tree / "big").write_bytes(b"x" * 11)
@@ -218,7 +218,7 @@ def test_what_stands_in_the_way_is_named(tree: Path) -> None:
         files.read_bytes(str(tree / "fifo"), limit_bytes=10)
     for wrong in ("relative", "/", "/a/..", "/a\0b"):
         with pytest.raises(HostError, match="not the absolute path of a file"):
-            files.write_file(wrong, b"")
+            writing.write_file(wrong, b"")
 
 
 @root_only
@@ -232,12 +232,12 @@ def test_a_link_of_somebody_else_is_not_followed(tree: Path) -> None:
     os.lchown(theirs / "conf", 33, 33)
     victim = str(theirs / "conf" / "passwd")
     with pytest.raises(UnsafePath, match="'conf' on the way there is a symbolic link"):
-        files.write_file(victim, b"root::0:0")
+        writing.write_file(victim, b"root::0:0")
     with pytest.raises(UnsafePath):
-        files.put(victim, FileState(kind="fifo"))
+        writing.put(victim, FileState(kind="fifo"))
     os.lchown(theirs / "conf", 0, 0)  # root's link, but in a directory that is theirs
     with pytest.raises(UnsafePath):
-        files.write_file(victim, b"")
+        writing.write_file(victim, b"")
     assert os.listdir(target) == []
 
 
@@ -245,11 +245,11 @@ def test_our_own_links_are_followed(tree: Path) -> None:
     (tree / "real" / "deep").mkdir(parents=True)
     (tree / "link").symlink_to("real/../real/./deep")
     (tree / "absolute").symlink_to(tree / "link")
-    files.write_file(str(tree / "absolute" / "f"), b"x")
+    writing.write_file(str(tree / "absolute" / "f"), b"x")
     assert (tree / "real" / "deep" / "f").read_bytes() == b"x"
     (tree / "loop").symlink_to("loop")
     with pytest.raises(HostError, match="a symbolic link stands there"):
-        files.write_file(str(tree / "loop" / "f"), b"x")
+        writing.write_file(str(tree / "loop" / "f"), b"x")
 
 
 def test_listing_and_glob(tree: Path) -> None:
