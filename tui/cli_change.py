@@ -15,7 +15,7 @@ from snapshots.recover import interrupted
 from steps import rollback as undoing
 from tui import hands, output
 from tui.cli_check import PlanFile, banner, read_plan
-from tui.cli_follow import follow_run
+from tui.cli_follow import follow_run, goes_on
 from tui.failures import refused, usage
 from tui.options import Options
 from tui.out import Out, StatusLine, is_terminal
@@ -55,14 +55,7 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
             return 0
         ask("Apply?")
         fingerprint = fingerprint or planned.fingerprint
-    run = hands.start(
-        options,
-        "apply",
-        steps=ids,
-        fingerprint=fingerprint,
-        session=environment(session.engine.ctx.session),
-    )
-    return follow_run(out, options, run)
+    return start_and_follow(out, session, "apply", steps=ids, fingerprint=fingerprint)
 
 
 def rollback(options: Options, arguments: argparse.Namespace) -> int:
@@ -95,11 +88,14 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
             )
         ask("Undo?")
         fingerprint = fingerprint or undoing.fingerprint_of(plans)
-    run = hands.start(
-        options, "rollback", steps=tuple(names), fingerprint=fingerprint,
-        everything=arguments.all, session=environment(session.engine.ctx.session),
-    )  # fmt: skip
-    return follow_run(out, options, run)
+    return start_and_follow(
+        out,
+        session,
+        "rollback",
+        steps=tuple(names),
+        fingerprint=fingerprint,
+        everything=arguments.all,
+    )
 
 
 def recover(options: Options, arguments: argparse.Namespace) -> int:
@@ -126,8 +122,27 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
             out.line(f"{what} {how} ({record.started[:19]} UTC, {record.id}).")
         out.line("The host is brought back to the state before.")
         ask("Recover?")
-    run = hands.start(options, "recover", session=environment(session.engine.ctx.session))
-    return follow_run(out, options, run)
+    return start_and_follow(out, session, "recover")
+
+
+def start_and_follow(
+    out: Out,
+    session: Session,
+    command: str,
+    *,
+    steps: tuple[str, ...] = (),
+    fingerprint: str | None = None,
+    everything: bool = False,
+) -> int:
+    """Start the worker and show what it does; the exit status is that of the work."""
+    with hands.uninterrupted() as pressed:
+        directory = hands.start(
+            session.options, command, steps=steps, fingerprint=fingerprint, everything=everything,
+            session=environment(session.engine.ctx.session),
+        )  # fmt: skip
+    if pressed:
+        return goes_on(directory)
+    return follow_run(out, session.options, directory)
 
 
 def _nothing_to_recover(out: Out, options: Options) -> None:

@@ -26,6 +26,12 @@ def follow(options: Options, arguments: argparse.Namespace) -> int:
     return follow_run(out, options, directory)
 
 
+def goes_on(directory: Path) -> int:
+    """After Ctrl-C: say so, and how to see the rest; the exit status."""
+    note(f"the work goes on without this terminal; see it with: harden-tui follow {directory.name}")
+    return INTERRUPTED
+
+
 def follow_run(out: Out, options: Options, directory: Path) -> int:
     """Show a run in the chosen format until it ends. The work does not depend on who looks on."""
     status = StatusLine(wanted=options.format == "text")
@@ -47,11 +53,7 @@ def follow_run(out: Out, options: Options, directory: Path) -> int:
         exit_status = hands.follow(directory, show)
     except KeyboardInterrupt:
         status.clear()
-        note(
-            f"the work goes on without this terminal; see it with: harden-tui follow"
-            f" {directory.name}"
-        )
-        return INTERRUPTED
+        return goes_on(directory)
     except Stop as stop:
         status.clear()
         if options.format == "json":

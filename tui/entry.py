@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         return _run(arguments)
     except KeyboardInterrupt:
-        _tell("Interrupted. Nothing was changed by this command.")
+        _tell("Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:
         _forget_stdout()

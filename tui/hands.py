@@ -11,12 +11,14 @@ a scope the job still comes through an inherited pipe.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,20 @@ from tui.options import Options
 
 START_TIMEOUT_S: Final = 60.0
 """A start takes 0.2 s; a machine so busy that it takes a minute is told, not waited for."""
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[list[int]]:
+    """Ctrl-C waits: while a worker is being started nobody could say whether it was.
+
+    The list holds the signals that came meanwhile.
+    """
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def start(
@@ -128,6 +144,8 @@ def follow(directory: Path, show: Callable[[dict[str, Any], bytes], None]) -> in
     run = runs.read(directory)
     if run.status == "finished":  # its events could not be written, its end could
         return run.exit
+    if runs.load(directory).status == "starting":
+        raise refused(f"Run {directory.name} never began; nothing was changed by it.")
     raise Stop(
         NEEDS_PERSON,
         f"The working process of run {directory.name} ended without finishing;"
