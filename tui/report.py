@@ -7,7 +7,7 @@ to auditors and customers, so nothing in it depends on anything outside: one fil
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,26 +79,22 @@ def collect(
         sessions=tuple(one for one in log.sessions() if one.id in chosen),
         entries=tuple(entries),
         transactions=tuple(
-            _with_diffs(record, lambda record: history.show(state, record.id).deltas)
+            _with_diffs(state, record)
             for record in history.transactions(state)
             if record.id in named
         ),
     )
 
 
-def _with_diffs(
-    record: TransactionRecord, show: Callable[[TransactionRecord], Iterable[Any]]
-) -> ReportTransaction:
+def _with_diffs(state: StateDir, record: TransactionRecord) -> ReportTransaction:
+    from snapshots import history
+
     try:
-        deltas = show(record)
+        shown = history.show(state, record.id).deltas
     except SnapshotError as error:
         return ReportTransaction(record=record, note=str(error))
-    return ReportTransaction(
-        record=record,
-        deltas=tuple(
-            ReportDelta(domain=delta.domain, key=delta.key, diff=delta.diff) for delta in deltas
-        ),
-    )
+    deltas = (ReportDelta(domain=one.domain, key=one.key, diff=one.diff) for one in shown)
+    return ReportTransaction(record=record, deltas=tuple(deltas))
 
 
 def json(report: Report) -> str:

@@ -78,7 +78,7 @@ def _transaction(one: ReportTransaction) -> Iterator[str]:
     if one.note:
         yield f'<p class="bad">{_text(one.note)}</p>'
     for delta in one.deltas:
-        yield "<details open>"
+        yield "<details open>" if delta.domain == "files" else "<details>"
         yield f"<summary>{_text(delta.domain)}: {_text(delta.key)}</summary>"
         lines = "".join(_line(line) for line in delta.diff.rstrip("\n").split("\n"))
         yield f"<pre>{lines}</pre>"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from snapshots import history
 from snapshots.logchain import Entry, Verdict
-from snapshots.model import TransactionRecord
-from snapshots.sessionlog import SessionSummary
+from snapshots.model import SnapshotError, TransactionRecord
+from snapshots.sessionlog import SessionLog, SessionSummary
+from snapshots.state import StateDir
 from tui import report as reports
 from tui.report import Report, ReportDelta, ReportTransaction
 
@@ -174,3 +177,33 @@ def test_json_is_the_whole_report() -> None:
     assert body["practice"] is True
     assert body["transactions"][0]["deltas"][0]["diff"].endswith(NASTY)
     assert msgspec.json.decode(reports.json(report), type=Report) == report
+
+
+def test_a_report_gathers_a_session_and_the_transactions_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = StateDir(tmp_path / "state")
+    log = SessionLog(state.log_dir, user="alice", host="web1", syslog=False)
+    log.append("apply", step="a.b", transaction="t1")
+    log.append("apply", step="c.d", transaction="t2")
+    record = make().transactions[0].record
+    records = [msgspec.structs.replace(record, id=name) for name in ("t0", "t1", "t2")]
+
+    def show(state: StateDir, tx_id: str) -> history.TransactionDetail:
+        if tx_id == "t2":
+            raise SnapshotError("The restore point of t2 was pruned.")
+        return history.TransactionDetail(
+            record, (history.ShownDelta("files", "/etc/motd", DIFF),), ()
+        )
+
+    monkeypatch.setattr(history, "transactions", lambda state: records)
+    monkeypatch.setattr(history, "show", show)
+    report = reports.collect(log, state, host="web1", practice=False)
+    assert [one.record.id for one in report.transactions] == ["t1", "t2"]
+    first, second = report.transactions
+    assert [delta.key for delta in first.deltas] == ["/etc/motd"]
+    assert second.note == "The restore point of t2 was pruned."
+    assert report.verdict.ok
+    assert "was pruned" in reports.html(report)
+    assert "was pruned" in reports.markdown(report)
+    assert reports.collect(log, state, "other", host="web1", practice=False).entries == ()
