@@ -6,8 +6,11 @@ found by capturing again after each kind, because package scripts and daemons ch
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 
+from host.base import HostError
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import ONE_WAY, Captured, differences
@@ -45,6 +48,7 @@ def converge(keeper: Keeper, goal: Goal, progress: Progress) -> list[str]:
     would not come back. Doing it again continues.
     """
     notes: list[str] = []
+    _firewall_before_tools_go(keeper, goal, progress)
     touched = _restore(keeper, goal, keeper.packages, progress)
     files = _restore(keeper, goal, keeper.files, progress)
     if touched or any(delta.key.startswith(UNIT_DIRECTORIES) for delta in files):
@@ -66,6 +70,15 @@ def converge(keeper: Keeper, goal: Goal, progress: Progress) -> list[str]:
     _restore(keeper, goal, keeper.firewall, progress)
     keeper.firewall.restore(keeper.host, {}, progress)
     return notes
+
+
+def _firewall_before_tools_go(keeper: Keeper, goal: Goal, progress: Progress) -> None:
+    """Put back what the programs of packages that leave can still put back."""
+    now = keeper.packages.capture(keeper.host, Scope())
+    if now.keys() <= goal.captured.get("packages", {}).keys():
+        return
+    with contextlib.suppress(HostError):  # it is done again, and proved, when packages are right
+        _restore(keeper, goal, keeper.firewall, progress)
 
 
 def what_is_left(goal: Goal, now: Captured) -> list[Delta]:
