@@ -124,8 +124,18 @@ class Inversion:
             self._among_others(delta, now, chain)
         elif same(now, delta.before):
             self._say(delta, "already")
+        elif claimer := self._claimer(delta, now):
+            self._rebase(claimer, Delta(delta.domain, delta.key, delta.before, delta.after))
+            self._say(delta, "handed-over", note=f"{_name(claimer.record)} relies on it")
         else:
             self._alone(delta, now)
+
+    def _claimer(self, delta: Delta, now: Item | None) -> Later | None:
+        """The first later transaction that found this as it wanted it, and relies on it."""
+        if not same(now, delta.after):
+            return None
+        key: Key = (delta.domain, delta.key)
+        return next((later for later in self.later if key in later.record.claims), None)
 
     def _alone(self, delta: Delta, now: Item | None) -> None:
         """No later transaction touched it; somebody else may have."""
@@ -160,18 +170,17 @@ class Inversion:
         """Later transactions changed it too: what would they have found and left without us?"""
         key: Key = (delta.domain, delta.key)
         for later in chain:
-            # The same step applied once more wants all of it, not only what it added then.
-            merging = not set(later.record.steps) & set(self.record.steps)
-            inverse = Inverse(delta, self.contents, merging=merging)
             theirs = later.deltas[key]
-            before, how = inverse.of(theirs.before)
+            before, how = Inverse(delta, self.contents).of(theirs.before)
             if how == "failed":
                 self._say(delta, "conflict")
                 return
             if how == "gone":
                 self._say(delta, "already", note="it was changed back before a later change")
                 return
-            after, how = inverse.of(theirs.after)
+            # The same step applied once more wants all of it, not only what it added then.
+            merging = not set(later.record.steps) & set(self.record.steps)
+            after, how = Inverse(delta, self.contents, merging=merging).of(theirs.after)
             if how in ("failed", "gone"):
                 self._rebase(later, Delta(delta.domain, delta.key, before, theirs.after))
                 self._say(delta, "handed-over", note=f"{_name(later.record)} needs it as it is")

@@ -171,6 +171,9 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     packages: tuple[str, ...] = ()
     """Packages the steps declared (what later needs them keeps them when they are undone)."""
     roots: tuple[Root, ...] = ()
+    claims: tuple[tuple[DomainName, str], ...] = ()
+    """Things (domain, key) its steps rely on, changed by it or found right: an earlier transaction
+    that is undone hands them over instead of taking them back."""
     pid: int = 0
 
 

@@ -18,6 +18,7 @@ from snapshots.model import (
     Activation,
     Change,
     Delta,
+    DomainName,
     Root,
     SnapshotError,
     TransactionRecord,
@@ -42,6 +43,7 @@ def begin(
     validations: Iterable[Validation] = (),
     activations: Iterable[Activation] = (),
     packages: Iterable[str] = (),
+    claims: Iterable[tuple[DomainName, str]] = (),
     secret_paths: Iterable[str] = (),
     progress: Progress,
 ) -> Transaction:
@@ -62,6 +64,7 @@ def begin(
         validations=tuple(validations),
         activations=tuple(activations),
         packages=tuple(packages),
+        claims=tuple(claims),
         roots=tuple(roots),
         pid=os.getpid(),
     )

@@ -129,6 +129,7 @@ def _apply_one(
         validations=work.validations,
         activations=work.activations,
         packages=work.packages,
+        claims=work.claims,
         secret_paths=tuple(c.path for c in work.changes if isinstance(c, WriteFile) and c.secret),
         progress=listener,
     )

@@ -12,6 +12,7 @@ from host.base import Host
 from snapshots.model import (
     Activation,
     Change,
+    DomainName,
     InstallPackages,
     MakeLink,
     RemoveFile,
@@ -65,6 +66,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
+    claims: tuple[tuple[DomainName, str], ...] = ()
 
 
 def gather(parts: list[Planned]) -> Work:
@@ -79,6 +81,7 @@ def gather(parts: list[Planned]) -> Work:
         notes=_once(item for part in parts for item in part.notes),
         refusals=_once(item for part in parts for item in part.refusals),
         stops=_once(item for part in parts for item in part.stops),
+        claims=_once(item for part in parts for item in part.claims),
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from host.base import Host, Session
 from host.facts import Fact, Facts
-from snapshots.model import Activation, Change, Root, Validation
+from snapshots.model import Activation, Change, DomainName, Root, Validation
 from steps.model import Finding
 
 
@@ -37,6 +37,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What would bring the host to what a resource expects; empty `changes` where it is so.
 
     `refusals`: reasons why it must not be done now (a person is shown them instead of the diff).
+    `claims`: (domain, key) of what must stay even where it was right already, because an earlier
+    step brought it: undoing that step then leaves it to this one.
     `stops`: units that are meant to be gone afterwards (the health check expects that).
     `notes`: what the person should know beside the diff (what listens, who is logged in …).
     """
@@ -49,6 +51,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
+    claims: tuple[tuple[DomainName, str], ...] = ()
 
 
 class Resource(ABC):

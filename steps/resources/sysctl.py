@@ -151,7 +151,11 @@ class Sysctl(Resource):
                 )
             )
         return Planned(
-            changes=tuple(changes), notes=tuple(self._notes(ctx, boot, edits)), refusals=refusals
+            changes=tuple(changes),
+            notes=tuple(self._notes(ctx, boot, edits)),
+            refusals=refusals,
+            # ufw sets some of these too; undoing it must not take them from this step.
+            claims=tuple(("kernel", key) for key in ours),
         )
 
     def _edits(self, boot: Boot, later: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,106 @@
+"""Twelve steps on the practice host, through the same engine as on a real one, and all undone."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from host.practice import PracticeHost
+from snapshots.sessionlog import SessionLog
+from snapshots.state import StateDir
+from steps.catalog_load import load_catalogue
+from steps.engine import Engine
+from steps.events import Event
+
+
+def _engine(folder: Path, events: list[Event]) -> Engine:
+    host = PracticeHost(folder / "host")
+    catalogue = load_catalogue(host)
+    return Engine(
+        host,
+        StateDir(folder / "state", folder / "log"),
+        catalogue,
+        catalogue.checklist("i-doit"),
+        {},
+        events.append,
+        log=SessionLog(folder / "log", syslog=False),
+        user="admin",
+    )
+
+
+def _fingerprint(folder: Path) -> dict[str, object]:
+    host = PracticeHost(folder / "host")
+    files = {
+        path: msgspec.structs.replace(state, mtime_ns=0)
+        for path, state in host.walk("/", content=True)
+        if not path.startswith(("/proc/", "/run/")) or path.startswith("/proc/sys/")
+    }
+    memory = host.machine.memory
+    units = {name: unit.active for name, unit in memory.units.items()}
+    return {
+        "files": files,
+        "packages": msgspec.to_builtins(memory.packages),
+        "units": units,
+        "firewall": memory.firewall_on,
+        "jails": memory.jails,
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_applied_proved_and_undone_in_any_order(tmp_path: Path, seed: int) -> None:
+    events: list[Event] = []
+    blank = _engine(tmp_path, events).check()
+    first = _fingerprint(tmp_path)
+    assert {result.id for result in blank if result.status != "fail"} == set()
+
+    plan = _engine(tmp_path, events).plan()
+    assert len([step for step in plan.steps if step.changes and not step.refusals]) == 12
+    assert _fingerprint(tmp_path) == first, "check and plan change nothing"
+
+    for result in blank:
+        outcome = _engine(tmp_path, events).apply([result.id])
+        assert outcome.exit == 0, outcome.summary
+    after = _engine(tmp_path, events).check()
+    assert {result.id: result.note for result in after if result.status != "pass"} == {}
+    assert _engine(tmp_path, events).plan().is_empty
+
+    order = [result.id for result in blank]
+    random.Random(seed).shuffle(order)
+    for number, step_id in enumerate(order):
+        outcome = _engine(tmp_path, events).rollback([step_id])
+        assert outcome.exit == 0, outcome.summary
+        left = order[number + 1 :]
+        still = {r.id: r.status for r in _engine(tmp_path, events).check(left)} if left else {}
+        assert set(still.values()) <= {"pass"}, still
+    assert _fingerprint(tmp_path) == first
+    assert SessionLog(tmp_path / "log", syslog=False).verify().ok
+
+
+def test_a_plan_goes_stale_when_the_host_moves(tmp_path: Path) -> None:
+    events: list[Event] = []
+    engine = _engine(tmp_path, events)
+    approved = engine.plan(["apache.banner"]).fingerprint
+    path = "/etc/apache2/conf-available/zz-harden-tui-apache.banner.conf"
+    engine.host.write_file(path, b"# somebody was here\n")
+    outcome = _engine(tmp_path, events).apply(["apache.banner"], approved)
+    assert outcome.exit == 3
+    assert "preview" in outcome.summary
+    assert engine.host.read_bytes(path) == b"# somebody was here\n"
+
+
+def test_a_change_that_breaks_the_configuration_is_rolled_back(tmp_path: Path) -> None:
+    events: list[Event] = []
+    engine = _engine(tmp_path, events)
+    first = _fingerprint(tmp_path)
+    engine.given["apache.headers"] = {"referrer-policy": "no-referrer"}
+    broken = "/etc/apache2/mods-available/headers.load"
+    engine.host.write_file(broken, b"LoadModule nothing_module /usr/lib/none.so\n")
+    outcome = engine.apply(["apache.headers"])
+    assert outcome.exit == 4, outcome.summary
+    engine.host.write_file(
+        broken, b"LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so\n"
+    )
+    assert _fingerprint(tmp_path) == first
