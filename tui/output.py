@@ -75,9 +75,11 @@ def finding_text(finding: Finding) -> str:
     if finding.ok:
         return f"{finding.setting}: {finding.running or finding.persistent}"
     parts = [f"{finding.setting}: expected {finding.expected}"]
-    parts.append(f"is {finding.running or 'not set'}")
     if finding.persistent and finding.persistent != finding.running:
-        parts.append(f"will be {finding.persistent} after a restart")
+        now = finding.running or "not set"
+        parts.append(f"is {now} now, {finding.persistent} after a restart")
+    else:
+        parts.append(f"is {finding.running or 'not set'}")
     text = ", ".join(parts)
     if finding.origin:
         text += f" ({finding.origin})"
