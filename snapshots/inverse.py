@@ -130,8 +130,8 @@ class Inverse:
         """The hash without the transaction; `None` where that cannot be told."""
         if before is not None and before == after:
             return now
-        if now == after and before is not None:
-            return before
+        if now == after:
+            return _EMPTY if before is None else before
         if before is not None and now == before:
             return now
         if any(_opaque(sha256) for sha256 in (now, after, before or _EMPTY)):
