@@ -50,12 +50,11 @@ def parse_filter(text: str) -> Filter:
 
 
 def in_force(table: Filter | None, *, ipv6: bool) -> bool:
-    """Whether every incoming packet passes ufw's chains: `ufw status` does not look."""
+    """Whether incoming packets are led through ufw's chains: `ufw status` does not look."""
     return (
         table is not None
         and table.jumps("INPUT", f"{_prefix(ipv6)}-before-input")
         and table.jumps(f"{_prefix(ipv6)}-before-input", f"{_prefix(ipv6)}-user-input")
-        and not table.accepts_everything("INPUT")
     )
 
 

@@ -17,7 +17,7 @@ from host.facts.iptables import (
 )
 from host.facts.packages import PACKAGES
 from host.facts.ports import PORTS
-from host.facts.ufw import DEFAULTS, UFW_CONFIGURATION, UFW_STATUS, Configuration, Rule
+from host.facts.ufw import DEFAULTS, SYSCTL, UFW_CONFIGURATION, UFW_STATUS, Configuration, Rule
 from host.facts.units import UNITS
 from snapshots.model import Activation, Change, RunCommand, WriteFile
 from steps.resource import Context, Planned
@@ -35,6 +35,7 @@ from steps.resources.ufw_rules import (
 )
 
 NFTABLES_FILE: Final = "/etc/nftables.conf"
+MARTIANS: Final = "/proc/sys/net/ipv4/conf/all/log_martians"
 _RIVALS: Final = ("iptables-persistent", "netfilter-persistent", "firewalld", "shorewall")
 _ENOUGH: Final = {
     "deny": ("deny", "reject"),
@@ -58,26 +59,29 @@ def plan(
         return install
     rules = configuration.rules if configuration is not None else ()
     families = (False, True) if has_ipv6 else (False,)
+    removed = [rule for opening in openings for rule in too_wide(rules, opening)]
+    if strict:
+        removed += others(rules, openings)
+    staying = [rule for rule in rules if rule not in removed]
     added = [
         rule
         for opening in openings
         for ipv6 in families
-        for rule in lacking([r for r in rules if r.ipv6 is ipv6], opening, ipv6=ipv6)
+        for rule in lacking([r for r in staying if r.ipv6 is ipv6], opening, ipv6=ipv6)
     ]
-    removed = [rule for opening in openings for rule in too_wide(rules, opening)]
-    if strict:
-        removed += [rule for rule in others(rules, openings) if rule not in removed]
     result = after(rules, added, removed)
     refusals = _shadowed(result, openings, families) + _session_shut(ctx, result, openings)
     if refusals:
         return Planned(refusals=tuple(refusals))
     nftables, activations, stops = _nftables(ctx)
     changes: list[Change] = [*install.changes, *nftables]
-    changes += _ipv6(ctx, configuration, has_ipv6)
+    ipv6_on = _ipv6(ctx, configuration, has_ipv6)
+    changes += ipv6_on
     changes += _once(
         RunCommand(argv=("ufw", *rule.specification), why=_why(rule)) for rule in added
     )
     changes += _policies(configuration, incoming, outgoing)
+    changes += _martians(ctx, configuration)
     changes += _once(
         RunCommand(
             argv=("ufw", "--force", "delete", *rule.specification),
@@ -85,7 +89,11 @@ def plan(
         )
         for rule in removed
     )
-    changes += _switch_on(ctx, configuration, incoming, openings)
+    reloaded = any(isinstance(change, RunCommand) for change in ipv6_on)
+    if not reloaded or configuration is None or not configuration.enabled:
+        changes += _load(ctx, configuration, incoming, openings)
+    changes += _start_at_boot(ctx, configuration)
+    changes += _open_gates(ctx)
     return Planned(
         changes=tuple(changes),
         activations=activations,
@@ -202,6 +210,9 @@ def _nftables(ctx: Context) -> tuple[list[Change], tuple[Activation, ...], tuple
         argv=("systemctl", "disable", "--now", "nftables.service"),
         why="nftables.service flushes every rule, ufw's too, whenever it starts or stops",
     )
+    fail2ban = ctx.facts.get(UNITS).get("fail2ban.service")
+    if fail2ban is None or fail2ban.active != "active":
+        return [command], (), ("nftables.service",)
     # Stopping it flushes the bans of fail2ban as well; a restart puts them back.
     return [command], (Activation("restart", "fail2ban.service"),), ("nftables.service",)
 
@@ -213,7 +224,11 @@ def _ipv6(ctx: Context, configuration: Configuration | None, has_ipv6: bool) -> 
     changed = re.sub(r"(?m)^\s*IPV6=.*$", "IPV6=yes", text)
     if changed == text:
         changed = f"{text.rstrip()}\nIPV6=yes\n"
-    return [WriteFile(path=DEFAULTS, content=changed.encode())]
+    write = WriteFile(path=DEFAULTS, content=changed.encode())
+    if not ctx.facts.get(UFW_STATUS).active:
+        return [write]
+    why = "load the chains for IPv6, without which ufw can take no rule"
+    return [write, RunCommand(argv=("ufw", "reload"), why=why)]
 
 
 def _policies(
@@ -238,29 +253,55 @@ def _policies(
     return commands
 
 
-def _switch_on(
+def _martians(ctx: Context, configuration: Configuration | None) -> list[Change]:
+    """ufw sets log_martians=0 whenever it starts; where this host has it on, it must stay on."""
+    running = _read(ctx, MARTIANS).strip()
+    if running != "1" or (configuration is not None and configuration.enabled):
+        return []  # an enabled ufw has set what it wants already; kernel.sysctl sees to its file
+    if configuration is None:
+        pattern = r"s#^(net/ipv4/conf/(all|default)/log_martians)=0#\1=1#"
+        why = "keep logging packets with impossible addresses, which ufw would switch off"
+        return [RunCommand(argv=("sed", "-i", "-E", pattern, SYSCTL), why=why)]
+    text = _read(ctx, SYSCTL)
+    changed = re.sub(r"(?m)^(net/ipv4/conf/(?:all|default)/log_martians)=0", r"\1=1", text)
+    return [WriteFile(path=SYSCTL, content=changed.encode())] if changed != text else []
+
+
+def _start_at_boot(ctx: Context, configuration: Configuration | None) -> list[RunCommand]:
+    unit = ctx.facts.get(UNITS).get("ufw.service")
+    if configuration is None or unit is None or unit.enabled == "enabled":
+        return []
+    why = "load the firewall at every boot"
+    return [RunCommand(argv=("systemctl", "enable", "ufw.service"), why=why)]
+
+
+def _load(
     ctx: Context, configuration: Configuration | None, incoming: str, openings: Sequence[Opening]
 ) -> list[RunCommand]:
-    commands = []
-    unit = ctx.facts.get(UNITS).get("ufw.service")
-    if configuration is not None and unit is not None and unit.enabled != "enabled":
-        commands.append(
-            RunCommand(
-                argv=("systemctl", "enable", "ufw.service"), why="load the firewall at every boot"
-            )
-        )
+    """Switch ufw on, or have it load its rules again where the kernel lost them."""
     if configuration is None or not configuration.enabled or not ctx.facts.get(UFW_STATUS).active:
-        enable = RunCommand(
-            argv=("ufw", "--force", "enable"), why="switch the firewall on, now and at every boot"
-        )
-        return [*commands, enable]
+        why = "switch the firewall on, now and at every boot"
+        return [RunCommand(argv=("ufw", "--force", "enable"), why=why)]
     if any(
         _lost(ctx.facts.get(table), configuration, incoming, openings, ipv6)
         for table, ipv6 in ((IPTABLES, False), (IP6TABLES, True))
         if not ipv6 or ctx.facts.get(KERNEL_HAS_IPV6)
     ):
-        reload = RunCommand(argv=("ufw", "reload"), why="load ufw's rules into the kernel again")
-        commands.append(reload)
+        return [RunCommand(argv=("ufw", "reload"), why="load ufw's rules into the kernel again")]
+    return []
+
+
+def _open_gates(ctx: Context) -> list[RunCommand]:
+    """Delete rules without condition that accept everything beside ufw's chains."""
+    commands = []
+    for program, fact, ipv6 in (("iptables", IPTABLES, False), ("ip6tables", IP6TABLES, True)):
+        table = ctx.facts.get(fact) if not ipv6 or ctx.facts.get(KERNEL_HAS_IPV6) else None
+        if table is not None and table.accepts_everything("INPUT"):
+            command = RunCommand(
+                argv=(program, "-D", "INPUT", "-j", "ACCEPT"),
+                why="somebody put in a rule that accepts everything; whoever did may do so again",
+            )
+            commands += [command] * table.chains["INPUT"].count("-j ACCEPT")
     return commands
 
 

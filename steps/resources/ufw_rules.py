@@ -175,11 +175,15 @@ def _same_but_action(left: Rule, right: Rule) -> bool:
 
 
 def others(rules: Sequence[Rule], openings: Sequence[Opening]) -> list[Rule]:
-    """Rules that let something in which no opening asks for."""
+    """Rules that let something in which no opening asks for, nor forbids (see `too_wide`)."""
+    forbidden = [rule for opening in openings for rule in too_wide(rules, opening)]
     return [
         rule
         for rule in rules
-        if rule.lets_in and rule.direction == "in" and not _asked_for(rule, openings)
+        if rule.lets_in
+        and rule.direction == "in"
+        and rule not in forbidden
+        and not _asked_for(rule, openings)
     ]
 
 
