@@ -1,0 +1,235 @@
+"""Restore points on disk: shared lists, names that never collide, and restore.sh in plain sh."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from host.base import FLAG_IMMUTABLE, FileState
+from host.local import LocalHost
+from snapshots import listing
+from snapshots.captured import Captured, differences
+from snapshots.model import FileItem, Root, SnapshotError, ValueItem
+from snapshots.objects import ObjectStore
+from snapshots.points import Points
+from snapshots.records import Records
+from snapshots.state import StateDir
+
+ETC = (Root("/etc", content=True),)
+NAMES = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=()), min_size=1, max_size=12
+).filter(lambda name: name.encode("utf-8", "surrogateescape") if _encodes(name) else False)
+
+
+def _encodes(name: str) -> bool:
+    try:
+        name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@given(
+    st.lists(
+        st.tuples(
+            NAMES.map(lambda name: f"/etc/{name}"),
+            st.builds(
+                FileState,
+                kind=st.sampled_from(["file", "dir", "symlink"]),
+                mode=st.integers(0, 0o7777),
+                uid=st.integers(0, 70000),
+                flags=st.sampled_from([0, FLAG_IMMUTABLE]),
+                target=NAMES,
+                xattrs=st.dictionaries(NAMES.map("user.{}".format), st.binary(max_size=4)),
+            ),
+        ),
+        max_size=4,
+    )
+)
+def test_a_list_reads_back_as_it_was(entries: list[tuple[str, FileState]]) -> None:
+    lines = listing.encode(entries)
+    assert list(listing.decode(lines)) == entries
+    assert all(len(line.split(b" ")) == 13 for line in lines.splitlines()[1:])
+
+
+def test_an_acl_is_written_as_setfacl_reads_it() -> None:
+    # What `setfacl -m u:33:r-- FILE` leaves in system.posix_acl_access of a 0644 file.
+    raw = bytes.fromhex(
+        "0200000001000600ffffffff020004002100000004000400ffffffff"
+        "10000400ffffffff20000400ffffffff"
+    )  # fmt: skip
+    text = listing.acl_text({"system.posix_acl_access": raw})
+    assert text == "u::rw-,u:33:r--,g::r--,m::r--,o::r--"
+
+
+def capture(tree: Path, store: ObjectStore) -> Captured:
+    """`tree` as if it were the root of a host."""
+    files = {}
+    for path, state in LocalHost().walk(str(tree / "etc"), content=True):
+        if state.sha256:
+            store.add(Path(path).read_bytes())
+        files[path.removeprefix(str(tree))] = FileItem(state)
+    return {"files": dict(files), "units": {"a.service": ValueItem("active")}}
+
+
+def summary(tree: Path) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for path, state in LocalHost().walk(str(tree / "etc"), content=True):
+        name = path.removeprefix(str(tree))
+        found[name] = (state.kind, state.mode, state.uid, state.gid, state.sha256, state.target,
+                       state.flags, state.xattrs)  # fmt: skip
+    return found
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    etc = tmp_path / "tree" / "etc"
+    (etc / "ssh" / "deep").mkdir(parents=True)
+    (etc / "hosts").write_text("127.0.0.1 localhost\n")
+    (etc / "ssh" / "config").write_text("Port 22\n")
+    (etc / "ssh" / "key").write_text("secret\n")
+    (etc / "ssh" / "key").chmod(0o600)
+    (etc / "ssh" / "deep" / "with space, 100% \\ odd\nname ").write_text("odd\n")
+    (etc / "link").symlink_to("hosts")
+    (etc / "dangling").symlink_to("no where")
+    os.mkfifo(etc / "pipe")
+    return tmp_path / "tree"
+
+
+@pytest.fixture
+def points(tmp_path: Path) -> Points:
+    state = StateDir(tmp_path / "state")
+    return Points(state.points, ObjectStore(state.objects))
+
+
+def run_restore(points: Points, tree: Path) -> subprocess.CompletedProcess[str]:
+    script = points.path / "one" / "restore.sh"
+    return subprocess.run(["/bin/sh", script, tree], capture_output=True, text=True, check=False)
+
+
+def test_restore_sh_puts_everything_back(points: Points, tree: Path) -> None:
+    before = summary(tree)
+    points.write("one", "host", ETC, capture(tree, points._store))
+    etc = tree / "etc"
+    (etc / "hosts").write_text("changed\n")
+    (etc / "ssh" / "config").unlink()
+    (etc / "ssh" / "config").mkdir()
+    (etc / "ssh" / "config" / "inner").write_text("in the way\n")
+    (etc / "ssh" / "key").chmod(0o644)
+    shutil.rmtree(etc / "ssh" / "deep")
+    (etc / "link").unlink()
+    (etc / "link").write_text("no link any more\n")
+    (etc / "dangling").unlink()
+    (etc / "pipe").unlink()
+    (etc / "new").write_text("was not there\n")
+    (etc / ".hidden").mkdir()
+    done = run_restore(points, tree)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert summary(tree) == before
+    aside = points.path / "one" / "set-aside.1"
+    kept = {path.name: path.read_text() for path in aside.rglob("*") if path.is_file()}
+    assert kept == {"inner": "in the way\n", "link": "no link any more\n", "new": "was not there\n"}
+    again = run_restore(points, tree)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "0 changes made" in again.stdout
+    assert summary(tree) == before
+    assert not (points.path / "one" / "set-aside.2").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="flags and foreign owners need root")
+def test_restore_sh_puts_owners_flags_and_acls_back(points: Points, tree: Path) -> None:
+    etc = tree / "etc"
+    os.chown(etc / "hosts", 33, 44)
+    (etc / "hosts").chmod(0o4750)
+    if shutil.which("setfacl"):
+        subprocess.run(["setfacl", "-m", "u:33:r--", etc / "ssh" / "key"], check=True)
+    subprocess.run(["chattr", "+i", etc / "hosts", etc / "ssh"], check=False)
+    try:
+        before = summary(tree)
+        points.write("one", "host", ETC, capture(tree, points._store))
+        subprocess.run(["chattr", "-i", etc / "hosts", etc / "ssh"], check=False)
+        (etc / "hosts").write_text("changed\n")
+        os.chown(etc / "hosts", 0, 0)
+        (etc / "hosts").chmod(0o600)
+        (etc / "ssh" / "new").write_text("new\n")
+        (etc / "ssh" / "key").unlink()
+        if shutil.which("setfacl"):
+            subprocess.run(["setfacl", "-m", "u:34:rwx", etc / "ssh" / "config"], check=True)
+        subprocess.run(["chattr", "+i", etc / "hosts", etc / "ssh"], check=False)
+        done = run_restore(points, tree)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert summary(tree) == before
+    finally:
+        subprocess.run(["chattr", "-R", "-i", etc], check=False)
+
+
+def test_restore_sh_refuses_altered_content(points: Points, tree: Path) -> None:
+    captured = capture(tree, points._store)
+    points.write("one", "host", ETC, captured)
+    hosts = captured["files"]["/etc/hosts"]
+    assert isinstance(hosts, FileItem)
+    points._store.where(hosts.state.sha256).write_text("tampered\n")
+    (tree / "etc" / "hosts").write_text("changed\n")
+    done = run_restore(points, tree)
+    assert done.returncode == 1
+    assert "etc/hosts" in done.stderr
+    assert (tree / "etc" / "hosts").read_text() == "changed\n"
+
+
+def test_a_restore_point_reads_back(points: Points, tree: Path) -> None:
+    captured = capture(tree, points._store)
+    points.write("one", "host", ETC, captured)
+    loaded = points.load("one")
+    assert differences(captured, loaded) == []
+    assert loaded["files"].keys() == captured["files"].keys()
+    assert loaded["units"] == captured["units"]
+
+
+def test_a_restore_point_is_never_overwritten(points: Points, tree: Path) -> None:
+    points.write("one", "host", ETC, capture(tree, points._store))
+    with pytest.raises(SnapshotError, match="exists already"):
+        points.write("one", "host", ETC, {"files": {}})
+
+
+def test_a_hundred_restore_points_share_what_did_not_change(points: Points) -> None:
+    store = points._store
+    files = {"/etc": FileItem(FileState(kind="dir", mode=0o755))}
+    for number in range(1500):
+        path = f"/etc/part{number % 60}/file{number}"
+        sha256 = store.add(f"content of {number}\n".encode() * 100)
+        files[path] = FileItem(FileState(kind="file", mode=0o644, sha256=sha256, size_bytes=2000))
+    for number in range(200):
+        sha256 = store.add(b"%d" % number)
+        files["/etc/part7/changing"] = FileItem(FileState(kind="file", sha256=sha256))
+        points.write(f"{number:04d}", "host", ETC, {"files": dict(files)})
+    used = subprocess.run(["du", "-sk", points.path.parent], capture_output=True, check=True)
+    assert int(used.stdout.split()[0]) < 50 * 1024
+
+
+def test_ids_never_collide_and_never_go_back(tmp_path: Path) -> None:
+    records = Records(StateDir(tmp_path / "state"))
+    (records.path / "29991231T235959.999999Z-aaaaaa").mkdir()
+    made = []
+    for _ in range(50):
+        tx_id = records.create_id()
+        (records.path / tx_id).mkdir()
+        made.append(tx_id)
+    assert made == sorted(set(made))
+    assert made[0] > "29991231T235959.999999Z-aaaaaa"
+
+
+def test_half_an_object_is_never_found(tmp_path: Path) -> None:
+    store = ObjectStore(StateDir(tmp_path / "state").objects)
+    sha256 = store.add(b"content")
+    assert ObjectStore(store.path).has(sha256) is False
+    store.sync()
+    assert ObjectStore(store.path).get(sha256) == b"content"
+    store.where(sha256).write_bytes(b"altered")
+    with pytest.raises(SnapshotError, match="was altered"):
+        store.get(sha256)
