@@ -57,6 +57,13 @@ class HardenApp(Changing):
         self.board = Board()
         self.place: actions.Place = "checklist"
         self._first_check = first_check
+        self._small = Fixed(self._draw_small, id="small")
+        self._frame = Container(id="frame")
+        self._header = Fixed(self._draw_header, id="header")
+        self._body = Container(id="body")
+        self._rule = Fixed(self._draw_rule, id="rule")
+        self._footer = Fixed(self._draw_footer, id="footer")
+        self._views: dict[actions.Place, PlaceView] = {"checklist": Checklist()}
         self._message = ""
         self._message_warns = False
         self._message_until = 0.0
@@ -67,20 +74,20 @@ class HardenApp(Changing):
         self.say(message.problem or done, warn=bool(message.problem))
 
     def _to_places(self, message: Answered) -> None:
-        for view in self.base.query(PlaceView):
+        for view in self._views.values():
             view.take_answer(message)
 
     _answered_show = _answered_log = _answered_entries = _answered_verdict = _to_places
 
     # --- structure ----------------------------------------------------------------------------
     def compose(self) -> ComposeResult:
-        yield Fixed(self._draw_small, id="small")
-        with Container(id="frame"):
-            yield Fixed(self._draw_header, id="header")
-            with Container(id="body"):
-                yield Checklist()
-            yield Fixed(self._draw_rule, id="rule")
-            yield Fixed(self._draw_footer, id="footer")
+        yield self._small
+        with self._frame:
+            yield self._header
+            with self._body:
+                yield self._views["checklist"]
+            yield self._rule
+            yield self._footer
 
     def on_mount(self) -> None:
         self.view.panes()[0].focus()
@@ -98,7 +105,7 @@ class HardenApp(Changing):
     @property
     def view(self) -> PlaceView:
         """The place that is shown."""
-        return next(view for view in self.base.query(PlaceView) if view.place == self.place)
+        return self._views[self.place]
 
     # --- drawing ------------------------------------------------------------------------------
     def _draw_small(self, width: int) -> list[Line]:
@@ -131,11 +138,11 @@ class HardenApp(Changing):
 
     def refresh_frame(self) -> None:
         """Draw header, rule and footer as things stand now."""
-        for name in ("header", "rule", "footer"):
-            self.base.query_one(f"#{name}", Fixed).update()
+        for line in (self._header, self._rule, self._footer):
+            line.update()
 
     def refresh_rule(self) -> None:
-        self.base.query_one("#rule", Fixed).update()
+        self._rule.update()
 
     def redraw_soon(self) -> None:
         """Draw the place and the frame, once for all that comes within a moment."""
@@ -145,6 +152,8 @@ class HardenApp(Changing):
 
     def _redraw(self) -> None:
         self._redraw_waits = False
+        if not self.screen_stack:  # the end came first
+            return
         self.view.refresh_view()
         self.refresh_frame()
 
@@ -156,7 +165,7 @@ class HardenApp(Changing):
         self.set_timer(MESSAGE_S + 0.1, self._hush)
 
     def _hush(self) -> None:
-        if self._message and time.monotonic() >= self._message_until:
+        if self.screen_stack and self._message and time.monotonic() >= self._message_until:
             self._message = ""
             self.refresh_rule()
 
@@ -199,12 +208,13 @@ class HardenApp(Changing):
         self._message = ""
         self.view.left()
         self.view.display = False
-        self.place = place
-        made = [view for view in self.base.query(PlaceView) if view.place == place]
-        if made:
-            made[0].display = True
+        if place in self._views:
+            self._views[place].display = True
         else:
-            await self.base.query_one("#body", Container).mount(make_place(place))
+            made = make_place(place)
+            await self._body.mount(made)
+            self._views[place] = made
+        self.place = place
         panes = self.view.panes()
         if panes:
             panes[0].focus()
@@ -224,7 +234,7 @@ class HardenApp(Changing):
             bars.first().query_one("#words").focus()
             return
         bar = FilterBar()
-        await self.base.query_one("#frame", Container).mount(bar, before="#rule")
+        await self._frame.mount(bar, before=self._rule)
         bar.query_one("#words").focus()
         self.say("Enter keeps the filter, Esc ends it.")
 

@@ -1,6 +1,6 @@
 """The command palette: every action of a place, found by typing.
 
-Ours and not Textual's, which draws pictures that many terminals cannot, and a spinner over the line.
+Ours and not Textual's, which draws pictures that many terminals lack, and a spinner over the line.
 """
 
 from __future__ import annotations

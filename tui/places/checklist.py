@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.timer import Timer
 
 from tui import board
@@ -31,6 +30,7 @@ class Checklist(PlaceView):
     BINDINGS: ClassVar = bindings_of("checklist")
 
     DEFAULT_CSS = """
+    Checklist { layout: horizontal; }
     Checklist #steps { width: 35; margin: 0 1 0 0; }
     Checklist #detail { margin: 0 1 0 1; }
     Checklist.-wide #steps { width: 51; }
@@ -43,21 +43,15 @@ class Checklist(PlaceView):
         self._detail_waits: Timer | None = None
         self._shown = ("", "")
 
+        self.steps = RowList(id="steps")
+        self.detail = LinePane(id="detail")
+
     def compose(self) -> ComposeResult:
-        with Horizontal():
-            yield RowList(id="steps")
-            yield Column()
-            yield LinePane(id="detail")
+        yield self.steps
+        yield Column()
+        yield self.detail
 
     # --- parts --------------------------------------------------------------------------------
-    @property
-    def steps(self) -> RowList:
-        return self.query_one("#steps", RowList)
-
-    @property
-    def detail(self) -> LinePane:
-        return self.query_one("#detail", LinePane)
-
     @property
     def chosen(self) -> str:
         return self.steps.chosen
