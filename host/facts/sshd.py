@@ -254,12 +254,16 @@ def _unread(host: Host, facts: Facts) -> tuple[str, ...]:
         raise FactUnavailable(
             f"{pid_file} is missing, so when sshd last read its configuration is not known"
         )
-    read_at = times[pid_file][0]
-    return tuple(
-        path
-        for path, (modified, changed) in times.items()
-        if (modified if path in folders else changed) > read_at
-    )
+    read_at = times.pop(pid_file)[0]
+    files = [path for path, time in times.items() if path not in folders and time[1] > read_at]
+    # A folder that changed without one of its files: one was removed from it.
+    emptied = [
+        folder
+        for folder in sorted(folders)
+        if times.get(folder, (0.0, 0.0))[0] > read_at
+        and not any(path.startswith(f"{folder}/") for path in files)
+    ]
+    return (*files, *emptied)
 
 
 SSHD_DAEMON: Fact[Daemon] = Fact("sshd-daemon", _daemon)
