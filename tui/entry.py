@@ -6,6 +6,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+if __name__ == "__main__":  # by path: `python -P …/tui/entry.py` (see tui.program)
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 from tui.version import VERSION
 
 INTERRUPTED = 130
