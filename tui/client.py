@@ -110,16 +110,20 @@ class Hands:
         *,
         values: Mapping[str, Mapping[str, Any]] | None = None,
         rights: Rights | None = None,
+        polite: bool = False,
     ) -> Call:
         """Start a command. `values` go by standard input, where no process list shows them.
 
-        The hands stay in our session: sudo knows its ticket by the terminal.
+        The hands stay in our session: sudo knows its ticket by the terminal. `polite` lets
+        everything else on the host go first: the screen that is being painted, and its services.
         Raises `HandsError` where the program cannot be started.
         """
         given = {step: dict(chosen) for step, chosen in self.options.values.items()}
         for step, chosen in (values or {}).items():
             given.setdefault(step, {}).update(chosen)
         argv = self.argv(arguments, output, rights=rights or self.rights)
+        if polite:
+            argv = ["nice", "-n", "10", *argv]
         if given and "--values" not in argv:
             argv += ["--values", "-"]
         try:

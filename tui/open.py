@@ -9,6 +9,7 @@ import sys
 from tui import terminal
 from tui.client import Hands
 from tui.options import Options
+from tui.wire import HandsError
 
 
 def run_screen(options: Options) -> int:
@@ -20,8 +21,11 @@ def run_screen(options: Options) -> int:
     hands = Hands(options)
     if hands.rights == "user" and os.path.exists("/usr/bin/sudo"):
         hands.rights = "sudo"  # tried without asking; without a ticket it falls back
-    first_check = hands.start(["check"], "events")
-
+    try:
+        first_check = hands.start(["check"], "events", polite=True)
+    except HandsError as error:
+        print(f"harden-tui: {error}", file=sys.stderr)
+        return terminal.EXIT_USAGE
     from tui import theme
 
     theme.use_ascii(terminal.only_ascii(sys.stderr.encoding, os.environ))

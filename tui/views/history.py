@@ -78,16 +78,16 @@ def detail(
     lines: list[Line] = [
         ((record.title or ", ".join(record.steps) or record.id, "bold"),),
         ((f"{sign} {word}", role), (f" · {record.id}", "dim")),
-        *labelled("Steps", ", ".join(record.steps) or "–", width, column=10),
-        *labelled("Began", f"{when(record.started)} UTC", width, column=10),
-        *labelled("By", record.user or "–", width, column=10),
+        *labelled("Steps", ", ".join(record.steps) or "–", width, column=11),
+        *labelled("Began", f"{when(record.started)} UTC", width, column=11),
+        *labelled("By", record.user or "–", width, column=11),
     ]
     if record.undone_by:
-        lines += labelled("Undone by", record.undone_by, width, column=10)
+        lines += labelled("Undone by", record.undone_by, width, column=11)
     if record.undoes:
-        lines += labelled("Undoes", record.undoes, width, column=10)
+        lines += labelled("Undoes", record.undoes, width, column=11)
     if record.reason:
-        lines += labelled("Reason", record.reason, width, role="warn", column=10)
+        lines += labelled("Reason", record.reason, width, role="warn", column=11)
     lines.append(BLANK)
     if shown is None:
         return [*lines, (("Reading what it touched…", "dim"),)]

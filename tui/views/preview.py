@@ -27,11 +27,7 @@ def diff_lines(diff: str, width: int) -> list[Line]:
             lines.append(((text[:width], "hunk"),))
             continue
         if not in_hunk or text.startswith("\\"):
-            role: Role = "add" if text.startswith("+") and not text.startswith("+++") else "bold"
-            if text.startswith("-") and not text.startswith("---"):
-                role = "del"
-            lines += [((piece, "dim" if text.startswith("\\") else role),)
-                      for piece in fold(text, width)]  # fmt: skip
+            lines += _outside_hunks(text, width)
             continue
         kind = text[:1] or " "
         left = f"{old:>{numbers}}" if kind != "+" else " " * numbers
@@ -43,6 +39,16 @@ def diff_lines(diff: str, width: int) -> list[Line]:
         old += kind != "+"
         new += kind != "-"
     return lines
+
+
+def _outside_hunks(text: str, width: int) -> list[Line]:
+    """File names, lists of packages, and sentences on owners and modes."""
+    if text.startswith(("---", "+++")):
+        return [((piece, "bold"),) for piece in fold(text, width)]
+    if text.startswith(("+", "-")):
+        role: Role = "add" if text.startswith("+") else "del"
+        return [((piece, role),) for piece in fold(text, width)]
+    return paragraph(text, width, "dim")
 
 
 def command_lines(command: str, width: int) -> list[Line]:

@@ -114,17 +114,17 @@ def finding_lines(finding: Finding, width: int) -> list[Line]:
         ((f"{sign} " if number == 0 else "  ", role), (piece, "bold"))
         for number, piece in enumerate(wrap(finding.setting, width - 2))
     ]
-    lines += labelled("  is", word, width, role=role, column=15)
+    lines += labelled("  is", word, width, role=role, column=16)
     for label, text in (
         ("expected", finding.expected or "–"),
         ("running", finding.running or "–"),
         ("after reboot", finding.persistent or "–"),
     ):
-        lines += labelled(f"  {label}", text, width, column=15)
+        lines += labelled(f"  {label}", text, width, column=16)
     if finding.origin:
-        lines += labelled("  decided by", finding.origin, width, column=15)
+        lines += labelled("  decided by", finding.origin, width, column=16)
     if finding.note:
-        lines += labelled("  note", finding.note, width, column=15)
+        lines += labelled("  note", finding.note, width, column=16)
     return lines
 
 
