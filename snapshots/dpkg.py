@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 
-from host.base import CommandFailed, Completed, Host, HostError
+from host.base import CommandFailed, CommandMissing, Completed, Host, HostError
 from snapshots.model import Busy
 from snapshots.progress import Progress
 
 LOCK_WAIT_S = 60
 """How long another apt or dpkg (unattended upgrades, say) may go on before we give up."""
+
+OUTLIVED_WAIT_S = 600
+"""How long the installation that a killed harden-tui had begun may still go on."""
 
 TIMEOUT_S = 1800.0
 
@@ -49,14 +53,23 @@ def run_apt(host: Host, progress: Progress, *words: str, simulate: bool = False)
         raise
 
 
-def run_dpkg(host: Host, progress: Progress, *words: str) -> None:
+def settle_dpkg(host: Host, progress: Progress) -> None:
+    """Let an apt or dpkg that outlived its parent finish, and finish what was cut off.
+
+    Raises `Busy` where it does not end; a package that cannot be configured is for later.
+    """
+    with contextlib.suppress(CommandMissing, CommandFailed):
+        run_dpkg(host, progress, "--configure", "--pending", wait_s=OUTLIVED_WAIT_S)
+
+
+def run_dpkg(host: Host, progress: Progress, *words: str, wait_s: float = LOCK_WAIT_S) -> None:
     """`dpkg WORDS`; waits for the lock as apt does, which dpkg itself would not.
 
     Raises `Busy` naming the holder of the lock, `CommandFailed` for anything else.
     """
     argv = ("dpkg", *words)
     progress.command(" ".join(argv))
-    deadline = time.monotonic() + LOCK_WAIT_S
+    deadline = time.monotonic() + wait_s
     while True:
         try:
             host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=progress.output)
@@ -80,7 +93,7 @@ def _raise_if_locked(host: Host, completed: Completed) -> None:
     name = (held[2] if held else "") or _program(host, pid)
     raise Busy(
         f"Another package tool is at work ({name or 'unknown'}, process {pid or 'unknown'}) and "
-        f"did not finish in {LOCK_WAIT_S} seconds; no package was changed. Wait for it, then try "
+        f"did not finish in time; no package was changed. Wait for it, then try "
         "again."
     )
 

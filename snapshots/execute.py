@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from collections.abc import Sequence
 
-from host.base import CommandFailed, FileState, Host
+from host.base import CommandFailed, FileState, Host, HostError
 from snapshots.debs import KeptDebs
 from snapshots.dpkg import NONINTERACTIVE, run_apt
 from snapshots.model import (
@@ -20,6 +21,9 @@ from snapshots.model import (
     WriteFile,
 )
 from snapshots.progress import Progress
+
+OUTLIVED_WAIT_S = 120.0
+"""As long as a change's command may take by default."""
 
 _TAKES_AWAY = re.compile(r"^(?:Remv|Purg) (\S+) \[([^]]+)\]", re.MULTILINE)
 _REPLACES = re.compile(r"^Inst (\S+) \[([^]]+)\] \(", re.MULTILINE)
@@ -54,7 +58,11 @@ def path_of(change: Change) -> str:
     return change.path if isinstance(change, WriteFile | RemoveFile | MakeLink) else ""
 
 
-def execute(host: Host, change: Change, debs: KeptDebs, progress: Progress) -> None:
+MARKER = "HARDEN_TUI_TRANSACTION"
+"""In the environment of every command that makes a change: it may outlive a killed harden-tui."""
+
+
+def execute(host: Host, change: Change, tx_id: str, debs: KeptDebs, progress: Progress) -> None:
     """Raises `HostError`; what was done until then is for the transaction to take back."""
     match change:
         case WriteFile():
@@ -72,7 +80,7 @@ def execute(host: Host, change: Change, debs: KeptDebs, progress: Progress) -> N
                 ),
             )
         case RunCommand():
-            _run(host, change, debs, progress)
+            _run(host, change, tx_id, debs, progress)
         case InstallPackages():
             _install(host, change, debs, progress)
 
@@ -105,14 +113,14 @@ def make_directories(host: Host, path: str) -> None:
         host.put(above, FileState(kind="dir", mode=0o755))
 
 
-def _run(host: Host, change: RunCommand, debs: KeptDebs, progress: Progress) -> None:
+def _run(host: Host, change: RunCommand, tx_id: str, debs: KeptDebs, progress: Progress) -> None:
     program = change.argv[0].rpartition("/")[2]
     if program in ("apt-get", "apt") and _REMOVING_WORDS & set(change.argv):
         debs.keep(host, leaving(host, change.argv[1:], progress), progress)
     elif program == "dpkg" and {"-r", "-P", "--remove", "--purge"} & set(change.argv):
         names = [word for word in change.argv[1:] if not word.startswith("-")]
         debs.keep(host, _versions(host, names), progress)
-    env = {**NONINTERACTIVE, **change.env}
+    env = {**NONINTERACTIVE, **change.env, MARKER: tx_id}
     progress.command(shlex.join(change.argv))
     host.run(change.argv, timeout_s=change.timeout_s, env=env, on_line=progress.output)
 
@@ -143,6 +151,30 @@ def leaving(host: Host, words: Sequence[str], progress: Progress) -> dict[str, s
     found = dict(_TAKES_AWAY.findall(answer.stdout))
     found.update(_REPLACES.findall(answer.stdout))
     return found
+
+
+def wait_for_outlived(host: Host, tx_id: str, progress: Progress) -> None:
+    """Let the command of a killed harden-tui finish: what it still does could not be taken back.
+
+    Gives up after `OUTLIVED_WAIT_S` and goes on.
+    """
+    mark = f"{MARKER}={tx_id}".encode()
+    deadline = time.monotonic() + OUTLIVED_WAIT_S
+    while time.monotonic() < deadline:
+        running = [
+            path for path in host.glob("/proc/[0-9]*/environ") if mark in _environ(host, path)
+        ]
+        if not running:
+            return
+        progress.doing(f"waiting for process {running[0].split('/')[2]} of the interrupted change")
+        time.sleep(0.5)
+
+
+def _environ(host: Host, path: str) -> bytes:
+    try:
+        return host.read_bytes(path)
+    except HostError:
+        return b""  # it ended
 
 
 def _versions(host: Host, names: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,8 @@ from contextlib import ExitStack
 
 from host.base import Host
 from snapshots.capture import Keeper
+from snapshots.dpkg import settle_dpkg
+from snapshots.execute import wait_for_outlived
 from snapshots.model import SnapshotError, TransactionRecord
 from snapshots.progress import Progress
 from snapshots.records import Records
@@ -28,6 +30,8 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
         for record in reversed(_to_recover(records)):
             if not host.is_root:
                 raise SnapshotError("Recovering needs root; nothing was changed. Use sudo.")
+            wait_for_outlived(host, record.id, progress)
+            settle_dpkg(host, progress)
             keeper = Keeper(host, state)
             before = keeper.points.load(point_before(record.id))
             secret = {line.path for line in records.journal_of(record.id) if line.secret}

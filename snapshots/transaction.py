@@ -155,7 +155,7 @@ class Transaction:
             register_secrets(self._keeper, self._before, (path,) if secret else ())
             self._keep_secret_content(path)
         self._records.journal(self.id, "change", describe(change), path=path, secret=secret)
-        execute(self._keeper.host, change, self._keeper.debs, self._progress)
+        execute(self._keeper.host, change, self.id, self._keeper.debs, self._progress)
 
     def validate(self) -> None:
         """Ask whether the merged configuration is sound. Raises `SnapshotError`."""
