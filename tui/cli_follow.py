@@ -9,8 +9,9 @@ from typing import Any
 from tui import hands, runs
 from tui.failures import Stop
 from tui.options import Options
-from tui.out import Out, StatusLine, note
+from tui.out import Out, StatusLine, note, note_whose
 from tui.output import event_text
+from tui.paths import is_root
 
 INTERRUPTED = 130
 
@@ -22,6 +23,7 @@ def follow(options: Options, arguments: argparse.Namespace) -> int:
     if directory is None:
         if options.format == "text":
             out.line("Nothing has run yet on this host.")
+        note_whose(practice=options.practice, root=is_root())
         return 0
     return follow_run(out, options, directory)
 

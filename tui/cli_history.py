@@ -13,7 +13,8 @@ from tui import output
 from tui.cli_change import ask, must_have_consent
 from tui.failures import refused, usage
 from tui.options import Options
-from tui.out import Out
+from tui.out import Out, note_whose
+from tui.paths import is_root
 from tui.session import open_state
 
 
@@ -27,6 +28,7 @@ def history(options: Options, arguments: argparse.Namespace) -> int:
             _list_text(out, records)
         else:
             out.json({"schema": "harden-tui/history/1", "transactions": records})
+        note_whose(practice=options.practice, root=is_root())
         return 0
     if arguments.what == "show":
         return _show(out, options, arguments.id)

@@ -12,7 +12,8 @@ from snapshots.logchain import Entry
 from snapshots.sessionlog import SessionLog, SessionSummary
 from tui.failures import refused, usage
 from tui.options import Options
-from tui.out import Out, note
+from tui.out import Out, note, note_whose
+from tui.paths import is_root
 from tui.session import open_host, open_log, open_state
 
 _ENDINGS: Final = {".md": "markdown", ".markdown": "markdown", ".json": "json", ".html": "html"}
@@ -23,6 +24,7 @@ def log(options: Options, arguments: argparse.Namespace) -> int:
     out = Out()
     host = open_host(options)
     kept = open_log(options, host)
+    note_whose(practice=options.practice, root=is_root())
     if arguments.what == "list":
         return _list(out, options, kept)
     if arguments.what == "show":

@@ -152,6 +152,12 @@ class StatusLine:
             self._wanted = False
 
 
+def note_whose(*, practice: bool, root: bool) -> None:
+    """Without root, history, log and runs are one's own: say that root's are elsewhere."""
+    if not practice and not root:
+        note("this is your own record; what root did on this host is shown with sudo.")
+
+
 def note(text: str) -> None:
     """A remark on standard error."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
