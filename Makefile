@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: practice test lint deb bench docs docs-check lock clean
+.PHONY: practice test lint deb bench docs docs-check screens lock clean
 
 practice: $(VENV)/.ready
 	$(BIN)/harden-tui --practice
@@ -28,6 +28,9 @@ docs: $(VENV)/.ready
 
 docs-check: $(VENV)/.ready
 	$(BIN)/python packaging/docs.py --check
+
+screens: $(VENV)/.ready
+	$(BIN)/python packaging/screens.py
 
 lock: $(VENV)/.ready
 	$(BIN)/pip install -q pip-tools

@@ -83,7 +83,7 @@ def build_resources(step: Step, values: dict[str, Any]) -> list[Resource]:
 
 def load_catalogue(host: Host) -> Catalogue:
     """Everything that can be used on `host`. Raises `StepError` for the first invalid file."""
-    ours, checklists = _built_in()
+    ours, checklists = built_in()
     steps = dict(ours)
     for entry in _site_entries(host, SITE_STEPS):
         step = step_of(entry)
@@ -99,7 +99,8 @@ def load_catalogue(host: Host) -> Catalogue:
 
 
 @cache
-def _built_in() -> tuple[dict[str, Step], dict[str, Checklist]]:
+def built_in() -> tuple[dict[str, Step], dict[str, Checklist]]:
+    """The steps and checklists that come with the program."""
     steps: dict[str, Step] = {}
     for file, text in _package_texts("steps.catalog"):
         for entry in read_entries(file, text):
