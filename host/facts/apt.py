@@ -11,12 +11,8 @@ import msgspec
 from host.base import Host, HostError
 from host.facts.base import Fact, Facts
 
-LOCKS: Final = (
-    "/var/lib/dpkg/lock-frontend",
-    "/var/lib/dpkg/lock",
-    "/var/lib/apt/lists/lock",
-)
-"""Held by whoever installs (the first two) or refreshes the lists (the last)."""
+LOCKS: Final = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")
+"""Held by whoever installs or removes packages."""
 
 UPDATES: Final = "/var/lib/dpkg/updates"
 """dpkg's journal: files named by numbers lie here only while it works or after it was cut off."""
