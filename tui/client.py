@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
@@ -19,6 +18,7 @@ import msgspec
 from steps.events import Done, Event
 from tui.options import Options
 from tui.paths import default_state_dir
+from tui.program import again
 from tui.wire import HandsError
 
 T = TypeVar("T")
@@ -89,11 +89,11 @@ class Hands:
         self.rights: Rights = "root" if options.practice or os.geteuid() == 0 else "user"
 
     def argv(self, arguments: Sequence[str], output: str, *, rights: Rights) -> list[str]:
-        """The whole command line; `-I` or `-P` keeps the working directory out of the imports."""
+        """The whole command line."""
         options = self.options
-        program = [sys.executable, "-P", "-m", "tui.entry"]
+        program = again()
         if rights == "sudo":
-            program = ["sudo", "-n", "--", sys.executable, "-I", "-m", "tui.entry"]
+            program = ["sudo", "-n", "--", *program]
         common = ["--checklist", options.checklist]
         if options.practice:
             common.append("--practice")
