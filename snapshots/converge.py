@@ -40,22 +40,39 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(root.path for root in self.roots if not root.content)
 
 
-def converge(keeper: Keeper, goal: Goal, progress: Progress) -> list[str]:
+def converge(
+    keeper: Keeper, goal: Goal, progress: Progress, errors: list[HostError] | None
+) -> list[str]:
     """Bring the host to `goal`; returns what a person should know although it succeeded.
 
     Packages come first, while their tools are still there, then files, whatever package scripts
-    made of them; then the kernel and the firewall, then daemons. Raises `HostError` naming what
-    would not come back. Doing it again continues.
+    made of them; then the kernel and the firewall, then daemons. Doing it again continues.
+    With `errors`, what would not come back goes there and the rest is still done: of a host that
+    cannot be brought back completely, as much as possible shall be. Without, raises `HostError`.
     """
+
+    def restore(domain: Domain) -> list[Delta]:
+        try:
+            return _restore(keeper, goal, domain, progress)
+        except HostError as error:
+            if errors is None:
+                raise
+            errors.append(error)
+            return []
+
     notes: list[str] = []
-    _firewall_before_tools_go(keeper, goal, progress)
-    touched = _restore(keeper, goal, keeper.packages, progress)
-    files = _restore(keeper, goal, keeper.files, progress)
+    before = keeper.packages.capture(keeper.host, Scope())
+    if before.keys() - goal.captured.get("packages", {}).keys():
+        # What the programs of packages that leave can put back; it is proved again below.
+        with contextlib.suppress(HostError):
+            _restore(keeper, goal, keeper.firewall, progress)
+    touched = restore(keeper.packages)
+    files = restore(keeper.files)
     if touched or any(delta.key.startswith(UNIT_DIRECTORIES) for delta in files):
         progress.command("systemctl daemon-reload")
         keeper.host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
-    _restore(keeper, goal, keeper.kernel, progress)
-    _restore(keeper, goal, keeper.firewall, progress)
+    restore(keeper.kernel)
+    restore(keeper.firewall)
     try:
         validate(keeper.host, goal.validations, progress)
     except SnapshotError as error:
@@ -64,21 +81,13 @@ def converge(keeper: Keeper, goal: Goal, progress: Progress) -> list[str]:
         activate(keeper.host, goal.activations, progress)
     except SnapshotError as error:
         notes.append(str(error))
-    _restore(keeper, goal, keeper.units, progress)
+    restore(keeper.units)
     # A firewall or a package's unit that just started has settings of its own.
-    _restore(keeper, goal, keeper.kernel, progress)
-    _restore(keeper, goal, keeper.firewall, progress)
-    keeper.firewall.restore(keeper.host, {}, progress)
+    restore(keeper.kernel)
+    restore(keeper.firewall)
+    with contextlib.suppress(HostError):
+        keeper.firewall.restore(keeper.host, {}, progress)
     return notes
-
-
-def _firewall_before_tools_go(keeper: Keeper, goal: Goal, progress: Progress) -> None:
-    """Put back what the programs of packages that leave can still put back."""
-    now = keeper.packages.capture(keeper.host, Scope())
-    if now.keys() <= goal.captured.get("packages", {}).keys():
-        return
-    with contextlib.suppress(HostError):  # it is done again, and proved, when packages are right
-        _restore(keeper, goal, keeper.firewall, progress)
 
 
 def what_is_left(goal: Goal, now: Captured) -> list[Delta]:

@@ -36,8 +36,13 @@ APT_OPTIONS = (
     "-o", "APT::Get::AutomaticRemove=false",
 )  # fmt: skip
 
-_HELD_BY = re.compile(r"held by process (\d+)(?: \(([^)]*)\))?|with pid (\d+)")
-_LOCKED = re.compile(r"lock.*(locked by another process|held by process)|Could not get lock")
+# "held by process 42 (apt-get)" (apt), "locked by another process with pid 42" (dpkg of bookworm),
+# "locked by /usr/bin/apt-get process with pid 42" (dpkg of trixie).
+_HELD_BY = re.compile(
+    r"held by process (?P<apt_pid>\d+)(?: \((?P<apt>[^)]*)\))?"
+    r"|locked by (?P<dpkg>\S+) process with pid (?P<dpkg_pid>\d+)"
+)
+_LOCKED = re.compile(r"Could not get lock|Unable to acquire the dpkg|lock was locked by")
 
 
 def run_apt(host: Host, progress: Progress, *words: str, simulate: bool = False) -> Completed:
@@ -89,8 +94,8 @@ def _raise_if_locked(host: Host, completed: Completed) -> None:
     if not _LOCKED.search(said):
         return
     held = _HELD_BY.search(said)
-    pid = (held[1] or held[3]) if held else ""
-    name = (held[2] if held else "") or _program(host, pid)
+    pid = (held["apt_pid"] or held["dpkg_pid"]) if held else ""
+    name = _program(host, pid) or ((held["apt"] or held["dpkg"]) if held else "")
     raise Busy(
         f"Another package tool is at work ({name or 'unknown'}, process {pid or 'unknown'}) and "
         f"did not finish in time; no package was changed. Wait for it, then try "

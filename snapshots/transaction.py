@@ -31,6 +31,9 @@ from snapshots.records import Records, now_text
 from snapshots.settle import finish_settling, forget_secrets, register_secrets
 from snapshots.state import StateDir
 
+ATTEMPTS = 2
+"""A daemon or a package script that interfered once has had its say by the second time."""
+
 
 def begin(
     host: Host,
@@ -229,18 +232,20 @@ class Transaction:
             self._keeper.secret_paths.keep_content(self._keeper.host, path)
 
 
-def bring_back(keeper: Keeper, goal: Goal, progress: Progress) -> tuple[list[str], Captured]:
+def bring_back(
+    keeper: Keeper, goal: Goal, progress: Progress, *, all_or_nothing: bool = False
+) -> tuple[list[str], Captured]:
     """Converge and prove it, twice where a daemon interfered. Raises `HostError`.
 
-    Returns what a person should know although all went well, and the host as it is then.
+    Does as much as it can before it raises, or stops at once with `all_or_nothing`. Returns what a
+    person should know although all went well, and the host as it is then.
     """
-    for last in (False, True):
-        notes = converge(keeper, goal, progress)
-        progress.doing("comparing with the state before")
+    for _ in range(ATTEMPTS):
+        errors: list[HostError] = []
+        notes = converge(keeper, goal, progress, None if all_or_nothing else errors)
+        progress.doing("comparing with what it shall be")
         now = keeper.capture_settled(goal.roots, goal.captured, progress)
         left = what_is_left(goal, now)
         if not left:
             return notes, now
-        if last:
-            break
-    raise SnapshotError(f"{describe_left(left)}.")
+    raise errors[0] if errors else SnapshotError(f"{describe_left(left)}.")

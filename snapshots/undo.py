@@ -116,7 +116,7 @@ def _perform(
         named=frozenset(d.delta.key for d in inversion.decisions if d.changes),
         free=frozenset(inversion.free),
     )
-    notes, after = bring_back(keeper, goal, progress)
+    notes, after = bring_back(keeper, goal, progress, all_or_nothing=True)
     keeper.write(point_after(tx.id), record.roots, after)
     records.write_deltas(tx.id, tx.differences(after))
     touched = inversion.touched
