@@ -10,10 +10,13 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tui.failures import USAGE, Scene, Stop
 from tui.version import VERSION
+
+if TYPE_CHECKING:
+    from tui.options import Options
 
 INTRODUCTION = """\
 Harden a Debian or Ubuntu web server step by step. Every step explains itself, checks what is
@@ -112,8 +115,11 @@ def build_parser() -> Parser:
     return parser
 
 
-def dispatch(arguments: list[str], scene: Scene) -> int:
-    """Do what the arguments say; returns the exit status. Raises `Stop` and what commands raise."""
+def dispatch(arguments: list[str], scene: Scene, screen: Callable[[Options], int]) -> int:
+    """Do what the arguments say, or open the screen where they name no command.
+
+    Returns the exit status. Raises `Stop` and what commands raise.
+    """
     parser = build_parser()
     try:
         parsed = parser.parse_args(arguments)
@@ -125,9 +131,7 @@ def dispatch(arguments: list[str], scene: Scene) -> int:
 
     options = resolve(parsed, scene)
     if parsed.command is None:
-        from tui.open import run_screen
-
-        return run_screen(options)
+        return screen(options)
     module, _, name = parsed.run.partition(":")
     command: Callable[..., int] = getattr(importlib.import_module(module), name)
     return command(options, parsed)

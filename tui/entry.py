@@ -11,6 +11,10 @@ if __name__ == "__main__":  # by path: `python -P …/tui/entry.py` (see tui.pro
 
 from tui.version import VERSION
 
+TYPE_CHECKING = False  # as in typing, whose import would cost 6 ms
+if TYPE_CHECKING:
+    from tui.options import Options
+
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 
@@ -41,7 +45,7 @@ def _run(arguments: list[str]) -> int:
     try:
         from tui.cli import dispatch
 
-        return dispatch(arguments, scene)
+        return dispatch(arguments, scene, _open_screen)
     except Stop as stop:
         if stop.message:
             _tell(stop.message)
@@ -54,6 +58,12 @@ def _run(arguments: list[str]) -> int:
         exit_status, sentence = explain(error, scene)
         _tell(sentence)
         return exit_status
+
+
+def _open_screen(options: Options) -> int:
+    from tui.open import run_screen
+
+    return run_screen(options)
 
 
 def _tell(sentence: str) -> None:
