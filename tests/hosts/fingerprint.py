@@ -97,7 +97,11 @@ def _file(path: Path) -> str:
 
 def _units(host: LabHost) -> dict[str, str]:
     files = host.out("systemctl", "list-unit-files", "--no-legend", "--plain")
-    found = {f"enabled {k}": v.split()[0] for k, v in _table(files).items() if v}
+    found = {
+        f"enabled {unit}": state.split()[0]
+        for unit, state in _table(files).items()
+        if state and not unit.startswith("session-")  # a login of the test itself
+    }
     listed = host.out(
         "systemctl", "list-units", "--all", "--no-legend", "--plain",
         "--type=service,socket,path,timer", "--state=active,failed",

@@ -30,7 +30,7 @@ def _wait_until_in_the_middle(host: LabHost) -> dict[str, object]:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         unpacked = host.run("dpkg-query", "-W", "-f", "${db:Status-Status}", "ufw", check=False)
-        if "installed" in unpacked.stdout or "unpacked" in unpacked.stdout:
+        if unpacked.stdout in ("unpacked", "half-installed", "half-configured", "installed"):
             latest = host.out(
                 "sh", "-c", "cat $(ls -td /var/lib/harden-tui/runs/*/ | head -1)run.json"
             )

@@ -63,7 +63,8 @@ def test_verify_accepts_the_log_and_names_what_was_tampered_with(host: LabHost) 
 def test_a_password_is_nowhere(host: LabHost) -> None:
     host.run("mkdir", "-p", "/etc/harden-tui/steps.d")
     host.write("/etc/harden-tui/steps.d/relay.yaml", SITE_STEP)
-    host.run("sh", "-c", "nohup sh -c 'while :; do ps -eo args; sleep 0.02; done' >/root/ps 2>&1 &")
+    watch = "until test -e /root/enough; do ps -eo args; sleep 0.02; done"
+    host.run("sh", "-c", f"nohup sh -c '{watch}' >/root/ps 2>&1 &")
     values = json.dumps({"site.relay-password": {"password": SECRET}})
     for command in ("check", "plan"):
         done = harden(
@@ -81,7 +82,7 @@ def test_a_password_is_nowhere(host: LabHost) -> None:
     for form in ("markdown", "json", "html"):
         harden(host, "log", "export", "--output", f"/root/report.{form}", "--as", form)
     harden(host, "history", "list")
-    host.run("sh", "-c", "pkill -f 'ps -eo' || true")
+    host.run("touch", "/root/enough")
 
     places = ["/var/lib/harden-tui", LOG, "/root/report.markdown", "/root/report.json",
               "/root/report.html", "/var/log"]  # fmt: skip

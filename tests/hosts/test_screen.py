@@ -1,0 +1,87 @@
+"""The whole checklist applied from the screen, over SSH, on a real host; and some of it undone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.hosts.answers import wrong
+from tests.hosts.fingerprint import differences, fingerprint
+from tests.hosts.lab import LabHost
+from tests.hosts.program import APP, TWELVE, furnish, harden, statuses
+from tests.hosts.screen import Screen
+
+GUARDED = ("ssh.root-login", "ssh.key-only", "ssh.limits", "firewall.ufw")
+
+
+def _apply_chosen(screen: Screen, step: str) -> None:
+    """Go to the next open step, which must be `step`, and apply it."""
+    screen.wait(rf"▸ ✗ open +{step}")
+    screen.keys("a")
+    shown = screen.wait(rf"Apply: {step}.*[\s\S]*\[ Cancel \]", 60)
+    assert "+++" in shown or "$ " in shown, "the diff or the commands must be in sight"
+    screen.keys("Right")
+    if step in GUARDED:
+        screen.wait("type the word apply")
+        screen.type("apply")
+    screen.keys("Enter")
+    screen.wait(rf"Applied and proved: {step}", 240)
+    screen.keys("Escape")
+    screen.wait(rf"✓ pass +{step}")
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24)])
+def test_the_whole_checklist_from_the_screen(host: LabHost, columns: int, rows: int) -> None:
+    furnish(host)
+    first = fingerprint(host, APP)
+    with Screen(host, "harden-tui --checklist i-doit", columns, rows) as screen:
+        screen.wait("0 of 12 done", 60)
+        for number, step in enumerate(TWELVE, 1):
+            _apply_chosen(screen, step)
+            screen.wait(f"{number} of 12 done")
+            screen.keys("n")
+        assert {step: wrong(host, step) for step in TWELVE if wrong(host, step)} == {}
+        assert host.can_log_in()
+
+        screen.keys("3")
+        screen.wait("12 transactions")
+        screen.keys("1", "Home")
+        screen.wait("▸ ✓ pass +ssh.root-login")
+        screen.keys("u")
+        screen.wait(r"[\s\S]*\[ Cancel \]")
+        screen.keys("Right", "Enter")
+        screen.wait("Undone: ssh.root-login", 60)
+        screen.keys("Escape")
+        screen.wait("▸ ✗ open +ssh.root-login")
+        screen.keys("q")
+        screen.wait("the program ended with 0")
+    assert wrong(host, "ssh.root-login") != []
+    again = statuses(host)
+    assert [step for step in TWELVE if again[step] != "pass"] == ["ssh.root-login"]
+    harden(host, "rollback", "--all", "--yes", "--checklist", "i-doit")
+    assert differences(first, fingerprint(host, APP)) == []
+
+
+def test_closed_line_and_the_next_start(host: LabHost) -> None:
+    """The terminal is torn away while a change runs; the next screen says how it ended."""
+    furnish(host)
+    with Screen(host, "harden-tui --checklist i-doit") as screen:
+        screen.wait("0 of 12 done", 60)
+        screen.keys("/")
+        screen.type("ufw")
+        screen.keys("Enter")
+        screen.wait("▸ ✗ open +firewall.ufw")
+        screen.keys("a")
+        screen.wait(r"Apply: firewall.ufw[\s\S]*\[ Cancel \]", 60)
+        screen.keys("Right")
+        screen.type("apply")
+        screen.keys("Enter")
+        screen.wait("apt-get install", 60)
+    host.run("sh", "-c", "for i in $(seq 600); do pgrep -f 'tui.entry|harden-tui' >/dev/null"
+                         " || break; sleep 0.2; done")  # fmt: skip
+    records = json.loads(harden(host, "history", "list", "--format", "json").stdout)["transactions"]
+    assert [record["status"] for record in records] == ["committed"]
+    with Screen(host, "harden-tui --checklist i-doit", 120, 40) as screen:
+        screen.wait("while you were away", 60)
+        screen.keys("q")
