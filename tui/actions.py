@@ -108,6 +108,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
         description="Show what was done for this step",
     ),
     Action(
+        name="wide",
+        keys=("enter",),
+        label="wide",
+        where=("checklist",),
+        footer=False,
+        description="Give the chosen step the whole width (Esc gives the list back)",
+    ),
+    Action(
         name="previous-tab", keys=("left",), label="tab left", where=("checklist",), footer=False,
         description="Show the tab to the left",
     ),

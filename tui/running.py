@@ -85,8 +85,8 @@ class Work:
 
     def _step(self, event: StepEvent) -> None:
         phase = _PHASES.get(event.phase, event.phase)
-        place = f" {event.index}/{event.of}" if event.of > 1 else ""
-        self.now = f"{phase} {event.step}{place}"
+        place = f"{event.index}/{event.of} " if event.of > 1 else ""
+        self.now = f"{place}{phase} {event.step}"
         self.progress = ""
         self._said.append((event.phase, f"{event.step}: {phase}" + _dash(event.note)))
 
@@ -95,8 +95,8 @@ class Work:
         if self.done is not None:
             return ending(self.done.exit)[0]
         if self.deadline:
-            return f"waiting for your confirmation until {self.deadline[11:19]} UTC"
-        return f"running: {self.now}"
+            return f"confirm until {self.deadline[11:19]} UTC"
+        return f"running {self.now}"
 
     def lines(self, width: int) -> list[Line]:
         """Everything it said, with the real commands, and how it ended."""

@@ -170,7 +170,7 @@ class Working(QuietCrash):
         if self.board.interrupted():
             return "interrupted: R recovers"
         if self.work is not None and self.work.done is not None and not self.work_is_ours:
-            return f"finished while you were away: {ending(self.work.done.exit)[0]} (o)"
+            return f"finished while away: {ending(self.work.done.exit)[0]} (o)"
         return "checking…" if self.board.checking else ""
 
     def needs_attention(self) -> bool:

@@ -33,6 +33,8 @@ class Checklist(PlaceView):
     Checklist { layout: horizontal; }
     Checklist #steps { width: 35; margin: 0 1 0 0; }
     Checklist #detail { margin: 0 1 0 1; }
+    Checklist.-wide-detail #steps, Checklist.-wide-detail Column { display: none; }
+    Checklist.-wide-detail #detail { margin: 0 1; }
     Checklist.-wide #steps { width: 51; }
     """
 
@@ -234,7 +236,25 @@ class Checklist(PlaceView):
     def do_edit(self) -> None:
         self.screen_app.edit_values(self.chosen)
 
+    # --- width ----------------------------------------------------------------------------------
+    def _widen(self, wide: bool) -> None:
+        self.set_class(wide, "-wide-detail")
+        (self.detail if wide else self.steps).focus()
+        self.call_after_refresh(self.refresh_view)
+
+    def do_wide(self) -> None:
+        self._widen(not self.has_class("-wide-detail"))
+
+    def do_back(self) -> None:
+        if self.has_class("-wide-detail"):
+            self._widen(False)
+        else:
+            self.screen_app.do_back()
+
     def do_switch_pane(self) -> None:
+        if self.has_class("-wide-detail"):
+            self._widen(False)
+            return
         super().do_switch_pane()
         self.screen_app.refresh_rule()
 

@@ -8,7 +8,7 @@ import msgspec
 
 from tui.actions import PLACES, Place, actions_of
 from tui.board import Counts
-from tui.text import Line, Role, Span, aligned, cells, clean, cut
+from tui.text import Line, Role, Span, aligned, cells, clean, cut, length
 
 BANNER = "PRACTICE HOST – nothing here touches this machine"
 
@@ -52,6 +52,7 @@ def header(frame: Frame, width: int) -> list[Line]:
         text = f"[{number} {PLACE_TITLES[place]}]" if here else f" {number} {PLACE_TITLES[place]} "
         places.append((text, "key" if here else "dim"))
     state = frame.work or ("not root: read only" if frame.rights == "user" else "")
+    state = cut(state, width - length(places) - 1)
     right: Line = ((state, "warn" if frame.attention or not frame.work else "info"),)
     lines.append(aligned(tuple(places), right if state else (), width))
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from snapshots.model import UndoItem, UndoPlan
 from tui.text import BLANK, Line, Role, fold, paragraph, wrap
@@ -12,11 +13,14 @@ from tui.wire import PlanAnswer, PlannedChange, StepPlan
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 
+_ROLES: Final[dict[str, Role]] = {"+": "add", "-": "del"}
+
+
 def diff_lines(diff: str, width: int) -> list[Line]:
     """A unified diff with old and new line numbers; long lines are folded, never cut off."""
     lines: list[Line] = []
     old = new = 0
-    numbers = 4
+    numbers = max([2, *(len(number) for hunk in _HUNK.findall(diff) for number in hunk)])
     room = width - 2 * numbers - 3
     in_hunk = False
     for text in diff.splitlines():
@@ -32,10 +36,10 @@ def diff_lines(diff: str, width: int) -> list[Line]:
         kind = text[:1] or " "
         left = f"{old:>{numbers}}" if kind != "+" else " " * numbers
         right = f"{new:>{numbers}}" if kind != "-" else " " * numbers
-        role = {"+": "add", "-": "del"}.get(kind, "")  # type: ignore[assignment]
+        role = _ROLES.get(kind, "")
         for number, piece in enumerate(fold(text[1:], room)):
             gutter = f"{left} {right} " if number == 0 else " " * (2 * numbers + 2)
-            lines.append(((gutter, "dim"), (f"{kind}{piece}", role)))
+            lines.append(((gutter, "dim"), (f"{kind if number == 0 else '…'}{piece}", role)))
         old += kind != "+"
         new += kind != "-"
     return lines
@@ -103,9 +107,11 @@ def plan_lines(plan: PlanAnswer | str | None, width: int) -> list[Line]:
     if isinstance(plan, str):
         return paragraph(plan, width, "warn")
     lines: list[Line] = []
-    for step in plan.steps:
+    for number, step in enumerate(plan.steps, 1):
         if len(plan.steps) > 1:
-            lines.append(((f"{step.title} ", "bold"), (step.id, "dim")))
+            place = f"{number} of {len(plan.steps)}  "
+            lines += [(("─" * width, "dim"),), ((place, "dim"), (step.title, "bold"))]
+            lines += [((step.id, "dim"),), BLANK]
         lines += step_plan_lines(step, width)
     return lines
 

@@ -1,0 +1,244 @@
+"""A person's session on the practice host, with the real hands, driven by Pilot.
+
+The screen and the hands are the product's own; only the terminal is Textual's headless one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from tui.app import HardenApp
+from tui.client import Hands
+from tui.dialogs import Confirm
+from tui.options import Options
+from tui.places.checklist import Checklist
+from tui.places.history import History
+from tui.places.live import Live
+from tui.places.log import Log
+from tui.workscreen import WorkScreen
+
+PATIENCE_S = 40.0
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HardenApp:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.chdir(tmp_path)
+    options = Options(
+        practice=True,
+        state_dir=tmp_path / "state",
+        log_dir=tmp_path / "state/log",
+        checklist="lamp",
+        user="alice",
+    )
+    hands = Hands(options)
+    return HardenApp(hands, host="practice")
+
+
+async def until(pilot: Pilot[None], seen: Callable[[], object], what: str) -> None:
+    """Wait until something is so. Raises AssertionError naming it."""
+    end = time.monotonic() + PATIENCE_S
+    while not seen():
+        assert time.monotonic() < end, f"never seen: {what}"
+        await asyncio.sleep(0.05)
+    await pilot.pause()
+
+
+async def checked(pilot: Pilot[None], app: HardenApp) -> Checklist:
+    await until(
+        pilot,
+        lambda: app.board.records_known and app.board.infos and not app.board.checking,
+        "the first check",
+    )
+    view = app.view
+    assert isinstance(view, Checklist)
+    return view
+
+
+async def apply(pilot: Pilot[None], app: HardenApp) -> None:
+    """a, and yes to the question; the typed word where one is asked for."""
+    await pilot.press("a")
+    await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
+    await pilot.press("tab", *"apply", "enter")
+    await until(pilot, lambda: app.work is not None and app.work.is_over, "the end of the work")
+
+
+async def test_apply_and_undo_one_step(app: HardenApp, tmp_path: Path) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = await checked(pilot, app)
+        assert app.board.status("ssh.root-login") == "fail"
+        assert view.steps.chosen == "ssh.root-login"
+        await apply(pilot, app)
+        assert isinstance(app.screen, WorkScreen)
+        assert app.work is not None
+        assert app.work.done is not None
+        assert app.work.done.exit == 0, app.work.done.summary
+        files = list((tmp_path / "state/host/etc/ssh/sshd_config.d").glob("*root-login*"))
+        assert [file.read_text().splitlines()[-1] for file in files] == ["PermitRootLogin no"]
+
+        await pilot.press("enter")
+        await until(pilot, lambda: app.board.status("ssh.root-login") == "pass", "pass")
+        await until(pilot, lambda: app.board.undoable("ssh.root-login"), "the transaction")
+        await until(pilot, lambda: not app.why_not("roll-back"), "that it can be undone")
+        await pilot.press("u")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "the undo's question")
+        assert "PermitRootLogin no" in app.screen.query_one("#body").shown_text()  # type: ignore[attr-defined]
+        await pilot.press("right", "enter")
+        await until(
+            pilot,
+            lambda: app.work is not None and app.work.is_over and "Undo" in app.work.title,
+            "the end of the undo",
+        )
+        await pilot.press("enter")
+        await until(pilot, lambda: app.board.status("ssh.root-login") == "fail", "open again")
+        assert not list((tmp_path / "state/host/etc/ssh/sshd_config.d").glob("*root-login*"))
+
+
+async def test_enter_on_cancel_changes_nothing(app: HardenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await checked(pilot, app)
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
+        await pilot.press("enter")
+        await pilot.pause(0.3)
+        assert app.work is None
+        assert app.screen is app.base
+        assert app.board.records == ()
+
+
+async def test_a_disabled_key_says_why(app: HardenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await checked(pilot, app)
+        await pilot.press("u")
+        await pilot.pause()
+        assert "Nothing to undo: ssh.root-login was not applied" in rule_of(app)
+        await pilot.press("t")
+        await pilot.pause()
+        assert "only what is manual can be attested" in rule_of(app)
+
+
+async def test_skip_with_a_reason_and_take_back(app: HardenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await checked(pilot, app)
+        await pilot.press("x")
+        await pilot.pause(0.2)
+        await pilot.press("enter")  # no reason: not accepted
+        await pilot.pause(0.2)
+        assert app.screen is not app.base
+        await pilot.press(*"jump host", "enter")
+        await until(pilot, lambda: app.board.status("ssh.root-login") == "waived", "waived")
+        await until(pilot, lambda: not app.board.checking, "the check")
+        await pilot.press("x")
+        await until(pilot, lambda: app.board.status("ssh.root-login") == "fail", "taken back")
+
+
+async def test_a_value_is_checked_before_it_is_kept(app: HardenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = await checked(pilot, app)
+        assert view.choose("ssh.limits")
+        await pilot.press("e")
+        await pilot.pause(0.3)
+        for _ in range(6):
+            await pilot.press("backspace")
+        await pilot.press("x", "ctrl+s")
+        await pilot.pause(0.3)
+        assert app.screen is not app.base, "a wrong value was kept"
+        await pilot.press("backspace", "2", "ctrl+s")
+        name = next(iter(app.board.infos["ssh.limits"].parameters))
+        await until(pilot, lambda: app.board.infos["ssh.limits"].values.get(name) == 2, "the value")
+
+
+async def test_preview_state_and_history_follow_the_chosen_step(app: HardenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = await checked(pilot, app)
+        await pilot.press("p")
+        await until(pilot, lambda: "$ sshd -t" in all_text(view), "the plan")
+        await pilot.press("s")
+        await until(pilot, lambda: "expected      no" in all_text(view), "the state")
+        await pilot.press("right", "right")
+        await until(pilot, lambda: "Nothing was ever changed" in all_text(view), "the history")
+        await pilot.press("down", "n")
+        await until(pilot, lambda: view.steps.chosen == "ssh.limits", "the next open step")
+
+
+async def test_filter_and_its_end(app: HardenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = await checked(pilot, app)
+        every = len(view.steps.keys)
+        await pilot.press("slash", *"ssh")
+        await until(pilot, lambda: len(view.steps.keys) < every, "fewer rows")
+        assert all("ssh" in key for key in view.steps.keys)
+        await pilot.press("enter", "escape")
+        await until(pilot, lambda: len(view.steps.keys) == every, "all rows")
+
+
+async def test_live_shows_ports_and_leads_to_the_step(app: HardenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await checked(pilot, app)
+        await pilot.press("2")
+        await until(
+            pilot, lambda: isinstance(app.view, Live) and app.view.ports.keys, "listening ports"
+        )
+        live = app.view
+        assert isinstance(live, Live)
+        assert "tcp/22" in live.ports.shown_text()
+        assert "anywhere" in live.ports.shown_text()
+        await pilot.press("enter")
+        await until(pilot, lambda: app.place == "checklist", "the checklist")
+        assert isinstance(app.view, Checklist)
+        assert app.view.chosen
+
+
+async def test_history_log_and_export(app: HardenApp, tmp_path: Path) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await checked(pilot, app)
+        await apply(pilot, app)
+        await pilot.press("enter", "3")
+        await until(
+            pilot,
+            lambda: (
+                isinstance(app.view, History)
+                and "+PermitRootLogin no" in app.view.record.shown_text()
+            ),
+            "the diff of the transaction",
+        )
+        await pilot.press("4")
+        await until(
+            pilot,
+            lambda: isinstance(app.view, Log) and "apply" in app.view.entries.shown_text(),
+            "the entries",
+        )
+        assert isinstance(app.view, Log)
+        await until(pilot, lambda: "whole" in app.view.sessions.shown_text(), "the verdict")  # type: ignore[attr-defined]
+        await pilot.press("e")
+        await pilot.pause(0.3)
+        await pilot.press("enter")
+        await until(pilot, lambda: list(tmp_path.glob("harden-tui-*.html")), "the exported file")
+        await until(pilot, lambda: "Exported to" in rule_of(app), "the message")
+        page = next(tmp_path.glob("harden-tui-*.html")).read_text()
+        assert "PermitRootLogin" in page or "ssh.root-login" in page
+
+
+async def test_the_palette_takes_an_action(app: HardenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = await checked(pilot, app)
+        await pilot.press("ctrl+p")
+        await pilot.pause(0.3)
+        await pilot.press(*"next open", "enter")
+        await until(pilot, lambda: view.steps.chosen == "ssh.key-only", "the next open step")
+
+
+def rule_of(app: HardenApp) -> str:
+    return app._rule.shown_text()
+
+
+def all_text(view: Checklist) -> str:
+    from tui.text import plain_text
+
+    return plain_text(list(view.detail.lines))
