@@ -282,8 +282,10 @@ class Host(ABC):
     ) -> Iterator[tuple[str, FileState]]:
         """Every entry at and below `root`, parents first, links not followed, one file system.
 
-        With `content`, regular files carry their SHA-256; `known` (an earlier walk) may let a host
-        that can tell for certain that a file did not change keep its hash without reading it again.
+        With `content`, regular files carry their SHA-256; without, sizes and times may be left out
+        (0) and equal states be one object, because trees are large. `known` (an earlier walk) may
+        let a host that can tell for certain that a file did not change keep its hash without
+        reading it again.
         """
 
     @abstractmethod
@@ -307,7 +309,10 @@ class Host(ABC):
         *,
         on_progress: Callable[[int], None] | None = None,
     ) -> int:
-        """Give many existing entries the metadata of their `FileState` (content untouched)."""
+        """Give many entries the metadata of their `FileState` (content untouched).
+
+        What is not there (any more) is left out. Returns how many were changed.
+        """
 
     # --- live -----------------------------------------------------------------------------
     @abstractmethod

@@ -37,6 +37,8 @@ def apply_states(
                     dir_fd = opened.enter_context(paths.directory(directory))
                     above = directory
                 changed += metadata.give_at(dir_fd, name, state)
+            except FileNotFoundError:
+                pass
             except OSError as error:
                 raise HostError(
                     f"{path} could not be given its owner, mode and flags: "

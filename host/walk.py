@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +73,8 @@ def walk(
     """Every entry at and below `root`; see `host.base.Host.walk`. Raises `HostError`.
 
     Sorted by name within a directory. A directory that is a mount point is listed, not entered.
-    What disappears meanwhile is left out.
+    What disappears meanwhile is left out. Without `content`, sizes and times of files and
+    directories are left out too, and those alike in everything else share one `FileState`.
     """
     first = files.state(root, content=content)
     if first is None:
@@ -85,12 +86,11 @@ def walk(
         fd = files.open_quietly(root)
     except OSError as error:
         raise HostError(f"{root} could not be listed: {paths.because(error)}") from error
-    yield from _below(root.rstrip("/"), fd, os.fstat(fd).st_dev, content, cache)
+    look: _Look = _WithContent(cache) if content else _Light()
+    yield from _below(root.rstrip("/"), fd, os.fstat(fd).st_dev, look)
 
 
-def _below(
-    root: str, root_fd: int, device: int, content: bool, cache: StatCache | None
-) -> Iterator[tuple[str, FileState]]:
+def _below(root: str, root_fd: int, device: int, look: _Look) -> Iterator[tuple[str, FileState]]:
     """Takes over `root_fd`."""
     pending = [(root, root_fd)]
     try:
@@ -99,19 +99,22 @@ def _below(
             inner = []
             try:
                 with os.scandir(fd) as entries:
-                    names = sorted(entry.name for entry in entries)
-                for name in names:
+                    listed = sorted([(entry.name, entry) for entry in entries])
+                for name, entry in listed:
                     path = f"{directory}/{name}"
                     try:
-                        entry = _entry(path, fd, name, device, content, cache)
+                        opens = entry.is_file(follow_symlinks=False) or entry.is_dir(
+                            follow_symlinks=False
+                        )
+                        state, below = _entry(path, fd, name, opens, device, look)
                     except FileNotFoundError:
                         continue
                     except OSError as error:
                         reason = paths.because(error)
                         raise HostError(f"{path} could not be examined: {reason}") from error
-                    yield path, entry[0]
-                    if entry[1] is not None:
-                        inner.append((path, entry[1]))
+                    if below >= 0:
+                        inner.append((path, below))
+                    yield path, state
             finally:
                 os.close(fd)
                 pending += reversed(inner)
@@ -120,36 +123,75 @@ def _below(
             os.close(fd)
 
 
+_Look = Callable[[str, int, os.stat_result], FileState]
+"""What an open regular file or directory is: its path, descriptor and stat result."""
+
+
 def _entry(
-    path: str, dir_fd: int, name: str, device: int, content: bool, cache: StatCache | None
-) -> tuple[FileState, int | None]:
-    """One entry, and a descriptor of it where it is a directory to go into."""
-    there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    kind = there.st_mode & 0o170000
-    if kind != stat.S_IFREG and kind != stat.S_IFDIR:
-        target = os.readlink(name, dir_fd=dir_fd) if kind == stat.S_IFLNK else ""
+    path: str, dir_fd: int, name: str, opens: bool, device: int, look: _Look
+) -> tuple[FileState, int]:
+    """One entry, and a descriptor of it where it is a directory to go into, else -1.
+
+    `opens`: it was listed as a regular file or a directory; nothing else may be opened, because
+    opening a pipe can block and opening a device can do anything.
+    """
+    if not opens:
+        there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        target = os.readlink(name, dir_fd=dir_fd) if stat.S_ISLNK(there.st_mode) else ""
         xattrs = attributes.get_xattrs(f"/proc/self/fd/{dir_fd}/{name}")
-        return files.state_of(there, target=target, xattrs=xattrs), None
+        return files.state_of(there, target=target, xattrs=xattrs), -1
     try:
         fd = files.open_quietly(name, dir_fd=dir_fd)
     except PermissionError:
-        return files.state_of(there), None
-    keep = False
+        there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        return files.state_of(there), -1
     try:
+        there = os.fstat(fd)
+        state = look(path, fd, there)
+    except BaseException:
+        os.close(fd)
+        raise
+    if stat.S_ISDIR(there.st_mode) and there.st_dev == device:
+        return state, fd
+    os.close(fd)
+    return state, -1
+
+
+class _WithContent:
+    """Regular files with their SHA-256."""
+
+    def __init__(self, cache: StatCache | None) -> None:
+        self._cache = cache
+
+    def __call__(self, path: str, fd: int, there: os.stat_result) -> FileState:
         flags = attributes.get_flags(fd)
         xattrs = attributes.get_xattrs(fd)
         sha256 = ""
-        if kind == stat.S_IFDIR:
-            keep = there.st_dev == device
-        elif content:
-            sha256 = cache.get(path, there) if cache is not None else ""
+        if stat.S_ISREG(there.st_mode):
+            sha256 = self._cache.get(path, there) if self._cache is not None else ""
             if not sha256:
                 sha256 = files.hash_fd(fd)
                 there = os.fstat(fd)
-                if cache is not None:
-                    cache.remember(path, there, sha256)
-        state = files.state_of(there, flags=flags, sha256=sha256, xattrs=xattrs)
-        return state, fd if keep else None
-    finally:
-        if not keep:
-            os.close(fd)
+                if self._cache is not None:
+                    self._cache.remember(path, there, sha256)
+        return files.state_of(there, flags=flags, sha256=sha256, xattrs=xattrs)
+
+
+class _Light:
+    """Metadata only. Of an application's 50,000 files a handful differ in it."""
+
+    def __init__(self) -> None:
+        self._shared: dict[object, FileState] = {}
+
+    def __call__(self, path: str, fd: int, there: os.stat_result) -> FileState:
+        flags = attributes.get_flags(fd)
+        xattrs = attributes.get_xattrs(fd)
+        key: object = (there.st_mode, there.st_uid, there.st_gid, flags)
+        if xattrs:
+            key = (key, *sorted(xattrs.items()))
+        state = self._shared.get(key)
+        if state is None:
+            state = files.state_of(there, flags=flags, xattrs=xattrs)
+            state = msgspec.structs.replace(state, size_bytes=0, mtime_ns=0)
+            self._shared[key] = state
+        return state

@@ -10,6 +10,7 @@ three octal digits, which `printf %b` of any POSIX shell turns back. So no field
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from collections.abc import Iterable, Iterator
@@ -31,18 +32,31 @@ def encode(entries: Iterable[tuple[str, FileState]]) -> bytes:
     lists must be equal bytes to be stored once.
     """
     plain = _PLAIN.fullmatch
-    lines = [HEADER]
+    written = io.BytesIO()
+    write = written.write
+    write(HEADER.encode("ascii"))
+    last: FileState | None = None
+    front = back = ""
     for path, state in entries:
+        if state is not last:  # in a large tree many entries in a row share one state
+            front, back = _around(state)
+            last = state
         name = path if plain(path) else escape(path)
-        target = escape(state.target) if state.target else "-"
-        xattrs = _encode_xattrs(state.xattrs) if state.xattrs else "-"
-        acl = acl_text(state.xattrs) if state.xattrs else "-"
-        size, mtime = (state.size_bytes, state.mtime_ns) if state.sha256 else (0, 0)
-        lines.append(
-            f"{state.kind} {state.mode:o} {state.uid} {state.gid} {state.flags:x} {state.rdev} "
-            f"{size} {mtime} {state.sha256 or '-'} {name} {target} {xattrs} {acl}\n"
-        )
-    return "".join(lines).encode("ascii")
+        write(f"{front}{name}{back}".encode("ascii"))
+    return written.getvalue()
+
+
+def _around(state: FileState) -> tuple[str, str]:
+    """A line before and after its path."""
+    target = escape(state.target) if state.target else "-"
+    xattrs = _encode_xattrs(state.xattrs) if state.xattrs else "-"
+    acl = acl_text(state.xattrs) if state.xattrs else "-"
+    size, mtime = (state.size_bytes, state.mtime_ns) if state.sha256 else (0, 0)
+    return (
+        f"{state.kind} {state.mode:o} {state.uid} {state.gid} {state.flags:x} {state.rdev} "
+        f"{size} {mtime} {state.sha256 or '-'} ",
+        f" {target} {xattrs} {acl}\n",
+    )
 
 
 def decode(content: bytes) -> Iterator[tuple[str, FileState]]:

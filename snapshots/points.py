@@ -141,7 +141,7 @@ def _chunks(roots: tuple[Root, ...], captured: Captured) -> Iterable[tuple[str, 
 def _file_chunks(roots: tuple[Root, ...], items: dict[str, Item]) -> Iterable[tuple[str, bytes]]:
     """One list for each directory right below a root, and one for the root's own entries."""
     tops = sorted((root.path.rstrip("/") for root in roots), key=len, reverse=True)
-    groups: dict[str, list[tuple[str, FileState]]] = {}
+    groups: dict[str, list[str]] = {}
     part, below = "", "\0"
     for path, item in items.items():
         if not isinstance(item, FileItem):
@@ -150,9 +150,16 @@ def _file_chunks(roots: tuple[Root, ...], items: dict[str, Item]) -> Iterable[tu
             part = _part_of(path, item.state, tops)
             # The next entries of a walk lie in the same directory, mostly.
             below = f"{part}/" if part not in tops else "\0"
-        groups.setdefault(part, []).append((path, item.state))
+        groups.setdefault(part, []).append(path)
     for name in sorted(groups):
-        yield f"files {name}", listing.encode(groups[name])
+        yield f"files {name}", listing.encode(_states(items, groups[name]))
+
+
+def _states(items: dict[str, Item], keys: Iterable[str]) -> Iterable[tuple[str, FileState]]:
+    for path in keys:
+        item = items[path]
+        if isinstance(item, FileItem):
+            yield path, item.state
 
 
 def _part_of(path: str, state: FileState, tops: list[str]) -> str:

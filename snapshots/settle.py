@@ -32,7 +32,8 @@ def prepare(records: Records, undo_id: str, rebased: Mapping[str, Iterable[Delta
     written = []
     for tx_id, deltas in rebased.items():
         path = draft / f"{tx_id}.jsonl"
-        path.write_bytes(encode_deltas(deltas))
+        with path.open("wb") as stream:
+            stream.writelines(encode_deltas(deltas))
         path.chmod(0o600)
         written.append(path)
     sync_files(written)

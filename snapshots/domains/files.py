@@ -33,10 +33,17 @@ class Files(Domain):
 
     def capture(self, host: Host, scope: Scope) -> dict[str, Item]:
         found: dict[str, Item] = {}
+        shared: dict[int, FileItem] = {}
         secret = self._secret_paths.paths
         for root in roots_of(scope):
             for path, state in host.walk(root.path, content=root.content):
-                if path in found and not root.content:
+                if not root.content:
+                    # Equal states are one object there, mostly; so are the items made of them,
+                    # which keep them alive, so that an id stands for one state.
+                    item = shared.get(id(state))
+                    if item is None:
+                        item = shared[id(state)] = FileItem(state)
+                    found.setdefault(path, item)
                     continue
                 if path in secret and state.sha256:
                     hashed = self._secret_paths.hashed(state.sha256)
@@ -71,9 +78,8 @@ class Files(Domain):
             self._put(host, path, there[path])
         if light:
             # Directories above them were shaped already; no content is touched here.
-            existing = ((path, state) for path, state in light if host.state(path) is not None)
             host.apply_states(
-                existing, on_progress=lambda done: progress.doing("putting modes back", done, total)
+                light, on_progress=lambda done: progress.doing("putting modes back", done, total)
             )
         if kept:
             raise HostError(
