@@ -32,6 +32,9 @@ class Dialog(ModalScreen[Any]):
     Dialog { background: ansi_default; }
     """
 
+    AUTO_FOCUS = ""
+    """Each dialog says itself where the focus begins: a field that took it would swallow arrows."""
+
     BINDINGS: ClassVar = [
         Binding("escape", "cancel", "Cancel", show=False),
         Binding("ctrl+c", "cancel", "Cancel", show=False),
