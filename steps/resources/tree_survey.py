@@ -84,8 +84,28 @@ def measure(host: Host, root: str, rules: Sequence[TreeRule]) -> Survey:
         else:
             reach = reaches[directory]
         if path not in shared:
-            _compare(found, path, state, shaped(state, _first(reach, path, state)))
+            rule = _first(reach, path, state)
+            if not _applications_own(path, state, rule):
+                _compare(found, path, state, shaped(state, rule))
     return found
+
+
+def _applications_own(path: str, state: FileState, rule: TreeRule | None) -> bool:
+    """Whether it lies in a writable directory and is as an application makes its files.
+
+    Those have the modes of its umask (0644, say). It must be able to change them itself, and
+    nobody else's program may run with its rights or write there.
+    """
+    if rule is None or not rule.flags_clear or path == rule.path:
+        return False
+    needed = 0o700 if state.kind == "dir" else 0o600
+    return (
+        state.kind in ("file", "dir")
+        and state.uid == rule.uid
+        and state.mode & needed == needed
+        and not state.mode & 0o6002
+        and not state.flags & rule.flags_clear
+    )
 
 
 def _first(reach: Sequence[TreeRule], path: str, state: FileState) -> TreeRule | None:

@@ -86,6 +86,23 @@ def test_one_entry_that_drifted_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("mode", "uid", "good"),
+    [(0o644, 33, True), (0o600, 33, True), (0o666, 33, False), (0o440, 33, False),
+     (0o644, 0, False), (0o4755, 33, False)],
+)  # fmt: skip
+def test_what_the_application_writes_later_is_no_drift(
+    tmp_path: Path, mode: int, uid: int, good: bool
+) -> None:
+    ctx = app(tmp_path)
+    ctx.host.apply_rules(APP, rules(tree().plan(ctx)))
+    state = FileState(kind="file", mode=mode, uid=uid, gid=uid)
+    ctx.host.write_file(f"{APP}/log/new.log", b"x", state)
+    ctx.facts.forget()
+    findings = tree().observe(ctx)
+    assert all(finding.ok for finding in findings if finding.applicable) is good
+
+
+@pytest.mark.parametrize(
     "path", ["/", "/etc", "/usr", "/var", "/home", "/var/www", "/srv", "/opt/", "/etc/x", "/root/a"]
 )
 def test_the_system_itself_is_never_sealed(tmp_path: Path, path: str) -> None:
