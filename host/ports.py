@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,9 @@ _TABLES: Final[tuple[tuple[str, Literal["tcp", "udp"]], ...]] = (
     ("udp", "udp"),
     ("udp6", "udp"),
 )
+
+
+_USER_MANAGER: Final = re.compile(r"user@\d+\.service")
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -137,12 +141,20 @@ def unit_of_pid(pid: int, proc: str = "/proc") -> str:
 
 
 def unit_of_cgroup(text: str) -> str:
-    """/proc/PID/cgroup -> "ssh.service", for a login "session-3.scope", for pid 1 "init.scope"."""
+    """/proc/PID/cgroup -> "ssh.service", for a login "session-3.scope", for pid 1 "init.scope".
+
+    Whatever runs below a user's own manager is that manager's: the units there have names that
+    the user chose, perhaps "ssh.service".
+    """
     for line in text.splitlines():
         hierarchy, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if hierarchy == "0" or controllers == "name=systemd":
-            for part in reversed(path.split("/")):
+            parts = path.split("/")
+            manager = next((part for part in parts if _USER_MANAGER.fullmatch(part)), "")
+            if manager:
+                return manager
+            for part in reversed(parts):
                 if part.endswith((".service", ".scope")):
                     return part
     return ""

@@ -25,8 +25,11 @@ class Process(msgspec.Struct, frozen=True):
     title: str = ""
 
     @property
-    def ssh_user(self) -> str:
-        """The account a process of sshd serves; "" for any other process (also the listener)."""
+    def claimed_ssh_user(self) -> str:
+        """The account a process of sshd says it serves; "" for any other (also the listener).
+
+        Anybody can give a process such a name: see `ProcessTable.ssh_user`.
+        """
         found = _SSHD_TITLE.match(self.title) if self.name.startswith("sshd") else None
         return found.group(1) if found else ""
 
@@ -77,6 +80,20 @@ class ProcessTable:
                 process = self.get(int(name))
                 if process is not None:
                     yield process
+
+    def ssh_user(self, process: Process) -> str:
+        """The account a process of sshd serves, "" for any other process.
+
+        sshd serves a login with two: one of root and, below it, one of the account. Believed is
+        only what root's own process says, since names and titles are for everyone to choose.
+        """
+        user = process.claimed_ssh_user
+        if not user or process.uid == 0:
+            return user
+        above = self.get(process.parent)
+        if above is None or above.uid != 0 or above.claimed_ssh_user != user:
+            return ""
+        return user
 
     def environ(self, pid: int) -> dict[str, str]:
         """The environment a process was started with; empty where we may not read it."""

@@ -58,7 +58,7 @@ def _connection(
             if connection in alive:
                 return connection
     for process in chain:
-        if process.ssh_user and (found := table.connection(process.pid)):
+        if table.ssh_user(process) and (found := table.connection(process.pid)):
             return found
     everyone = list(table.all())
     if inside:
@@ -69,7 +69,7 @@ def _connection(
         if connection in alive:
             return connection
     # Detached from everything (a worker of its own session): the account's latest login.
-    logins = [p for p in everyone if p.ssh_user == user]
+    logins = [p for p in everyone if table.ssh_user(p) == user]
     return (
         _most_recent(table, logins, user) or _recorded(alive, user) or (named[0] if named else None)
     )
@@ -101,7 +101,7 @@ def _most_recent(
     best: tuple[float, Connection] | None = None
     for candidate in candidates:
         for process in table.ancestors(candidate.pid):
-            if process.ssh_user != user:
+            if table.ssh_user(process) != user:
                 continue
             connection = table.connection(process.pid)
             if connection is not None:
@@ -133,8 +133,8 @@ def user_of(environs: Iterable[Mapping[str, str]], chain: Sequence[Process] = ()
         if environ.get("SUDO_USER"):
             return environ["SUDO_USER"]
     for process in chain:
-        if process.ssh_user:
-            return process.ssh_user
+        if process.uid == 0 and process.claimed_ssh_user:
+            return process.claimed_ssh_user
     login = _login_uid()
     # The outermost of our ancestors that is not root's is the login shell, or the tmux in it.
     shells = [process.uid for process in reversed(chain) if process.uid]

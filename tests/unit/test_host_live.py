@@ -46,9 +46,14 @@ def test_addresses_in_the_kernels_writing() -> None:
 def test_unit_of_a_cgroup_in_both_layouts() -> None:
     assert ports.unit_of_cgroup(recorded("trixie", "cgroup-ssh.txt")) == "ssh.service"
     assert ports.unit_of_cgroup("0::/system.slice/ssh.service\n") == "ssh.service"
-    nested = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/tmux-1.scope\n"
-    assert ports.unit_of_cgroup(nested) == "tmux-1.scope"
+    nested = "0::/system.slice/docker.service/payload/ssh.service\n"
+    assert ports.unit_of_cgroup(nested) == "ssh.service"
     assert ports.unit_of_cgroup("0::/\n") == ""
+
+
+def test_a_users_own_unit_is_not_taken_for_the_hosts() -> None:
+    own = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/ssh.service\n"
+    assert ports.unit_of_cgroup(own) == "user@1000.service"
 
 
 def test_what_systemd_holds_gets_its_socket_unit() -> None:
@@ -152,6 +157,14 @@ def test_session_in_tmux_is_that_of_the_attached_client(proc: Proc) -> None:
 def test_session_of_a_detached_worker_is_the_accounts_login(proc: Proc) -> None:
     proc.add(300, 1, "python3")
     assert proc.session(300, SUDO_USER="alice") == ("alice", CLIENT)
+
+
+def test_session_that_a_stranger_only_pretends_is_not_believed(proc: Proc) -> None:
+    (proc.root / "110" / "fd" / "4").unlink()
+    for title in ("sshd: alice [priv]", "sshd: alice@pts/9"):
+        proc.add(400 + len(title), 1, "sshd", title=title, uid=1001, inode=LIVE_INODE)
+    proc.add(300, 1, "python3")
+    assert proc.session(300, SUDO_USER="alice") == ("alice", " 0  0")
 
 
 def test_session_that_ended_is_better_than_none(proc: Proc) -> None:
