@@ -9,7 +9,7 @@ practice: $(VENV)/.ready
 	$(BIN)/harden-tui --practice
 
 test: $(VENV)/.ready
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,17 +53,32 @@ def suite(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def packages() -> dict[str, Path]:
     """The .deb of each release, built from this tree (`HARDEN_TUI_DEBS` names a folder of them)."""
-    folder = Path(os.environ.get("HARDEN_TUI_DEBS", LAB / f"debs-{os.getpid()}"))
-    if "HARDEN_TUI_DEBS" not in os.environ:
-        subprocess.run(
-            [sys.executable, str(ROOT / "packaging/build_deb.py"), "--out", str(folder)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-    found = {}
-    for name, number in (("bookworm", 12), ("trixie", 13)):
-        found[name] = next(folder.glob(f"harden-tui_*+deb{number}_*.deb"))
-    return found
+    given = os.environ.get("HARDEN_TUI_DEBS")
+    folder = Path(given) if given else _built_once()
+    return {
+        name: next(folder.glob(f"harden-tui_*+deb{number}_*.deb"))
+        for name, number in (("bookworm", 12), ("trixie", 13))
+    }
+
+
+def _built_once() -> Path:
+    """Built by the first of this run's processes that asks; the others wait."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    folder = LAB / f"debs-{run}"
+    LAB.mkdir(parents=True, exist_ok=True)
+    with (LAB / "debs.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            for old in LAB.glob("debs-*"):
+                if old.stat().st_mtime < time.time() - 86400:
+                    shutil.rmtree(old)
+            subprocess.run(
+                [sys.executable, str(ROOT / "packaging/build_deb.py"), "--out", str(folder)],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+            (folder / "complete").touch()
+    return folder
 
 
 @pytest.fixture
