@@ -41,19 +41,25 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def converge(
-    keeper: Keeper, goal: Goal, progress: Progress, errors: list[HostError] | None
+    keeper: Keeper,
+    goal: Goal,
+    progress: Progress,
+    errors: list[HostError] | None,
+    now: Captured | None = None,
 ) -> list[str]:
     """Bring the host to `goal`; returns what a person should know although it succeeded.
 
     Packages come first, while their tools are still there, then files, whatever package scripts
     made of them; then the kernel and the firewall, then daemons. Doing it again continues.
     With `errors`, what would not come back goes there and the rest is still done: of a host that
-    cannot be brought back completely, as much as possible shall be. Without, raises `HostError`.
+    cannot be brought back completely, as much as possible shall be. Without, raises `HostError`. `present` is what the host is
+    now, where that is known; it spares asking again until something was changed.
+    `now`: the host as it was captured a moment ago; a large tree need not be walked again then.
     """
 
-    def restore(domain: Domain) -> list[Delta]:
+    def restore(domain: Domain, now: dict[str, Item] | None = None) -> list[Delta]:
         try:
-            return _restore(keeper, goal, domain, progress)
+            return _restore(keeper, goal, domain, progress, now)
         except HostError as error:
             if errors is None:
                 raise
@@ -61,13 +67,13 @@ def converge(
             return []
 
     notes: list[str] = []
-    before = keeper.packages.capture(keeper.host, Scope())
-    if before.keys() - goal.captured.get("packages", {}).keys():
+    packages = present or {"packages": keeper.packages.capture(keeper.host, Scope())}
+    if packages["packages"].keys() - goal.captured.get("packages", {}).keys():
         # What the programs of packages that leave can put back; it is proved again below.
         with contextlib.suppress(HostError):
             _restore(keeper, goal, keeper.firewall, progress)
     touched = restore(keeper.packages)
-    files = restore(keeper.files)
+    files = restore(keeper.files, now["files"] if now is not None and not touched else None)
     if touched or any(delta.key.startswith(UNIT_DIRECTORIES) for delta in files):
         progress.command("systemctl daemon-reload")
         keeper.host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
@@ -113,8 +119,15 @@ def describe_left(left: list[Delta]) -> str:
     return f"{what} {first.key}{more} did not become what it was"
 
 
-def _restore(keeper: Keeper, goal: Goal, domain: Domain, progress: Progress) -> list[Delta]:
-    now = domain.capture(keeper.host, Scope(goal.roots))
+def _restore(
+    keeper: Keeper,
+    goal: Goal,
+    domain: Domain,
+    progress: Progress,
+    now: dict[str, Item] | None = None,
+) -> list[Delta]:
+    if now is None:
+        now = domain.capture(keeper.host, Scope(goal.roots))
     deltas = [
         delta
         for delta in differences(

@@ -233,16 +233,22 @@ class Transaction:
 
 
 def bring_back(
-    keeper: Keeper, goal: Goal, progress: Progress, *, all_or_nothing: bool = False
+    keeper: Keeper,
+    goal: Goal,
+    progress: Progress,
+    *,
+    now: Captured | None = None,
+    all_or_nothing: bool = False,
 ) -> tuple[list[str], Captured]:
     """Converge and prove it, twice where a daemon interfered. Raises `HostError`.
 
     Does as much as it can before it raises, or stops at once with `all_or_nothing`. Returns what a
-    person should know although all went well, and the host as it is then.
+    person should know although all went well, and the host as it is then. `now`: the host as it
+    was captured a moment ago, if it was.
     """
     for _ in range(ATTEMPTS):
         errors: list[HostError] = []
-        notes = converge(keeper, goal, progress, None if all_or_nothing else errors)
+        notes = converge(keeper, goal, progress, None if all_or_nothing else errors, now)
         progress.doing("comparing with what it shall be")
         now = keeper.capture_settled(goal.roots, goal.captured, progress)
         left = what_is_left(goal, now)

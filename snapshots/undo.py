@@ -62,10 +62,10 @@ def undo(
         record = _undoable(records, tx_id)
         current = keeper.capture(record.roots, progress)
         inversion = _invert(keeper, records, record, current)
-        plan = undo_plan.plan_of(host, inversion)
-        if plan.conflicts:
-            raise Conflict(undo_plan.sentence(record, plan))
-        if expect_fingerprint is not None and plan.fingerprint != expect_fingerprint:
+        conflicts = inversion.conflicts
+        if conflicts:
+            raise Conflict(undo_plan.sentence(record, conflicts))
+        if expect_fingerprint not in (None, undo_plan.fingerprint(host, inversion)):
             raise SnapshotError(
                 "The host has changed since this undo was shown; nothing was touched. Look at the "
                 "preview again."
@@ -89,7 +89,7 @@ def undo(
         keeper.debs.keep(host, _leaving(inversion, current), progress)
         tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
     try:
-        return _perform(keeper, records, tx, inversion, progress)
+        return _perform(keeper, records, tx, inversion, current, progress)
     except (HostError, OSError) as error:
         name = ", ".join(record.steps) or record.id
         return tx.roll_back(f"The undo of {name} failed, the host is as before the undo: {error}")
@@ -103,6 +103,7 @@ def _perform(
     records: Records,
     tx: Transaction,
     inversion: Inversion,
+    current: Captured,
     progress: Progress,
 ) -> TransactionRecord:
     record = inversion.record
@@ -116,7 +117,7 @@ def _perform(
         named=frozenset(d.delta.key for d in inversion.decisions if d.changes),
         free=frozenset(inversion.free),
     )
-    notes, after = bring_back(keeper, goal, progress, all_or_nothing=True)
+    notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True)
     keeper.write(point_after(tx.id), record.roots, after)
     records.write_deltas(tx.id, tx.differences(after))
     touched = inversion.touched

@@ -35,13 +35,17 @@ def plan_of(host: Host, inversion: Inversion) -> UndoPlan:
     )
 
 
-def sentence(record: TransactionRecord, plan: UndoPlan) -> str:
+def fingerprint(host: Host, inversion: Inversion) -> str:
+    """That of the plan, without what a person reads."""
+    return _fingerprint(inversion, _commands(host, inversion))
+
+
+def sentence(record: TransactionRecord, conflicts: list[str]) -> str:
     """What a conflict means, for a person."""
-    first = plan.conflicts[0]
-    more = f" and {len(plan.conflicts) - 1} more" if len(plan.conflicts) > 1 else ""
+    more = f" and {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
     name = ", ".join(record.steps) or record.id
     return (
-        f"{first.key}{more} was changed by somebody else since {name} was applied, in the same "
+        f"{conflicts[0]}{more} was changed by somebody else since {name} was applied, in the same "
         "place; nothing was touched. Bring it to how it was before or after the step by hand, or "
         "move it away, then roll back again."
     )
@@ -51,10 +55,17 @@ def _items(inversion: Inversion) -> list[UndoItem]:
     read = inversion.contents.get
     groups: dict[tuple[str, str, str], list[Decision]] = {}
     single: list[Decision] = []
+    # In a sealed tree the same few pairs of states come 50,000 times.
+    changes: dict[tuple[int, int], str] = {}
     for decision in inversion.decisions:
         if decision.delta.domain == "files" and is_metadata_only(decision.delta.after):
-            change = metadata_change(inversion.now(decision.delta), decision.target)
-            what = change if decision.changes else ""
+            now, target = inversion.now(decision.delta), decision.target
+            what = ""
+            if decision.changes:
+                pair = (id(now), id(target))
+                if pair not in changes:
+                    changes[pair] = metadata_change(now, target)
+                what = changes[pair]
             groups.setdefault((decision.how, what, decision.note), []).append(decision)
         else:
             single.append(decision)
@@ -136,10 +147,15 @@ def _fingerprint(inversion: Inversion, commands: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
     encode = msgspec.json.Encoder(order="sorted").encode
     digest.update(encode((inversion.record.id, commands)))
+    targets: dict[int, bytes] = {}
     for decision in inversion.decisions:
         delta = decision.delta
-        target = _stable(decision.target) if decision.changes else None
-        digest.update(encode((delta.domain, delta.key, decision.how, target)))
+        digest.update(encode((delta.domain, delta.key, decision.how)))
+        target = decision.target if decision.changes else None
+        text = targets.get(id(target))
+        if text is None:
+            text = targets[id(target)] = encode(_stable(target))
+        digest.update(text)
     for tx_id in sorted(inversion.rebased):
         for key, rebased in sorted(inversion.rebased[tx_id].items()):
             digest.update(encode((tx_id, key, rebased is None)))
