@@ -60,7 +60,8 @@ def step_result(out: Out, result: StepResult, *, every_finding: bool = False) ->
     shown = [
         finding
         for finding in result.findings
-        if every_finding or (finding.ok is not True and result.status in _OPEN)
+        if every_finding
+        or (finding.applicable and finding.ok is not True and result.status in _OPEN)
     ]
     for finding in shown if every_finding else shown[:_SHOWN_FINDINGS]:
         wrapped(out, finding_text(finding), indent=13)
@@ -70,6 +71,8 @@ def step_result(out: Out, result: StepResult, *, every_finding: bool = False) ->
 
 def finding_text(finding: Finding) -> str:
     """One setting: what is expected, what is there, who decides."""
+    if not finding.applicable:
+        return f"{finding.setting}: does not apply here. {finding.note}".rstrip()
     if finding.ok is None:
         return f"{finding.setting}: could not be measured. {finding.note}".rstrip()
     if finding.ok:
