@@ -52,8 +52,7 @@ def converge(
     Packages come first, while their tools are still there, then files, whatever package scripts
     made of them; then the kernel and the firewall, then daemons. Doing it again continues.
     With `errors`, what would not come back goes there and the rest is still done: of a host that
-    cannot be brought back completely, as much as possible shall be. Without, raises `HostError`. `present` is what the host is
-    now, where that is known; it spares asking again until something was changed.
+    cannot be brought back completely, as much as possible shall be. Without, raises `HostError`.
     `now`: the host as it was captured a moment ago; a large tree need not be walked again then.
     """
 
@@ -67,12 +66,12 @@ def converge(
             return []
 
     notes: list[str] = []
-    packages = present or {"packages": keeper.packages.capture(keeper.host, Scope())}
-    if packages["packages"].keys() - goal.captured.get("packages", {}).keys():
+    packages = keeper.packages.capture(keeper.host, Scope())
+    if packages.keys() - goal.captured.get("packages", {}).keys():
         # What the programs of packages that leave can put back; it is proved again below.
         with contextlib.suppress(HostError):
             _restore(keeper, goal, keeper.firewall, progress)
-    touched = restore(keeper.packages)
+    touched = restore(keeper.packages, packages)
     files = restore(keeper.files, now["files"] if now is not None and not touched else None)
     if touched or any(delta.key.startswith(UNIT_DIRECTORIES) for delta in files):
         progress.command("systemctl daemon-reload")

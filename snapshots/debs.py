@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,11 +40,17 @@ class KeptDebs:
         """
         if host.is_practice:
             return  # its pretend archive has every package it ever had
+        missing = {name: v for name, v in sorted(versions.items()) if not self.find(name, v)}
+        if not missing:
+            return
+        progress.doing("keeping packages for the way back", 0, len(missing))
+        for name, version in missing.items():
+            self._from_cache(host, name, version)
+        self._download(host, {n: v for n, v in missing.items() if not self.find(n, v)})
         kept = []
-        missing = [(name, v) for name, v in sorted(versions.items()) if not self.find(name, v)]
-        for done, (name, version) in enumerate(missing):
+        for done, (name, version) in enumerate(missing.items()):
             progress.doing("keeping packages for the way back", done, len(missing))
-            if not (self._from_cache(host, name, version) or self._download(host, name, version)):
+            if not self.find(name, version):
                 self._repack(host, name, version)
             path = self.find(name, version)
             if path is None:
@@ -52,27 +59,31 @@ class KeptDebs:
                     "not removed; no package was changed."
                 )
             kept.append(path)
-        if kept:
-            sync_files(kept)
-            sync_directory(self.path)
+        sync_files(kept)
+        sync_directory(self.path)
 
-    def _from_cache(self, host: Host, package: str, version: str) -> bool:
+    def _from_cache(self, host: Host, package: str, version: str) -> None:
         name, _, arch = package.partition(":")
         pattern = f"/var/cache/apt/archives/{name}_{_in_name(version)}_{arch or '*'}.deb"
+        half = f"{self.path}/.half.deb"  # under its own name only when it is whole
         for path in host.glob(pattern):
-            half = f"{self.path}/.half.deb"  # under its own name only when it is whole
-            if not host.run(("cp", "--", path, half), ok=None).ok:
-                return False
-            host.run(("mv", "--", half, f"{self.path}/{path.rpartition('/')[2]}"))
-            return True
-        return False
+            if host.run(("cp", "--", path, half), ok=None).ok:
+                host.run(("mv", "--", half, f"{self.path}/{path.rpartition('/')[2]}"))
+                return
 
-    def _download(self, host: Host, package: str, version: str) -> bool:
-        argv = (
+    def _download(self, host: Host, versions: Mapping[str, str]) -> None:
+        """All in one go; if one cannot be had apt fetches none, so then each on its own."""
+        fetch = (
             "env", f"--chdir={self.path}", "apt-get", "download", "-q",
-            "-o", "APT::Sandbox::User=root", f"{package}={version}",
+            "-o", "APT::Sandbox::User=root",
         )  # fmt: skip
-        return host.run(argv, ok=None, timeout_s=TIMEOUT_S, env=NONINTERACTIVE).ok
+        wanted = [f"{name}={version}" for name, version in versions.items()]
+        run = functools.partial(host.run, ok=None, timeout_s=TIMEOUT_S, env=NONINTERACTIVE)
+        if len(wanted) > 1 and not run((*fetch, *wanted)).ok:
+            for word in wanted:
+                run((*fetch, word))
+        elif len(wanted) == 1:
+            run((*fetch, *wanted))
 
     def _repack(self, host: Host, package: str, version: str) -> None:
         """Build the .deb from what is installed, as dpkg-repack does (which is rarely there)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable
 
 from host.base import FLAG_APPEND, FLAG_IMMUTABLE, FileState
@@ -53,6 +54,26 @@ def metadata_change(before: Item | None, after: Item | None) -> str:
     new = after.state if isinstance(after, FileItem) else None
     if old is None or new is None:
         return f"{as_text(before)} -> {as_text(after)}"
+    if old.kind == new.kind == "file" and not old.xattrs and not new.xattrs:
+        return _plain_change(_plain(old), _plain(new))
+    return _change(old, new)
+
+
+def _plain(state: FileState) -> tuple[int, int, int, int]:
+    return state.mode, state.uid, state.gid, state.flags
+
+
+@functools.lru_cache(maxsize=256)
+def _plain_change(old: tuple[int, int, int, int], new: tuple[int, int, int, int]) -> str:
+    """Remembered: of a sealed tree's 50,000 files nearly all change alike."""
+    left, right = (
+        FileState(kind="file", mode=mode, uid=uid, gid=gid, flags=flags)
+        for mode, uid, gid, flags in (old, new)
+    )
+    return _change(left, right)
+
+
+def _change(old: FileState, new: FileState) -> str:
     parts = [
         f"{name} {left} -> {right}"
         for name, left, right in zip(_NAMES, _parts(old), _parts(new), strict=True)

@@ -312,6 +312,11 @@ class Inversion:
         return [merged[key] for key in sorted(merged) if merged[key] is not None]  # type: ignore[misc]
 
     @property
+    def conflicts(self) -> list[str]:
+        """What would have to be overwritten, by key."""
+        return [one.delta.key for one in self.decisions if one.how == "conflict"]
+
+    @property
     def touched(self) -> set[str]:
         """The later transactions whose differences change."""
         return set(self.rebased) | set(self.refresh.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 
 from host.base import CommandMissing, Host
@@ -13,6 +14,8 @@ from snapshots.inversion import ACCOUNT_FILES, Kept, Later
 from snapshots.model import Delta, FileItem
 
 CONFFILES = ("dpkg-query", "-W", "-f", "${Conffiles}\n")
+
+_ADDS_ACCOUNTS = re.compile(rb"\b(adduser|addgroup|useradd|groupadd|systemd-sysusers)\b")
 
 
 def brought(deltas: Iterable[Delta]) -> set[str]:
@@ -57,7 +60,7 @@ def ties(
     owned = {path: name for name in sorted(stays) for path in _owned(host, name)}
     return Kept(
         packages=stays,
-        files=_files_of(deltas, stays, owned, declared),
+        files=_files_of(deltas, stays, owned, declared, _with_accounts(host, stays)),
         units={
             path.rpartition("/")[2]: name
             for path, name in owned.items()
@@ -97,17 +100,30 @@ def _owned(host: Host, package: str) -> list[str]:
     return [line for line in answer.stdout.splitlines() if line.startswith("/") and line != "/."]
 
 
+def _with_accounts(host: Host, packages: Iterable[str]) -> str:
+    """The first of `packages` that adds users or groups when it is installed, or ""."""
+    for name in sorted(packages):
+        for script in ("preinst", "postinst"):
+            path = f"/var/lib/dpkg/info/{name}.{script}"
+            if host.state(path) is not None and _ADDS_ACCOUNTS.search(host.read_bytes(path)):
+                return name
+    return ""
+
+
 def _files_of(
-    deltas: list[Delta], stays: dict[str, str], owned: dict[str, str], declared: set[str]
+    deltas: list[Delta],
+    stays: dict[str, str],
+    owned: dict[str, str],
+    declared: set[str],
+    accounts: str,
 ) -> dict[str, str]:
     """Which files of a transaction belong to the packages that stay.
 
     A package's own files; links to them (enabled units, alternatives, start scripts); what its
-    scripts made in a directory of its own or under its name; and the accounts they added, which
-    cannot be told apart by package.
+    scripts made in a directory of its own or under its name. The account files go to `accounts`, a
+    package that stays and adds accounts: which line is whose cannot be told.
     """
     found: dict[str, str] = {}
-    any_package = next(iter(sorted(stays)))
     short = {name.partition(":")[0]: name for name in stays}
     made_directories = {
         delta.key
@@ -120,8 +136,8 @@ def _files_of(
             continue
         if path in owned:
             found[path] = owned[path]
-        elif path in ACCOUNT_FILES:
-            found[path] = any_package
+        elif accounts and path in ACCOUNT_FILES:
+            found[path] = accounts
         elif (target := _target(delta)) in owned:
             found[path] = owned[target]
         elif words := short.keys() & set(path.replace(".", "/").split("/")):

@@ -26,6 +26,7 @@ SELF_CHANGING = re.compile(
     | fs\.nfs\..*|sunrpc\..*
     | net\.netfilter\.nf_conntrack_(count|buckets)
     | net\.ipv4\.(route\.flush|tcp_mem|udp_mem)
+    | net\.ipv4\.tcp_fastopen_key   # made by the first program that asks, and a secret
     | net\.ipv[46]\.neigh\.[^.]*\.gc_.*   # never ours
     | .*\.(stat|stable_secret|mc_forwarding)
     | dev\.cdrom\..*
