@@ -157,7 +157,7 @@ class Tree(Resource):
                     setting="shared files",
                     expected="none",
                     running=f"{found.shared_count:,}: {', '.join(found.shared)}",
-                    note="hard links outside of the tree lead to them, so they are left as they are",
+                    note="hard links outside of the tree lead to them, so they are left alone",
                     applicable=False,
                 )
             )
