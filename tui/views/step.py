@@ -105,11 +105,12 @@ _VERDICTS: dict[bool | None, tuple[str, str, Role]] = {
     False: ("✗", "not as expected", "bad"),
     None: ("?", "not measured", "warn"),
 }
+_NOT_ABOUT_IT: tuple[str, str, Role] = ("–", "does not apply here", "dim")
 
 
 def finding_lines(finding: Finding, width: int) -> list[Line]:
     """One setting: a sign with words, then its four answers, nothing cut off."""
-    sign, word, role = _VERDICTS[finding.ok]
+    sign, word, role = _VERDICTS[finding.ok] if finding.applicable else _NOT_ABOUT_IT
     lines: list[Line] = [
         ((f"{sign} " if number == 0 else "  ", role), (piece, "bold"))
         for number, piece in enumerate(wrap(finding.setting, width - 2))
