@@ -37,6 +37,7 @@ from snapshots.logchain import (
     verify_chain,
 )
 from snapshots.model import SnapshotError
+from snapshots.ownership import is_ours
 
 PAUSE = timedelta(hours=1)
 """After this long a silence the same person's next entry begins a new session."""
@@ -168,6 +169,11 @@ class SessionLog:
     @contextmanager
     def _locked(self) -> Iterator[int]:
         private_directory(self.path.parent)
+        if not is_ours(self.path.parent):
+            raise SnapshotError(
+                f"The log directory {self.path.parent} is a link or belongs to someone else, so "
+                "nothing was logged there. Find out who put it there, then remove it."
+            )
         fresh = not self.path.exists()
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self.path, flags, 0o600)

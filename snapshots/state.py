@@ -15,10 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from host import paths
-from host.base import HostError
 from snapshots.durable import private_directory, write_durably
 from snapshots.model import Busy, SnapshotError
+from snapshots.ownership import refuse_foreign_way
 
 KEY_BYTES = 32
 LOCK_POLL_S = 0.1
@@ -191,31 +190,3 @@ class StateDir:
             )
         if seen.st_mode & 0o077:
             os.chmod(self.path, 0o700)
-
-
-def refuse_foreign_way(path: Path) -> None:
-    """Raise `SnapshotError` where someone other than root could put another directory at `path`.
-
-    Root restores what it finds there, and writes there: whoever can exchange a directory on the
-    way is root. In a sticky directory (/tmp) nobody can exchange what is root's.
-    """
-    there = path.parent
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    try:
-        with paths.directory(str(there)):
-            way = Path(os.path.realpath(there))
-    except (HostError, OSError) as error:
-        raise SnapshotError(
-            f"The state directory {path} is not used: {error}. Nothing was changed."
-        ) from None
-    for place in (way, *way.parents):
-        seen = os.stat(place)
-        group_may = seen.st_mode & stat.S_IWGRP and seen.st_gid != 0
-        loose = (group_may or seen.st_mode & stat.S_IWOTH) and not seen.st_mode & stat.S_ISVTX
-        if seen.st_uid != 0 or loose:
-            raise SnapshotError(
-                f"The state directory {path} is not used, because {place} above it belongs to "
-                "someone other than root or others may write in it; nothing was read from it or "
-                "changed. Choose a place of root's, such as /var/lib/harden-tui."
-            )

@@ -40,7 +40,7 @@ def load(path: Path = CONFIG) -> Config:
     except OSError as error:
         raise usage(f"{path}: cannot be read ({error.strerror}); no settings are used.") from None
     with os.fdopen(descriptor, "rb") as file:
-        for place, state in ((path, os.fstat(file.fileno())), (path.parent, path.parent.stat())):
+        for place, state in ((path, os.fstat(file.fileno())), (path.parent, path.parent.lstat())):
             wanted = stat.S_ISREG if place == path else stat.S_ISDIR
             if not wanted(state.st_mode) or state.st_uid != 0 or state.st_mode & 0o022:
                 raise usage(

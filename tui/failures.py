@@ -67,6 +67,7 @@ def explain(error: BaseException, scene: Scene) -> tuple[int, str]:
 
 def keep_details(error: BaseException, scene: Scene) -> Path | None:
     """Append the traceback (no values of variables, no secrets) to debug.log; where it lies."""
+    from snapshots.ownership import is_ours
     from steps.redact import Redactor
     from tui.paths import default_log_dir
 
@@ -76,6 +77,8 @@ def keep_details(error: BaseException, scene: Scene) -> Path | None:
     path = (scene.log_dir or default_log_dir()) / "debug.log"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not is_ours(path.parent):
+            return None  # a link or a stranger's directory: root writes nothing there
         if path.exists() and path.stat().st_size > LARGEST_LOG_BYTES:
             path.replace(path.with_name("debug.log.1"))
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +18,23 @@ def is_root() -> bool:
 
 
 def xdg_state() -> Path:
-    """The user's own state directory; the variable counts only where it is absolute (XDG)."""
+    """The user's own state directory; the variable counts only where it is absolute (XDG).
+
+    `sudo -E` hands root the variables of the person who called it: where they lead to somebody
+    else's directory, root's own home counts.
+    """
     given = os.environ.get("XDG_STATE_HOME", "")
     base = Path(given) if given.startswith("/") else Path.home() / ".local/state"
+    if is_root() and not _is_roots(base):
+        base = Path(pwd.getpwuid(0).pw_dir) / ".local/state"
     return base / "harden-tui"
+
+
+def _is_roots(path: Path) -> bool:
+    """Whether the nearest directory there is belongs to root."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path.stat().st_uid == 0
 
 
 def default_state_dir(*, practice: bool) -> Path:
