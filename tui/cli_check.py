@@ -15,9 +15,10 @@ from steps.events import ChangeEvent, Done, Event, FindingEvent, GuardEvent, Sta
 from steps.model import STAGES, StepResult
 from steps.plan import Plan
 from tui import output
-from tui.failures import refused, usage
+from tui.failures import usage
 from tui.options import Options
 from tui.out import Out, StatusLine, note
+from tui.private_file import write_privately
 from tui.session import Session, open_session
 
 GOOD, OPEN = 0, 1
@@ -176,10 +177,7 @@ def keep_plan(file: str, session: Session, document: dict[str, Any]) -> None:
         for step_id, chosen in session.options.values.items()
     }
     kept = {**document, "practice": session.host.is_practice, "values": values}
-    try:
-        Path(file).write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
-    except OSError as error:
-        raise refused(f"{file}: the plan could not be kept ({error.strerror}).") from None
+    write_privately(file, msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
 
 
 def read_plan(file: str) -> PlanFile:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 from pathlib import Path
 from typing import Any, Final
 
 from snapshots.logchain import Entry
 from snapshots.sessionlog import SessionLog, SessionSummary
-from tui.failures import refused, usage
+from tui.failures import usage
 from tui.options import Options
 from tui.out import Out, note, note_whose
 from tui.paths import is_root
+from tui.private_file import write_privately
 from tui.session import open_host, open_log, open_state
 
 _ENDINGS: Final = {".md": "markdown", ".markdown": "markdown", ".json": "json", ".html": "html"}
@@ -138,14 +138,3 @@ def _session(kept: SessionLog, arguments: argparse.Namespace) -> str:
 
 def _time(stamp: str) -> str:
     return stamp[:19].replace("T", " ")
-
-
-def write_privately(file: str, content: bytes) -> None:
-    """Write a report that only its owner may read. Raises `Stop` (exit 3)."""
-    path = Path(file)
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with os.fdopen(os.open(path, flags, 0o600), "wb") as stream:
-            stream.write(content)
-    except OSError as error:
-        raise refused(f"{file}: the report could not be written ({error.strerror}).") from None
