@@ -26,7 +26,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for, with every default filled in.
 
     `values`: step id -> parameter -> value as given (not yet converted). `from_stdin` names, as
-    "step.parameter", those that came by standard input: only these may be secrets.
+    "step.parameter", those that came by standard input: only these may be secrets, and once the
+    catalogue is known (`tui.session`) it names the secrets alone.
     """
 
     practice: bool

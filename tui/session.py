@@ -74,7 +74,7 @@ def open_session(options: Options, emit: Emit = silent) -> Session:
     state = open_state(options)
     catalogue = load_catalogue(host)
     checklist = catalogue.checklist(options.checklist)
-    refuse_written_secrets(options, catalogue)
+    options = with_secrets_named(options, catalogue)
     log = open_log(options, host)
     engine = Engine(
         host, state, catalogue, checklist, options.values, emit, log=log, user=options.user
@@ -82,19 +82,27 @@ def open_session(options: Options, emit: Emit = silent) -> Session:
     return Session(options, host, state, catalogue, checklist, log, engine)
 
 
-def refuse_written_secrets(options: Options, catalogue: Catalogue) -> None:
-    """Raise `Stop` (exit 2) for a secret that came by an argument or a file."""
+def with_secrets_named(options: Options, catalogue: Catalogue) -> Options:
+    """The options, their `from_stdin` cut down to what is a secret: nothing else is masked.
+
+    Raises `Stop` (exit 2) for a secret that came by an argument or a file.
+    """
+    secrets = set()
     for step_id, chosen in options.values.items():
         parameters = catalogue.step(step_id).parameters
         for name in chosen:
             label = f"{step_id}.{name}"
             if name not in parameters:
                 raise usage(unknown_parameter(step_id, name, parameters))
-            if parameters[name].kind == "secret" and label not in options.from_stdin:
+            if parameters[name].kind != "secret":
+                continue
+            if label not in options.from_stdin:
                 raise usage(
                     f"{label} is a secret: it comes by standard input only (--values -), because"
                     " arguments and files can be read by others."
                 )
+            secrets.add(label)
+    return msgspec.structs.replace(options, from_stdin=frozenset(secrets))
 
 
 def unknown_parameter(step_id: str, name: str, parameters: Mapping[str, Any]) -> str:
