@@ -12,6 +12,7 @@ from tui.options import Options
 from tui.out import Out, StatusLine, note, note_whose
 from tui.output import event_text
 from tui.paths import is_root
+from tui.text import safe_json
 
 INTERRUPTED = 130
 
@@ -43,7 +44,7 @@ def follow_run(out: Out, options: Options, directory: Path) -> int:
         nonlocal last
         last = event
         if options.format == "events":
-            out.raw(line.decode("utf-8", "replace") + "\n")
+            out.raw(safe_json(line.decode("utf-8", "replace")) + "\n")
         elif options.format == "text":
             if event.get("event") == "progress":
                 status.show(progress_text(event))

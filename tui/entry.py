@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status. Never raises."""
     os.umask(0o077)
+    _keep_no_core()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if arguments == ["--version"]:
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from tui.failures import Scene, Stop
+    from tui.failures import Scene, Stop, one_line
 
     scene = Scene()
     try:
@@ -48,7 +50,7 @@ def _run(arguments: list[str]) -> int:
         return dispatch(arguments, scene, _open_screen)
     except Stop as stop:
         if stop.message:
-            _tell(stop.message)
+            _tell(one_line(stop.message))
         return stop.exit
     except BrokenPipeError:
         raise
@@ -58,6 +60,12 @@ def _run(arguments: list[str]) -> int:
         exit_status, sentence = explain(error, scene)
         _tell(sentence)
         return exit_status
+
+
+def _keep_no_core() -> None:
+    """No memory in a core file: a password could be in it. What we start may lift it again."""
+    _, highest = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, highest))
 
 
 def _open_screen(options: Options) -> int:

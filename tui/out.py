@@ -13,7 +13,7 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from tui.failures import NEEDS_PERSON, Stop
-from tui.text import clean
+from tui.text import clean, safe_json
 
 SGR: Final = {
     "bold": "1", "dim": "2", "ok": "32", "bad": "1;31", "warn": "33", "info": "36",
@@ -73,7 +73,7 @@ class Out:
 
     def json(self, document: Any) -> None:
         """One JSON document, on one line."""
-        self.raw(msgspec.json.encode(document).decode("utf-8") + "\n")
+        self.raw(safe_json(msgspec.json.encode(document).decode("utf-8")) + "\n")
 
     def raw(self, text: str) -> None:
         """`text` as it is, flushed."""

@@ -17,13 +17,11 @@ from snapshots.logchain import Entry, Verdict
 from snapshots.model import SnapshotError, TransactionRecord
 from snapshots.sessionlog import SessionLog, SessionSummary
 from snapshots.state import StateDir
+from tui.text import UNSEEN, safe_json
 
 SCHEMA = "harden-tui/report/1"
 
 PRACTICE = "Practice host: everything below happened on a pretend server, nothing is real."
-
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-"""Control characters, and those that turn the direction of text or cannot be seen."""
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~&])")
 
@@ -99,7 +97,7 @@ def _with_diffs(state: StateDir, record: TransactionRecord) -> ReportTransaction
 
 def json(report: Report) -> str:
     """The report as JSON (`harden-tui/report/1`), for programs."""
-    return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"
+    return safe_json(msgspec.json.format(msgspec.json.encode(report)).decode()) + "\n"
 
 
 def html(report: Report) -> str:
@@ -188,7 +186,7 @@ def moment(stamp: str) -> str:
 
 def visible(text: str) -> str:
     """`text` with control and invisible characters spelled out, so that nothing can hide."""
-    return _UNSEEN.sub(lambda found: ascii(found.group())[1:-1], text)
+    return UNSEEN.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def _plain(value: Any) -> str:

@@ -6,10 +6,11 @@ tested by its plain text, and without colour nothing is lost: a role never carri
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Role = Literal[
     "", "dim", "bold", "ok", "bad", "warn", "info", "key", "add", "del", "hunk", "banner", "mark"
@@ -18,6 +19,13 @@ Span = tuple[str, Role]
 Line = tuple[Span, ...]
 
 BLANK: Line = ()
+
+
+UNSEEN: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+"""Control characters but for tab and newline, and those that turn the direction of text or cannot
+be seen."""
 
 
 class Row(NamedTuple):
@@ -33,7 +41,7 @@ def clean(text: str) -> str:
     Output of programs and content of files may hold escape sequences; they must not reach the
     terminal.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     shown = []
     for character in text.expandtabs(4):
@@ -45,6 +53,14 @@ def clean(text: str) -> str:
         else:
             shown.append(character)
     return "".join(shown)
+
+
+def safe_json(document: str) -> str:
+    """JSON that means the same, with what a terminal would obey or hide written as \\uXXXX.
+
+    JSON itself only asks for that below U+0020; a terminal also obeys U+009B.
+    """
+    return UNSEEN.sub(lambda found: f"\\u{ord(found.group()):04x}", document)
 
 
 @lru_cache(4096)

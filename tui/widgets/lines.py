@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.text import Line, Role, Span, cells, cut
+from tui.text import Line, Role, Span, cells, clean, cut
 from tui.theme import STYLES, drawable
 
 WHEEL_LINES = 3
@@ -30,7 +30,7 @@ def strip_of(line: Line, width: int, *, marked: bool = False) -> Strip:
     segments: list[Segment] = []
     used = 0
     for text, role in line:
-        piece = drawable(text)
+        piece = drawable(clean(text))  # whatever the host calls its things
         if used + cells(piece) > width:
             piece = drawable(cut(piece, width - used))
         if piece:
