@@ -82,3 +82,7 @@ class Resource(ABC):
     def prove(self, ctx: Context) -> list[Finding]:
         """Asked after an apply, beside `observe`: proofs too dear or too intrusive for a check."""
         return []
+
+    def tidy(self, ctx: Context) -> None:
+        """Take away what a `prove` that was killed left behind. Raises `HostError`."""
+        return

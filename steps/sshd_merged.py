@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -12,6 +13,11 @@ from host.facts.sshd_tree import Directive, Tree
 
 NO_SESSION_ADDRESS = "198.51.100.1"
 """Stands for "somewhere" where nobody is connected over SSH (RFC 5737, for documentation)."""
+
+
+COPIES = "/run/harden-tui-sshd-"
+LEFT_AFTER_NS = 10 * 60 * 1_000_000_000
+"""A copy is asked about for some seconds; its owner is gone after ten minutes."""
 
 
 class Merged:
@@ -66,7 +72,8 @@ def merged(host: Host, daemon: Daemon, overlay: Mapping[str, str | None]) -> Ite
     tree = read_tree(host, daemon.main_file, overlay)
     if tree.main not in tree.texts:
         raise HostError(f"{tree.main} cannot be read, so sshd's configuration cannot be tried out")
-    folder = f"/run/harden-tui-sshd-{os.urandom(8).hex()}"
+    _remove_left(host)
+    folder = f"{COPIES}{os.urandom(8).hex()}"
     names = {path: f"{folder}/{number}.conf" for number, path in enumerate(tree.texts)}
     host.put(folder, FileState(kind="dir", mode=0o700))
     written: list[str] = []
@@ -80,6 +87,17 @@ def merged(host: Host, daemon: Daemon, overlay: Mapping[str, str | None]) -> Ite
     finally:
         for path in written:
             host.put(path, None)
+        host.put(folder, None)
+
+
+def _remove_left(host: Host) -> None:
+    """The copies of a process that was killed; younger ones may be another's, in use."""
+    for folder in host.glob(f"{COPIES}*"):
+        state = host.state(folder)
+        if state is None or time.time_ns() - state.mtime_ns < LEFT_AFTER_NS:
+            continue
+        for name in host.listdir(folder):
+            host.put(f"{folder}/{name}", None)
         host.put(folder, None)
 
 

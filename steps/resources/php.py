@@ -16,7 +16,7 @@ from steps.expectation import Expectation
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 from steps.resources.apache_dropin import CONFIGTEST, Edits
-from steps.resources.php_probe import probe
+from steps.resources.php_probe import probe, remove_left
 from steps.resources.php_values import (
     LIST,
     as_shown,
@@ -71,6 +71,9 @@ class Php(Resource):
 
     def prove(self, ctx: Context) -> list[Finding]:
         return probe(ctx, self.wanted)
+
+    def tidy(self, ctx: Context) -> None:
+        remove_left(ctx)
 
     def plan(self, ctx: Context) -> Planned:
         edits = Edits(ctx.host)

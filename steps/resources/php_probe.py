@@ -1,8 +1,8 @@
 """The proof over HTTP: a PHP file that lives for one request and says what PHP really has.
 
-Its name is random, it answers nobody without a token, and it is removed whatever happens. The
-next probe removes one that a power cut left behind. `function_exists` is asked, because
-`ini_get("disable_functions")` also shows what has no effect.
+Its name is random, it answers nobody without a token, and it is removed whatever happens. One that
+a power cut left behind goes when the change is recovered, or with the next probe.
+`function_exists` is asked, because `ini_get("disable_functions")` also shows what has no effect.
 """
 
 from __future__ import annotations
@@ -95,8 +95,7 @@ def _places(apache: Apache) -> list[tuple[Target, str]]:
 
 
 def _ask(host: Host, target: Target, root: str, wanted: dict[str, Expectation]) -> Answer | None:
-    for left in host.glob(f"{root}/{_PREFIX}*.php"):
-        host.put(left, None)
+    _remove_left(host, root)
     token = secrets.token_hex(16)
     name = f"{_PREFIX}{secrets.token_hex(16)}.php"
     path = f"{root}/{name}"
@@ -109,6 +108,22 @@ def _ask(host: Host, target: Target, root: str, wanted: dict[str, Expectation]) 
     finally:
         host.put(path, None)
     return parse(answer.body) if answer.status == 200 else None
+
+
+def remove_left(ctx: Context) -> None:
+    """Take away the probes of a process that was killed. Raises `HostError`."""
+    for _, root in _places(ctx.facts.get(APACHE)):
+        _remove_left(ctx.host, root)
+
+
+def _remove_left(host: Host, root: str) -> None:
+    for name in host.listdir(root):
+        path = f"{root}/{name}"
+        # Whoever may write in the root can plant a directory of that name to stop us here.
+        if name.startswith(_PREFIX) and name.endswith(".php"):
+            state = host.state(path)
+            if state is not None and state.kind == "file":
+                host.put(path, None)
 
 
 def code(token: str, wanted: dict[str, Expectation]) -> str:
