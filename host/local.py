@@ -20,6 +20,7 @@ from host.base import (
     Session,
     TreeRule,
 )
+from host.light_walk import LightCache
 
 
 class LocalHost(Host):
@@ -35,6 +36,7 @@ class LocalHost(Host):
         self.name = socket.gethostname()
         self.is_root = os.geteuid() == 0
         self.stat_cache = stat_cache or walk.StatCache()
+        self.light_cache = LightCache()
         self.left_alone: tuple[str, ...] = ()
         """Of the last `apply_rules`: files with a further hard link outside the tree."""
 
@@ -79,7 +81,7 @@ class LocalHost(Host):
     def walk(
         self, root: str, *, content: bool, known: Mapping[str, FileState] | None = None
     ) -> Iterator[tuple[str, FileState]]:
-        return walk.walk(root, content=content, cache=self.stat_cache)
+        return walk.walk(root, content=content, cache=self.stat_cache, light_cache=self.light_cache)
 
     def apply_rules(
         self,

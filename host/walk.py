@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from host import attributes, files, paths, writing
 from host.base import FileState, HostError
+from host.light_walk import LightCache, LightLook
 
 _SETTLED_NS: Final = 60_000_000_000
 """A file changed in the last minute is not remembered. The clock that stamps changes is coarse
@@ -68,7 +69,11 @@ def _stamp(there: os.stat_result) -> _Stamp:
 
 
 def walk(
-    root: str, *, content: bool, cache: StatCache | None = None
+    root: str,
+    *,
+    content: bool,
+    cache: StatCache | None = None,
+    light_cache: LightCache | None = None,
 ) -> Iterator[tuple[str, FileState]]:
     """Every entry at and below `root`; see `host.base.Host.walk`. Raises `HostError`.
 
@@ -86,7 +91,7 @@ def walk(
         fd = files.open_quietly(root)
     except OSError as error:
         raise HostError(f"{root} could not be listed: {paths.because(error)}") from error
-    look: _Look = _WithContent(cache) if content else _Light()
+    look: _Look = _WithContent(cache) if content else LightLook(light_cache or LightCache())
     yield from _below(root.rstrip("/"), fd, os.fstat(fd).st_dev, look)
 
 
@@ -100,13 +105,17 @@ def _below(root: str, root_fd: int, device: int, look: _Look) -> Iterator[tuple[
             try:
                 with os.scandir(fd) as entries:
                     listed = sorted([(entry.name, entry) for entry in entries])
+                look.enter(directory)
                 for name, entry in listed:
                     path = f"{directory}/{name}"
                     try:
-                        opens = entry.is_file(follow_symlinks=False) or entry.is_dir(
-                            follow_symlinks=False
-                        )
-                        state, below = _entry(path, fd, name, opens, device, look)
+                        is_file = entry.is_file(follow_symlinks=False)
+                        known = look.unchanged(path, fd, name) if is_file else None
+                        below = -1
+                        if known is None:
+                            opens = is_file or entry.is_dir(follow_symlinks=False)
+                            state, below = _entry(path, fd, name, opens, device, look)
+                            known = path, state
                     except FileNotFoundError:
                         continue
                     except OSError as error:
@@ -114,7 +123,7 @@ def _below(root: str, root_fd: int, device: int, look: _Look) -> Iterator[tuple[
                         raise HostError(f"{path} could not be examined: {reason}") from error
                     if below >= 0:
                         inner.append((path, below))
-                    yield path, state
+                    yield known
             finally:
                 os.close(fd)
                 pending += reversed(inner)
@@ -123,8 +132,17 @@ def _below(root: str, root_fd: int, device: int, look: _Look) -> Iterator[tuple[
             os.close(fd)
 
 
-_Look = Callable[[str, int, os.stat_result], FileState]
-"""What an open regular file or directory is: its path, descriptor and stat result."""
+class _Look(Protocol):
+    """How much is wanted of files and directories; one for each walk."""
+
+    def enter(self, directory: str) -> None:
+        """What comes next lies in `directory`."""
+
+    def unchanged(self, path: str, dir_fd: int, name: str) -> tuple[str, FileState] | None:
+        """A file that need not be opened. Raises `OSError`."""
+
+    def __call__(self, path: str, fd: int, there: os.stat_result) -> FileState:
+        """What an open regular file or directory is. Raises `OSError`."""
 
 
 def _entry(
@@ -163,6 +181,12 @@ class _WithContent:
     def __init__(self, cache: StatCache | None) -> None:
         self._cache = cache
 
+    def enter(self, directory: str) -> None:
+        """All directories are alike."""
+
+    def unchanged(self, path: str, dir_fd: int, name: str) -> tuple[str, FileState] | None:
+        """Flags and attributes are asked for in any case."""
+
     def __call__(self, path: str, fd: int, there: os.stat_result) -> FileState:
         flags = attributes.get_flags(fd)
         xattrs = attributes.get_xattrs(fd)
@@ -175,23 +199,3 @@ class _WithContent:
                 if self._cache is not None:
                     self._cache.remember(path, there, sha256)
         return files.state_of(there, flags=flags, sha256=sha256, xattrs=xattrs)
-
-
-class _Light:
-    """Metadata only. Of an application's 50,000 files a handful differ in it."""
-
-    def __init__(self) -> None:
-        self._shared: dict[object, FileState] = {}
-
-    def __call__(self, path: str, fd: int, there: os.stat_result) -> FileState:
-        flags = attributes.get_flags(fd)
-        xattrs = attributes.get_xattrs(fd)
-        key: object = (there.st_mode, there.st_uid, there.st_gid, flags)
-        if xattrs:
-            key = (key, *sorted(xattrs.items()))
-        state = self._shared.get(key)
-        if state is None:
-            state = files.state_of(there, flags=flags, xattrs=xattrs)
-            state = msgspec.structs.replace(state, size_bytes=0, mtime_ns=0)
-            self._shared[key] = state
-        return state
