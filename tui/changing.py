@@ -13,7 +13,7 @@ from textual.app import SuspendNotSupported
 from tui.messages import Answered
 from tui.text import BLANK, Line, paragraph
 from tui.views import preview
-from tui.wire import HandsError, PlanAnswer, StepInfo, StepsAnswer, UndoAnswer
+from tui.wire import HandsError, PlanAnswer, StepInfo, UndoAnswer
 from tui.working import Values, Working
 
 ATTESTED_DAYS = 365
@@ -237,7 +237,7 @@ class Changing(Working):
             return
         self.say(f"Kept for {message.about}.")
         self.board.plans.pop(message.about, None)
-        self.ask("infos", "", ["steps", "list"], StepsAnswer)
+        self.ask_infos()
         self.start_check([message.about])
 
     # --- root ---------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ class Changing(Working):
         self.hands.rights = "sudo"
         self.board.forget_plans()
         self.start_check()
-        self.ask("infos", "", ["steps", "list"], StepsAnswer)
+        self.ask_infos()
         self.say("The hands are root now; the screen is still you.")
 
     # --- watching -----------------------------------------------------------------------------
@@ -284,7 +284,7 @@ class Changing(Working):
 
     def do_check(self) -> None:
         self.board.forget_plans()
-        self.ask("infos", "", ["steps", "list"], StepsAnswer)
+        self.ask_infos()
         self.start_check()
 
     def do_quit(self) -> None:

@@ -98,7 +98,6 @@ class Working(QuietCrash):
             self.start_check()
         else:
             self.listen("check", first_check)
-        self.ask("infos", "", ["steps", "list"], StepsAnswer)
 
     def start_check(self, steps: Sequence[str] = ()) -> None:
         """Check the whole list, or some steps of it; a check that runs is asked again after."""
@@ -122,7 +121,6 @@ class Working(QuietCrash):
         if self.hands.rights == "sudo" and wants_password(done):
             self.hands.rights = "user"
             self.start_check()
-            self.ask("infos", "", ["steps", "list"], StepsAnswer)
             self.say("Checked as you are: some things only root may see. b asks sudo once.")
             return
         self.board.checking = False
@@ -136,6 +134,9 @@ class Working(QuietCrash):
         self.ask_history()
         if self.work is None and self.hands.rights != "user":
             self._start("follow", ["follow"])
+
+    def ask_infos(self) -> None:
+        self.ask("infos", "", ["steps", "list"], StepsAnswer)
 
     def ask_history(self) -> None:
         self.ask("history", "", ["history", "list"], HistoryAnswer)
@@ -185,6 +186,7 @@ class Working(QuietCrash):
                 self.board.take_result(event.result)
         elif isinstance(event, Started) and message.call == "check" and not self.board.infos:
             self.board.take_order(event.steps)
+            self.ask_infos()  # not before: a new practice host is built by the first who asks
         if message.call == "follow" and self.work is None:
             self.work = Work("")
         if message.call in ("work", "follow") and self.work is not None:

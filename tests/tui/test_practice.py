@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from textual.app import App
 from textual.pilot import Pilot
 
 from tui.app import HardenApp
@@ -21,6 +22,7 @@ from tui.places.checklist import Checklist
 from tui.places.history import History
 from tui.places.live import Live
 from tui.places.log import Log
+from tui.widgets.lines import LinePane
 from tui.workscreen import WorkScreen
 
 PATIENCE_S = 40.0
@@ -44,8 +46,9 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HardenApp:
 async def until(pilot: Pilot[None], seen: Callable[[], object], what: str) -> None:
     """Wait until something is so. Raises AssertionError naming it."""
     end = time.monotonic() + PATIENCE_S
+    app = pilot.app
     while not seen():
-        assert time.monotonic() < end, f"never seen: {what}"
+        assert time.monotonic() < end, f"never seen: {what}\n{visible(app)}"
         await asyncio.sleep(0.05)
     await pilot.pause()
 
@@ -79,7 +82,7 @@ async def test_apply_and_undo_one_step(app: HardenApp, tmp_path: Path) -> None:
         assert app.work is not None
         assert app.work.done is not None
         assert app.work.done.exit == 0, app.work.done.summary
-        files = list((tmp_path / "state/host/etc/ssh/sshd_config.d").glob("*root-login*"))
+        files = list((tmp_path / "state/host/root/etc/ssh/sshd_config.d").glob("*root-login*"))
         assert [file.read_text().splitlines()[-1] for file in files] == ["PermitRootLogin no"]
 
         await pilot.press("enter")
@@ -97,7 +100,7 @@ async def test_apply_and_undo_one_step(app: HardenApp, tmp_path: Path) -> None:
         )
         await pilot.press("enter")
         await until(pilot, lambda: app.board.status("ssh.root-login") == "fail", "open again")
-        assert not list((tmp_path / "state/host/etc/ssh/sshd_config.d").glob("*root-login*"))
+        assert not list((tmp_path / "state/host/root/etc/ssh/sshd_config.d").glob("*root-login*"))
 
 
 async def test_enter_on_cancel_changes_nothing(app: HardenApp) -> None:
@@ -171,9 +174,13 @@ async def test_filter_and_its_end(app: HardenApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         view = await checked(pilot, app)
         every = len(view.steps.keys)
-        await pilot.press("slash", *"ssh")
+        await pilot.press("slash", *"limits")
         await until(pilot, lambda: len(view.steps.keys) < every, "fewer rows")
-        assert all("ssh" in key for key in view.steps.keys)
+        await until(
+            pilot,
+            lambda: all("limits" in key for key in view.steps.keys),
+            "the matching steps only",
+        )
         await pilot.press("enter", "escape")
         await until(pilot, lambda: len(view.steps.keys) == every, "all rows")
 
@@ -242,3 +249,8 @@ def all_text(view: Checklist) -> str:
     from tui.text import plain_text
 
     return plain_text(list(view.detail.lines))
+
+
+def visible(app: App[None]) -> str:
+    """What every pane of the top screen shows: for the message of a test that failed."""
+    return "\n".join(pane.shown_text() for pane in app.screen.query(LinePane))
