@@ -231,7 +231,14 @@ if [ -n "$setfacl" ]; then
         plain "$rest"
         [ -e "$prefix$name" ] || continue
         getfacl -R -s -p -n -- "$prefix$name" 2>/dev/null | while IFS= read -r line; do
-            case $line in '# file: '*\\*) ;; '# file: '*) setfacl -b -- "${line#??file: }" 2>/dev/null ;; esac
+            case $line in
+                '# file: '*\\*) ;;
+                '# file: '*)
+                    line=${line#??file: }
+                    unlock "$line"
+                    setfacl -b -- "$line"
+                    ;;
+            esac
         done
     done <"$here/restore.list"
 fi
