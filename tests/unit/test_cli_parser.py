@@ -93,6 +93,21 @@ def test_little_is_imported_before_a_command_runs(statement: str) -> None:
         assert not loaded & {"argparse", "msgspec"}
 
 
+@pytest.mark.parametrize("command", [["check"], ["plan", "ssh.limits"], ["live", "--once"]])
+def test_the_hands_work_without_the_screens_library(tmp_path: Path, command: list[str]) -> None:
+    arguments = [*command, "--practice", "--state-dir", str(tmp_path / "state"), "--format", "json"]
+    script = (
+        f"import sys; from tui.entry import main; status = main({arguments});"
+        "loaded = {name.partition('.')[0] for name in sys.modules};"
+        "print(status, *sorted(loaded & {'textual', 'rich', 'tui'}), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith('{"schema":')
+    assert done.stderr.split()[-1] == "tui" and done.stderr.split()[-2] in ("0", "1")
+
+
 def test_the_hands_never_import_the_screens_library() -> None:
     modules = [
         f"tui.{path.stem}"
