@@ -76,7 +76,8 @@ class FileState(msgspec.Struct, frozen=True, omit_defaults=True):
     `mode` holds the twelve permission bits; `flags` the FS_IOC_GETFLAGS bits that chattr can set
     (`FLAG_IMMUTABLE` = 0x10, append-only = 0x20, …); `xattrs` all extended attributes with their
     raw values, POSIX ACLs included (`system.posix_acl_access`). `sha256` is filled only where the
-    content was read (hex, regular files). `mtime_ns` is information, never a difference.
+    content was read (hex, regular files). `mtime_ns` is information, never a difference; so are
+    `links` and `inode`, which a walk without content fills for files that have several names.
     """
 
     kind: FileKind
@@ -90,13 +91,15 @@ class FileState(msgspec.Struct, frozen=True, omit_defaults=True):
     rdev: int = 0
     mtime_ns: int = 0
     xattrs: dict[str, bytes] = {}
+    links: int = 0
+    inode: int = 0
 
     def same_as(self, other: FileState | None) -> bool:
         """Equal in everything that counts (times and a directory's size do not)."""
         if other is None or self.kind != other.kind:
             return False
-        left = msgspec.structs.replace(self, mtime_ns=0, size_bytes=0)
-        right = msgspec.structs.replace(other, mtime_ns=0, size_bytes=0)
+        left = msgspec.structs.replace(self, mtime_ns=0, size_bytes=0, links=0, inode=0)
+        right = msgspec.structs.replace(other, mtime_ns=0, size_bytes=0, links=0, inode=0)
         if self.kind == "file" and not (self.sha256 and other.sha256):
             left = msgspec.structs.replace(left, sha256="")
             right = msgspec.structs.replace(right, sha256="")

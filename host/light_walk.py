@@ -75,15 +75,22 @@ class LightLook:
         """The state of an open file or directory, without size and times. Raises `OSError`."""
         flags = attributes.get_flags(fd)
         xattrs = attributes.get_xattrs(fd)
-        key: object = (there.st_mode, there.st_uid, there.st_gid, flags)
+        is_file = stat.S_ISREG(there.st_mode)
+        linked = (there.st_nlink, there.st_ino) if is_file and there.st_nlink > 1 else (0, 0)
+        key: object = (there.st_mode, there.st_uid, there.st_gid, flags, linked)
         if xattrs:
             key = (key, *sorted(xattrs.items()))
         state = self._cache.shared.get(key)
         if state is None:
-            state = files.state_of(there, flags=flags, xattrs=xattrs)
-            state = msgspec.structs.replace(state, size_bytes=0, mtime_ns=0)
+            state = msgspec.structs.replace(
+                files.state_of(there, flags=flags, xattrs=xattrs),
+                size_bytes=0,
+                mtime_ns=0,
+                links=linked[0],
+                inode=linked[1],
+            )
             self._cache.shared[key] = state
-        if stat.S_ISREG(there.st_mode) and there.st_ctime_ns < self._at_rest_ns:
+        if is_file and there.st_ctime_ns < self._at_rest_ns:
             self._now.append(_Seen(path, _stamp(there), state))
         return state
 

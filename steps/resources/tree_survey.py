@@ -61,12 +61,10 @@ def survey(
 def measure(host: Host, root: str, rules: Sequence[TreeRule]) -> Survey:
     """Walk and compare; metadata only."""
     found = Survey(counts={}, examples={}, special=[], leading_out=[], shared=[])
-    shared = shared_outside(host, root)
-    found.shared = sorted(shared)[:EXAMPLES]
-    found.shared_count = len(shared)
     ordered = strongest(rules)
     exact = {rule.path.rstrip("/") for rule in rules}
     reaches: dict[str, list[TreeRule]] = {}
+    linked: dict[tuple[int, int], list[tuple[str, FileState, TreeRule | None]]] = {}
     for path, state in host.walk(root, content=False):
         found.entries += 1
         if state.kind == "symlink":
@@ -83,10 +81,19 @@ def measure(host: Host, root: str, rules: Sequence[TreeRule]) -> Survey:
                 reaches[directory] = reach
         else:
             reach = reaches[directory]
-        if path not in shared:
-            rule = _first(reach, path, state)
-            if not _applications_own(path, state, rule):
-                _compare(found, path, state, shaped(state, rule))
+        rule = _first(reach, path, state)
+        if state.links:
+            linked.setdefault((state.inode, state.links), []).append((path, state, rule))
+        else:
+            _compare(found, path, state, rule)
+    for (_, links), names in linked.items():
+        if links == len(names):
+            for path, state, rule in names:
+                _compare(found, path, state, rule)
+        else:
+            found.shared += [path for path, _, _ in names]
+    found.shared_count = len(found.shared)
+    found.shared = sorted(found.shared)[:EXAMPLES]
     return found
 
 
@@ -115,8 +122,9 @@ def _first(reach: Sequence[TreeRule], path: str, state: FileState) -> TreeRule |
     return None
 
 
-def _compare(found: Survey, path: str, state: FileState, wanted: FileState) -> None:
-    if wanted is state:
+def _compare(found: Survey, path: str, state: FileState, rule: TreeRule | None) -> None:
+    wanted = shaped(state, rule)
+    if wanted is state or _applications_own(path, state, rule):
         return
     found.differing += 1
     if (wanted.uid, wanted.gid) != (state.uid, state.gid):
@@ -131,27 +139,6 @@ def _compare(found: Survey, path: str, state: FileState, wanted: FileState) -> N
 def _stays_inside(root: str, path: str, target: str) -> bool:
     place = os.path.normpath(os.path.join(os.path.dirname(path), target))
     return place == root or place.startswith(f"{root}/")
-
-
-def shared_outside(host: Host, root: str) -> set[str]:
-    """Files of the tree that have a further hard link outside of it.
-
-    Empty where `find` is not there to ask (a practice host).
-    """
-    try:
-        listed = host.run(
-            ("find", root, "-xdev", "-type", "f", "-links", "+1", "-printf", r"%i %n %p\0"),
-            timeout_s=120,
-        ).stdout
-    except HostError:
-        return set()
-    names: dict[tuple[str, int], list[str]] = {}
-    for record in listed.split("\0"):
-        inode, _, rest = record.partition(" ")
-        links, _, path = rest.partition(" ")
-        if path:
-            names.setdefault((inode, int(links)), []).append(path)
-    return {path for (_, links), paths in names.items() if links > len(paths) for path in paths}
 
 
 def being_written(host: Host, root: str) -> list[str]:
