@@ -121,6 +121,7 @@ def test_root_writes_nothing_into_the_home_that_sudo_passed_on(
     assert paths.xdg_state() == tmp_path / "deeper" / "harden-tui"
 
 
+@as_root
 def test_settings_behind_a_link_are_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir(mode=0o755)
     (tmp_path / "real" / "config.yaml").write_text("checklist: lamp\n")
