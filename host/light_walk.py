@@ -57,17 +57,21 @@ class LightLook:
         self._at = 0
         self._at_rest_ns = time.time_ns() - _AT_REST_NS
 
-    def unchanged(self, path: str, dir_fd: int, name: str) -> tuple[str, FileState] | None:
-        """A file seen before and not changed since, with the very `path` of then. `OSError`."""
+    def seen(self, path: str, dir_fd: int, name: str) -> tuple[str, FileState | None]:
+        """The state of a file that was seen before and has not changed since, else `None`.
+
+        With the very string of then as its path, of which whoever keeps both walks has one only.
+        Raises `OSError`.
+        """
         before, at = self._before, self._at
         while at < len(before) and before[at].path < path:
             at += 1
         self._at = at
         if at == len(before) or before[at].path != path:
-            return None
+            return path, None
         seen = before[at]
         if _stamp(os.stat(name, dir_fd=dir_fd, follow_symlinks=False)) != seen.stamp:
-            return None
+            return seen.path, None
         self._now.append(seen)
         return seen.path, seen.state
 

@@ -110,12 +110,11 @@ def _below(root: str, root_fd: int, device: int, look: _Look) -> Iterator[tuple[
                     path = f"{directory}/{name}"
                     try:
                         is_file = entry.is_file(follow_symlinks=False)
-                        known = look.unchanged(path, fd, name) if is_file else None
+                        path, state = look.seen(path, fd, name) if is_file else (path, None)
                         below = -1
-                        if known is None:
+                        if state is None:
                             opens = is_file or entry.is_dir(follow_symlinks=False)
                             state, below = _entry(path, fd, name, opens, device, look)
-                            known = path, state
                     except FileNotFoundError:
                         continue
                     except OSError as error:
@@ -123,7 +122,7 @@ def _below(root: str, root_fd: int, device: int, look: _Look) -> Iterator[tuple[
                         raise HostError(f"{path} could not be examined: {reason}") from error
                     if below >= 0:
                         inner.append((path, below))
-                    yield known
+                    yield path, state
             finally:
                 os.close(fd)
                 pending += reversed(inner)
@@ -138,8 +137,8 @@ class _Look(Protocol):
     def enter(self, directory: str) -> None:
         """What comes next lies in `directory`."""
 
-    def unchanged(self, path: str, dir_fd: int, name: str) -> tuple[str, FileState] | None:
-        """A file that need not be opened. Raises `OSError`."""
+    def seen(self, path: str, dir_fd: int, name: str) -> tuple[str, FileState | None]:
+        """A file's path and its state, or `None` where it must be opened. Raises `OSError`."""
 
     def __call__(self, path: str, fd: int, there: os.stat_result) -> FileState:
         """What an open regular file or directory is. Raises `OSError`."""
@@ -184,8 +183,9 @@ class _WithContent:
     def enter(self, directory: str) -> None:
         """All directories are alike."""
 
-    def unchanged(self, path: str, dir_fd: int, name: str) -> tuple[str, FileState] | None:
+    def seen(self, path: str, dir_fd: int, name: str) -> tuple[str, FileState | None]:
         """Flags and attributes are asked for in any case."""
+        return path, None
 
     def __call__(self, path: str, fd: int, there: os.stat_result) -> FileState:
         flags = attributes.get_flags(fd)
