@@ -32,7 +32,6 @@ from collections.abc import Callable
 from typing import IO, Any, Final
 
 from rich.console import Console
-from rich.segment import Segment, Segments
 from textual._compositor import ChopsUpdate
 from textual.app import App
 from textual.drivers import linux_driver
@@ -209,9 +208,16 @@ def rendered_changes(update: ChopsUpdate, console: Console) -> str:
 class QuietCrash(App[None]):
     """An app whose crash says what happened and shows no value of any variable."""
 
+    crash = ""
+
     def _fatal_error(self) -> None:
-        self._exit_renderables.append(Segments([Segment(crash_sentence(sys.exc_info()[1]))]))
+        self.crash = crash_sentence(sys.exc_info()[1])
         self._close_messages_no_wait()
+
+    def _print_error_renderables(self) -> None:
+        if self.crash:
+            print(self.crash, file=sys.__stderr__)
+        super()._print_error_renderables()
 
 
 def crash_sentence(error: BaseException | None) -> str:

@@ -6,7 +6,9 @@ Run as `python recorded_hands.py COMMAND …`; it prints what `answers/<command>
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -208,6 +210,15 @@ LIVE = {
 }  # fmt: skip
 
 
+def changed(second: int) -> dict[str, Any]:
+    """Three rows differ from one second to the next: a unit's state and two ports' processes."""
+    live: dict[str, Any] = json.loads(json.dumps(LIVE))
+    live["services"][1]["sub"] = ("running", "exited")[second % 2]
+    live["ports"][0]["process"] = ("sshd", "sshd-session")[second % 2]
+    live["ports"][1]["process"] = ("apache2", "nginx")[second % 2]
+    return live
+
+
 def say(*events: Any) -> None:
     for event in events:
         print(json.dumps(event), flush=True)
@@ -253,8 +264,8 @@ def main(argv: list[str]) -> int:
             {"event": "done", "exit": 0, "summary": f"Applied and proved: {step['id']}."},
         )
     elif command == "live":
-        while True:
-            say(LIVE)
+        for second in itertools.count():
+            say(changed(second) if "RECORDED_CHANGES" in os.environ else LIVE)
             time.sleep(1)
     elif command == "follow":
         print("harden-tui: There is no run yet.", file=sys.stderr)

@@ -19,7 +19,7 @@ from tui.widgets.single import Column
 
 TABS = [("why", "Why"), ("state", "State"), ("preview", "Preview"), ("history", "History")]
 
-DETAIL_DELAY_S = 0.05
+DETAIL_DELAY_S = 0.15
 
 PLAN_DELAY_S = 0.15
 """Wait before a plan is asked for, so that walking down the list asks once."""
