@@ -58,13 +58,14 @@ def interrupted(engine: Engine) -> str:
 
 
 def _refusal(engine: Engine, plan: Plan, fingerprint: str | None) -> str:
+    problem = ""
     refused = [step for step in plan.steps if step.refusals]
     for step in refused:
         engine.emit(GuardEvent(step=step.id, reasons=step.refusals))
         engine.say(step.id, "refused", step.refusals[0])
-        engine.log.append("refused", step=step.id, reasons=list(step.refusals))
+        problem = engine.record("refused", step=step.id, reasons=list(step.refusals))
     if refused:
-        return f"Refused, nothing was changed: {refused[0].refusals[0]}"
+        return f"Refused, nothing was changed: {refused[0].refusals[0]} {problem}".rstrip()
     if fingerprint is not None and fingerprint not in _acceptable(plan):
         return (
             "The host has changed since this preview; nothing was changed now."
@@ -116,7 +117,7 @@ def _apply_one(
     engine: Engine, one: Prepared, work: Work, approved: StepPlan, done: list[str]
 ) -> tuple[int, str]:
     listener = Listener(engine.emit, engine.redact)
-    unmeasured = _unmeasured(engine.measure(one))
+    unmeasured = _unmeasured(engine.measured(one))
     before = health.measure(engine.host)
     listener.doing("capturing the state before")
     tx = transaction.begin(
@@ -149,9 +150,10 @@ def _apply_one(
         tx.activate()
         listener.doing("proving the result")
         engine.facts.forget()
-        result = engine.measure(one, prove=True)
+        measured = engine.measured(one, prove=True)
+        result = engine.judged(measured)
         engine.emit(FindingEvent(result=result))
-        _require_proof(result, unmeasured)
+        _require_proof(measured, unmeasured)
         missing = health.lost(before, health.measure(engine.host), work.stops)
         if missing:
             raise _Unproved(f"after the change {'; '.join(missing)}")
@@ -162,8 +164,7 @@ def _apply_one(
         _go_back(engine, one, tx, "the program itself failed")
         raise
     done.append(record.id)
-    engine.keep_answers(one)
-    engine.log.append(
+    problem = _kept(engine, one) or engine.record(
         "apply",
         step=one.step.id,
         title=one.step.title,
@@ -172,7 +173,18 @@ def _apply_one(
         values={name: _plain(value) for name, value in engine.shown_values(one).items()},
     )
     engine.say(one.step.id, "done", result.status, transaction=record.id)
+    if problem:
+        return NEEDS_PERSON, f"{one.step.id} was applied, proved and kept. {problem}"
     return GOOD, ""
+
+
+def _kept(engine: Engine, one: Prepared) -> str:
+    """Keep the values that were chosen; why that failed, or empty."""
+    try:
+        engine.keep_answers(one)
+    except SnapshotError as error:
+        return str(error)
+    return ""
 
 
 def _go_back(
@@ -182,7 +194,7 @@ def _go_back(
     engine.say(one.step.id, "rolling-back", reason)
     record = tx.roll_back(reason)
     engine.facts.forget()
-    engine.log.append(
+    problem = engine.record(
         "apply-failed",
         step=one.step.id,
         transaction=record.id,
@@ -192,12 +204,10 @@ def _go_back(
     engine.emit(FindingEvent(result=engine.measure(one)))
     if record.status == "rolled-back":
         engine.say(one.step.id, "failed", reason, transaction=record.id)
-        return ROLLED_BACK, f"{one.step.id} failed and was rolled back: {reason}"
+        return ROLLED_BACK, f"{one.step.id} failed and was rolled back: {reason} {problem}".rstrip()
     engine.say(one.step.id, "failed", record.reason, transaction=record.id)
-    return (
-        NEEDS_PERSON,
-        f"{one.step.id} failed and could not be rolled back completely: {record.reason}",
-    )
+    why = f"{record.reason} {problem}".rstrip()
+    return NEEDS_PERSON, f"{one.step.id} failed and could not be rolled back completely: {why}"
 
 
 def _unmeasured(result: StepResult) -> set[tuple[str, str]]:
@@ -216,8 +226,13 @@ def _require_proof(result: StepResult, unmeasured_before: set[tuple[str, str]]) 
     new = _unmeasured(result) - unmeasured_before
     if new:
         raise _Unproved(f"after the change {min(new)[1]} could not be measured")
-    if not result.findings:
-        raise _Unproved(f"after the change nothing could be measured: {result.note}")
+    if result.note and result.status in (
+        "unknown",
+        "error",
+    ):  # a measurement broke off: what was found before it proves nothing
+        raise _Unproved(f"after the change it could not be measured: {result.note}")
+    if not any(f.ok for f in result.findings if f.applicable):
+        raise _Unproved("after the change nothing of it could be measured")
 
 
 def _plain(value: object) -> object:

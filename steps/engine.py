@@ -10,6 +10,7 @@ import msgspec
 from host.base import Host, HostError
 from host.facts import Facts
 from snapshots.answers import Answers
+from snapshots.model import SnapshotError
 from snapshots.sessionlog import SessionLog
 from snapshots.state import StateDir
 from steps.catalog_load import Catalogue, Checklist, build_resources
@@ -109,10 +110,17 @@ class Engine:
             self.emit(FindingEvent(result=result))
         return results
 
-    def measure(self, one: Prepared, *, prove: bool = False) -> StepResult:
+    def measure(self, one: Prepared) -> StepResult:
         """One step's result, with waivers and attestations, and without secrets."""
-        result = measure_step(one.step, one.resources, one.missing, self.ctx, prove=prove)
-        return self._without_secrets(with_answers(result, self.answers))
+        return self.judged(self.measured(one))
+
+    def measured(self, one: Prepared, *, prove: bool = False) -> StepResult:
+        """One step's result as the host gave it, whatever people said of the step."""
+        return measure_step(one.step, one.resources, one.missing, self.ctx, prove=prove)
+
+    def judged(self, measured: StepResult) -> StepResult:
+        """A result with waivers and attestations laid over it, and without secrets."""
+        return self._without_secrets(with_answers(measured, self.answers))
 
     def plan(self, ids: Sequence[str] = ()) -> Plan:
         """What applying the chosen steps would do; nothing on the host is changed."""
@@ -179,6 +187,17 @@ class Engine:
             for name, value in one.values.items()
             if one.step.parameters[name].kind != "secret"
         }
+
+    def record(self, kind: str, **fields: Any) -> str:
+        """Write into the session log; why it could not be written, or empty.
+
+        What was done to the host is done: the log must not turn it into something else.
+        """
+        try:
+            self.log.append(kind, **fields)
+        except SnapshotError as error:
+            return str(error)
+        return ""
 
     def keep_answers(self, one: Prepared) -> None:
         """Remember what a person chose for this step, so that later checks expect it."""

@@ -22,10 +22,15 @@ class Health(msgspec.Struct, frozen=True):
 
 
 def measure(host: Host) -> Health:
-    """Ask the host now. A host without a service manager has no units to lose."""
+    """Ask the host now. A host without a service manager has no units to lose.
+
+    Raises `HostError` where it cannot be asked.
+    """
     try:
         services = host.services()
     except HostError:
+        if host.state("/run/systemd/system") is not None:
+            raise  # it is there and does not answer: nobody could say what was lost
         services = ()
     ports = host.ports()
     watched = [s for s in services if s.unit.endswith((".service", ".socket"))]

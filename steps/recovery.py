@@ -29,13 +29,15 @@ def recover(engine: Engine) -> tuple[int, str, list[str]]:
     left = []
     for record in records:
         name = ", ".join(record.steps) or record.id
-        engine.log.append(
+        problem = engine.record(
             "recover",
             steps=list(record.steps),
             transaction=record.id,
             status=record.status,
             reason=record.reason,
         )
+        if problem:
+            left.append(problem)
         if record.status == "needs-person":
             left.append(f"{name}: {record.reason}")
             engine.say(name, "failed", record.reason, transaction=record.id)

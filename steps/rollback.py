@@ -78,18 +78,17 @@ def rollback(
             for number, record in enumerate(records, 1):
                 name = ", ".join(record.steps) or record.id
                 engine.say(name, "rolling-back", record.title, index=number, of=len(records))
-                exit_status, sentence = _undo_one(engine, record)
+                exit_status, sentence = _undo_one(engine, record, done)
                 if exit_status != GOOD:
                     kept = f"{len(done)} undone. " if done else ""
                     return exit_status, f"{kept}{sentence}", done
-                done.append(record.id)
     except Busy as error:
         return REFUSED, str(error), done
     names = ", ".join(", ".join(record.steps) or record.id for record in records)
     return GOOD, f"Undone: {names}.", done
 
 
-def _undo_one(engine: Engine, record: TransactionRecord) -> tuple[int, str]:
+def _undo_one(engine: Engine, record: TransactionRecord, done: list[str]) -> tuple[int, str]:
     listener = Listener(engine.emit, engine.redact)
     name = ", ".join(record.steps) or record.id
     try:
@@ -104,24 +103,35 @@ def _undo_one(engine: Engine, record: TransactionRecord) -> tuple[int, str]:
     except Conflict as error:
         engine.emit(GuardEvent(step=name, reasons=(str(error),)))
         engine.say(name, "refused", str(error), transaction=record.id)
-        engine.log.append("rollback-refused", steps=list(record.steps), transaction=record.id,
-                          reason=str(error))  # fmt: skip
-        return REFUSED, str(error)
+        problem = engine.record(
+            "rollback-refused", steps=list(record.steps), transaction=record.id, reason=str(error)
+        )
+        return REFUSED, f"{error} {problem}".rstrip()
     except (HostError, OSError) as error:
         engine.say(name, "failed", str(error), transaction=record.id)
-        engine.log.append("rollback-failed", steps=list(record.steps), transaction=record.id,
-                          reason=str(error))  # fmt: skip
-        return ROLLED_BACK, f"The undo of {name} failed, the host is as before it: {error}"
+        problem = engine.record(
+            "rollback-failed", steps=list(record.steps), transaction=record.id, reason=str(error)
+        )
+        return (
+            ROLLED_BACK,
+            f"The undo of {name} failed, the host is as before it: {error} {problem}".rstrip(),
+        )
     engine.facts.forget()
     if ended.status not in ("committed", "undone"):
-        engine.log.append("rollback-failed", steps=list(record.steps), transaction=record.id,
-                          reason=ended.reason)  # fmt: skip
+        problem = engine.record(
+            "rollback-failed", steps=list(record.steps), transaction=record.id, reason=ended.reason
+        )
         exit_status = ROLLED_BACK if ended.status == "rolled-back" else NEEDS_PERSON
-        return exit_status, f"The undo of {name} failed: {ended.reason}"
-    engine.log.append("rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id)
+        return exit_status, f"The undo of {name} failed: {ended.reason} {problem}".rstrip()
+    done.append(record.id)
+    problem = engine.record(
+        "rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id
+    )
     engine.say(name, "done", "undone", transaction=ended.id)
     for step_id in record.steps:
         if step_id in engine.catalogue.steps:
             result = engine.measure(engine.prepare(engine.catalogue.step(step_id)))
             engine.emit(FindingEvent(result=result))
+    if problem:
+        return NEEDS_PERSON, f"{name} was undone. {problem}"
     return GOOD, ""

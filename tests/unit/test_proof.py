@@ -1,0 +1,82 @@
+"""Nothing is called good that was not measured, and a log that fails does not change what was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from host.base import FileState, Host, HostError
+from host.facts.base import FactUnavailable
+from snapshots.model import SnapshotError
+from steps import health
+from steps.resources.sshd import Sshd
+from tui.options import Options
+from tui.session import Session, open_session
+
+STEP = "ssh.limits"
+DROP_IN = "/etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return open_session(
+        Options(practice=True, state_dir=tmp_path, log_dir=tmp_path / "log", checklist="server")
+    )
+
+
+@pytest.mark.parametrize("waived", [False, True])
+def test_a_measurement_that_breaks_off_is_no_proof(
+    session: Session, monkeypatch: pytest.MonkeyPatch, waived: bool
+) -> None:
+    def breaks_off(*_: object) -> None:
+        raise FactUnavailable("sshd did not answer")
+
+    monkeypatch.setattr(Sshd, "prove", breaks_off)
+    if waived:
+        session.engine.answers.waive(STEP, "for a test", by="alice")
+    outcome = session.engine.apply([STEP])
+    assert outcome.exit == 4
+    assert "could not be measured: sshd did not answer" in outcome.summary
+    assert session.host.state(DROP_IN) is None
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_log_that_cannot_be_written_does_not_hide_what_was_done(
+    session: Session, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise SnapshotError("The session log cannot be written.")
+
+    def breaks_off(*_: object) -> None:
+        raise FactUnavailable("sshd did not answer")
+
+    monkeypatch.setattr(session.log, "append", full)
+    if fails:
+        monkeypatch.setattr(Sshd, "prove", breaks_off)
+    outcome = session.engine.apply([STEP])
+    assert "The session log cannot be written." in outcome.summary
+    if fails:
+        assert (outcome.exit, outcome.transactions) == (4, ())
+        return
+    assert outcome.exit == 5 and len(outcome.transactions) == 1
+    assert "applied, proved and kept" in outcome.summary
+    undone = session.engine.rollback([STEP])
+    assert (undone.exit, len(undone.transactions)) == (5, 1)
+    assert "was undone. The session log" in undone.summary
+    assert session.host.state(DROP_IN) is None
+
+
+def test_a_service_manager_that_does_not_answer_is_not_a_missing_one() -> None:
+    def silent() -> None:
+        raise HostError("systemd does not answer")
+
+    running = SimpleNamespace(
+        services=silent, ports=tuple, state=lambda _path: FileState(kind="dir")
+    )
+    with pytest.raises(HostError, match="does not answer"):
+        health.measure(cast(Host, running))
+    running.state = lambda _path: None
+    assert health.measure(cast(Host, running)).active == frozenset()
