@@ -1,4 +1,4 @@
-"""Fixtures for real hosts; where they cannot run, one line says how to get them."""
+"""Fixtures for real hosts; where they cannot run, they are left out (tests/conftest.py says so)."""
 
 from __future__ import annotations
 
@@ -30,16 +30,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in items if item not in ours]
         config.hook.pytest_deselected(items=ours)
         items[:] = kept
-        config.stash[_REASON] = f"{len(ours)} left out: {reason}"
-
-
-_REASON = pytest.StashKey[str]()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reason = terminalreporter.config.stash.get(_REASON, "")
-    if reason:
-        terminalreporter.write_line(reason)
 
 
 @pytest.fixture(scope="session", params=SUITES)
