@@ -212,20 +212,35 @@ class _Sealing:
             raise
 
     def _shared_files(self) -> None:
-        """Files with several hard links: only those all of whose links are in the tree."""
-        for names in self._links.values():
+        """Files with several hard links: only those all of whose links are in the tree.
+
+        Looked at anew, because whoever may write in the tree could since have put a link to a
+        file outside in the place of one that was counted.
+        """
+        for inode, names in self._links.items():
             self._at = first = min(names)
             directory, name = paths.split(first)
             with paths.directory(directory) as dir_fd:
                 fd = os.open(name, _OPEN, dir_fd=dir_fd)
                 try:
                     there = os.fstat(fd)
-                    if there.st_nlink == len(names) and stat.S_ISREG(there.st_mode):
+                    inside = stat.S_ISREG(there.st_mode) and self._leading_to(inode, names)
+                    if there.st_ino == inode and there.st_nlink == inside:
                         self._shape(fd, there, rules.in_reach(first, self._rules), name)
                     elif self._left_alone is not None:
                         self._left_alone += sorted(names)
                 finally:
                     os.close(fd)
+
+    def _leading_to(self, inode: int, names: list[str]) -> int:
+        """How many of `names` stand for that file now."""
+        found = 0
+        for path in names:
+            directory, name = paths.split(path)
+            with paths.directory(directory) as dir_fd, contextlib.suppress(FileNotFoundError):
+                there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+                found += (there.st_ino, there.st_dev) == (inode, self._device)
+        return found
 
     def _count(self) -> None:
         self.seen += 1

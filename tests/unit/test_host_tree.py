@@ -122,6 +122,31 @@ def test_hard_links_to_the_outside_are_left_alone(app: Path, tmp_path: Path) -> 
 
 
 @root_only
+def test_a_link_that_is_exchanged_in_passing_leads_nowhere(
+    app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shadow = tmp_path / "shadow"
+    shadow.write_text("secret")
+    shadow.chmod(0o600)
+    for name in ("a", "b"):
+        (app / "upload" / f"{name}1").write_text("mine")
+        os.link(app / "upload" / f"{name}1", app / "upload" / f"{name}2")
+    look_again = tree._Sealing._shared_files
+
+    def exchange(sealing: tree._Sealing) -> None:
+        (app / "upload" / "a1").unlink()
+        os.link(shadow, app / "upload" / "a1")
+        look_again(sealing)
+
+    monkeypatch.setattr(tree._Sealing, "_shared_files", exchange)
+    left_alone: list[str] = []
+    tree.apply_rules(str(app), sealing(app), left_alone=left_alone)
+    assert shadow.stat().st_mode & 0o7777 == 0o600
+    assert left_alone == [f"{app}/upload/a1", f"{app}/upload/a2"]
+    assert (app / "upload" / "b1").stat().st_mode & 0o7777 != 0o644
+
+
+@root_only
 def test_set_id_bits_survive_a_change_of_owner(app: Path) -> None:
     (app / "cron.sh").chmod(0o4755)
     tree.apply_rules(str(app), [TreeRule(str(app), uid=33)])
