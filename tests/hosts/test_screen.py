@@ -74,11 +74,11 @@ def test_closed_line_and_the_next_start(host: LabHost) -> None:
         screen.keys("Right")
         screen.type("apply")
         screen.keys("Enter")
-        screen.wait(r"Apply firewall.ufw +(running|capturing)|apt-get install", 60)
+        screen.wait(r"^Apply firewall.ufw [\s\S]*(✓ |\$ )", 60)
     host.run("sh", "-c", "for i in $(seq 600); do pgrep -f 'tui.entry|harden-tui' >/dev/null"
                          " || break; sleep 0.2; done")  # fmt: skip
     records = json.loads(harden(host, "history", "list", "--format", "json").stdout)["transactions"]
     assert [record["status"] for record in records] == ["committed"]
     with Screen(host, "harden-tui --checklist i-doit", 120, 40) as screen:
-        screen.wait("while you were away", 60)
+        screen.wait("finished while away: done", 60)
         screen.keys("q")
