@@ -163,4 +163,6 @@ def glob(pattern: str) -> list[str]:
 
 def _error(verb: str, path: str, error: OSError | ValueError) -> HostError:
     reason = paths.because(error) if isinstance(error, OSError) else "the name is not valid"
+    if isinstance(error, FileNotFoundError) and os.path.islink(path):
+        reason = "it is a symbolic link to something that does not exist"
     return HostError(f"{path} could not be {verb}: {reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from host.names import exact_json
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.model import Delta, DomainName, Item, SnapshotError, TransactionRecord
 from snapshots.state import StateDir
@@ -102,7 +104,7 @@ class Records:
                 return list(_decode_deltas(stream))
         except FileNotFoundError:
             return []
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, ValueError) as error:
             raise SnapshotError(
                 f"{path} cannot be read ({error}); nothing was changed. Put it back from a backup "
                 "of the state directory, or use a restore point's restore.sh."
@@ -146,7 +148,7 @@ def encode_deltas(deltas: Iterable[Delta]) -> Iterator[bytes]:
     """JSON Lines, one thing a line."""
     encode = msgspec.json.Encoder().encode
     for delta in deltas:
-        yield encode(delta) + b"\n"
+        yield exact_json(delta, encode=encode) + b"\n"
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -164,15 +166,20 @@ _SIDES = msgspec.json.Decoder(_Sides)
 _BETWEEN = b',"before":'
 """Between key and sides of a line that `encode_deltas` wrote. Inside of a string it cannot be,
 because its quotation marks would be escaped there."""
+_RAW_BYTE = b"\\udc"
+"""A byte of a name that is no UTF-8, as `exact_json` writes it."""
 
 
 def _decode_deltas(lines: Iterable[bytes]) -> Iterator[Delta]:
     """Of a sealed tree's 50,000 lines nearly all have the same two sides: one object for those.
 
-    Raises `msgspec.DecodeError`.
+    Raises `msgspec.DecodeError` and `ValueError`.
     """
     known: dict[bytes, _Sides] = {}
     for line in lines:
+        if _RAW_BYTE in line:
+            yield msgspec.convert(json.loads(line), Delta)
+            continue
         head, between, tail = line.partition(_BETWEEN)
         if not between:
             yield _DELTAS.decode(line)

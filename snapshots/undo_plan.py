@@ -6,11 +6,13 @@ import hashlib
 import os.path
 import shlex
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, cast
 
 import msgspec
 
 from host.base import Host
+from host.names import exact_json
 from snapshots.activation import is_active
 from snapshots.captured import ONE_WAY, is_metadata_only
 from snapshots.differences_text import between, metadata_change, side_text
@@ -145,7 +147,7 @@ def _commands(host: Host, inversion: Inversion) -> tuple[str, ...]:
 
 def _fingerprint(inversion: Inversion, commands: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
-    encode = msgspec.json.Encoder(order="sorted").encode
+    encode = partial(exact_json, encode=msgspec.json.Encoder(order="sorted").encode)
     digest.update(encode((inversion.record.id, commands)))
     targets: dict[int, bytes] = {}
     for decision in inversion.decisions:

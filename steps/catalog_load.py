@@ -89,6 +89,7 @@ def load_catalogue(host: Host) -> Catalogue:
         step = step_of(entry)
         if step.id in steps:
             raise entry.error(f"there is a step {step.id} already", "$.id")
+        _check_bodies(entry, step)
         steps[step.id] = step
     lists = dict(checklists)
     for entry in _site_entries(host, SITE_CHECKLISTS):
@@ -185,6 +186,29 @@ def step_of(entry: Entry) -> Step:
     if unknown:
         raise entry.error(f"uses a parameter that is not declared: {unknown[0]}", "$.ensure")
     return step
+
+
+def _check_bodies(entry: Entry, step: Step) -> None:
+    """Read the resources with the defaults, where all have one: a mistake then names its line."""
+    defaults = {
+        name: parameters.convert(step.id, name, parameter, parameter.default)
+        for name, parameter in step.parameters.items()
+        if parameter.default is not None
+    }
+    for number, resource in enumerate(step.ensure):
+        if parameters.names_used(resource) - defaults.keys():
+            continue
+        name, body = next(iter(resource.items()))
+        where = f"$.ensure[{number}].{name}"
+        try:
+            kind(name).parse(step.id, parameters.fill(body, defaults))
+        except msgspec.ValidationError as error:
+            message, separator, inner = str(error).partition(" - at `$")
+            raise entry.error(
+                f"{message} - at `{where}{inner}" if separator else message, where
+            ) from None
+        except StepError as error:
+            raise entry.error(str(error), where) from None
 
 
 def _check_choices(entry: Entry, checklist: Checklist, steps: dict[str, Step]) -> None:

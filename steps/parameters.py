@@ -14,6 +14,9 @@ from steps.resource import Context, StepError
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9-]*)\}")
 _DURATION = re.compile(r"[0-9]+[smhdw]?")
 
+LONGEST_SHOWN = 60
+"""Characters of a wrong value that a sentence repeats."""
+
 
 def fill(body: Any, values: Mapping[str, ParameterValue]) -> Any:
     """`body` with every `{name}` replaced.
@@ -57,6 +60,10 @@ def problem_of(parameter: Parameter) -> str:
         return "a secret has no default"
     if parameter.default_from and parameter.default_from not in DEFAULTS:
         return f"default-from {parameter.default_from!r} is not known"
+    try:
+        re.compile(parameter.pattern)
+    except re.error as error:
+        return f"the pattern is no regular expression: {error}"
     if parameter.default is not None:
         try:
             convert("", "default", parameter, parameter.default)
@@ -71,6 +78,7 @@ def convert(step_id: str, name: str, parameter: Parameter, value: Any) -> Parame
     Raises `StepError` with one sentence that never repeats a secret.
     """
     label = f"{step_id}.{name}" if step_id else name
+    shown = _shown(value)
     kind = parameter.kind
     if kind == "integer":
         return _integer(label, parameter, value)
@@ -79,7 +87,7 @@ def convert(step_id: str, name: str, parameter: Parameter, value: Any) -> Parame
             return value
         words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
         if str(value).strip().lower() not in words:
-            raise StepError(f"{label}: expected yes or no, not {value!r}")
+            raise StepError(f"{label}: expected yes or no, not {shown}")
         return words[str(value).strip().lower()]
     if kind in ("list", "addresses"):
         parts = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
@@ -87,6 +95,7 @@ def convert(step_id: str, name: str, parameter: Parameter, value: Any) -> Parame
             raise StepError(f"{label}: expected a list")
         items = tuple(str(part).strip() for part in parts if str(part).strip())
         for item in items:
+            _one_line(label, item)
             _fits(label, parameter, item)
             if kind == "addresses":
                 _address(label, item)
@@ -95,17 +104,16 @@ def convert(step_id: str, name: str, parameter: Parameter, value: Any) -> Parame
         raise StepError(f"{label}: expected text")
     text = str(value)
     if kind == "secret":
-        if not text or "\n" in text:
+        if not text or "\n" in text or "\0" in text:
             raise StepError(f"{label}: a secret must be one line, and not empty")
         return text
-    if "\n" in text or "\x00" in text:
-        raise StepError(f"{label}: must be one line")
+    _one_line(label, text)
     if kind == "choice" and text not in parameter.choices:
-        raise StepError(f"{label}: expected one of {', '.join(parameter.choices)}, not {text!r}")
+        raise StepError(f"{label}: expected one of {', '.join(parameter.choices)}, not {shown}")
     if kind == "duration" and not _DURATION.fullmatch(text):
-        raise StepError(f"{label}: expected a duration such as 10m, 1h or 30s, not {text!r}")
+        raise StepError(f"{label}: expected a duration such as 10m, 1h or 30s, not {shown}")
     if kind == "path" and (not text.startswith("/") or "/../" in f"{text}/"):
-        raise StepError(f"{label}: expected an absolute path without .., not {text!r}")
+        raise StepError(f"{label}: expected an absolute path without .., not {shown}")
     _fits(label, parameter, text)
     return text
 
@@ -140,28 +148,40 @@ def resolve(
     return values, missing
 
 
+def _shown(value: object) -> str:
+    """A value as a sentence repeats it: a whole file given by mistake would hide the sentence."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
 def _integer(label: str, parameter: Parameter, value: Any) -> int:
     try:
         number = int(str(value).strip())
     except ValueError:
-        raise StepError(f"{label}: expected a whole number, not {value!r}") from None
+        raise StepError(f"{label}: expected a whole number, not {_shown(value)}") from None
     if parameter.minimum is not None and number < parameter.minimum:
-        raise StepError(f"{label}: must be at least {parameter.minimum}, not {number}")
+        raise StepError(f"{label}: must be at least {parameter.minimum}, not {_shown(number)}")
     if parameter.maximum is not None and number > parameter.maximum:
-        raise StepError(f"{label}: must be at most {parameter.maximum}, not {number}")
+        raise StepError(f"{label}: must be at most {parameter.maximum}, not {_shown(number)}")
     return number
+
+
+def _one_line(label: str, text: str) -> None:
+    """What ends up in configuration files and on terminals holds no control character."""
+    if not text.isprintable():
+        raise StepError(f"{label}: must be one line of printable characters, not {_shown(text)}")
 
 
 def _fits(label: str, parameter: Parameter, text: str) -> None:
     if parameter.pattern and not re.fullmatch(parameter.pattern, text):
-        raise StepError(f"{label}: {text!r} does not look right ({parameter.help})")
+        raise StepError(f"{label}: {_shown(text)} does not look right ({parameter.help})")
 
 
 def _address(label: str, text: str) -> None:
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise StepError(f"{label}: {text!r} is no IP address or network") from None
+        raise StepError(f"{label}: {_shown(text)} is no IP address or network") from None
 
 
 def _session_address(ctx: Context) -> ParameterValue | None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from host.base import Host
+from host.names import exact_json
 from snapshots.model import (
     Activation,
     Change,
@@ -97,7 +98,7 @@ def step_plan(
         fingerprint=fingerprint(work, host),
         changes=tuple(render(change, host, redact) for change in work.changes),
         then=then_commands(work.validations, work.activations) if work.changes else (),
-        refusals=work.refusals,
+        refusals=tuple(redact(refusal) for refusal in work.refusals),
         notes=tuple(redact(note) for note in work.notes),
         irreversible=tuple(irreversible),
     )
@@ -118,13 +119,13 @@ def fingerprint(work: Work, host: Host) -> str:
         hidden = isinstance(change, WriteFile) and change.secret
         if isinstance(change, WriteFile) and change.secret:
             change = msgspec.structs.replace(change, content=b"")
-        parts.append(msgspec.json.encode(change))
+        parts.append(exact_json(change))
         if isinstance(change, WriteFile | RemoveFile | MakeLink):
             state = host.state(change.path, content=not hidden)
             if state is not None:
                 state = msgspec.structs.replace(state, mtime_ns=0)
-            parts.append(msgspec.json.encode(state))
-    parts.append(msgspec.json.encode((work.validations, work.activations)))
+            parts.append(exact_json(state))
+    parts.append(exact_json((work.validations, work.activations)))
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 MASK = "••••••"
 
+_HASH = re.compile(r"\$(?:1|2[abxy]|5|6|7|apr1|gy|sha1|y)\$[./A-Za-z0-9$=,]{8,}")
+"""The hashes of crypt(5), and Apache's own."""
+
 
 class Redactor:
-    """Replaces every known secret in a text.
+    """Replaces every known secret in a text, and whatever looks like a password hash.
 
-    A secret is masked as typed and as it stands inside JSON and quoted shell words.
+    A secret is masked as typed and as it stands inside JSON and quoted shell words. Hashes stand
+    in what daemons say of a line they could not read.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -23,7 +28,7 @@ class Redactor:
     def __call__(self, text: str) -> str:
         for form in self._forms:
             text = text.replace(form, MASK)
-        return text
+        return _HASH.sub(MASK, text) if "$" in text else text
 
 
 def _in_json(text: str) -> str:

@@ -75,19 +75,20 @@ def then_commands(
 
 
 def unified(path: str, before: bytes | None, after: bytes | None) -> str:
-    """A unified diff of one file; `None` means absent. Binary content is only named."""
+    """A unified diff of one file; `None` means absent. Binary content is only named.
+
+    Bytes of another encoding, in a comment say, are spelled out (`\\xe9`).
+    """
     old_name = path if before is not None else "/dev/null"
     new_name = path if after is not None else "/dev/null"
     header = f"--- {old_name}\n+++ {new_name}\n"
-    try:
-        old = (before or b"").decode("utf-8").splitlines(keepends=True)
-        new = (after or b"").decode("utf-8").splitlines(keepends=True)
-    except UnicodeDecodeError:
-        return (
-            f"{header}Binary content differs: {len(before or b'')} -> {len(after or b'')} bytes\n"
-        )
+    sizes = f"{len(before or b'')} -> {len(after or b'')} bytes"
+    if b"\0" in (before or b"") or b"\0" in (after or b""):
+        return f"{header}Binary content differs: {sizes}\n"
     if len(before or b"") + len(after or b"") > LARGEST_DIFF_BYTES:
-        return f"{header}Too long to show: {len(before or b'')} -> {len(after or b'')} bytes\n"
+        return f"{header}Too long to show: {sizes}\n"
+    old = (before or b"").decode("utf-8", "backslashreplace").splitlines(keepends=True)
+    new = (after or b"").decode("utf-8", "backslashreplace").splitlines(keepends=True)
     lines = [
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
         for line in difflib.unified_diff(old, new, old_name, new_name)

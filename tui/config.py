@@ -38,16 +38,20 @@ def load(path: Path = CONFIG) -> Config:
     except (FileNotFoundError, NotADirectoryError):
         return Config()
     except OSError as error:
-        raise usage(f"{path}: cannot be read ({error.strerror}); no settings are used.") from None
-    with os.fdopen(descriptor, "rb") as file:
-        for place, state in ((path, os.fstat(file.fileno())), (path.parent, path.parent.lstat())):
+        reason = "it is a symbolic link" if path.is_symlink() else error.strerror
+        raise usage(f"{path}: cannot be read ({reason}); no settings are used.") from None
+    try:
+        for place, state in ((path, os.fstat(descriptor)), (path.parent, path.parent.lstat())):
             wanted = stat.S_ISREG if place == path else stat.S_ISDIR
             if not wanted(state.st_mode) or state.st_uid != 0 or state.st_mode & 0o022:
                 raise usage(
                     f"{place}: not used, because it must belong to root and be writable by no"
                     f" one else (chown root: {place}; chmod go-w {place})."
                 )
-        content = file.read(LARGEST_FILE_BYTES + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(LARGEST_FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > LARGEST_FILE_BYTES:
         raise usage(f"{path}: longer than {LARGEST_FILE_BYTES} bytes; no settings are used.")
     return parse(str(path), content)

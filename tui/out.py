@@ -10,8 +10,7 @@ import threading
 import time
 from typing import Any, Final, TextIO
 
-import msgspec
-
+from host.names import shown_json
 from tui.failures import NEEDS_PERSON, Stop
 from tui.text import clean, safe_json
 
@@ -73,7 +72,7 @@ class Out:
 
     def json(self, document: Any) -> None:
         """One JSON document, on one line."""
-        self.raw(safe_json(msgspec.json.encode(document).decode("utf-8")) + "\n")
+        self.raw(safe_json(shown_json(document).decode("utf-8")) + "\n")
 
     def raw(self, text: str) -> None:
         """`text` as it is, flushed."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from host.names import shown_json
 from steps.events import Done, Event, Started
 from steps.redact import Redactor
 from tui import runs
@@ -38,7 +39,7 @@ class Recorder:
         if self._masks:
             data = masked(msgspec.to_builtins(event), self._redact)
         try:
-            os.write(self._descriptor, msgspec.json.encode(data) + b"\n")
+            os.write(self._descriptor, shown_json(data) + b"\n")
         except OSError as error:
             print(f"an event could not be written: {error.strerror}", file=sys.stderr, flush=True)
 

@@ -50,11 +50,18 @@ def test_converted(parameter: Parameter, value: object, expected: object) -> Non
         (_parameter("text"), "two\nlines"),
         (_parameter("text", pattern="[a-z]+"), "A1"),
         (_parameter("list"), 3),
+        (_parameter("list"), ["a\nb"]),
+        (_parameter("text"), "\x1b[31mred"),
+        (_parameter("path"), "/srv/\u202egpj.exe"),
+        (_parameter("text", pattern="[a-z]+"), "A" * 100_000),
+        (_parameter("integer"), {"a": ["b"] * 100_000}),
     ],
 )
 def test_refused_with_the_name_of_the_parameter(parameter: Parameter, value: object) -> None:
-    with pytest.raises(StepError, match=r"^s\.t\.p: "):
+    with pytest.raises(StepError, match=r"^s\.t\.p: ") as caught:
         convert("s.t", "p", parameter, value)
+    assert len(str(caught.value)) < 200
+    assert str(caught.value).isprintable()
 
 
 @given(st.text(st.characters(categories=["Lu", "Nd"]), min_size=8))

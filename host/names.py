@@ -1,0 +1,48 @@
+"""Names and texts of the host that are not UTF-8, on their way into JSON.
+
+Python keeps a byte that is no UTF-8 as a lone surrogate (`os.fsdecode`); JSON has no place for
+one, and an upload named in Latin-1 must not stop a check or an undo.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+
+def visible(text: str) -> str:
+    r"""`text` with each byte that is no UTF-8 spelled out: "caf\xe9"."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def shown_json(document: Any) -> bytes:
+    """`document` as JSON for whoever reads it, with such bytes spelled out."""
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_visible(msgspec.to_builtins(document)))
+
+
+def exact_json(document: Any, *, encode: Callable[[Any], bytes] = msgspec.json.encode) -> bytes:
+    r"""`document` as JSON that loses nothing: such a byte is written as "\udce9".
+
+    `json.loads` reads it; `msgspec.json` refuses it. `encode` is asked first.
+    """
+    try:
+        return encode(document)
+    except UnicodeEncodeError:
+        plain = msgspec.to_builtins(document)
+        return json.dumps(plain, separators=(",", ":"), sort_keys=True).encode("ascii")
+
+
+def _visible(value: Any) -> Any:
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, dict):
+        return {_visible(key): _visible(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_visible(item) for item in value]
+    return value
