@@ -12,7 +12,7 @@ from snapshots.model import Busy, SnapshotError, WriteFile
 from steps import health
 from steps.events import ChangeEvent, FindingEvent, GuardEvent
 from steps.listener import Listener
-from steps.model import StepResult
+from steps.model import Step, StepResult
 from steps.plan import Plan, StepPlan, Work
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 GOOD, REFUSED, ROLLED_BACK, NEEDS_PERSON = 0, 3, 4, 5
 LOCK_WAIT_S = 10.0
+
+_AS_WANTED = ("pass", "attested", "waived", "not-applicable")
 
 
 class _Unproved(HostError):
@@ -87,7 +89,8 @@ def _apply_all(engine: Engine, plan: Plan, done: list[str]) -> tuple[int, str, l
     chosen = {step.id: step for step in engine.steps([step.id for step in plan.steps])}
     changing = [step for step in plan.steps if step.changes]
     if not changing:
-        return GOOD, "Nothing to change: the host is as the steps want it.", done
+        return GOOD, _as_wanted(engine, list(chosen.values())), done
+    unmeasured = []
     for number, approved in enumerate(changing, 1):
         engine.say(approved.id, "applying", approved.title, index=number, of=len(changing))
         if number > 1:
@@ -105,8 +108,25 @@ def _apply_all(engine: Engine, plan: Plan, done: list[str]) -> tuple[int, str, l
         exit_status, sentence = _apply_one(engine, one, work, approved, done)
         if exit_status != GOOD:
             return exit_status, f"{_so_far(done)}{sentence}", done
+        if sentence:
+            unmeasured.append(approved.id)
     names = ", ".join(step.id for step in changing)
-    return GOOD, f"Applied and proved: {names}.", done
+    sentence = f"Applied and proved: {names}."
+    if unmeasured:
+        sentence += f" Not all of it could be measured, before or now: {', '.join(unmeasured)}."
+    return GOOD, sentence, done
+
+
+def _as_wanted(engine: Engine, chosen: Sequence[Step]) -> str:
+    """What is said where nothing would be changed: measured, not concluded from the plan."""
+    results = [engine.measure(engine.prepare(step)) for step in chosen]
+    left = [f"{one.id} ({one.status})" for one in results if one.status not in _AS_WANTED]
+    if left:
+        return (
+            f"Nothing was changed: there is nothing that could be, but {', '.join(left)} is not as"
+            " wanted or not known; `harden-tui check` shows why."
+        )
+    return "Nothing to change: the host is as the steps want it."
 
 
 def _so_far(done: list[str]) -> str:
@@ -116,6 +136,7 @@ def _so_far(done: list[str]) -> str:
 def _apply_one(
     engine: Engine, one: Prepared, work: Work, approved: StepPlan, done: list[str]
 ) -> tuple[int, str]:
+    """Exit status, and a sentence where there is more to say than that it is done."""
     listener = Listener(engine.emit, engine.redact)
     unmeasured = _unmeasured(engine.measured(one))
     before = health.measure(engine.host)
@@ -175,7 +196,7 @@ def _apply_one(
     engine.say(one.step.id, "done", result.status, transaction=record.id)
     if problem:
         return NEEDS_PERSON, f"{one.step.id} was applied, proved and kept. {problem}"
-    return GOOD, ""
+    return GOOD, "not all of it could be measured" if _unmeasured(measured) else ""
 
 
 def _kept(engine: Engine, one: Prepared) -> str:

@@ -12,6 +12,7 @@ from host.base import FileState, Host, HostError
 from host.facts.base import FactUnavailable
 from snapshots.model import SnapshotError
 from steps import health
+from steps.resource import Planned
 from steps.resources.sshd import Sshd
 from tui.options import Options
 from tui.session import Session, open_session
@@ -80,3 +81,17 @@ def test_a_service_manager_that_does_not_answer_is_not_a_missing_one() -> None:
         health.measure(cast(Host, running))
     running.state = lambda _path: None
     assert health.measure(cast(Host, running)).active == frozenset()
+
+
+def test_nothing_to_change_is_said_of_what_was_measured(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert session.engine.apply([STEP]).exit == 0
+    assert session.engine.apply([STEP]).summary.startswith("Nothing to change: the host is as")
+
+    def breaks_off(*_: object) -> None:
+        raise FactUnavailable("sshd did not answer")
+
+    monkeypatch.setattr(Sshd, "observe", breaks_off)
+    monkeypatch.setattr(Sshd, "plan", lambda *_: Planned())
+    assert "ssh.limits (unknown) is not as wanted" in session.engine.apply([STEP]).summary
