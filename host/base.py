@@ -213,7 +213,6 @@ class Host(ABC):
     is_root: bool
     """Whether changes are possible (for a practice host always)."""
 
-    # --- commands -------------------------------------------------------------------------
     @abstractmethod
     def run(
         self,
@@ -236,7 +235,6 @@ class Host(ABC):
     def which(self, program: str) -> str | None:
         """Where `program` lies on the fixed `PATH` of this host, or `None`."""
 
-    # --- files ----------------------------------------------------------------------------
     @abstractmethod
     def state(self, path: str, *, content: bool = False) -> FileState | None:
         """What lies at `path` (a link itself, not its target); `None` where nothing does.
@@ -317,7 +315,6 @@ class Host(ABC):
         What is not there (any more) is left out. Returns how many were changed.
         """
 
-    # --- live -----------------------------------------------------------------------------
     @abstractmethod
     def services(self) -> tuple[Service, ...]:
         """All loaded units and all unit files of type service, socket, timer, path, mount."""
@@ -344,7 +341,6 @@ class Host(ABC):
     def session(self) -> Session:
         """How the administrator who started us reached this host."""
 
-    # --- packet filter --------------------------------------------------------------------
     # Asked of the kernel, not of nft or iptables: a blank Debian host has neither.
 
     def firewall_tables(self) -> tuple[FirewallTable, ...]:

@@ -40,7 +40,6 @@ class LocalHost(Host):
         self.left_alone: tuple[str, ...] = ()
         """Of the last `apply_rules`: files with a further hard link outside the tree."""
 
-    # --- commands -------------------------------------------------------------------------
     def run(
         self,
         argv: Sequence[str],
@@ -56,7 +55,6 @@ class LocalHost(Host):
     def which(self, program: str) -> str | None:
         return command.which(program)
 
-    # --- files ----------------------------------------------------------------------------
     def state(self, path: str, *, content: bool = False) -> FileState | None:
         return files.state(path, content=content)
 
@@ -103,7 +101,6 @@ class LocalHost(Host):
     ) -> int:
         return tree.apply_states(wanted, on_progress=on_progress)
 
-    # --- live -----------------------------------------------------------------------------
     def services(self) -> tuple[Service, ...]:
         return services.services(self)
 
@@ -142,7 +139,6 @@ class LocalHost(Host):
     def session(self) -> Session:
         return session.read()
 
-    # --- packet filter --------------------------------------------------------------------
     def firewall_tables(self) -> tuple[FirewallTable, ...]:
         return netfilter.tables()
 

@@ -64,8 +64,6 @@ class Answers:
         self.path = state.answers
         self._file = self._load()
 
-    # --- values -------------------------------------------------------------------------------
-
     def values(self) -> dict[str, Value]:
         """Every value, by "step.parameter"."""
         return dict(self._file.values)
@@ -97,8 +95,6 @@ class Answers:
         with self._changing() as file:
             file.values.pop(f"{step_id}.{name}", None)
 
-    # --- waivers ------------------------------------------------------------------------------
-
     def waive(self, step_id: str, reason: str, *, by: str, until: str = "") -> None:
         """Set a step aside. `until`: an ISO date, the last day. Raises `SnapshotError`."""
         waiver = Waiver(text=reason, by=by, when=_now(), until=_day(step_id, until))
@@ -117,8 +113,6 @@ class Answers:
         """Every waiver, those that ran out included."""
         return dict(self._file.waivers)
 
-    # --- attestations -------------------------------------------------------------------------
-
     def attest(self, step_id: str, note: str, *, by: str, until: str = "") -> None:
         """Keep what a person saw. `until`: an ISO date, the last day. Raises `SnapshotError`."""
         seen = Attestation(text=note, by=by, when=_now(), until=_day(step_id, until))
@@ -132,8 +126,6 @@ class Answers:
     def attestations(self) -> dict[str, Attestation]:
         """Every attestation, those that ran out included."""
         return dict(self._file.attestations)
-
-    # --- inside -------------------------------------------------------------------------------
 
     @contextmanager
     def _changing(self) -> Iterator[_File]:

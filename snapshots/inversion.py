@@ -109,8 +109,6 @@ class Inversion:
         """What stands there at present."""
         return self._current.get(delta.domain, {}).get(delta.key)
 
-    # --- one thing ------------------------------------------------------------------------------
-
     def decide(self, delta: Delta) -> None:
         key: Key = (delta.domain, delta.key)
         now = self.now(delta)
@@ -232,8 +230,6 @@ class Inversion:
             self._rebase(first, Delta(delta.domain, delta.key, delta.before, theirs.after))
         self._say(delta, "handed-over", note=f"kept: needed by {needer} ({_name(heir.record)})")
 
-    # --- directories ----------------------------------------------------------------------------
-
     def settle_directories(self) -> None:
         """Keep a directory that something lies in, and give a file the directories above it."""
         files: dict[str, Item] = dict(self._current.get("files", {}))
@@ -283,8 +279,6 @@ class Inversion:
                 decision.how = "handed-over"
                 self._rebase(later, Delta("files", path, decision.delta.before, now))
                 return
-
-    # --- bookkeeping ----------------------------------------------------------------------------
 
     def _say(self, delta: Delta, how: str, target: Item | None = None, note: str = "") -> None:
         self.decisions.append(Decision(delta, how, target, note))

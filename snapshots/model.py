@@ -21,9 +21,6 @@ class Conflict(SnapshotError):
     """An undo would overwrite what somebody changed since; nothing was touched."""
 
 
-# --- changes ------------------------------------------------------------------------------------
-
-
 class WriteFile(msgspec.Struct, frozen=True, tag="write", kw_only=True):
     """Create or replace a regular file.
 
@@ -117,9 +114,6 @@ class Root(msgspec.Struct, frozen=True):
 
     path: str
     content: bool = False
-
-
-# --- restore points and transactions ------------------------------------------------------------
 
 
 class FileItem(msgspec.Struct, frozen=True, tag="file"):

@@ -91,8 +91,6 @@ class Records:
         """Those that neither finished nor went back; more than none means an interruption."""
         return [record for record in self.all() if record.status == "open"]
 
-    # --- what was changed ---------------------------------------------------------------------
-
     def write_deltas(self, tx_id: str, deltas: Iterable[Delta]) -> None:
         write_durably(self.where(tx_id) / "delta.jsonl", encode_deltas(deltas))
 
@@ -109,8 +107,6 @@ class Records:
                 f"{path} cannot be read ({error}); nothing was changed. Put it back from a backup "
                 "of the state directory, or use a restore point's restore.sh."
             ) from None
-
-    # --- what was about to happen -------------------------------------------------------------
 
     def journal(
         self, tx_id: str, what: str, summary: str, *, path: str = "", secret: bool = False

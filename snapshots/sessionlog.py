@@ -164,8 +164,6 @@ class SessionLog:
             )
         return verdict
 
-    # --- inside -------------------------------------------------------------------------------
-
     @contextmanager
     def _locked(self) -> Iterator[int]:
         private_directory(self.path.parent)

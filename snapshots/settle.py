@@ -70,9 +70,6 @@ def _finish(records: Records, record: TransactionRecord, folder: Path) -> None:
     sync_directory(folder.parent)
 
 
-# --- secret files -----------------------------------------------------------------------------
-
-
 def register_secrets(keeper: Keeper, before: Captured, paths: Iterable[str]) -> None:
     """From now on these files are secret, also in what was captured of them before."""
     new = set(paths) - keeper.secret_paths.paths

@@ -62,7 +62,6 @@ class Board:
         self.checking = False
         self.problem = ""
 
-    # --- taking in ------------------------------------------------------------------------
     def take_order(self, ids: Sequence[str]) -> None:
         """The whole checklist is being checked; results of before stay until new ones come."""
         self.order = list(ids)
@@ -88,7 +87,6 @@ class Board:
         """The host was changed, or a value was: every preview is stale."""
         self.plans.clear()
 
-    # --- asking ---------------------------------------------------------------------------
     def title(self, step_id: str) -> str:
         if step_id in self.infos:
             return self.infos[step_id].title

@@ -23,7 +23,6 @@ ATTESTED_DAYS = 365
 class Changing(Working):
     """The flows behind the keys."""
 
-    # --- apply --------------------------------------------------------------------------------
     def begin_apply(self, steps: Sequence[str]) -> None:
         """Values that are missing first, then the plan, then the question."""
         for step_id in steps:
@@ -95,7 +94,6 @@ class Changing(Working):
         info = self.board.infos.get(step_id)
         return bool(info and (info.guard or info.irreversible))
 
-    # --- undo ---------------------------------------------------------------------------------
     def begin_roll_back(self, ids: Sequence[str], title: str) -> None:
         """Show what the undo would do, then ask."""
         self._undo_title = title
@@ -164,7 +162,6 @@ class Changing(Working):
 
         self.push_screen(Confirm("Recover what was interrupted", body, verb="Recover"), answered)
 
-    # --- answers ------------------------------------------------------------------------------
     def ask_reason(self, step_id: str, kind: str) -> None:
         """A reason to leave a step out ("waive"), or a note to answer for it ("attest")."""
         from tui.dialogs import Ask
@@ -240,7 +237,6 @@ class Changing(Working):
         self.ask_infos()
         self.start_check([message.about])
 
-    # --- root ---------------------------------------------------------------------------------
     def why_not_root(self) -> str:
         if self.hands.rights != "user":
             return "The hands are root already."
@@ -264,7 +260,6 @@ class Changing(Working):
         self.ask_infos()
         self.say("The hands are root now; the screen is still you.")
 
-    # --- watching -----------------------------------------------------------------------------
     def show_work(self) -> None:
         from tui.workscreen import WorkScreen
 

@@ -41,14 +41,12 @@ class Working(QuietCrash):
         self._check_again = False
         self._asked: set[tuple[str, str]] = set()
 
-    # --- to be given by the app --------------------------------------------------------------
     def redraw_soon(self) -> None:
         raise NotImplementedError
 
     def say(self, message: str, *, warn: bool = False) -> None:
         raise NotImplementedError
 
-    # --- threads ------------------------------------------------------------------------------
     def spawn(self, work: Callable[[], None]) -> None:
         threading.Thread(target=work, daemon=True, name="hands").start()
 
@@ -90,7 +88,6 @@ class Working(QuietCrash):
 
         self.spawn(run)
 
-    # --- checking -----------------------------------------------------------------------------
     def start_listening(self, first_check: Call | None) -> None:
         """Take over the check that runs since before Textual was imported."""
         self.board.checking = True
@@ -144,7 +141,6 @@ class Working(QuietCrash):
     def ask_plan(self, step_id: str) -> None:
         self.ask("plan", step_id, ["plan", step_id], PlanAnswer)
 
-    # --- work ---------------------------------------------------------------------------------
     def why_not_change(self) -> str:
         """Why nothing can be changed now; empty if it can."""
         if self.work is not None and not self.work.is_over:
@@ -178,7 +174,6 @@ class Working(QuietCrash):
         done = self.work.done if self.work else None
         return bool(self.board.interrupted()) or bool(done and done.exit)
 
-    # --- what comes back ----------------------------------------------------------------------
     def on_said(self, message: Said) -> None:
         event = message.event
         if isinstance(event, FindingEvent):

@@ -43,8 +43,6 @@ class PracticeHost(Host):
         if fresh:
             furnish(self.machine)
 
-    # --- commands -----------------------------------------------------------------------------
-
     def run(
         self,
         argv: Sequence[str],
@@ -77,8 +75,6 @@ class PracticeHost(Host):
         if name not in PROGRAMS or (package and not self.machine.has_package(package)):
             return None
         return f"/usr/bin/{name}"
-
-    # --- files --------------------------------------------------------------------------------
 
     def state(self, path: str, *, content: bool = False) -> FileState | None:
         return self.files.state(path, content=content)
@@ -122,8 +118,6 @@ class PracticeHost(Host):
         on_progress: Callable[[int], None] | None = None,
     ) -> int:
         return self.files.apply_states(wanted)
-
-    # --- live ---------------------------------------------------------------------------------
 
     def services(self) -> tuple[Service, ...]:
         return self.machine.services()

@@ -67,8 +67,6 @@ class Machine:
         temporary.replace(self._table)
         self._kept = encoded
 
-    # --- files as programs write them ---------------------------------------------------------
-
     def text(self, path: str) -> str:
         """The content of a file, "" where there is none."""
         real = self.files.real(self.files.realpath(path))
@@ -102,8 +100,6 @@ class Machine:
     def _is_directory(self, path: str) -> bool:
         state = self.files.state(path)
         return state is not None and state.kind == "dir"
-
-    # --- units --------------------------------------------------------------------------------
 
     def enabled(self, unit: str) -> str:
         """As `systemctl is-enabled` says: what the links in /etc/systemd/system say."""

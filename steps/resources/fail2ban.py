@@ -89,8 +89,6 @@ class Fail2ban(Resource):
             *SSH_PORTS,
         )
 
-    # --- what is wanted -------------------------------------------------------------------------
-
     def wanted(self, ctx: Context) -> dict[str, Wanted]:
         """The jails whose service is installed, with their ports as this host uses them."""
         installed = ctx.facts.get(PACKAGES)
@@ -126,8 +124,6 @@ class Fail2ban(Resource):
             mail=self.body.mail,
         )
         return plan(ctx, self.step_id, self.wanted(ctx), values)
-
-    # --- what there is --------------------------------------------------------------------------
 
     def observe(self, ctx: Context) -> list[Finding]:
         configured = ctx.facts.get(FAIL2BAN_CONFIGURATION)

@@ -66,8 +66,6 @@ class Tree(Resource):
     def facts(self) -> tuple[Fact[Any], ...]:
         return (USERS, GROUPS) if not _inside_a_base(self.path) else (USERS, GROUPS, self.survey)
 
-    # --- what is wanted -------------------------------------------------------------------------
-
     def _rules(self, facts: Facts) -> list[TreeRule]:
         uid = number(facts.get(USERS), self.user, "user")
         gid = number(facts.get(GROUPS), self.group, "group")
@@ -108,8 +106,6 @@ class Tree(Resource):
     def _runnable(self) -> int:
         """Executable for whoever may read."""
         return self.file_mode | (self.file_mode & 0o444) >> 2
-
-    # --- what there is --------------------------------------------------------------------------
 
     def observe(self, ctx: Context) -> list[Finding]:
         problem = self._problem(ctx.host)
@@ -182,8 +178,6 @@ class Tree(Resource):
             origin=self.path,
             ok=count == 0,
         )
-
-    # --- what would change it -------------------------------------------------------------------
 
     def plan(self, ctx: Context) -> Planned:
         problem = self._problem(ctx.host)

@@ -57,8 +57,6 @@ class LabHost:
     ) -> None:
         self._leave()
 
-    # --- inside and from outside ----------------------------------------------------------------
-
     def run(
         self, *argv: str, stdin: str = "", check: bool = True, timeout_s: float = 300
     ) -> subprocess.CompletedProcess[str]:
@@ -132,8 +130,6 @@ class LabHost:
             "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q",
             f"/root/{package.name}", timeout_s=180,
         )  # fmt: skip
-
-    # --- life -----------------------------------------------------------------------------------
 
     def boot(self) -> None:
         """Start systemd inside and wait until it is up; also after `power_off`."""

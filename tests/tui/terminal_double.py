@@ -94,7 +94,6 @@ class Terminal:
                 with contextlib.suppress(Exception):  # pyte knows less than real terminals
                     self._stream.feed(data)
 
-    # --- what a person does ---------------------------------------------------------------------
     def press(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
@@ -110,7 +109,6 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process.send_signal(signal.SIGWINCH)
 
-    # --- what a person sees ---------------------------------------------------------------------
     @property
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self.screen.display)

@@ -38,9 +38,6 @@ def known_board() -> Board:
     return board
 
 
-# --- text -----------------------------------------------------------------------------------------
-
-
 def test_no_control_character_reaches_the_terminal() -> None:
     shown = clean(ESCAPES)
     assert "\x1b" not in shown
@@ -79,9 +76,6 @@ def test_ascii_signs_take_the_same_room() -> None:
         use_ascii(False)
 
 
-# --- board ----------------------------------------------------------------------------------------
-
-
 def test_counts_say_what_is_done_and_what_is_left() -> None:
     board = known_board()
     assert board.counts().sentence() == "4 of 8 done · 2 open · 1 unknown · 1 to attest"
@@ -115,9 +109,6 @@ def test_only_committed_applies_can_be_undone() -> None:
         assert not is_undoable(msgspec.structs.replace(record, **change))
 
 
-# --- checklist ------------------------------------------------------------------------------------
-
-
 def test_every_row_says_its_status_in_words_and_fits() -> None:
     board = known_board()
     for width in (34, 50, 90):
@@ -142,9 +133,6 @@ def test_the_filter_finds_words_in_id_title_and_status() -> None:
     ):
         assert [row.key for row in checklist.rows(board, wanted, 40) if row.key] == found
     assert plain(checklist.rows(board, "nothing", 40)[0].line) == "No step matches “nothing”."
-
-
-# --- a step ---------------------------------------------------------------------------------------
 
 
 def test_why_says_what_it_breaks_and_where_it_comes_from() -> None:
@@ -194,8 +182,6 @@ def test_what_was_not_measured_says_so() -> None:
     assert "Only root may ask this." in text
 
 
-# --- preview --------------------------------------------------------------------------------------
-
 DIFF = "--- /etc/a\n+++ /etc/a\n@@ -9,3 +9,4 @@\n same\n-old\n+new\n+more\n same\n"
 
 
@@ -239,9 +225,6 @@ def test_conflicts_of_an_undo_come_first() -> None:
     assert preview.conflicts(plans) == ["/etc/b"]
 
 
-# --- work -----------------------------------------------------------------------------------------
-
-
 def test_work_shows_commands_output_and_the_end() -> None:
     work = Work("Apply ssh.limits")
     for event in (
@@ -266,9 +249,6 @@ def test_a_guard_shows_its_deadline() -> None:
     work = Work("")
     work.take(GuardEvent(step="firewall.ufw", deadline="2026-11-21T14:03:20Z"))
     assert work.state_line() == "confirm until 14:03:20 UTC"
-
-
-# --- live, history, log ---------------------------------------------------------------------------
 
 
 def test_ports_say_who_can_reach_them_and_whether_that_is_expected() -> None:
@@ -308,9 +288,6 @@ def test_log_entries_show_all_they_say() -> None:
     text = plain_text(log.entry_lines(entries, 80))
     assert "10:20:00  waive  kernel.sysctl  alice" in text
     assert "reason: containers need forwarding" in text
-
-
-# --- frame and help -------------------------------------------------------------------------------
 
 
 def test_the_footer_has_all_its_keys_within_80_columns() -> None:

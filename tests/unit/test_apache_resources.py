@@ -46,9 +46,6 @@ def by_setting(findings: list[Finding]) -> dict[tuple[str, str], Finding]:
     return {(f.resource, f.setting): f for f in findings}
 
 
-# --- directives -----------------------------------------------------------------------------------
-
-
 def banner() -> ApacheDirective:
     return ApacheDirective.parse("apache.banner", BANNER)
 
@@ -135,8 +132,6 @@ def test_a_process_id_file_that_outlived_its_process(host: WebHost) -> None:
     host.files["/proc/77/comm"] = "bash\n"
     assert host.context().facts.get(RUNNING).pid == 0
 
-
-# --- headers --------------------------------------------------------------------------------------
 
 WANTED = {
     "X-Content-Type-Options": "nosniff",
@@ -231,9 +226,6 @@ def test_nothing_is_asked_of_a_server_that_does_not_run(host: WebHost) -> None:
     assert host.context().facts.get(ANSWERS).asked == ()
     found = headers().observe(host.context())
     assert {f.ok for f in found} == {None}
-
-
-# --- modules --------------------------------------------------------------------------------------
 
 
 def test_what_the_configuration_uses_is_kept(host: WebHost) -> None:

@@ -61,9 +61,6 @@ def refused(run: Run, exit_status: int, said: str, *arguments: str) -> str:
     return err
 
 
-# --- asking ---------------------------------------------------------------------------------------
-
-
 def test_check_answers_in_text_json_and_events(run: Run) -> None:
     exit_status, out, _ = run("check", STEP)
     assert exit_status == 1
@@ -139,9 +136,6 @@ def test_before_anything_ran(run: Run) -> None:
     assert run("history")[:2] == (0, "Nothing was changed yet.\n")
     assert run("rollback", "--all", "--dry-run")[0] == 0
     assert run("log")[0] == run("log", "verify")[0] == 0
-
-
-# --- changing -------------------------------------------------------------------------------------
 
 
 def test_a_kept_plan_is_applied_as_it_is_or_not_at_all(
@@ -250,9 +244,6 @@ def test_the_worker_shows_no_arguments_and_leads_no_terminal(run: Run, state: Pa
     assert front.wait() == 0
 
 
-# --- deciding -------------------------------------------------------------------------------------
-
-
 def test_a_waiver_and_a_value_are_kept(run: Run) -> None:
     assert (
         run("steps", "waive", STEP, "--reason", "behind a proxy", "--until", "2099-12-31")[0] == 0
@@ -310,9 +301,6 @@ def test_reports_in_every_form(run: Run, tmp_path: Path) -> None:
     exit_status, out, _ = run("log", "export", "-")
     assert (exit_status, out[:2]) == (0, "# ")
     refused(run, 3, "could not be written", "log", "export", "-o", "/nonexistent/report.md")
-
-
-# --- when things go wrong -------------------------------------------------------------------------
 
 
 def test_a_state_directory_that_cannot_be_used(run: Run, state: Path) -> None:

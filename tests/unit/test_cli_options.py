@@ -93,9 +93,6 @@ def test_a_values_file_that_is_not_there() -> None:
     assert stopped.value.exit == 2
 
 
-# --- /etc/harden-tui/config.yaml ------------------------------------------------------------------
-
-
 def test_no_settings_are_the_defaults(tmp_path: Path) -> None:
     assert config.load(tmp_path / "config.yaml") == config.Config()
 

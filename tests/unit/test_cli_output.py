@@ -96,9 +96,6 @@ def test_colours_only_on_a_terminal_that_wants_them(
     assert (b"\x1b" in shown) == coloured
 
 
-# --- starting the worker --------------------------------------------------------------------------
-
-
 def options(state: Path) -> Options:
     return Options(practice=True, state_dir=state, log_dir=state / "log", checklist="lamp")
 
@@ -120,9 +117,6 @@ def test_a_worker_that_cannot_start_changes_nothing(
     assert stopped.value.exit == 3
     found = runs.find(tmp_path, "")
     assert found is not None and runs.read(found).status == "interrupted"
-
-
-# --- which ports are expected ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,6 @@ def test_the_line_that_decides() -> None:
     assert continued.value == "10.0.0.1 10.0.0.2"
 
 
-# --- the resource ---------------------------------------------------------------------------------
-
 BODY: dict[str, Any] = {
     "max-retry": 3,
     "find-time": "10m",

@@ -22,9 +22,6 @@ def recorded(suite: str, name: str) -> str:
     return (RECORDED / suite / "host" / name).read_text()
 
 
-# --- ports --------------------------------------------------------------------------------------
-
-
 def test_kernel_tables() -> None:
     bound = [
         (entry.protocol, entry.address, entry.port)
@@ -80,9 +77,6 @@ def test_our_own_sockets_are_seen() -> None:
     assert [port.pid for port in mine] == [os.getpid()] * 3
     assert [port.exposed for port in mine] == [False, True, True]
     assert mine[0].process
-
-
-# --- session ------------------------------------------------------------------------------------
 
 
 class Proc:
@@ -179,9 +173,6 @@ def test_no_session_on_the_console(proc: Proc) -> None:
     assert session.parse_connection("192.0.2.7 x 10.0.0.5 22") is None
 
 
-# --- http ---------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def server() -> Iterator[tuple[int, list[bytes]]]:
     """Answers one request with fixed bytes; gives the port and what was asked."""
@@ -220,9 +211,6 @@ def test_http_failures_are_sentences() -> None:
             http.request(port=port, timeout_s=0.2)
     with pytest.raises(HostError, match=f"port {port}: connection refused"):
         http.request(port=port)
-
-
-# --- packages and release -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,6 @@ def test_names_are_checked() -> None:
         Package.parse("x.y", {"installed": ["-oAPT::x"]})
 
 
-# --- file -----------------------------------------------------------------------------------------
-
 SECRET = "correct horse"
 
 
@@ -134,18 +132,12 @@ def test_bodies_are_checked(body: dict[str, Any]) -> None:
         file(**body)
 
 
-# --- attest ---------------------------------------------------------------------------------------
-
-
 def test_a_question_never_answers_itself(tmp_path: Path) -> None:
     resource = Attest.parse("x.y", {"question": "Is it so?", "valid-days": 90})
     finding = resource.observe(context(tmp_path))[0]
     assert finding.ok is None
     assert finding.note == "Is it so?"
     assert "90 days" in finding.expected
-
-
-# --- the checklists -------------------------------------------------------------------------------
 
 
 def test_the_checklists_hold_the_twelve_steps_in_order(tmp_path: Path) -> None:

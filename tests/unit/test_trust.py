@@ -34,9 +34,6 @@ STRANGER = 12345
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
 
-# --- files that a person names ------------------------------------------------------------------
-
-
 def test_a_report_never_goes_through_a_link(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("kept")
@@ -64,9 +61,6 @@ def test_a_plan_is_kept_for_its_owner_alone(tmp_path: Path) -> None:
     assert entry.main(arguments) == 1
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert json.loads(file.read_bytes())["schema"] == "harden-tui/plan/1"
-
-
-# --- our own directories ------------------------------------------------------------------------
 
 
 @as_root
@@ -130,8 +124,6 @@ def test_settings_behind_a_link_are_refused(tmp_path: Path) -> None:
         config.load(tmp_path / "link" / "config.yaml")
 
 
-# --- what the terminal obeys --------------------------------------------------------------------
-
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202etxt.exe\u200b"
 OBEYED = {"\x1b", "\x07", "\x9b", "\u202e", "\u200b"}
 
@@ -156,9 +148,6 @@ def test_the_screen_draws_nothing_that_a_terminal_obeys() -> None:
     assert not OBEYED & set(strip_of(((EVIL, ""),), 80).text)
     assert strip_of((("grün · 日本 …", ""),), 20).text.rstrip() == "grün · 日本 …"
     assert text.clean("日本") == "日本"
-
-
-# --- secrets ------------------------------------------------------------------------------------
 
 
 def test_a_value_from_standard_input_that_is_no_secret_stays_readable(
@@ -192,9 +181,6 @@ def test_no_core_file_could_hold_a_password() -> None:
         preexec_fn=allow,
     )
     assert done.stdout.splitlines()[-1] == "0"
-
-
-# --- what a killed process leaves ---------------------------------------------------------------
 
 
 def test_left_copies_of_sshds_configuration_go_and_those_in_use_stay(tmp_path: Path) -> None:

@@ -53,7 +53,6 @@ class Checklist(PlaceView):
         yield Column()
         yield self.detail
 
-    # --- parts --------------------------------------------------------------------------------
     @property
     def chosen(self) -> str:
         return self.steps.chosen
@@ -68,7 +67,6 @@ class Checklist(PlaceView):
         self._wanted = wanted
         self.refresh_view()
 
-    # --- drawing ------------------------------------------------------------------------------
     def refresh_view(self) -> None:
         width = self.steps.content_size.width
         if width:
@@ -126,7 +124,6 @@ class Checklist(PlaceView):
         self.set_class(self.size.width >= 110, "-wide")
         self.call_after_refresh(self.refresh_view)
 
-    # --- tabs ---------------------------------------------------------------------------------
     def show_tab(self, tab: str) -> None:
         self._tab = tab
         self.show_detail()
@@ -153,7 +150,6 @@ class Checklist(PlaceView):
         names = [name for name, _ in TABS]
         self.show_tab(names[(names.index(self._tab) + by) % len(names)])
 
-    # --- what can be done, and why not -----------------------------------------------------------
     def why_not_apply(self) -> str:
         known = self.screen_app.board
         if not self.chosen:
@@ -236,7 +232,6 @@ class Checklist(PlaceView):
     def do_edit(self) -> None:
         self.screen_app.edit_values(self.chosen)
 
-    # --- width ----------------------------------------------------------------------------------
     def _widen(self, wide: bool) -> None:
         self.set_class(wide, "-wide-detail")
         (self.detail if wide else self.steps).focus()

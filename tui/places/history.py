@@ -111,7 +111,6 @@ class History(PlaceView):
     def on_resize(self) -> None:
         self.call_after_refresh(self.refresh_view)
 
-    # --- actions ------------------------------------------------------------------------------
     def why_not_roll_back(self) -> str:
         record = self._chosen()
         if record is None:

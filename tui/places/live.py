@@ -58,7 +58,6 @@ class Live(PlaceView):
     def panes(self) -> list[LinePane]:
         return [self.ports, self.services]
 
-    # --- the stream ---------------------------------------------------------------------------
     def opened(self) -> None:
         self.refresh_view()
         if self._call is None:
@@ -106,7 +105,6 @@ class Live(PlaceView):
         self._answer = message.answer
         self.refresh_view()
 
-    # --- drawing ------------------------------------------------------------------------------
     def refresh_view(self) -> None:
         width = self.ports.size.width
         if not width:
@@ -134,7 +132,6 @@ class Live(PlaceView):
     def on_resize(self) -> None:
         self.call_after_refresh(self.refresh_view)
 
-    # --- the chosen row -----------------------------------------------------------------------
     def _port(self) -> LivePort | None:
         chosen = self.ports.chosen
         return next((p for p in self._answer.ports if view.port_key(p) == chosen), None)

@@ -135,7 +135,6 @@ class Log(PlaceView):
     def on_resize(self) -> None:
         self.call_after_refresh(self.refresh_view)
 
-    # --- export -------------------------------------------------------------------------------
     def why_not_export(self) -> str:
         return "" if self._chosen() else "No session is chosen."
 

@@ -90,7 +90,6 @@ class LinePane(Widget, can_focus=True):
         self._top = 0
         self._painted: list[Strip] = []
 
-    # --- content --------------------------------------------------------------------------
     @property
     def lines(self) -> Sequence[Line]:
         return self._lines
@@ -118,7 +117,6 @@ class LinePane(Widget, can_focus=True):
         """What is visible, as plain text."""
         return "\n".join(strip.text.rstrip() for strip in self._wanted())
 
-    # --- scrolling ------------------------------------------------------------------------
     def scroll_lines(self, by: int) -> None:
         self.go_to(self._top + by)
 
@@ -144,7 +142,6 @@ class LinePane(Widget, can_focus=True):
         event.stop()
         self.scroll_lines(-WHEEL_LINES)
 
-    # --- painting -------------------------------------------------------------------------
     def marked(self, index: int) -> bool:
         """Whether line `index` is drawn as the chosen one."""
         return False
