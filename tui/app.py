@@ -68,6 +68,7 @@ class HardenApp(Changing):
         self._message_warns = False
         self._message_until = 0.0
         self._redraw_waits = False
+        self._filter: FilterBar | None = None
 
     def _answered_exported(self, message: Answered) -> None:
         done = f"Exported to {message.about}."
@@ -92,6 +93,7 @@ class HardenApp(Changing):
     def on_mount(self) -> None:
         self.view.panes()[0].focus()
         self.start_listening(self._first_check)
+        self.call_after_refresh(self._mount_filter)
 
     def on_resize(self, event: Resize) -> None:
         width, height = event.size
@@ -226,20 +228,19 @@ class HardenApp(Changing):
             self.refresh_frame()
 
     # --- filter -------------------------------------------------------------------------------
-    async def _open_filter(self) -> None:
+    def _mount_filter(self) -> None:
+        """After the first paint, so that `/` can take what is typed right after it."""
         from tui.widgets.filterbar import FilterBar
 
-        bars = self.base.query(FilterBar)
-        if bars:
-            bars.first().query_one("#words").focus()
-            return
-        bar = FilterBar()
-        await self._frame.mount(bar, before=self._rule)
-        bar.query_one("#words").focus()
-        self.say("Enter keeps the filter, Esc ends it.")
+        self._filter = FilterBar()
+        self._filter.display = False
+        self._frame.mount(self._filter, before=self._rule)
 
     def do_filter(self) -> None:
-        self.call_next(self._open_filter)
+        if self._filter is not None:
+            self._filter.display = True
+            self.screen.set_focus(self._filter.field)
+            self.say("Enter keeps the filter, Esc ends it.")
 
     def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
         if event.ended:
@@ -251,15 +252,15 @@ class HardenApp(Changing):
 
     def end_filter(self) -> None:
         """Show everything again."""
-        bars = self.base.query("FilterBar")
-        if bars:
-            bars.remove()
+        if self._filter is not None and self._filter.display:
+            self._filter.display = False
+            self._filter.field.value = ""
             self.view.filtered("")
-            self.view.panes()[0].focus()
+            self.screen.set_focus(self.view.panes()[0])
 
     def do_back(self) -> None:
         """End the filter, or go from the detail to the list."""
-        if self.base.query("FilterBar"):
+        if self._filter is not None and self._filter.display:
             self.end_filter()
         elif self.view.panes():
             self.view.panes()[0].focus()

@@ -56,7 +56,7 @@ class Confirm(Dialog):
         Binding("down,j", "scroll(1)", show=False),
         Binding("pageup", "page(-1)", show=False),
         Binding("pagedown,space", "page(1)", show=False),
-        Binding("left,right,tab,shift+tab", "turn", show=False),
+        Binding("left,right,tab,shift+tab", "turn", show=False, priority=True),
         Binding("enter", "take", show=False),
         Binding("q", "cancel", show=False),
     ]
@@ -128,7 +128,7 @@ class Confirm(Dialog):
         self.query_one("#answer", Fixed).update()
         if self._word:
             if self._yes:
-                self.query_one("#word", Field).focus()
+                self.set_focus(self.query_one("#word", Field))
             else:
                 self.set_focus(None)
 
@@ -199,6 +199,7 @@ class Form(Dialog):
     BINDINGS: ClassVar = [
         Binding("up,shift+tab", "step(-1)", show=False, priority=True),
         Binding("down,tab", "step(1)", show=False, priority=True),
+        Binding("enter", "next", show=False, priority=True),
         Binding("ctrl+s", "keep", show=False),
     ]
 
@@ -275,9 +276,9 @@ class Form(Dialog):
         here = self._here()
         self._check(self._names[here])
         there = max(0, min(len(self._names) - 1, here + by))
-        self.query_one(f"#value-{self._names[there]}", Field).focus()
+        self.set_focus(self.query_one(f"#value-{self._names[there]}", Field))
 
-    def on_input_submitted(self) -> None:
+    def action_next(self) -> None:
         here = self._here()
         if not self._check(self._names[here]):
             return

@@ -262,3 +262,15 @@ def test_a_crash_tells_one_sentence_and_no_value_of_a_variable() -> None:
         assert b"harden-tui: the screen ended on an error of its own (ValueError" in last
         assert b"harden-tui follow" in last
         assert put_back(bytes(terminal.raw))
+
+
+def test_what_is_typed_ahead_goes_where_it_was_meant() -> None:
+    """Several keys in one packet, as a slow line delivers them."""
+    with opened() as terminal:
+        terminal.press("/ssh.lim\r")
+        terminal.wait_for(lambda text: "ssh.limits" in text and "apache.banner" not in text)
+        assert "[Why]" in terminal.text
+        terminal.press("\x1b")
+        terminal.wait_for("apache.banner")
+        terminal.press("2")
+        terminal.wait_for("Listening ports")

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 
 def bindings_of(place: actions.Place) -> list[BindingType]:
-    """Textual's bindings for a place, from the registry."""
+    """Textual's bindings for a place, from the registry.
+
+    They have priority, because Textual hands other keys on to the widget that has the focus when
+    they arrive: typed fast, or in one packet, what follows a `/` would miss the filter.
+    """
     return [
-        Binding(key, f"take('{action.name}')", action.description, show=False)
+        Binding(key, f"take('{action.name}')", action.description, show=False, priority=True)
         for action in actions.actions_of(place)
         for key in action.keys
     ]

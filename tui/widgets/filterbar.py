@@ -31,24 +31,25 @@ class FilterBar(Horizontal):
             self.finished = finished
             self.ended = ended
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.field = Field()
+
     def compose(self) -> ComposeResult:
         yield Fixed(lambda width: [(("filter: ", "key"),)])
-        yield Field(id="words")
-
-    @property
-    def words(self) -> str:
-        return self.query_one(Field).value
+        yield self.field
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self.post_message(self.Changed(event.value))
+        if self.display:
+            self.post_message(self.Changed(event.value))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.action_leave()
 
     def action_leave(self) -> None:
-        self.post_message(self.Changed(self.words, finished=True))
+        self.post_message(self.Changed(self.field.value, finished=True))
 
     def action_end(self) -> None:
         self.post_message(self.Changed("", ended=True))
