@@ -125,6 +125,15 @@ def _documentation(tree: Path) -> None:
     doc.mkdir(parents=True)
     shutil.copy(ROOT / "LICENSE", doc / "copyright")
     shutil.copy(ROOT / "CHANGELOG.md", doc / "CHANGELOG.md")
+    for shell, place in (
+        ("bash", "usr/share/bash-completion/completions/harden-tui"),
+        ("zsh", "usr/share/zsh/vendor-completions/_harden-tui"),
+    ):
+        text = subprocess.run(
+            [sys.executable, "-m", "tui.entry", "--print-completion", shell],
+            cwd=ROOT, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        _write(tree / place, text, 0o644)
     page = ROOT / "docs/harden-tui.8"
     if page.exists():
         (tree / "usr/share/man/man8").mkdir(parents=True)
