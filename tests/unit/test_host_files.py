@@ -211,7 +211,9 @@ def test_what_stands_in_the_way_is_named(tree: Path) -> None:
     with pytest.raises(HostError, match="larger than 10 bytes"):
         files.read_bytes(str(tree / "big"), limit_bytes=10)
     (tree / "loose").symlink_to("nowhere")
-    with pytest.raises(HostError, match="loose could not be read: it is a symbolic link to something that"):
+    with pytest.raises(
+        HostError, match="loose could not be read: it is a symbolic link to something that"
+    ):
         files.read_bytes(str(tree / "loose"), limit_bytes=10)
     os.mkfifo(tree / "fifo")
     with pytest.raises(HostError, match="not a regular file"):
