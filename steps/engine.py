@@ -16,6 +16,7 @@ from snapshots.state import StateDir
 from steps.catalog_load import Catalogue, Checklist, build_resources
 from steps.check import applies, facts_needed, measure_step, with_answers
 from steps.events import Emit, FindingEvent, StepEvent
+from steps.in_the_way import in_the_way
 from steps.model import ParameterValue, Step, StepResult
 from steps.parameters import resolve
 from steps.plan import Plan, StepPlan, Work, combined_fingerprint, gather, step_plan
@@ -139,7 +140,9 @@ class Engine:
         if applies(one.step, self.ctx) is False:
             return Work()
         try:
-            return gather([resource.plan(self.ctx) for resource in one.resources])
+            work = gather([resource.plan(self.ctx) for resource in one.resources])
+            obstacles = in_the_way(work.changes, self.host)
+            return Work(refusals=obstacles) if obstacles else work
         except (HostError, OSError) as error:
             return Work(refusals=(str(error),))
 
