@@ -9,7 +9,7 @@ from tui.options import add_common
 
 
 def add_all(commands: Any) -> None:
-    """Every command of the contract, in the order an administrator meets them."""
+    """Every command, in the order an administrator meets them."""
     _check(commands)
     _plan(commands)
     _apply(commands)
