@@ -52,7 +52,8 @@ def converge(
     Packages come first, while their tools are still there, then files, whatever package scripts
     made of them; then the kernel and the firewall, then daemons. Doing it again continues.
     With `errors`, what would not come back goes there and the rest is still done: of a host that
-    cannot be brought back completely, as much as possible shall be. Without, raises `HostError`.
+    cannot be brought back completely, as much as possible shall be. Without, raises `HostError`,
+    also where the configuration then is not sound or a daemon does not take it.
     `now`: the host as it was captured a moment ago; a large tree need not be walked again then.
     """
 
@@ -81,10 +82,14 @@ def converge(
     try:
         validate(keeper.host, goal.validations, progress)
     except SnapshotError as error:
+        if errors is None:
+            raise
         notes.append(str(error))  # it may have been so before; what counts is measured afterwards
     try:
         activate(keeper.host, goal.activations, progress)
     except SnapshotError as error:
+        if errors is None:
+            raise
         notes.append(str(error))
     restore(keeper.units)
     # A firewall or a package's unit that just started has settings of its own.

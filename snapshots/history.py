@@ -142,7 +142,8 @@ def _verify_transactions(records: Records, points: Points, sound: set[str]) -> I
         except SnapshotError as error:
             yield str(error)
             continue
-        if record.status in ("open", "committed") and f"{tx_id}.before" not in known:
+        standing = record.status == "open" or (record.kind, record.status) == ("apply", "committed")
+        if standing and f"{tx_id}.before" not in known:
             yield f"The transaction {tx_id} has lost its restore point {tx_id}.before."
         for delta in deltas:
             for side in (delta.before, delta.after):

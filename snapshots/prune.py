@@ -19,7 +19,8 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     """Remove what ended more than `keep_days` ago; returns the restore points that went.
 
     A transaction that can still be undone or recovered keeps everything it needs, however old.
-    The records stay, so that history tells the whole story. Call it with the lock held.
+    The records stay, so that history tells the whole story. Call it with the lock held. Raises
+    `SnapshotError` where something is damaged; nothing is removed then.
     """
     records = Records(state)
     store = ObjectStore(state.objects)
@@ -32,9 +33,7 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     all_records = records.all()
     finished = {record.id for record in all_records if _may_go(record, oldest)}
     for point_id in points.ids():
-        tx_id = point_id.rpartition(".")[0]
-        if tx_id in finished:
-            shutil.rmtree(state.points / point_id)
+        if point_id.rpartition(".")[0] in finished:
             gone.append(point_id)
             continue
         for name, sha256 in points.manifest(point_id).chunks.items():
@@ -42,15 +41,17 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
             for item in decode_chunk(domain_of(name), store.get(sha256)).values():
                 _need(item, needed, needed_secrets)
     for record in all_records:
-        if record.id in finished:
-            (records.where(record.id) / "delta.jsonl").unlink(missing_ok=True)
-            continue
-        for delta in records.deltas(record.id):
+        for delta in records.deltas(record.id) if record.id not in finished else ():
             for side in (delta.before, delta.after):
                 _need(side, needed, needed_secrets)
                 package = Package.of(side) if delta.domain == "packages" else None
                 if package is not None:
                     kept_packages.add((delta.key.partition(":")[0], package.version))
+    # Everything was read by now: what is damaged raised before anything was let go.
+    for point_id in gone:
+        shutil.rmtree(state.points / point_id)
+    for tx_id in finished:
+        (records.where(tx_id) / "delta.jsonl").unlink(missing_ok=True)
     for sha256 in list(store.all()):
         if sha256 not in needed:
             store.remove(sha256)

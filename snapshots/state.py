@@ -21,6 +21,8 @@ from snapshots.ownership import refuse_foreign_way
 
 KEY_BYTES = 32
 LOCK_POLL_S = 0.1
+RESERVE_BYTES = 1024 * 1024
+"""A record, a list of differences and the largest file of /etc that a step edits."""
 
 _held: dict[tuple[str, int], int] = {}
 """How many times this thread holds the lock of a directory: a transaction inside a run that
@@ -78,6 +80,22 @@ class StateDir:
     @property
     def answers(self) -> Path:
         return self.path / "answers.json"
+
+    def reserve(self) -> None:
+        """Set room aside, so that going back can still be written down when the disk is full."""
+        descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
+        finally:
+            os.close(descriptor)
+
+    def release(self) -> None:
+        """Give that room back."""
+        self._reserve.unlink(missing_ok=True)
+
+    @property
+    def _reserve(self) -> Path:
+        return self.path / "reserve"
 
     def key(self) -> bytes:
         """The key of this host's keyed hashes, made on first use."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack
 
@@ -111,10 +113,22 @@ def open_transaction(
     """Make the way back durable, and only then say that the transaction is open."""
     with held as on_failure:
         progress.doing("writing the restore point")
-        keeper.write(point_before(record.id), record.roots, before)
-        records.write(record)
-        # Only after the capture: what is in a file before it becomes secret is not secret.
-        register_secrets(keeper, before, secret_paths)
+        try:
+            keeper.state.reserve()
+            keeper.write(point_before(record.id), record.roots, before)
+            records.write(record)
+            # Only after the capture: what is in a file before it becomes secret is not secret.
+            register_secrets(keeper, before, secret_paths)
+        except OSError as error:
+            keeper.store.forget()
+            keeper.state.release()
+            shutil.rmtree(keeper.points.path / point_before(record.id), ignore_errors=True)
+            shutil.rmtree(records.where(record.id), ignore_errors=True)
+            raise SnapshotError(
+                f"The way back could not be written to {keeper.state.path}: {error.strerror}; "
+                "nothing was changed on the host. Make room there, for example with "
+                "`harden-tui history prune`, then try again."
+            ) from None
         return Transaction(keeper, records, record, before, progress, on_failure.pop_all())
 
 
@@ -173,11 +187,23 @@ class Transaction:
     def commit(self) -> TransactionRecord:
         """Keep the changes. Raises `HostError`; the transaction is open still, then roll back."""
         after = self._keeper.capture_settled(self.record.roots, self._before, self._progress)
-        deltas = self.differences(after)
         self._progress.doing("writing the restore point")
-        self._keeper.write(point_after(self.id), self.record.roots, after)
-        self._records.write_deltas(self.id, deltas)
-        return self.end("committed")
+        self.write_after(after)
+        self._end("committed")
+        self._held.close()
+        return self.record
+
+    def write_after(self, after: Captured) -> None:
+        """Make what became of the host durable. Raises `SnapshotError` where there is no room."""
+        try:
+            self._keeper.write(point_after(self.id), self.record.roots, after)
+            self._records.write_deltas(self.id, self.differences(after))
+        except OSError as error:
+            shutil.rmtree(self._keeper.points.path / point_after(self.id), ignore_errors=True)
+            raise SnapshotError(
+                f"What was changed could not be written to {self._keeper.state.path}: "
+                f"{error.strerror}."
+            ) from None
 
     def differences(self, after: Captured) -> list[Delta]:
         """What the transaction changed, if the host is `after` now."""
@@ -190,17 +216,34 @@ class Transaction:
         Does not raise for what goes wrong on the host: the record says `needs-person` then, with
         a sentence in `reason`.
         """
-        self._records.journal(self.id, "undo", "going back to the state before")
-        try:
-            notes, _ = bring_back(self._keeper, self.goal(), self._progress)
-        except (HostError, OSError) as error:
-            return self.end(
-                "needs-person",
-                f"{reason} Going back failed too: {error} The state from before lies in "
-                f"{self._keeper.points.path / point_before(self.id)}; `harden-tui recover` tries "
-                "again, its restore.sh does it by hand.",
-            )
-        return self.end("rolled-back", " ".join([reason, *notes]))
+        self._keeper.state.release()
+        self._keeper.store.forget()
+        self._keeper.files.keeping = False
+        with self._held:
+            with contextlib.suppress(OSError):  # a full disk shall not keep us from going back
+                self._records.journal(self.id, "undo", "going back to the state before")
+            try:
+                notes, _ = bring_back(self._keeper, self.goal(), self._progress)
+                status: TransactionStatus = "rolled-back"
+                reason = " ".join([reason, *notes])
+            except (HostError, OSError) as error:
+                status = "needs-person"
+                reason = (
+                    f"{reason} Going back failed too: {error} The state from before lies in "
+                    f"{self._keeper.points.path / point_before(self.id)}; `harden-tui recover` "
+                    "tries again, its restore.sh does it by hand."
+                )
+            try:
+                self._end(status, reason)
+            except OSError as error:
+                return msgspec.structs.replace(
+                    self.record,
+                    status="needs-person",
+                    reason=f"{reason} How it ended could not be written to "
+                    f"{self._keeper.state.path}: {error.strerror}. Make room there, then run "
+                    "`harden-tui recover`.",
+                )
+        return self.record
 
     def goal(self) -> Goal:
         """The state from before."""
@@ -212,17 +255,22 @@ class Transaction:
             named=frozenset(self._records.named_paths(self.id)),
         )
 
-    def end(self, status: TransactionStatus, reason: str = "") -> TransactionRecord:
-        """Write how it ended and let go of the lock."""
-        self.record = msgspec.structs.replace(
-            self.record, status=status, ended=now_text(), reason=reason
-        )
-        self._records.write(self.record)
-        if status == "rolled-back" or self.record.kind == "rollback":
-            finish_settling(self._keeper.state)
-            forget_secrets(self._keeper.state)
+    def finish(self, reason: str = "") -> TransactionRecord:
+        """Say that an undo counts, and complete it."""
+        self._end("committed", reason)
         self._held.close()
         return self.record
+
+    def _end(self, status: TransactionStatus, reason: str = "") -> None:
+        ended = msgspec.structs.replace(self.record, status=status, ended=now_text(), reason=reason)
+        self._keeper.state.release()
+        self._records.write(ended)
+        self.record = ended
+        if status == "rolled-back" or ended.kind == "rollback":
+            # It counts from here on; what cannot be completed now is at the next start.
+            with contextlib.suppress(OSError):
+                finish_settling(self._keeper.state)
+                forget_secrets(self._keeper.state)
 
     def _keep_secret_content(self, path: str) -> None:
         if path not in self._keeper.secret_paths.paths:

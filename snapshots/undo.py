@@ -21,7 +21,7 @@ from snapshots.package_ties import conffiles, ties
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
-from snapshots.transaction import Transaction, bring_back, open_transaction, point_after, ready
+from snapshots.transaction import Transaction, bring_back, open_transaction, ready
 
 
 def plan_undo(host: Host, state: StateDir, tx_id: str) -> UndoPlan:
@@ -118,8 +118,7 @@ def _perform(
         free=frozenset(inversion.free),
     )
     notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True)
-    keeper.write(point_after(tx.id), record.roots, after)
-    records.write_deltas(tx.id, tx.differences(after))
+    tx.write_after(after)
     touched = inversion.touched
     settle.prepare(
         records,
@@ -130,7 +129,7 @@ def _perform(
             if later.record.id in touched
         },
     )
-    return tx.end("committed", " ".join(notes))
+    return tx.finish(" ".join(notes))
 
 
 def _undoable(records: Records, tx_id: str) -> TransactionRecord:

@@ -30,6 +30,8 @@ class Files(Domain):
     def __init__(self, store: ObjectStore, secret_paths: SecretPaths) -> None:
         self._store = store
         self._secret_paths = secret_paths
+        self.keeping = True
+        """Off while going back: what is only compared needs no room on a disk that may be full."""
 
     def capture(self, host: Host, scope: Scope) -> dict[str, Item]:
         found: dict[str, Item] = {}
@@ -48,8 +50,11 @@ class Files(Domain):
                 if path in secret and state.sha256:
                     hashed = self._secret_paths.hashed(state.sha256)
                     state = msgspec.structs.replace(state, sha256=hashed)
-                elif state.sha256 and not self._store.has(state.sha256):
-                    state = self._keep(host, path, state)
+                elif state.sha256 and self.keeping and not self._store.has(state.sha256):
+                    kept = self._keep(host, path, state)
+                    if kept is None:
+                        continue
+                    state = kept
                 found[path] = FileItem(state)
         return found
 
@@ -88,8 +93,13 @@ class Files(Domain):
                 "away and run `harden-tui recover`."
             )
 
-    def _keep(self, host: Host, path: str, state: FileState) -> FileState:
-        content = host.read_bytes(path, limit_bytes=LIMIT_BYTES)
+    def _keep(self, host: Host, path: str, state: FileState) -> FileState | None:
+        try:
+            content = host.read_bytes(path, limit_bytes=LIMIT_BYTES)
+        except HostError:
+            if host.state(path) is None:
+                return None  # an editor's temporary file, gone since it was listed
+            raise
         sha256 = self._store.add(content)
         if sha256 == state.sha256:
             return state

@@ -1,0 +1,151 @@
+"""History: what it shows, what it proves, what it lets go; and a disk that is full."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from host.base import FileState, TreeRule
+from snapshots import history, recover
+from snapshots.model import Root, SealTree, SnapshotError, WriteFile
+from snapshots.objects import ObjectStore
+from snapshots.progress import Silent
+from snapshots.records import Records
+from tests.unit.snapshots_host import Bench
+
+DROP_IN = "/etc/ssh/sshd_config.d/00-test.conf"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def write(content: str) -> WriteFile:
+    return WriteFile(path=DROP_IN, content=content.encode())
+
+
+def test_a_sealed_tree_is_shown_in_a_line(bench: Bench) -> None:
+    tree = "/srv/app"
+    for directory in ("/srv", tree):
+        if bench.host.state(directory) is None:
+            bench.host.put(directory, FileState(kind="dir", mode=0o755))
+    for number in range(30):
+        bench.host.write_file(f"{tree}/f{number}", b"x")
+    tx = bench.begin("a", roots=(Root(tree),))
+    tx.perform(SealTree(tree, (TreeRule(tree, file_mode=0o440),)))
+    record = tx.commit()
+    shown = history.show(bench.state, record.id).deltas
+    assert [d.diff for d in shown if "files below" in d.diff] == [
+        f"30 files below {tree}: mode 0644 -> 0440"
+    ]
+    bench.host.write_file(f"{tree}/new", b"made by the application")
+    bench.undo(record.id)
+    state = bench.host.state(f"{tree}/f1")
+    assert state is not None and state.mode == 0o644
+    assert bench.host.state(f"{tree}/new") is not None
+
+
+def test_verify_names_what_was_altered(bench: Bench) -> None:
+    record = bench.apply("a", write("A 1\n"))
+    assert history.verify(bench.state) == []
+    store = ObjectStore(bench.state.objects)
+    delta = Records(bench.state).deltas(record.id)[0]
+    (sha256,) = history.contents_of(delta.after)
+    store.where(sha256).write_text("tampered")
+    problems = history.verify(bench.state)
+    assert any("altered" in problem for problem in problems)
+    assert any(record.id in problem and DROP_IN in problem for problem in problems)
+
+
+def age(bench: Bench) -> None:
+    """Make everything a year old."""
+    records = Records(bench.state)
+    for record in records.all():
+        old = "2020-01-01T00:00:00+00:00"
+        records.write(msgspec.structs.replace(record, started=old, ended=old))
+
+
+def test_prune_keeps_what_can_still_be_undone(bench: Bench) -> None:
+    first = bench.fingerprint()
+    one = bench.apply("one", write("A 1\n"))
+    two = bench.apply("two", write("A 1\nB 2\n"))
+    bench.undo(two.id)
+    age(bench)
+    gone = history.prune(bench.state, 30)
+    assert gone and not any(point.startswith(one.id) for point in gone)
+    assert history.verify(bench.state) == []
+    assert [r.status for r in history.transactions(bench.state)][:2] == ["committed", "undone"]
+    bench.undo(one.id)
+    assert bench.fingerprint() == first
+
+
+def test_prune_touches_nothing_where_something_is_damaged(bench: Bench) -> None:
+    record = bench.apply("one", write("A 1\n"))
+    bench.undo(record.id)
+    bench.apply("two", write("B 2\n"))
+    age(bench)
+    (
+        bench.state.points / f"{history.transactions(bench.state)[2].id}.before/manifest.json"
+    ).unlink()
+    before = sorted(path.name for path in bench.state.path.rglob("*"))
+    with pytest.raises(SnapshotError):
+        history.prune(bench.state, 30)
+    assert sorted(path.name for path in bench.state.path.rglob("*")) == before
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_refuses_to_begin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = bench.fingerprint()
+    monkeypatch.setattr("snapshots.points.sync_files", full)
+    with pytest.raises(SnapshotError, match="No space left on device; nothing was changed"):
+        bench.begin("a")
+    monkeypatch.undo()
+    assert bench.fingerprint() == first
+    assert history.transactions(bench.state) == []
+    assert history.verify(bench.state) == []
+    bench.apply("a", write("A 1\n"))
+
+
+def test_a_disk_that_fills_up_goes_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = bench.fingerprint()
+    tx = bench.begin("a")
+    tx.perform(write("A 1\n"))
+    monkeypatch.setattr("snapshots.points.sync_files", full)
+    with pytest.raises(SnapshotError, match="No space left on device"):
+        tx.commit()
+    assert tx.roll_back("the disk is full").status == "rolled-back"
+    assert bench.fingerprint() == first
+
+
+def test_an_end_that_cannot_be_written_is_recovered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = bench.fingerprint()
+    tx = bench.begin("a")
+    tx.perform(write("A 1\n"))
+    monkeypatch.setattr("snapshots.records.write_durably", full)
+    monkeypatch.setattr("snapshots.records.append_durably", full)
+    record = tx.roll_back("it failed")
+    assert record.status == "needs-person"
+    assert "Make room there" in record.reason
+    assert bench.fingerprint() == first
+    monkeypatch.undo()
+    (ended,) = recover.recover(bench.host, bench.state, Silent())
+    assert ended.status == "rolled-back"
+
+
+def test_what_recover_took_back_is_kept(bench: Bench) -> None:
+    tx = bench.begin("a")
+    tx.perform(write("A 1\n"))
+    tx._held.close()  # as if the process had died
+    bench.host.write_file("/etc/motd", b"an administrator was here\n")
+    (ended,) = recover.recover(bench.host, bench.state, Silent())
+    shown = {d.key: d.diff for d in history.show(bench.state, ended.id).deltas}
+    assert "+an administrator was here" in shown["/etc/motd"]
