@@ -1,0 +1,65 @@
+"""The result as a table for the terminal and as a page for the documentation. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tests.bench.figures import Row
+
+HEADS = ("What", "harden-tui", "The other", "Ratio", "Goal", "")
+
+INTRODUCTION = """\
+# Evidence: how fast and how small it is
+
+Written by `make bench`, never by hand. Every ratio was measured in one run on one machine, both
+sides in turn, and is the median of what each round says; the times are medians too. Machines
+differ, ratios less so.
+"""
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    verdict = {True: "met", False: "MISSED", None: ""}[row.met]
+    return (row.what, row.ours, row.other, row.ratio, row.goal, verdict)
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """Aligned columns."""
+    lines = [HEADS, *(cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def page(machine: Mapping[str, str], results: Mapping[str, Sequence[Row]]) -> str:
+    """The page; `results` has the rows of each Debian release."""
+    lines = [INTRODUCTION, *(f"- {name}: {value}" for name, value in machine.items())]
+    for suite, rows in results.items():
+        lines += ["", f"## {suite}", "", *_table(rows)]
+    lines += ["", NOTES]
+    return "\n".join(lines)
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    lines = [HEADS, ("---",) * len(HEADS), *(cells(row) for row in rows)]
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+NOTES = """\
+## How
+
+- **Check**: `harden-tui check --checklist i-doit` (twelve steps) on a fresh Debian host with
+  Apache, PHP, MariaDB and CUPS, started as root inside; `lynis audit system --quick` and
+  `oscap xccdf eval` (SCAP Security Guide's debian12 content, ANSSI BP-028 enhanced) on the same
+  host.
+- **First paint**: the installed program and a Textual application that shows one word, each in a
+  pseudo-terminal of 80×24, from its start until a terminal emulator shows the first character.
+- **Bytes**: all that is written to the terminal until it is quiet again.
+- **Sealing**: `harden-tui apply app.tree` and `rollback app.tree`, as typed: checking, the restore
+  points, sealing or unsealing, proving, all of it. Against `find -exec chmod {} \\;` there and
+  back, and against `chmod -R` and `chattr -R` there and back, which keep no way back and prove
+  nothing. On the file system named above, which real servers have, not on the test host's overlay.
+- **Memory**: the largest resident set of any of its processes (of the worker and the screen: the
+  process itself).
+"""
