@@ -76,8 +76,6 @@ class Engine:
             catalogue.step(step_id)
         self.redact = Redactor(self._secrets())
 
-    # --- choosing -----------------------------------------------------------------------------
-
     def steps(self, ids: Sequence[str] = ()) -> list[Step]:
         """The named steps, or all of the checklist, in the checklist's order."""
         order = [choice.id for choice in self.checklist.choices]
@@ -97,8 +95,6 @@ class Engine:
         values, missing = resolve(step, chosen, self.ctx)
         resources = [] if missing else build_resources(step, values)
         return Prepared(step, values, missing, resources)
-
-    # --- asking -------------------------------------------------------------------------------
 
     def check(self, ids: Sequence[str] = ()) -> list[StepResult]:
         """Every chosen step, asked of the host; findings are emitted as they come."""
@@ -158,8 +154,6 @@ class Engine:
             redact=self.redact,
         )
 
-    # --- changing -----------------------------------------------------------------------------
-
     def apply(self, ids: Sequence[str], fingerprint: str | None = None) -> Outcome:
         """Bring the chosen steps about, each in a transaction of its own.
 
@@ -210,8 +204,6 @@ class Engine:
                 value = shown[name]
                 kept = list(value) if isinstance(value, tuple) else value
                 self.answers.set_value(one.step.id, name, kept)
-
-    # --- inside -------------------------------------------------------------------------------
 
     def _prefetch(self, prepared: Iterable[Prepared]) -> None:
         resources = [resource for one in prepared for resource in one.resources]

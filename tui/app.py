@@ -80,7 +80,6 @@ class HardenApp(Changing):
 
     _answered_show = _answered_log = _answered_entries = _answered_verdict = _to_places
 
-    # --- structure ----------------------------------------------------------------------------
     def compose(self) -> ComposeResult:
         yield self._small
         with self._frame:
@@ -109,7 +108,6 @@ class HardenApp(Changing):
         """The place that is shown."""
         return self._views[self.place]
 
-    # --- drawing ------------------------------------------------------------------------------
     def _draw_small(self, width: int) -> list[Line]:
         need = f"harden-tui needs {SMALLEST[0]} columns and {SMALLEST[1]} rows"
         return [((f"{need}; this is {self.size.width} by {self.size.height}.", "warn"),)]
@@ -171,7 +169,6 @@ class HardenApp(Changing):
             self._message = ""
             self.refresh_rule()
 
-    # --- actions ------------------------------------------------------------------------------
     def why_not(self, name: str) -> str:
         """Why an action cannot be taken now; empty if it can."""
         method = f"why_not_{actions.by_name(name).method}"
@@ -227,7 +224,6 @@ class HardenApp(Changing):
             self.view.opened()
             self.refresh_frame()
 
-    # --- filter -------------------------------------------------------------------------------
     def _mount_filter(self) -> None:
         """After the first paint, so that `/` can take what is typed right after it."""
         from tui.widgets.filterbar import FilterBar

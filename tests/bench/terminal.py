@@ -97,8 +97,6 @@ class Recording:
         found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{child}/status").read_text())
         return int(found[1]) if found else 0
 
-    # --- afterwards -----------------------------------------------------------------------------
-
     def when(self, seen: Callable[[str], bool]) -> float:
         """Seconds until the screen showed it. Raises `AssertionError` where it never did."""
         screen, stream = _emulator()

@@ -45,7 +45,6 @@ class PlaceView(Vertical):
     def action_take(self, name: str) -> None:
         self.screen_app.take(name)
 
-    # --- what subclasses say -----------------------------------------------------------------
     def panes(self) -> list[LinePane]:
         """The panes that can have the focus, the first one being the main one."""
         return []
@@ -75,7 +74,6 @@ class PlaceView(Vertical):
     def pane_in_use(self) -> LinePane | None:
         return next((pane for pane in self.panes() if pane.has_focus), None)
 
-    # --- moving, the same everywhere -----------------------------------------------------------
     def do_up(self) -> None:
         if pane := self.pane_in_use():
             pane.scroll_lines(-1)
