@@ -191,6 +191,6 @@ def sentence(said: str, status: int, arguments: Sequence[str], detail: str = "")
     return f"`harden-tui {name}` ended with exit status {status} and no answer{more}."
 
 
-def wants_password(done: Done) -> bool:
+def wants_password(said: str) -> bool:
     """Whether sudo refused because it may not ask for a password."""
-    return any(phrase in done.summary for phrase in _SUDO_WANTS_PASSWORD)
+    return said.startswith("sudo:") and any(phrase in said for phrase in _SUDO_WANTS_PASSWORD)

@@ -115,7 +115,7 @@ class Working(QuietCrash):
         return True
 
     def _check_ended(self, done: Done) -> None:
-        if self.hands.rights == "sudo" and wants_password(done):
+        if self.hands.rights == "sudo" and wants_password(done.summary):
             self.hands.rights = "user"
             self.start_check()
             self.say("Checked as you are: some things only root may see. b asks sudo once.")
@@ -197,7 +197,7 @@ class Working(QuietCrash):
             self._follow_ended(message.done)
         elif message.call == "work" and self.work is not None:
             self.work.take(message.done)
-            if wants_password(message.done):
+            if wants_password(message.done.summary):
                 self.hands.rights = "user"
                 self.say("sudo wants your password again, nothing was changed: press b.", warn=True)
             else:
@@ -232,6 +232,10 @@ class Working(QuietCrash):
 
     def on_answered(self, message: Answered) -> None:
         self._asked.discard((message.question, message.about))
+        if wants_password(message.problem):
+            self.hands.rights = "user"
+            self.say("sudo wants your password again: press b.", warn=True)
+            return
         handler = getattr(self, f"_answered_{message.question}", None)
         if handler is not None:
             handler(message)

@@ -180,11 +180,13 @@ class Checklist(PlaceView):
         known = self.screen_app.board
         if not self.chosen:
             return "No step is chosen."
+        if self.screen_app.why_not_change():
+            return self.screen_app.why_not_change()
         if not known.records_known:
             return "The history is not read yet."
         if not known.undoable(self.chosen):
             return f"Nothing to undo: {self.chosen} was not applied by this program."
-        return self.screen_app.why_not_change()
+        return ""
 
     def do_roll_back(self) -> None:
         self.screen_app.begin_roll_back([self.chosen], self.chosen)
