@@ -272,9 +272,13 @@ class Inversion:
         now = self._current["files"].get(path)
         for later in self.later:
             inside = f"{path}/"
+            theirs = {**later.deltas, **self.rebased.get(later.record.id, {})}
             if any(
-                key[0] == "files" and key[1].startswith(inside) and delta.after is not None
-                for key, delta in later.deltas.items()
+                key[0] == "files"
+                and key[1].startswith(inside)
+                and delta is not None
+                and delta.after is not None
+                for key, delta in theirs.items()
             ):
                 decision.how = "handed-over"
                 self._rebase(later, Delta("files", path, decision.delta.before, now))

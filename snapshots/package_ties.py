@@ -57,10 +57,11 @@ def ties(
     heirs = {
         name: needers.get(dependencies.origin(stays, name), needers.get(name, "")) for name in stays
     }
-    owned = {path: name for name in sorted(stays) for path in _owned(host, name)}
+    owned = {path: name for name in sorted(stays) for path in _owned(host, (name,))}
+    leaving = set(_owned(host, sorted(going - stays.keys()))) - owned.keys()
     return Kept(
         packages=stays,
-        files=_files_of(deltas, stays, owned, declared, _with_accounts(host, stays)),
+        files=_files_of(deltas, stays, owned, declared | leaving, _with_accounts(host, stays)),
         units={
             path.rpartition("/")[2]: name
             for path, name in owned.items()
@@ -95,8 +96,8 @@ def conffiles(host: Host, packages: Iterable[str], current: Captured) -> tuple[s
     return pristine, known
 
 
-def _owned(host: Host, package: str) -> list[str]:
-    answer = host.run(("dpkg-query", "-L", package), ok=None)
+def _owned(host: Host, packages: Iterable[str]) -> list[str]:
+    answer = host.run(("dpkg-query", "-L", *packages), ok=None)
     return [line for line in answer.stdout.splitlines() if line.startswith("/") and line != "/."]
 
 

@@ -228,3 +228,29 @@ def test_packages_are_taken_away_in_whatever_version_they_are_now() -> None:
     inversion = invert(record, [delta], [], now, Contents(lambda sha: b""), kept=Kept())
     assert [one.how for one in inversion.decisions] == ["restore"]
     assert inversion.target()["packages"] == {}
+
+
+def test_a_directory_goes_with_the_package_file_that_stays_in_it() -> None:
+    directory = FileItem(FileState(kind="dir", mode=0o755))
+    world = World({"/etc": directory})
+    one = world.apply("one", {"/etc/nft": directory, "/etc/nft/conf": text("packaged\n")})
+    two = world.apply("two", {"/etc/other": text("x\n")})
+    mine = world.history[0]
+    kept = Kept(
+        packages={"nftables": "fail2ban"},
+        files={"/etc/nft/conf": "nftables"},
+        heirs={"nftables": two},
+    )
+    inversion = invert(
+        mine.record, mine.deltas.values(), world.history[1:], world.now,
+        Contents(lambda sha256: STORE[sha256]), kept=kept,
+    )  # fmt: skip
+    assert {d.delta.key: d.how for d in inversion.decisions} == {
+        "/etc/nft": "handed-over",
+        "/etc/nft/conf": "handed-over",
+    }
+    heir = inversion.deltas_of(world.history[1], world.now)
+    assert {d.key: d.before for d in heir} == dict.fromkeys(
+        ("/etc/nft", "/etc/nft/conf", "/etc/other")
+    )
+    assert one < two
