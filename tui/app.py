@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import TYPE_CHECKING, ClassVar
 
@@ -92,7 +93,7 @@ class HardenApp(Changing):
     def on_mount(self) -> None:
         self.view.panes()[0].focus()
         self.start_listening(self._first_check)
-        self.call_after_refresh(self._mount_filter)
+        self.call_after_refresh(self._after_first_paint)
 
     def on_resize(self, event: Resize) -> None:
         width, height = event.size
@@ -224,10 +225,12 @@ class HardenApp(Changing):
             self.view.opened()
             self.refresh_frame()
 
-    def _mount_filter(self) -> None:
-        """After the first paint, so that `/` can take what is typed right after it."""
+    def _after_first_paint(self) -> None:
+        """What the first paint did not need; `/` must find its field when it is pressed."""
         from tui.widgets.filterbar import FilterBar
 
+        gc.freeze()
+        gc.enable()
         self._filter = FilterBar()
         self._filter.display = False
         self._frame.mount(self._filter, before=self._rule)

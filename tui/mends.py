@@ -22,7 +22,6 @@ import os
 import selectors
 import signal
 import sys
-import termios
 import threading
 import time
 import traceback
@@ -249,9 +248,3 @@ def apply() -> None:
     module.WriterThread = Writer
     changes: Any = ChopsUpdate
     changes.render_segments = rendered_changes
-
-
-def discard_input(fileno: int) -> None:
-    """Forget what was typed meanwhile."""
-    with contextlib.suppress(termios.error):
-        termios.tcflush(fileno, termios.TCIFLUSH)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import socket
 import sys
 
 from tui import terminal
@@ -18,6 +18,7 @@ def run_screen(options: Options) -> int:
     if refusal:
         print(refusal, file=sys.stderr)
         return terminal.EXIT_USAGE
+    gc.disable()  # until the first paint: what is imported stays, looking at it costs 15 ms
     hands = Hands(options)
     if hands.rights == "user" and os.path.exists("/usr/bin/sudo"):
         hands.rights = "sudo"  # tried without asking; without a ticket it falls back
@@ -34,7 +35,11 @@ def run_screen(options: Options) -> int:
     from tui.app import HardenApp
 
     mends.apply()
-    host = "practice" if options.practice else socket.gethostname()
+    host = "practice" if options.practice else this_host()
     app = HardenApp(hands, host=host, first_check=first_check)
     app.run()
     return app.return_code or 0
+
+
+def this_host() -> str:
+    return os.uname().nodename

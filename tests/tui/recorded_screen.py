@@ -35,6 +35,6 @@ def options(*, practice: bool = False) -> Options:
 
 
 if __name__ == "__main__":
-    opening.socket.gethostname = lambda: "web1"  # type: ignore[attr-defined]
+    opening.this_host = lambda: "web1"
     opening.Hands = RecordedHands  # type: ignore[attr-defined]
     sys.exit(opening.run_screen(options(practice="--practice" in sys.argv)))

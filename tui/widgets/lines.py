@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.text import Line, Role, Span, cells, clean, cut
+from tui.text import Line, Role, cells, clean, cut
 from tui.theme import STYLES, drawable
 
 WHEEL_LINES = 3
@@ -205,7 +205,3 @@ def position(pane: LinePane) -> str:
         return ""
     last = min(total, pane.top + pane.page)
     return f"{pane.top + 1}–{last} of {total}"
-
-
-def one_line(*spans: Span) -> Line:
-    return spans
