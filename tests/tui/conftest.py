@@ -33,4 +33,4 @@ class Golden:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
-    return Golden(bool(request.config.getoption("--golden-update")))
+    return Golden(bool(request.config.getoption("--golden-update", False)))
