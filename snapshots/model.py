@@ -116,11 +116,11 @@ class Root(msgspec.Struct, frozen=True):
     content: bool = False
 
 
-class FileItem(msgspec.Struct, frozen=True, tag="file"):
+class FileItem(msgspec.Struct, frozen=True, tag="file", gc=False):
     state: FileState
 
 
-class ValueItem(msgspec.Struct, frozen=True, tag="value"):
+class ValueItem(msgspec.Struct, frozen=True, tag="value", gc=False):
     """Any other kind of state: a short text per key (a sysctl value, "active", a version …)."""
 
     value: str
@@ -130,7 +130,7 @@ Item = FileItem | ValueItem
 DomainName = Literal["files", "units", "packages", "kernel", "firewall"]
 
 
-class Delta(msgspec.Struct, frozen=True):
+class Delta(msgspec.Struct, frozen=True, gc=False):
     """One thing that a transaction changed. `None` means absent.
 
     `key` is a path for files, a unit name, a package name, a sysctl key, or

@@ -61,15 +61,11 @@ class Files(Domain):
     def restore(self, host: Host, wanted: Mapping[str, Item | None], progress: Progress) -> None:
         there: dict[str, FileState] = {}
         gone: list[str] = []
-        light: list[tuple[str, FileState]] = []
         for path, item in wanted.items():
             if item is None:
                 gone.append(path)
-            elif isinstance(item, FileItem):
-                if is_metadata_only(item):
-                    light.append((path, item.state))
-                else:
-                    there[path] = item.state
+            elif isinstance(item, FileItem) and not is_metadata_only(item):
+                there[path] = item.state
         gone.sort(key=_depth, reverse=True)
         total = len(wanted)
         kept: list[str] = []
@@ -81,10 +77,11 @@ class Files(Domain):
             if done % 50 == 0:
                 progress.doing("putting files back", done, total)
             self._put(host, path, there[path])
-        if light:
+        if any(is_metadata_only(item) for item in wanted.values()):
             # Directories above them were shaped already; no content is touched here.
             host.apply_states(
-                light, on_progress=lambda done: progress.doing("putting modes back", done, total)
+                _metadata_only(wanted),
+                on_progress=lambda done: progress.doing("putting modes back", done, total),
             )
         if kept:
             raise HostError(
@@ -156,6 +153,12 @@ def roots_of(scope: Scope) -> Iterator[Root]:
         if path != "/etc" and not (path.startswith("/etc/")):
             yield Root(path, root.content)
     yield ETC
+
+
+def _metadata_only(wanted: Mapping[str, Item | None]) -> Iterator[tuple[str, FileState]]:
+    for path, item in wanted.items():
+        if isinstance(item, FileItem) and is_metadata_only(item):
+            yield path, item.state
 
 
 def content_hash(content: bytes) -> str:
