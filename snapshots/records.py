@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from snapshots.model import Delta, DomainName, Item, SnapshotError, TransactionR
 from snapshots.state import StateDir
 
 _TIME = "%Y%m%dT%H%M%S.%fZ"
+_ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]+")
 _DELTAS = msgspec.json.Decoder(Delta)
 
 
@@ -42,8 +44,10 @@ class Records:
         return self.path / tx_id
 
     def ids(self) -> list[str]:
-        """Oldest first."""
-        return sorted(path.name for path in self.path.iterdir() if path.is_dir())
+        """Oldest first. What we did not name (lost+found) is not ours."""
+        return sorted(
+            path.name for path in self.path.iterdir() if path.is_dir() and _ID.fullmatch(path.name)
+        )
 
     def create_id(self) -> str:
         """A name no transaction had: UTC time to the microsecond and six random digits.
@@ -77,8 +81,9 @@ class Records:
             ) from None
         except (OSError, msgspec.DecodeError) as error:
             raise SnapshotError(
-                f"The record {path} cannot be read ({error}). Put it back from a backup of the "
-                "state directory; nothing was changed."
+                f"The record {path} cannot be read ({error}); nothing was changed. Put it back "
+                "from a backup of the state directory; without one, move its folder away, and that "
+                "change can no longer be undone."
             ) from None
 
     def all(self) -> list[TransactionRecord]:

@@ -37,6 +37,11 @@ class Holder(msgspec.Struct, frozen=True):
     what: str
     since: str
 
+    def __str__(self) -> str:
+        if not self.pid:
+            return "which one cannot be read from the lock"
+        return f"{self.what} (process {self.pid}, since {self.since})"
+
 
 class StateDir:
     """Our own directory. Raises `SnapshotError` where somebody else could have written in it."""
@@ -167,11 +172,9 @@ class StateDir:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     os.close(descriptor)
-                    held = self._read_holder()
                     raise Busy(
-                        f"Another harden-tui is at work on this host: {held.what} (process "
-                        f"{held.pid}, since {held.since}); nothing was changed. "
-                        "`harden-tui follow` shows it."
+                        f"Another harden-tui is at work on this host: {self._read_holder()}; "
+                        "nothing was changed. `harden-tui follow` shows it."
                     ) from None
                 time.sleep(LOCK_POLL_S)
 
@@ -179,7 +182,7 @@ class StateDir:
         try:
             return msgspec.json.decode((self.path / "lock").read_bytes(), type=Holder)
         except (OSError, msgspec.DecodeError):
-            return Holder(0, "unknown work", "just now")
+            return Holder(0, "", "")
 
     def _make_private(self) -> None:
         if os.geteuid() == 0:

@@ -77,7 +77,11 @@ def begin(
         held.enter_context(state.lock(title or "a change"))
         ready(host, state)
         keeper = Keeper(host, state)
-        before = keeper.capture(record.roots, progress)
+        try:
+            before = keeper.capture(record.roots, progress)
+        except (HostError, OSError) as error:
+            keeper.store.forget()
+            raise error if isinstance(error, HostError) else _no_way_back(keeper, error) from None
         record = msgspec.structs.replace(record, id=records.create_id(), started=now_text())
         return open_transaction(
             keeper, records, record, before, held.pop_all(), progress, tuple(secret_paths)
@@ -124,12 +128,16 @@ def open_transaction(
             keeper.state.release()
             shutil.rmtree(keeper.points.path / point_before(record.id), ignore_errors=True)
             shutil.rmtree(records.where(record.id), ignore_errors=True)
-            raise SnapshotError(
-                f"The way back could not be written to {keeper.state.path}: {error.strerror}; "
-                "nothing was changed on the host. Make room there, for example with "
-                "`harden-tui history prune`, then try again."
-            ) from None
+            raise _no_way_back(keeper, error) from None
         return Transaction(keeper, records, record, before, progress, on_failure.pop_all())
+
+
+def _no_way_back(keeper: Keeper, error: OSError) -> SnapshotError:
+    return SnapshotError(
+        f"The way back could not be written to {keeper.state.path}: {error.strerror}; "
+        "nothing was changed on the host. Make room there, for example with "
+        "`harden-tui history prune`, then try again."
+    )
 
 
 def point_before(tx_id: str) -> str:

@@ -141,20 +141,11 @@ def _apply_one(
     unmeasured = _unmeasured(engine.measured(one))
     before = health.measure(engine.host)
     listener.doing("capturing the state before")
-    tx = transaction.begin(
-        engine.host,
-        engine.state,
-        steps=(one.step.id,),
-        title=one.step.title,
-        user=engine.user,
-        roots=work.roots,
-        validations=work.validations,
-        activations=work.activations,
-        packages=work.packages,
-        claims=work.claims,
-        secret_paths=tuple(c.path for c in work.changes if isinstance(c, WriteFile) and c.secret),
-        progress=listener,
-    )
+    try:
+        tx = _begin(engine, one, work, listener)
+    except HostError as error:
+        engine.say(one.step.id, "refused", str(error))
+        return REFUSED, f"{one.step.id} was not begun, nothing of it was changed: {error}"
     try:
         for change, shown in zip(work.changes, approved.changes, strict=True):
             tx.perform(change)
@@ -197,6 +188,25 @@ def _apply_one(
     if problem:
         return NEEDS_PERSON, f"{one.step.id} was applied, proved and kept. {problem}"
     return GOOD, "not all of it could be measured" if _unmeasured(measured) else ""
+
+
+def _begin(
+    engine: Engine, one: Prepared, work: Work, listener: Listener
+) -> transaction.Transaction:
+    return transaction.begin(
+        engine.host,
+        engine.state,
+        steps=(one.step.id,),
+        title=one.step.title,
+        user=engine.user,
+        roots=work.roots,
+        validations=work.validations,
+        activations=work.activations,
+        packages=work.packages,
+        claims=work.claims,
+        secret_paths=tuple(c.path for c in work.changes if isinstance(c, WriteFile) and c.secret),
+        progress=listener,
+    )
 
 
 def _kept(engine: Engine, one: Prepared) -> str:

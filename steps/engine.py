@@ -18,7 +18,7 @@ from steps.check import applies, facts_needed, measure_step, with_answers
 from steps.events import Emit, FindingEvent, StepEvent
 from steps.in_the_way import in_the_way
 from steps.model import ParameterValue, Step, StepResult
-from steps.parameters import resolve
+from steps.parameters import convert, resolve
 from steps.plan import Plan, StepPlan, Work, combined_fingerprint, gather, step_plan
 from steps.redact import Redactor
 from steps.resource import Context, Resource, StepError
@@ -89,7 +89,7 @@ class Engine:
         """The step's values (given, answered, from the checklist, the host or by default)."""
         chosen: dict[str, Any] = {
             **self._from_checklist.get(step.id, {}),
-            **self.answers.values_of(step.id),
+            **self._answered(step),
             **self.given.get(step.id, {}),
         }
         values, missing = resolve(step, chosen, self.ctx)
@@ -204,6 +204,24 @@ class Engine:
                 value = shown[name]
                 kept = list(value) if isinstance(value, tuple) else value
                 self.answers.set_value(one.step.id, name, kept)
+
+    def _answered(self, step: Step) -> dict[str, Any]:
+        """The kept values of a step. Raises `StepError` that names their file.
+
+        One whose parameter the step no longer has, after an upgrade say, is left alone.
+        """
+        kept = self.answers.values_of(step.id)
+        found = {name: value for name, value in kept.items() if name in step.parameters}
+        for name, value in found.items():
+            if name not in self.given.get(step.id, {}):
+                try:
+                    convert(step.id, name, step.parameters[name], value)
+                except StepError as error:
+                    raise StepError(
+                        f"{self.answers.path}: {error}; `harden-tui steps set {step.id}.{name}=…`"
+                        " mends it"
+                    ) from None
+        return found
 
     def _prefetch(self, prepared: Iterable[Prepared]) -> None:
         resources = [resource for one in prepared for resource in one.resources]

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tui.failures import USAGE, Scene, Stop
+from tui.failures import USAGE, Scene, Stop, usage
 from tui.version import VERSION
 
 if TYPE_CHECKING:
@@ -120,6 +120,9 @@ def dispatch(arguments: list[str], scene: Scene, screen: Callable[[Options], int
 
     Returns the exit status. Raises `Stop` and what commands raise.
     """
+    for argument in arguments:
+        if not argument.isascii():
+            _refuse_other_encodings(argument)
     parser = build_parser()
     try:
         parsed = parser.parse_args(arguments)
@@ -135,6 +138,13 @@ def dispatch(arguments: list[str], scene: Scene, screen: Callable[[Options], int
     module, _, name = parsed.run.partition(":")
     command: Callable[..., int] = getattr(importlib.import_module(module), name)
     return command(options, parsed)
+
+
+def _refuse_other_encodings(argument: str) -> None:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        raise usage(f"The argument {argument!a} is not UTF-8 text.") from None
 
 
 def _print_completion(parser: Parser, shell: str) -> int:

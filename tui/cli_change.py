@@ -18,7 +18,8 @@ from tui.cli_check import PlanFile, banner, read_plan
 from tui.cli_follow import follow_run, goes_on
 from tui.failures import refused, usage
 from tui.options import Options
-from tui.out import Out, StatusLine, is_terminal
+from tui.out import Out, StatusLine, is_terminal, note_whose
+from tui.paths import is_root
 from tui.session import Session, environment, open_session
 
 
@@ -105,8 +106,8 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
     holder = session.state.holder()
     if holder is not None:
         raise refused(
-            f"Process {holder.pid} is at work ({holder.what}, since {holder.since}), so nothing"
-            " is interrupted; see it with `harden-tui follow`."
+            f"Another harden-tui is at work on this host: {holder}; nothing is interrupted."
+            " See it with `harden-tui follow`."
         )
     pending = interrupted(session.state)
     pending += [r for r in transactions(session.state) if r.status == "needs-person"]
@@ -155,6 +156,7 @@ def _nothing_to_recover(out: Out, options: Options) -> None:
         out.json(Done(exit=0, summary=sentence))
     else:
         out.line(sentence)
+    note_whose(practice=options.practice, root=is_root())
 
 
 def _show_undo(out: Out, options: Options, plans: Sequence[UndoPlan]) -> None:

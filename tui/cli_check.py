@@ -6,7 +6,6 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -37,6 +36,8 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PLAN_SCHEMA = "harden-tui/plan/1"
+LARGEST_PLAN_BYTES = 32 * 1024 * 1024
+"""Diffs of 2 MiB each for a dozen files; more is some other file."""
 
 
 def check(options: Options, arguments: argparse.Namespace) -> int:
@@ -183,14 +184,19 @@ def keep_plan(file: str, session: Session, document: dict[str, Any]) -> None:
 def read_plan(file: str) -> PlanFile:
     """A plan file. Raises `Stop` (exit 2) for anything else."""
     try:
-        content = Path(file).read_bytes()
-        document = json.loads(content)
+        with open(file, "rb") as stream:
+            content = stream.read(LARGEST_PLAN_BYTES + 1)
+        if len(content) > LARGEST_PLAN_BYTES:
+            raise usage(f"{file}: is no plan of harden-tui, it is too long.")
+        document = json.loads(content.decode("utf-8"))
         if not isinstance(document, dict) or document.get("schema") != PLAN_SCHEMA:
             raise usage(f"{file}: is no plan of harden-tui (expected schema {PLAN_SCHEMA}).")
         return msgspec.convert(document, PlanFile)
     except OSError as error:
         raise usage(f"{file}: {error.strerror}.") from None
-    except (ValueError, msgspec.ValidationError) as error:
+    except UnicodeDecodeError:
+        raise usage(f"{file}: is no plan of harden-tui, not even UTF-8 text.") from None
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise usage(f"{file}: is no valid plan: {error}.") from None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +45,14 @@ def follow_run(out: Out, options: Options, directory: Path) -> int:
     def show(event: dict[str, Any], line: bytes) -> None:
         nonlocal last
         last = event
-        if options.format == "events":
-            out.raw(safe_json(line.decode("utf-8", "replace")) + "\n")
-        elif options.format == "text":
-            if event.get("event") == "progress":
-                status.show(progress_text(event))
-            else:
-                status.clear()
+        if options.format == "text" and event.get("event") == "progress":
+            status.show(progress_text(event))
+            return
+        status.clear()
+        with _unread():
+            if options.format == "events":
+                out.raw(safe_json(line.decode("utf-8", "replace")) + "\n")
+            elif options.format == "text":
                 event_text(out, event)
 
     try:
@@ -64,8 +67,18 @@ def follow_run(out: Out, options: Options, directory: Path) -> int:
         raise
     status.clear()
     if options.format == "json":
-        out.json(run_document(directory, last))
+        with _unread():
+            out.json(run_document(directory, last))
     return exit_status
+
+
+@contextlib.contextmanager
+def _unread() -> Iterator[None]:
+    """An answer that a full disk swallows is said, and changes nothing of how the work ended."""
+    try:
+        yield
+    except Stop as stop:
+        note(f"{stop.message} The work goes on; `harden-tui follow` shows it.")
 
 
 def run_document(directory: Path, done: dict[str, Any]) -> dict[str, Any]:

@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 
+UNWRITTEN = 5
+"""An answer that is cut short needs a person (`tui.failures.NEEDS_PERSON`)."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status. Never raises."""
     os.umask(0o077)
     _keep_no_core()
+    if argv is None:
+        _take_names_as_utf8()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if arguments == ["--version"]:
-            print(f"harden-tui {VERSION}", flush=True)
-            return 0
-        return _run(arguments)
+        return _print_version() if arguments == ["--version"] else _run(arguments)
     except KeyboardInterrupt:
         _tell("Interrupted.")
         return INTERRUPTED
@@ -38,6 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     finally:
         _flush_stdout()
+
+
+def _print_version() -> int:
+    try:
+        print(f"harden-tui {VERSION}", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _forget_stdout()
+        _tell(f"The answer could not be written out: {error.strerror}.")
+        return UNWRITTEN
+    return 0
 
 
 def _run(arguments: list[str]) -> int:
@@ -60,6 +74,22 @@ def _run(arguments: list[str]) -> int:
         exit_status, sentence = explain(error, scene)
         _tell(sentence)
         return exit_status
+
+
+def _take_names_as_utf8() -> None:
+    """Begin anew where the locale is another: file names are kept as UTF-8 everywhere, and one
+    that was read as Latin-1 here would be put back under another name elsewhere. What is printed
+    stays in the person's encoding.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    if "utf8" in sys._xoptions:
+        import locale
+
+        for stream in (sys.stdout, sys.stderr):
+            reconfigure = getattr(stream, "reconfigure", None)
+            if reconfigure is not None:
+                reconfigure(encoding=locale.getencoding(), errors="replace")
 
 
 def _keep_no_core() -> None:

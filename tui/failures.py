@@ -12,6 +12,9 @@ USAGE: Final = 2
 REFUSED: Final = 3
 NEEDS_PERSON: Final = 5
 
+LONGEST_LINE: Final = 2000
+"""Characters of a sentence: twenty lines of a terminal. A whole file given as a value is longer."""
+
 LARGEST_LOG_BYTES: Final = 1024 * 1024
 """A debug log longer than this is begun anew; the one before is kept as debug.log.1."""
 
@@ -51,12 +54,12 @@ def explain(error: BaseException, scene: Scene) -> tuple[int, str]:
 
     redact = Redactor(scene.secrets)
     if isinstance(error, StepError):
-        return USAGE, redact(one_line(str(error)))
+        return USAGE, one_line(redact(str(error)))
     if isinstance(error, Refused | HostError):
-        return REFUSED, redact(one_line(str(error)))
+        return REFUSED, one_line(redact(str(error)))
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return REFUSED, redact(one_line(f"{where}{error.strerror}."))
+        return REFUSED, one_line(redact(f"{where}{error.strerror}."))
     path = keep_details(error, scene)
     where = f" The details are in {path}." if path else ""
     return NEEDS_PERSON, (
@@ -91,7 +94,11 @@ def keep_details(error: BaseException, scene: Scene) -> Path | None:
 
 
 def one_line(text: str) -> str:
-    """`text` as one printable line."""
+    """`text` as one printable line; of a very long one the beginning and the end."""
     from tui.text import clean
 
-    return clean(" ".join(text.split()))
+    line = clean(" ".join(text.split()))
+    if len(line) <= LONGEST_LINE:
+        return line
+    half = LONGEST_LINE // 2
+    return f"{line[:half]} … {line[-half:]}"

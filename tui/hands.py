@@ -80,7 +80,7 @@ def start(
     # Values from YAML may be dates and the like: as text they meet the same strict conversion.
     payload = json.dumps(job, default=str).encode()
     environment = {**os.environ, **(session or {})}
-    worker = [sys.executable, "-I", str(Path(__file__).with_name("worker.py"))]
+    worker = [sys.executable, "-I", "-X", "utf8", str(Path(__file__).with_name("worker.py"))]
     for prefix in _prefixes(directory.name):
         problem = _launch([*prefix, *worker], payload, directory, environment)
         if not problem:

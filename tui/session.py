@@ -55,8 +55,10 @@ def open_state(options: Options) -> StateDir:
             os.listdir(options.state_dir)
     except OSError as error:
         hint = "" if os.geteuid() == 0 else " Use sudo, or choose another with --state-dir."
+        place = f"{error.filename}: " if error.filename else ""
         raise refused(
-            f"The state directory {options.state_dir} cannot be used ({error.strerror}).{hint}"
+            f"The state directory {options.state_dir} cannot be used"
+            f" ({place}{error.strerror}).{hint}"
         ) from None
     return state
 

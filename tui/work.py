@@ -15,7 +15,7 @@ from host.names import shown_json
 from steps.events import Done, Event, Started
 from steps.redact import Redactor
 from tui import runs
-from tui.failures import NEEDS_PERSON, Scene, Stop, explain
+from tui.failures import NEEDS_PERSON, Scene, Stop, explain, one_line
 from tui.options import Options
 
 _NEVER_MASKED = frozenset({"event", "phase", "run", "time", "stage", "status", "id", "step"})
@@ -105,7 +105,7 @@ def work(directory: Path, job: dict[str, Any]) -> None:
     except Exception as error:  # the worker's outermost edge
         exit_status, summary = explain(error, scene)
         exit_status, summary = _if_left_open(options, exit_status, summary)
-    summary = Redactor(scene.secrets)(summary)
+    summary = one_line(Redactor(scene.secrets)(summary))
     seconds = round(time.monotonic() - began, 3)
     emit(Done(exit=exit_status, summary=summary, transactions=transactions, seconds=seconds))
     emit.sync()

@@ -116,6 +116,11 @@ class ApacheHeader(Resource):
         changes += edits.changes
         changes += self.drop_in.changes(ctx.host, self.text())
         refusals = [*edits.refusals, *filter(None, [self.drop_in.refusal(ctx.host, apache)])]
+        if changes and not running.pid:
+            refusals.append(
+                "Apache does not run, so no answer of it could prove the headers; nothing was"
+                " changed. Start it (`systemctl start apache2`), then look again."
+            )
         if not changes and not running.stale and open_ones:
             first = open_ones[0]
             refusals.append(

@@ -236,7 +236,7 @@ def test_the_worker_shows_no_arguments_and_leads_no_terminal(run: Run, state: Pa
     pid = runs.read(found).pid
     arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    assert arguments[1:] == [b"-I", str(ROOT / "tui/worker.py").encode()]
+    assert arguments[1:] == [b"-I", b"-X", b"utf8", str(ROOT / "tui/worker.py").encode()]
     assert fields[4] == "0", "a controlling terminal"
     assert int(fields[3]) not in (pid, os.getsid(0)), "leads no session, and is not in ours"
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
