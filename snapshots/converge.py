@@ -15,7 +15,15 @@ from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import ONE_WAY, Captured, differences
 from snapshots.domains.base import Domain, Scope
-from snapshots.model import Activation, Delta, Item, Root, SnapshotError, Validation
+from snapshots.model import (
+    Activation,
+    Delta,
+    Item,
+    Root,
+    SnapshotError,
+    Validation,
+    ValueItem,
+)
 from snapshots.progress import Progress
 
 UNIT_DIRECTORIES = ("/etc/systemd/", "/etc/init.d/", "/etc/rc")
@@ -157,4 +165,9 @@ def _tolerable(goal: Goal, delta: Delta) -> bool:
     if delta.domain == "units":
         # A unit that had failed and is stopped now is as good; it cannot be made to fail again.
         return getattr(delta.after, "value", "") == "failed" and delta.before is None
+    if delta.domain == "firewall":
+        # A built-in chain is there, empty, as long as its table is.
+        table = " ".join(delta.key.split(" ")[:2])
+        kept = table in goal.captured.get("firewall", {})
+        return kept and delta.after is None and delta.before == ValueItem("policy ACCEPT")
     return False

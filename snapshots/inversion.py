@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from host.base import FileState
+from snapshots import remains
 from snapshots.captured import Captured, same
 from snapshots.inverse import Contents, Inverse
 from snapshots.model import Delta, DomainName, FileItem, Item, TransactionRecord
@@ -95,19 +95,19 @@ class Inversion:
         self.decisions: list[Decision] = []
         self.free: set[str] = set()
         """Derived files that are left as package tools make them."""
-        self.refresh: dict[str, str] = {}
-        """Derived file -> the later transaction whose `after` becomes what it is then."""
+        self.refresh: dict[Key, str] = {}
+        """What is known only afterwards -> the later transaction whose `after` it becomes."""
         self.rebased: dict[str, dict[Key, Delta | None]] = {}
         self.contents = contents
         self.later = later
-        self._current = current
+        self.current = current
         self._kept = kept
         self._pristine = pristine
         self._packaged = packaged
 
     def now(self, delta: Delta) -> Item | None:
         """What stands there at present."""
-        return self._current.get(delta.domain, {}).get(delta.key)
+        return self.current.get(delta.domain, {}).get(delta.key)
 
     def decide(self, delta: Delta) -> None:
         key: Key = (delta.domain, delta.key)
@@ -121,10 +121,10 @@ class Inversion:
         elif chain:
             self._among_others(delta, now, chain)
         elif same(now, delta.before):
-            self._say(delta, "already")
+            self.say(delta, "already")
         elif claimer := self._claimer(delta, now):
-            self._rebase(claimer, Delta(delta.domain, delta.key, delta.before, delta.after))
-            self._say(delta, "handed-over", note=f"{_name(claimer.record)} relies on it")
+            self.rebase(claimer, Delta(delta.domain, delta.key, delta.before, delta.after))
+            self.say(delta, "handed-over", note=f"{_name(claimer.record)} relies on it")
         else:
             self._alone(delta, now)
 
@@ -139,30 +139,30 @@ class Inversion:
         """No later transaction touched it; somebody else may have."""
         target, how = Inverse(delta, self.contents).of(now)
         if how == "exact":
-            self._say(delta, "restore", target)
+            self.say(delta, "restore", target)
         elif delta.domain == "units":
-            self._say(delta, "restore", delta.before)
+            self.say(delta, "restore", delta.before)
         elif delta.domain == "packages":
             if how == "gone":
-                self._say(delta, "already", note="somebody changed this package since; it stays")
+                self.say(delta, "already", note="somebody changed this package since; it stays")
             else:
-                self._say(delta, "restore", target)
+                self.say(delta, "restore", target)
         elif delta.domain == "kernel":
-            self._say(delta, "already", note="somebody set it anew since; it stays")
+            self.say(delta, "already", note="somebody set it anew since; it stays")
         elif delta.domain == "firewall" and delta.before is None:
-            self._say(delta, "restore", None)
+            self.say(delta, "restore", None)
         elif now is None:
-            self._say(delta, "already", note="somebody removed it since; it stays away")
+            self.say(delta, "already", note="somebody removed it since; it stays away")
         elif delta.key in self._pristine and delta.before is None:
-            self._say(delta, "restore", None)
+            self.say(delta, "restore", None)
         elif delta.key in self._packaged and delta.before is None:
-            self._say(delta, "conflict")
+            self.say(delta, "conflict")
         elif how == "merged":
-            self._say(delta, "merge", target)
+            self.say(delta, "merge", target)
         elif how == "gone" and isinstance(now, FileItem) and _kind(delta.after) == _kind(now):
-            self._say(delta, "already", note="somebody changed it back since")
+            self.say(delta, "already", note="somebody changed it back since")
         else:
-            self._say(delta, "conflict")
+            self.say(delta, "conflict")
 
     def _among_others(self, delta: Delta, now: Item | None, chain: list[Later]) -> None:
         """Later transactions changed it too: what would they have found and left without us?"""
@@ -171,45 +171,43 @@ class Inversion:
             theirs = later.deltas[key]
             before, how = Inverse(delta, self.contents).of(theirs.before)
             if how == "failed":
-                self._say(delta, "conflict")
+                self.say(delta, "conflict")
                 return
             if how == "gone":
-                self._say(delta, "already", note="it was changed back before a later change")
+                self.say(delta, "already", note="it was changed back before a later change")
                 return
             # The same step applied once more wants all of it, not only what it added then.
             merging = not set(later.record.steps) & set(self.record.steps)
             after, how = Inverse(delta, self.contents, merging=merging).of(theirs.after)
             if how in ("failed", "gone"):
-                self._rebase(later, Delta(delta.domain, delta.key, before, theirs.after))
-                self._say(delta, "handed-over", note=f"{_name(later.record)} needs it as it is")
+                self.rebase(later, Delta(delta.domain, delta.key, before, theirs.after))
+                self.say(delta, "handed-over", note=f"{_name(later.record)} needs it as it is")
                 return
-            self._rebase(later, Delta(delta.domain, delta.key, before, after))
+            self.rebase(later, Delta(delta.domain, delta.key, before, after))
         target, how = Inverse(delta, self.contents).of(now)
         if same(now, target):
-            self._say(delta, "already")
+            self.say(delta, "already")
         elif how == "failed":
-            self._say(delta, "conflict")
+            self.say(delta, "conflict")
         else:
-            self._say(delta, "restore" if how == "exact" else "merge", target)
+            self.say(delta, "restore" if how == "exact" else "merge", target)
 
     def _derived(self, delta: Delta, now: Item | None, chain: list[Later]) -> None:
         if chain:
             first, last = chain[0], chain[-1]
             theirs = self._latest(first, ("files", delta.key))
             if theirs is not None:
-                self._rebase(
-                    first, Delta("files", delta.key, delta.before, theirs.after), keep=True
-                )
-            self.refresh[delta.key] = last.record.id
+                self.rebase(first, Delta("files", delta.key, delta.before, theirs.after), keep=True)
+            self.refresh["files", delta.key] = last.record.id
             self.free.add(delta.key)
-            self._say(delta, "regenerated")
+            self.say(delta, "regenerated")
         elif same(now, delta.after):
-            self._say(delta, "restore", delta.before)
+            self.say(delta, "restore", delta.before)
         elif same(now, delta.before):
-            self._say(delta, "already")
+            self.say(delta, "already")
         else:
             self.free.add(delta.key)
-            self._say(delta, "regenerated")
+            self.say(delta, "regenerated")
 
     def _hand_over_package(
         self, delta: Delta, now: Item | None, chain: list[Later], owner: str
@@ -217,96 +215,45 @@ class Inversion:
         needer = self._kept.packages.get(owner, owner)
         heir_id = self._kept.heirs.get(owner, "")
         if not heir_id:
-            self._say(delta, "handed-over", note=f"kept: needed by {needer}")
+            self.say(delta, "handed-over", note=f"kept: needed by {needer}")
             return
         heir = next(later for later in self.later if later.record.id == heir_id)
         first = chain[0] if chain else None
         if first is None or first.record.id > heir_id:
-            self._rebase(
+            self.rebase(
                 heir, Delta(delta.domain, delta.key, delta.before, delta.after if first else now)
             )
         else:
             theirs = first.deltas[delta.domain, delta.key]
-            self._rebase(first, Delta(delta.domain, delta.key, delta.before, theirs.after))
-        self._say(delta, "handed-over", note=f"kept: needed by {needer} ({_name(heir.record)})")
+            self.rebase(first, Delta(delta.domain, delta.key, delta.before, theirs.after))
+        self.say(delta, "handed-over", note=f"kept: needed by {needer} ({_name(heir.record)})")
 
-    def settle_directories(self) -> None:
-        """Keep a directory that something lies in, and give a file the directories above it."""
-        files: dict[str, Item] = dict(self._current.get("files", {}))
-        gone: dict[str, Decision] = {}
-        for decision in self.decisions:
-            if decision.delta.domain != "files" or not decision.changes:
-                continue
-            if decision.target is None:
-                files.pop(decision.delta.key, None)
-                gone[decision.delta.key] = decision
-            else:
-                files[decision.delta.key] = decision.target
-        needed: dict[str, str] = {}
-        for path in files:
-            above = path.rpartition("/")[0]
-            while above and above not in needed:
-                needed[above] = path
-                above = above.rpartition("/")[0]
-        for decision in list(self.decisions):
-            if decision.delta.domain == "files" and decision.changes and decision.target:
-                self._add_parents(decision.delta.key, files)
-        for path, decision in gone.items():
-            if path in needed and _kind(self._current["files"].get(path)) == "dir":
-                self._keep_directory(decision, needed[path])
-
-    def _add_parents(self, path: str, files: dict[str, Item]) -> None:
-        """Directories that somebody removed since, for a file that comes back."""
-        inside = ("/etc/", *(f"{root.path.rstrip('/')}/" for root in self.record.roots))
-        above = path.rpartition("/")[0]
-        while above.startswith(inside) and above not in files:
-            files[above] = FileItem(FileState(kind="dir", mode=0o755))
-            delta = Delta("files", above, files[above], None)
-            self._say(delta, "restore", files[above], note=f"made anew for {path}")
-            above = above.rpartition("/")[0]
-
-    def _keep_directory(self, decision: Decision, holds: str) -> None:
-        path = decision.delta.key
-        decision.how = "already"
-        decision.note = f"stays: {holds} lies in it"
-        now = self._current["files"].get(path)
-        for later in self.later:
-            inside = f"{path}/"
-            theirs = {**later.deltas, **self.rebased.get(later.record.id, {})}
-            if any(
-                key[0] == "files"
-                and key[1].startswith(inside)
-                and delta is not None
-                and delta.after is not None
-                for key, delta in theirs.items()
-            ):
-                decision.how = "handed-over"
-                self._rebase(later, Delta("files", path, decision.delta.before, now))
-                return
-
-    def _say(self, delta: Delta, how: str, target: Item | None = None, note: str = "") -> None:
+    def say(self, delta: Delta, how: str, target: Item | None = None, note: str = "") -> None:
+        """Decide for one thing."""
         self.decisions.append(Decision(delta, how, target, note))
 
-    def _rebase(self, later: Later, delta: Delta, *, keep: bool = False) -> None:
+    def rebase(self, later: Later, delta: Delta, *, keep: bool = False) -> None:
+        """Change what a later transaction did to one thing; none at all is dropped."""
         key: Key = (delta.domain, delta.key)
         drop = same(delta.before, delta.after) and not keep
         self.rebased.setdefault(later.record.id, {})[key] = None if drop else delta
 
+    def theirs(self, later: Later) -> dict[Key, Delta | None]:
+        """What a later transaction did, as far as is decided (`None`: nothing any more)."""
+        return {**later.deltas, **self.rebased.get(later.record.id, {})}
+
     def _latest(self, later: Later, key: Key) -> Delta | None:
-        rebased = self.rebased.get(later.record.id, {})
-        return rebased[key] if key in rebased else later.deltas.get(key)
+        return self.theirs(later).get(key)
 
     def deltas_of(self, later: Later, now: Captured | None = None) -> list[Delta]:
         """The differences of a later transaction as they are after the undo."""
-        merged: dict[Key, Delta | None] = {**later.deltas}
-        merged.update(self.rebased.get(later.record.id, {}))
-        for path, heir in self.refresh.items():
-            mine = merged.get(("files", path))
+        merged = self.theirs(later)
+        for key, heir in self.refresh.items():
+            mine = merged.get(key)
             if heir == later.record.id and mine is not None and now is not None:
-                item = now["files"].get(path)
-                merged["files", path] = (
-                    None if same(mine.before, item) else Delta("files", path, mine.before, item)
-                )
+                item = now.get(key[0], {}).get(key[1])
+                changed = not same(mine.before, item)
+                merged[key] = Delta(key[0], key[1], mine.before, item) if changed else None
         return [merged[key] for key in sorted(merged) if merged[key] is not None]  # type: ignore[misc]
 
     @property
@@ -321,7 +268,7 @@ class Inversion:
 
     def target(self) -> Captured:
         """The whole state the host shall have."""
-        result: Captured = {domain: dict(items) for domain, items in self._current.items()}
+        result: Captured = {domain: dict(items) for domain, items in self.current.items()}
         for decision in self.decisions:
             if decision.changes:
                 items = result.setdefault(decision.delta.domain, {})
@@ -353,7 +300,8 @@ def invert(
     )
     for delta in deltas:
         inversion.decide(delta)
-    inversion.settle_directories()
+    remains.settle_directories(inversion)
+    remains.settle_tables(inversion)
     return inversion
 
 

@@ -254,3 +254,38 @@ def test_a_directory_goes_with_the_package_file_that_stays_in_it() -> None:
         ("/etc/nft", "/etc/nft/conf", "/etc/other")
     )
     assert one < two
+
+
+def test_a_firewall_table_stays_while_a_later_chain_lies_in_it() -> None:
+    table, built_in, own = "ip filter", "ip filter INPUT", "ip filter ufw-user-input"
+    mine = [
+        Delta("firewall", key, None, ValueItem(value))
+        for key, value in ((table, "iptables"), (built_in, "-j ufw-user-input"), (own, "22"))
+    ]
+    record = TransactionRecord(
+        id="1", kind="apply", steps=("one",), title="", status="committed", started=""
+    )
+    heir = Later(
+        TransactionRecord(
+            id="2", kind="apply", steps=("two",), title="", status="committed", started=""
+        ),
+        by_key([Delta("firewall", own, ValueItem("22"), ValueItem("22\n80"))]),
+    )
+    now: Captured = {
+        "files": {},
+        "firewall": {
+            table: ValueItem("iptables"),
+            built_in: ValueItem("-j ufw-user-input"),
+            own: ValueItem("22\n80"),
+        },
+    }
+    inversion = invert(record, mine, [heir], now, Contents(lambda sha: b""), kept=Kept())
+    assert {d.delta.key: d.how for d in inversion.decisions} == {
+        table: "handed-over",
+        built_in: "restore",
+        own: "handed-over",
+    }
+    emptied: Captured = {"firewall": {**now["firewall"], built_in: ValueItem("policy ACCEPT")}}
+    inherited = inversion.deltas_of(heir, emptied)
+    assert {d.key: d.before for d in inherited} == {table: None, built_in: None, own: None}
+    assert {d.key: d.after for d in inherited} == emptied["firewall"]
