@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,12 +37,16 @@ class PracticeHost(Host):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        fresh = not (directory / "root").exists()
-        (directory / "root").mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.files = PracticeFiles(directory / "root", directory / "metadata.json")
-        self.machine = Machine(self.files, directory / "machine.json")
-        if fresh:
-            furnish(self.machine)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The screen and its first check open a new practice host at the same moment.
+        with (directory / "furnishing.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            fresh = not (directory / "machine.json").exists()
+            (directory / "root").mkdir(exist_ok=True, mode=0o700)
+            self.files = PracticeFiles(directory / "root", directory / "metadata.json")
+            self.machine = Machine(self.files, directory / "machine.json")
+            if fresh:
+                furnish(self.machine)
 
     def run(
         self,
