@@ -42,7 +42,7 @@ def apply(
             refusal = _refusal(engine, plan, fingerprint)
             if refusal:
                 return REFUSED, refusal, done
-            return _apply_all(engine, plan, done)
+            return _apply_all(engine, plan, done, exact=fingerprint is not None)
     except Busy as error:
         return REFUSED, str(error), done
 
@@ -85,7 +85,11 @@ def _acceptable(plan: Plan) -> set[str]:
     return accepted
 
 
-def _apply_all(engine: Engine, plan: Plan, done: list[str]) -> tuple[int, str, list[str]]:
+def _apply_all(
+    engine: Engine, plan: Plan, done: list[str], *, exact: bool
+) -> tuple[int, str, list[str]]:
+    """`exact`: a person approved these very diffs. Otherwise the steps were asked for by name, and
+    each is planned anew on the host as the steps before it left it."""
     chosen = {step.id: step for step in engine.steps([step.id for step in plan.steps])}
     changing = [step for step in plan.steps if step.changes]
     if not changing:
@@ -97,7 +101,8 @@ def _apply_all(engine: Engine, plan: Plan, done: list[str]) -> tuple[int, str, l
             engine.facts.forget()
         one = engine.prepare(chosen[approved.id])
         work = engine.work(one)
-        if engine.step_plan(one, work).fingerprint != approved.fingerprint:
+        planned = engine.step_plan(one, work)
+        if exact and planned.fingerprint != approved.fingerprint:
             engine.say(approved.id, "refused", "the host has changed since the preview")
             return (
                 REFUSED,
@@ -105,6 +110,13 @@ def _apply_all(engine: Engine, plan: Plan, done: list[str]) -> tuple[int, str, l
                 " the preview, because an earlier step changed the host. Look at it again.",
                 done,
             )
+        if planned.refusals:
+            problem = _refusal(engine, Plan(checklist="", steps=(planned,), fingerprint=""), None)
+            return REFUSED, f"{_so_far(done)}{problem}", done
+        if not planned.changes:  # an earlier step of this run brought all of it
+            engine.say(approved.id, "done", "nothing left to change")
+            continue
+        approved = planned
         exit_status, sentence = _apply_one(engine, one, work, approved, done)
         if exit_status != GOOD:
             return exit_status, f"{_so_far(done)}{sentence}", done

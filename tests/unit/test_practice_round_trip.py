@@ -104,3 +104,21 @@ def test_a_change_that_breaks_the_configuration_is_rolled_back(tmp_path: Path) -
         broken, b"LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so\n"
     )
     assert _fingerprint(tmp_path) == first
+
+
+def test_all_at_once_by_name_and_the_exact_plan_of_all(tmp_path: Path) -> None:
+    """An earlier step may change what a later one has to do: by name it is planned anew; what a
+    person approved by its diffs is not replaced by anything else."""
+    events: list[Event] = []
+    engine = _engine(tmp_path / "named", events)
+    ids = [step.id for step in engine.steps()]
+    outcome = engine.apply(ids)
+    assert outcome.exit == 0, outcome.summary
+    assert {
+        one.id for one in _engine(tmp_path / "named", events).check() if one.status != "pass"
+    } == set()
+
+    exact = _engine(tmp_path / "exact", events)
+    outcome = exact.apply(ids, exact.plan(ids).fingerprint)
+    assert outcome.exit == 3 and "kernel.sysctl was not begun" in outcome.summary
+    assert len(outcome.transactions) == 10
