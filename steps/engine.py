@@ -234,6 +234,7 @@ class Engine:
                 parameter = self.catalogue.step(step_id).parameters.get(name)
                 if parameter is None:
                     raise StepError(f"{step_id} has no parameter {name!r}")
+                convert(step_id, name, parameter, value)  # also of a step that nobody asks now
                 if parameter.kind == "secret":
                     found.append(str(value))
         return found

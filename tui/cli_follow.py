@@ -14,7 +14,6 @@ from tui.options import Options
 from tui.out import Out, StatusLine, note, note_whose
 from tui.output import event_text
 from tui.paths import is_root
-from tui.text import safe_json
 
 INTERRUPTED = 130
 
@@ -51,7 +50,7 @@ def follow_run(out: Out, options: Options, directory: Path) -> int:
         status.clear()
         with _unread():
             if options.format == "events":
-                out.raw(safe_json(line.decode("utf-8", "replace")) + "\n")
+                out.json_line(line)
             elif options.format == "text":
                 event_text(out, event)
 

@@ -106,7 +106,7 @@ def _export(out: Out, options: Options, kept: SessionLog, arguments: argparse.Na
     )  # fmt: skip
     render = {"markdown": report.markdown, "json": report.json, "html": report.html}[form]
     if file in ("", "-"):
-        out.raw(render(made))
+        (out.raw if form == "markdown" else out.document)(render(made))
     else:
         write_privately(file, render(made).encode("utf-8", "replace"))
         note(f"the report is in {file}.")

@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 from host.names import shown_json
@@ -72,14 +73,30 @@ class Out:
 
     def json(self, document: Any) -> None:
         """One JSON document, on one line."""
-        self.raw(safe_json(shown_json(document).decode("utf-8")) + "\n")
+        self.json_line(shown_json(document))
+
+    def json_line(self, line: bytes) -> None:
+        """A line of JSON, already encoded."""
+        self.document(safe_json(line.decode("utf-8", "replace")) + "\n")
+
+    def document(self, text: str) -> None:
+        """What says of itself that it is UTF-8, as JSON (RFC 8259) and HTML do: it stays so,
+        whatever the terminal speaks."""
+        buffer = getattr(sys.stdout, "buffer", None)
+        if buffer is None:
+            self.raw(text)
+        else:
+            self._flushed(lambda: buffer.write(text.encode()))
 
     def raw(self, text: str) -> None:
         """`text` as it is, flushed."""
+        self._flushed(lambda: sys.stdout.write(text))
+
+    def _flushed(self, write: Callable[[], object]) -> None:
         if self.closed:
             return
         try:
-            sys.stdout.write(text)
+            write()
             sys.stdout.flush()
         except BrokenPipeError:
             self.closed = True
