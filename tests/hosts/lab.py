@@ -29,9 +29,11 @@ class LabHost:
     `run` acts inside as root; `ssh` logs in from outside as the administrator.
     """
 
-    def __init__(self, suite: str) -> None:
+    def __init__(self, suite: str, layer: Path | None = None) -> None:
+        """`layer`: changes (an overlay's upper directory) to begin with, over the base."""
         self.suite = suite
         self.base = base(suite)
+        self._below = f"{layer}:{self.base}" if layer else str(self.base)
         self._number_lock, self.number = _free_number()
         self.name = f"ht{self.number}"
         self.directory = LAB / "hosts" / self.name
@@ -168,7 +170,7 @@ class LabHost:
             (self.directory / part).mkdir(parents=True)
         _call(
             "mount", "-t", "overlay", "overlay", "-o",
-            f"lowerdir={self.base},upperdir={self.directory / 'upper'},"
+            f"lowerdir={self._below},upperdir={self.directory / 'upper'},"
             f"workdir={self.directory / 'work'}", str(self.root),
         )  # fmt: skip
         (self.root / "etc/hostname").write_text(f"{self.name}\n")
@@ -208,6 +210,26 @@ class LabHost:
         subprocess.run(["umount", "-l", str(self.root)], check=False, capture_output=True)
         shutil.rmtree(self.directory, ignore_errors=True)
         self._number_lock.close()
+
+
+def installed_layer(suite: str, package: Path, place: Path) -> Path:
+    """What installing `package` changes on a blank host, kept in `place` to begin others with."""
+    upper, work, root = (place / part for part in ("upper", "work", "root"))
+    for part in (upper, work, root):
+        part.mkdir(parents=True)
+    options = f"lowerdir={base(suite)},upperdir={upper},workdir={work}"
+    _call("mount", "-t", "overlay", "overlay", "-o", options, str(root))
+    try:
+        shutil.copy(package, root / "root" / package.name)
+        _call(
+            "systemd-nspawn", "-q", "--register=no", "--keep-unit", "--private-network",
+            "--resolv-conf=off", "--timezone=off", "-D", str(root),
+            "--setenv=DEBIAN_FRONTEND=noninteractive",
+            "apt-get", "install", "-y", "-q", f"/root/{package.name}",
+        )  # fmt: skip
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
+    return upper
 
 
 _ENVIRONMENT = {
