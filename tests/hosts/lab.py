@@ -139,8 +139,8 @@ class LabHost:
         # --keep-unit and --register=no: this machine's own PID 1 may be no systemd
         self._nspawn = subprocess.Popen(
             # setpriv: a killed test run must not leave its hosts behind
-            ["setpriv", "--pdeathsig", "KILL", "systemd-nspawn", "-q", "-D", str(self.root), "--boot", "--register=no",
-             "--keep-unit", f"--machine={self.name}", "--network-veth", "--console=pipe"],
+            ["setpriv", "--pdeathsig", "KILL", "systemd-nspawn", "-q", "-D", str(self.root),
+             "--boot", "--register=no", "--keep-unit", f"--machine={self.name}", "--network-veth", "--console=pipe"],
             stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
         )  # fmt: skip
         console.close()
