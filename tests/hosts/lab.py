@@ -140,7 +140,8 @@ class LabHost:
         self._nspawn = subprocess.Popen(
             # setpriv: a killed test run must not leave its hosts behind
             ["setpriv", "--pdeathsig", "KILL", "systemd-nspawn", "-q", "-D", str(self.root),
-             "--boot", "--register=no", "--keep-unit", f"--machine={self.name}", "--network-veth", "--console=pipe"],
+             "--boot", "--register=no", "--keep-unit", f"--machine={self.name}",
+             "--network-veth", "--console=pipe"],
             stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
         )  # fmt: skip
         console.close()
