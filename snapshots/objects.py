@@ -87,6 +87,12 @@ class ObjectStore:
             if directory.is_dir():
                 yield from sorted(p.name for p in directory.iterdir() if p.name[0] != ".")
 
+    def sweep(self) -> None:
+        """Remove what a crash left half-written; call it with the lock held."""
+        for half in self.path.glob("*/.*"):
+            if half not in self._pending.values():
+                half.unlink()
+
     def remove(self, sha256: str) -> int:
         """Forget one object; returns the bytes that became free."""
         path = self.where(sha256)

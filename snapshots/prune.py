@@ -32,8 +32,10 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     needed: set[str] = set()
     all_records = records.all()
     finished = {record.id for record in all_records if _may_go(record, oldest)}
+    known = {record.id for record in all_records}
     for point_id in points.ids():
-        if point_id.rpartition(".")[0] in finished:
+        tx_id = point_id.rpartition(".")[0]
+        if tx_id in finished or tx_id not in known:  # without a record it never began
             gone.append(point_id)
             continue
         for name, sha256 in points.manifest(point_id).chunks.items():
@@ -52,6 +54,7 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
         shutil.rmtree(state.points / point_id)
     for tx_id in finished:
         (records.where(tx_id) / "delta.jsonl").unlink(missing_ok=True)
+    store.sweep()
     for sha256 in list(store.all()):
         if sha256 not in needed:
             store.remove(sha256)

@@ -83,6 +83,16 @@ def test_prune_keeps_what_can_still_be_undone(bench: Bench) -> None:
     assert bench.fingerprint() == first
 
 
+def test_prune_sweeps_what_a_crash_left(bench: Bench) -> None:
+    bench.apply("one", write("A 1\n"))
+    ObjectStore(bench.state.objects).add(b"half")
+    (bench.state.points / "20200101T000000.000000Z-aaaaaa.before").mkdir()
+    gone = history.prune(bench.state, 30)
+    assert gone == ["20200101T000000.000000Z-aaaaaa.before"]
+    assert list(bench.state.objects.rglob(".*")) == []
+    assert history.verify(bench.state) == []
+
+
 def test_prune_touches_nothing_where_something_is_damaged(bench: Bench) -> None:
     record = bench.apply("one", write("A 1\n"))
     bench.undo(record.id)
