@@ -59,7 +59,7 @@ def test_what_is_no_plain_file_is_not_written_through(worn: LabHost) -> None:
         ):
             with arranged(worn, begin, f"rm -rf {path}"):
                 refused(apply(worn, "kernel.sysctl"), 3, path, what)
-                assert not worn.run("test", "-f", path, check=False).returncode == 0
+                assert worn.run("test", "-f", path, check=False).returncode != 0
     told = worn.run("grep", "-rF", hashed, STATE, "/var/log/harden-tui", check=False)
     kept = [line for line in told.stdout.splitlines() if "/snapshots/objects/" not in line]
     assert kept == [], "a password hash outside the restore points"
