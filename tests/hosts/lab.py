@@ -139,7 +139,7 @@ class LabHost:
         # --keep-unit and --register=no: this machine's own PID 1 may be no systemd
         self._nspawn = subprocess.Popen(
             # setpriv: a killed test run must not leave its hosts behind
-            ["setpriv", "--pdeathsig", "KILL", "systemd-nspawn", "-q", "-D", str(self.root),
+            ["setpriv", "--pdeathsig", "TERM", "systemd-nspawn", "-q", "-D", str(self.root),
              "--boot", "--register=no", "--keep-unit", f"--machine={self.name}",
              "--network-veth", "--console=pipe"],
             stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
@@ -246,6 +246,8 @@ def _free_number() -> tuple[IO[str], int]:
     """A network number (10.77.N.0/24) that no other test process holds."""
     (LAB / "numbers").mkdir(parents=True, exist_ok=True)
     for number in range(100, 200):
+        if Path(f"/sys/class/net/ve-ht{number}").exists():
+            continue  # a host that a killed run left behind still has it
         lock = (LAB / "numbers" / str(number)).open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
