@@ -7,6 +7,8 @@ import msgspec
 from host.base import Host, HostError
 
 _STEADY = ("active", "reloading")
+_COME_AND_GO = ("user@", "user-runtime-dir@", "getty@", "serial-getty@", "systemd-fsck@")
+"""Units that begin and end with a login or a device, whatever we do."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -33,7 +35,11 @@ def measure(host: Host) -> Health:
             raise  # it is there and does not answer: nobody could say what was lost
         services = ()
     ports = host.ports()
-    watched = [s for s in services if s.unit.endswith((".service", ".socket"))]
+    watched = [
+        s
+        for s in services
+        if s.unit.endswith((".service", ".socket")) and not s.unit.startswith(_COME_AND_GO)
+    ]
     return Health(
         active=frozenset(s.unit for s in watched if s.active in _STEADY and _stays(s.sub)),
         failed=frozenset(s.unit for s in watched if s.active == "failed"),

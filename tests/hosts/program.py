@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+import time
 from typing import Any
 
 from tests.hosts.lab import LabHost
@@ -25,6 +26,8 @@ TWELVE = (
 )
 
 APP = "/var/www/html/i-doit"
+SSH_ITSELF_FAILED = 255
+"""Exit status of ssh(1) where there was no connection."""
 
 
 def furnish(host: LabHost) -> None:
@@ -52,6 +55,11 @@ def harden(
     if stdin is not None:
         command = f"printf %s {shlex.quote(stdin)} | {command}"
     done = host.ssh(command, check=False)
+    for _ in range(5):
+        if done.returncode != SSH_ITSELF_FAILED or done.stdout or done.stderr:
+            break
+        time.sleep(1)  # an sshd that is just being reloaded refuses for a moment
+        done = host.ssh(command, check=False)
     if check and done.returncode != 0:
         raise AssertionError(
             f"{command} on {host.suite}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"

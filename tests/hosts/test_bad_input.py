@@ -128,7 +128,7 @@ def test_names_values_and_plans(worn: LabHost) -> None:
         latin = shell(worn, "harden-tui check $'caf\\xe9'")
         refused(latin, 2, "'caf\\udce9' is not UTF-8 text")
         for values, sentence in (
-            ("{", "standard input:1: not valid YAML"),
+            ("{", "not valid YAML"),
             ("ssh.limits: 5", "expected STEP: {PARAM: VALUE}"),
             ("ssh.limits: {max-auth-tries: [1, 2]}", "expected a whole number, not [1, 2]"),
             ("ssh.limits: {max-auth-tries: 2026-02-31}", "2026-02-31 is no valid timestamp"),
