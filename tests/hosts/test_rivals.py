@@ -79,8 +79,9 @@ def test_the_way_back_is_not_in_tmp(host: LabHost) -> None:
     """Undo data in /tmp, broken by the tool's own hardening of /tmp."""
     apply(host, "apache.banner")
     # What systemd keeps there for Apache's own /tmp stays, or Apache itself could not reload.
-    host.run("sh", "-c", "find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*'"
-             " -exec rm -rf {} +; mount --bind /tmp /tmp; mount -o remount,bind,noexec /tmp")  # fmt: skip
+    empty = "find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*'"
+    host.run("sh", "-c", f"{empty} -exec rm -rf {{}} +")
+    host.run("sh", "-c", "mount --bind /tmp /tmp; mount -o remount,bind,noexec /tmp")
     roll_back(host, "apache.banner")
     host.run("umount", "/tmp")
     assert statuses(host, "apache.banner") == {"apache.banner": "fail"}
