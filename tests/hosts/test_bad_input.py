@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +16,6 @@ from tests.hosts.bad_input import (
     unharmed,
 )
 from tests.hosts.lab import LabHost
-from tests.hosts.program import furnish
 
 STEPS = "/etc/harden-tui/steps.d/site.yaml"
 CONFIG = "/etc/harden-tui/config.yaml"
@@ -96,15 +93,6 @@ WRONG_ARGUMENTS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def worn(suite: str, packages: dict[str, Path]) -> Iterator[LabHost]:
-    """One host for all tests of this file; each leaves it as it found it."""
-    with LabHost(suite) as host:
-        host.install(packages[suite])
-        furnish(host)
-        yield host
-
-
 def test_files_of_the_site(worn: LabHost) -> None:
     with unharmed(worn):
         for text, sentence in WRONG_STEPS.items():
@@ -130,7 +118,7 @@ def test_names_values_and_plans(worn: LabHost) -> None:
         for values, sentence in (
             ("{", "not valid YAML"),
             ("ssh.limits: 5", "expected STEP: {PARAM: VALUE}"),
-            ("ssh.limits: {max-auth-tries: [1, 2]}", "expected a whole number, not [1, 2]"),
+            ("ssh.limits: {max-auth-tries: [1, 2]}", "expected a whole number"),
             ("ssh.limits: {max-auth-tries: 2026-02-31}", "2026-02-31 is no valid timestamp"),
         ):
             refused(program(worn, "check", "--values", "-", stdin=values), 2, sentence)
