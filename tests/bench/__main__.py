@@ -33,16 +33,22 @@ def main() -> int:
     if reason:
         print(f"make bench measures on a real host, and {reason}", file=sys.stderr)
         return 2
-    facts = machine.summary()
-    results: dict[str, list[Row]] = {}
     for suite in chosen.suite:
         print(f"\n{suite} (some ten minutes)\n", flush=True)
-        results[suite] = list(_measured(suite, chosen.rounds, chosen.only, facts))
-        print(f"\n{report.as_text(results[suite])}\n", flush=True)
-    if not chosen.only:
-        PAGE.write_text(report.page(facts, results), encoding="utf-8")
-        print(f"written to {PAGE.relative_to(machine.ROOT)}")
+        facts = machine.summary()
+        rows = list(_measured(suite, chosen.rounds, chosen.only, facts))
+        print(f"\n{report.as_text(rows)}\n", flush=True)
+        if not chosen.only:
+            _write(suite, report.section(facts, rows))
     return 0
+
+
+def _write(suite: str, section: str) -> None:
+    """Put the section into the page; that of another release stays as it was."""
+    old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    sections = {**report.sections_of(old, RELEASES), suite: section}
+    PAGE.write_text(report.page(sections), encoding="utf-8")
+    print(f"written to {PAGE.relative_to(machine.ROOT)}", flush=True)
 
 
 def _measured(suite: str, rounds: int, only: str | None, facts: dict[str, str]) -> Iterator[Row]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from tests.bench.figures import Row
 
@@ -32,13 +33,26 @@ def as_text(rows: Sequence[Row]) -> str:
     )
 
 
-def page(machine: Mapping[str, str], results: Mapping[str, Sequence[Row]]) -> str:
-    """The page; `results` has the rows of each Debian release."""
-    lines = [INTRODUCTION, *(f"- {name}: {value}" for name, value in machine.items())]
-    for suite, rows in results.items():
-        lines += ["", f"## {suite}", "", *_table(rows)]
-    lines += ["", NOTES]
+def page(sections: Mapping[str, str]) -> str:
+    """The page, with a section for each Debian release."""
+    parts = [f"## {suite}\n\n{section}\n" for suite, section in sorted(sections.items())]
+    return "\n".join([INTRODUCTION, *parts, NOTES])
+
+
+def section(facts: Mapping[str, str], rows: Sequence[Row]) -> str:
+    """What one run found."""
+    lines = [*(f"- {name}: {value}" for name, value in facts.items()), "", *_table(rows)]
     return "\n".join(lines)
+
+
+def sections_of(text: str, suites: Iterable[str]) -> dict[str, str]:
+    """The sections of a page that was written before."""
+    found = {}
+    for suite in suites:
+        there = re.search(rf"^## {suite}\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
+        if there:
+            found[suite] = there[1].strip()
+    return found
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

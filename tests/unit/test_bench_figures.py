@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.bench.figures import at_most, faster, in_turn, slower, times
-from tests.bench.report import as_text, page
+from tests.bench.report import as_text, page, section, sections_of
 
 
 def test_runs_take_turns() -> None:
@@ -44,6 +44,12 @@ def test_what_was_missed_is_said() -> None:
     assert as_text(rows).endswith(
         "memory of a check  61 MB                         at most 60 MB  MISSED"
     )
-    written = page({"Commit": "abc"}, {"bookworm": rows})
-    assert "- Commit: abc\n\n## bookworm\n" in written
-    assert "| memory of a check | 61 MB |  |  | at most 60 MB | MISSED |" in written
+    written = section({"Commit": "abc"}, rows)
+    assert written.startswith("- Commit: abc\n")
+    assert written.endswith("| memory of a check | 61 MB |  |  | at most 60 MB | MISSED |")
+
+
+def test_a_run_on_one_release_leaves_the_others_result() -> None:
+    sections = {"bookworm": section({"Commit": "abc"}, []), "trixie": section({"Load": "1"}, [])}
+    assert sections_of(page(sections), ["bookworm", "trixie", "forky"]) == sections
+    assert sections_of("", ["bookworm"]) == {}
