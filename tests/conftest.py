@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.hosts.base import missing
+
+os.umask(0o022)  # the modes that tests begin with are theirs to choose, not the machine's
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

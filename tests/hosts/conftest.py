@@ -15,6 +15,7 @@ import pytest
 
 from tests.hosts.base import LAB, SUITES, base, missing
 from tests.hosts.lab import LabHost, installed_layer
+from tests.hosts.program import furnish
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -102,4 +103,12 @@ def installed(suite: str, packages: dict[str, Path]) -> Path:
 def host(suite: str, installed: Path) -> Iterator[LabHost]:
     """A fresh host with our package installed by apt (test_install.py does so on a running one)."""
     with LabHost(suite, installed) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def worn(suite: str, installed: Path) -> Iterator[LabHost]:
+    """A furnished host that the tests of one file share; each leaves it as it found it."""
+    with LabHost(suite, installed) as host:
+        furnish(host)
         yield host

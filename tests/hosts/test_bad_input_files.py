@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.hosts.bad_input import (
     DROP_INS,
@@ -22,18 +19,9 @@ from tests.hosts.bad_input import (
 )
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
-from tests.hosts.program import APP, furnish
+from tests.hosts.program import APP
 
 LATIN = b"caf\xe9"
-
-
-@pytest.fixture(scope="module")
-def worn(suite: str, packages: dict[str, Path]) -> Iterator[LabHost]:
-    """One host for all tests of this file; each leaves it as it found it."""
-    with LabHost(suite) as host:
-        host.install(packages[suite])
-        furnish(host)
-        yield host
 
 
 def test_what_is_no_plain_file_is_not_written_through(worn: LabHost) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
+
+from tests.tui.terminal_double import PATIENCE_S, Terminal
 
 GOLDEN = Path(__file__).with_name("golden")
 
@@ -21,14 +24,23 @@ class Golden:
     def __init__(self, update: bool) -> None:
         self._update = update
 
-    def compare(self, name: str, text: str) -> None:
+    def compare(self, name: str, terminal: Terminal) -> None:
+        """Wait until the screen is the one that was kept; a screen may be painted in parts."""
         file = GOLDEN / f"{name}.txt"
-        text = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
         if self._update:
+            terminal.settle()
             file.parent.mkdir(exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+            file.write_text(_lines(terminal), encoding="utf-8")
         assert file.exists(), f"no golden screen {name}; look at it and run with --golden-update"
-        assert text == file.read_text(encoding="utf-8"), f"not as golden/{name}.txt"
+        kept = file.read_text(encoding="utf-8")
+        until = time.monotonic() + PATIENCE_S
+        while _lines(terminal) != kept and time.monotonic() < until:
+            time.sleep(0.05)
+        assert _lines(terminal) == kept, f"not as golden/{name}.txt"
+
+
+def _lines(terminal: Terminal) -> str:
+    return "\n".join(terminal.text.splitlines()) + "\n"
 
 
 @pytest.fixture

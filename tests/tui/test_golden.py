@@ -42,8 +42,7 @@ def test_screens(golden: Golden, columns: int, rows: int) -> None:
             if name == "live":
                 words = "logrotate.service"
             terminal.wait_for(words)
-            terminal.settle(0.4)
-            golden.compare(f"{name}-{columns}x{rows}", terminal.text)
+            golden.compare(f"{name}-{columns}x{rows}", terminal)
 
 
 def test_a_practice_host_says_so_on_every_screen(golden: Golden) -> None:
@@ -61,8 +60,7 @@ def test_a_practice_host_says_so_on_every_screen(golden: Golden) -> None:
             assert banner in terminal.wait_for(words)
         terminal.press("1")
         terminal.wait_for("Breaks")
-        terminal.settle()
-        golden.compare("practice-80x24", terminal.text)
+        golden.compare("practice-80x24", terminal)
 
 
 def split(keys: str) -> list[str]:
