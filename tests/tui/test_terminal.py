@@ -125,8 +125,13 @@ def test_a_terminal_that_reads_again_is_painted_anew() -> None:
         assert "Apply the chosen step" not in terminal.text
 
 
-def test_an_idle_screen_writes_nothing_and_does_nothing() -> None:
+@pytest.mark.parametrize("keys", ["", "2", "3", "3 u", "4", "4 e", "5", "a", "e", "\x10"])
+def test_an_idle_screen_writes_nothing_and_does_nothing(keys: str) -> None:
+    """Every place, question and form."""
     with opened() as terminal:
+        for key in keys.split(" "):
+            terminal.press(key)
+            terminal.settle()
         terminal.settle(1.0)
         written, used = len(terminal.raw), terminal.processor_seconds()
         time.sleep(3.0)

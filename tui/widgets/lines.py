@@ -76,7 +76,7 @@ class LinePane(Widget, can_focus=True):
     """
 
     class Scrolled(Message):
-        """What is visible changed."""
+        """Other lines are visible, or the focus came or went."""
 
         def __init__(self, pane: LinePane) -> None:
             super().__init__()
@@ -89,6 +89,7 @@ class LinePane(Widget, can_focus=True):
         self._header: Sequence[Line] = ()
         self._top = 0
         self._painted: list[Strip] = []
+        self._announced = ("", False)
 
     @property
     def lines(self) -> Sequence[Line]:
@@ -178,7 +179,14 @@ class LinePane(Widget, can_focus=True):
             ]
             if regions:
                 self.refresh(*regions)
-        self.post_message(self.Scrolled(self))
+        self._announce()
+
+    def _announce(self) -> None:
+        """Tell of changes only: whoever listens may draw a pane of its own, which tells too."""
+        now = (position(self), self.has_focus)
+        if now != self._announced:
+            self._announced = now
+            self.post_message(self.Scrolled(self))
 
     def render_line(self, y: int) -> Strip:
         if len(self._painted) != self.size.height:
