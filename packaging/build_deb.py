@@ -22,7 +22,7 @@ RELEASES = {"bookworm": ("3.11", "12"), "trixie": ("3.13", "13")}
 """Debian release -> (its Python, its number in the package's version)."""
 
 LAUNCHER = """\
-#!/usr/bin/python3 -I
+#!/usr/bin/python3 -IS
 import sys
 
 sys.path.insert(0, "/usr/lib/harden-tui")

@@ -170,6 +170,27 @@ async def test_preview_state_and_history_follow_the_chosen_step(app: HardenApp) 
         await until(pilot, lambda: view.steps.chosen == "ssh.limits", "the next open step")
 
 
+async def test_beside_the_list_the_gist_and_to_read_the_whole(app: HardenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = await checked(pilot, app)
+
+        def words() -> str:
+            return " ".join(view.detail.shown_text().split())
+
+        assert "Enter shows all of it." in words()
+        assert "Give them an account" not in words()
+        for key, back in (("tab", "tab"), ("enter", "escape")):
+            await pilot.press(key)
+            await pilot.pause()
+            assert "Give them an account" in words()
+            await pilot.press(back)
+            await pilot.pause()
+            assert "Enter shows all of it." in words()
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause()
+        await until(pilot, lambda: "Give them an account" in words(), "the whole")
+
+
 async def test_filter_and_its_end(app: HardenApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         view = await checked(pilot, app)

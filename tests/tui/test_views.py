@@ -141,6 +141,16 @@ def test_why_says_what_it_breaks_and_where_it_comes_from() -> None:
         assert words in text
 
 
+def test_the_gist_has_its_lines_in_the_same_places_for_every_step() -> None:
+    board = known_board()
+    for one in recorded_hands.STEPS:
+        text = plain_text(step.gist(board, one["id"], 43)).split("\n")
+        assert text[4].startswith("Breaks")
+        assert text[8] == "Enter shows all of it."
+        assert text[0].split()[0] == board.infos[one["id"]].why.split()[0]
+    assert "asks for a typed" in plain_text(step.gist(board, "ssh.root-login", 43))
+
+
 def test_why_shows_values_but_no_secret() -> None:
     board = Board()
     info = StepInfo(

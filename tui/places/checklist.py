@@ -43,7 +43,7 @@ class Checklist(PlaceView):
         self._tab = "why"
         self._wanted = ""
         self._detail_waits: Timer | None = None
-        self._shown = ("", "")
+        self._shown = ("", "", False)
 
         self.steps = RowList(id="steps")
         self.detail = LinePane(id="detail")
@@ -85,18 +85,29 @@ class Checklist(PlaceView):
         if not chosen:
             pane.show(self._empty(width), header=[], keep_place=False)
             return
-        header += [*step.head(known, chosen, width), ()]
+        narrow = self._is_narrow()
+        header += [*step.head(known, chosen, width, narrow=narrow), ()]
         lines = {
-            "why": lambda: step.why(known, chosen, width),
+            "why": lambda: (step.gist if narrow else step.why)(known, chosen, width),
             "state": lambda: step.state(known.results.get(chosen), width),
             "preview": lambda: preview.plan_lines(known.plans.get(chosen), width),
             "history": lambda: step.history(known, chosen, width),
         }[self._tab]()
-        same = self._shown == (chosen, self._tab)
-        self._shown = (chosen, self._tab)
+        shown = (chosen, self._tab, narrow)
+        same = self._shown == shown
+        self._shown = shown
         pane.show(lines, header=header, keep_place=same)
         if self._tab == "preview" and chosen not in known.plans:
             self._ask_plan_soon(chosen)
+
+    def _is_narrow(self) -> bool:
+        """Beside the list, on a small terminal, and not the pane that is being read."""
+        wide = self.has_class("-wide") or self.has_class("-wide-detail")
+        return not wide and not self.detail.has_focus
+
+    def on_descendant_focus(self) -> None:
+        if self._shown[0]:
+            self.show_detail()
 
     def _empty(self, width: int) -> list[Line]:
         problem = self.screen_app.board.problem

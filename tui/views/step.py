@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from snapshots.model import TransactionRecord
@@ -13,6 +14,7 @@ from tui.views.history import record_rows
 from tui.wire import StepInfo
 
 _LABEL = 10
+_GIST_LINES = 3
 
 
 def status_line(board: Board, step_id: str) -> Line:
@@ -22,10 +24,12 @@ def status_line(board: Board, step_id: str) -> Line:
     return ((f"{STATUS_SIGNS[status]} {word}", STATUS_ROLES[status]), (f" · {step_id}", "dim"))
 
 
-def head(board: Board, step_id: str, width: int) -> list[Line]:
-    """Title and status, on top of every tab."""
-    title = board.title(step_id) or step_id
-    return [*(((piece, "bold"),) for piece in wrap(title, width)), status_line(board, step_id)]
+def head(board: Board, step_id: str, width: int, *, narrow: bool) -> list[Line]:
+    """Title and status, on top of every tab; the title alone where a list tells the status."""
+    title: list[Line] = [
+        ((piece, "bold"),) for piece in wrap(board.title(step_id) or step_id, width)
+    ]
+    return _exactly(2, title) if narrow else [*title, status_line(board, step_id)]
 
 
 def why(board: Board, step_id: str, width: int) -> list[Line]:
@@ -35,11 +39,7 @@ def why(board: Board, step_id: str, width: int) -> list[Line]:
         return [(("Reading the catalogue…", "dim"),)]
     lines = paragraph(info.why, width)
     lines += [BLANK, *labelled("Breaks", info.breaks or "nothing known", width, column=_LABEL)]
-    if info.guard:
-        what = {"login": "logins", "network": "network access"}[info.guard]
-        lines += labelled("Guarded", f"touches {what}; asks for a typed word", width, column=_LABEL)
-    for phrase in info.irreversible:
-        lines += labelled("For good", phrase, width, role="warn", column=_LABEL)
+    lines += _dangers(info, width)
     if info.after:
         lines += labelled("After", ", ".join(info.after), width, column=_LABEL)
     lines += _values(info, width)
@@ -48,6 +48,48 @@ def why(board: Board, step_id: str, width: int) -> list[Line]:
     for name, ids in info.references.items():
         lines += labelled(name, ", ".join(ids), width, column=_LABEL)
     return lines
+
+
+def gist(board: Board, step_id: str, width: int) -> list[Line]:
+    """The first sentences of `why`, for a pane beside the list on a small terminal.
+
+    Whoever walks down the list over a slow line waits for half as many bytes.
+    """
+    info = board.infos.get(step_id)
+    if info is None:
+        return [(("Reading the catalogue…", "dim"),)]
+    breaks = _first_sentence(info.breaks) or "nothing known"
+    return [
+        *_exactly(_GIST_LINES, paragraph(_first_sentence(info.why), width)),
+        BLANK,
+        *_exactly(_GIST_LINES, labelled("Breaks", breaks, width, column=_LABEL)),
+        BLANK,
+        (("Enter shows all of it.", "dim"),),
+        BLANK,
+        *_dangers(info, width),
+    ]
+
+
+def _dangers(info: StepInfo, width: int) -> list[Line]:
+    lines: list[Line] = []
+    if info.guard:
+        what = {"login": "logins", "network": "network access"}[info.guard]
+        lines += labelled("Guarded", f"touches {what}; asks for a typed word", width, column=_LABEL)
+    for phrase in info.irreversible:
+        lines += labelled("For good", phrase, width, role="warn", column=_LABEL)
+    return lines
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.!?]) (?=[A-Z`])", text, maxsplit=1)[0]
+
+
+def _exactly(count: int, lines: list[Line]) -> list[Line]:
+    """So many lines: what stands below stays in its place from step to step, and unpainted."""
+    if len(lines) <= count:
+        return lines + [BLANK] * (count - len(lines))
+    *before, (text, role) = lines[count - 1]
+    return [*lines[: count - 1], (*before, (f"{text} …", role))]
 
 
 def _values(info: StepInfo, width: int) -> list[Line]:
