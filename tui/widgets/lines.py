@@ -8,7 +8,7 @@ from functools import lru_cache
 from rich.segment import Segment
 from rich.style import Style
 from textual.events import MouseScrollDown, MouseScrollUp, Resize
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -89,6 +89,7 @@ class LinePane(Widget, can_focus=True):
         self._header: Sequence[Line] = ()
         self._top = 0
         self._painted: list[Strip] = []
+        self._painted_size = Size(0, 0)
         self._announced = ("", False)
 
     @property
@@ -165,10 +166,9 @@ class LinePane(Widget, can_focus=True):
 
     def repaint(self) -> None:
         """Paint what differs from what is on the terminal."""
-        wanted = self._wanted()
-        painted = self._painted
-        self._painted = wanted
-        if len(painted) != len(wanted):
+        painted, before = self._painted, self._painted_size
+        wanted = self._draw_for_size()
+        if before != self._painted_size:
             self.refresh()
         else:
             regions = [
@@ -188,15 +188,19 @@ class LinePane(Widget, can_focus=True):
             self._announced = now
             self.post_message(self.Scrolled(self))
 
+    def _draw_for_size(self) -> list[Strip]:
+        self._painted = self._wanted()
+        self._painted_size = self.size
+        return self._painted
+
     def render_line(self, y: int) -> Strip:
-        if len(self._painted) != self.size.height:
-            self._painted = self._wanted()
+        if self._painted_size != self.size:
+            self._draw_for_size()  # the first paint comes before the news of our size
         if y >= len(self._painted):
             return Strip.blank(self.size.width)
         return self._painted[y]
 
     def on_resize(self, event: Resize) -> None:
-        self._painted = []
         self.repaint()
 
     def on_focus(self) -> None:

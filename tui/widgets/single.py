@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from textual.strip import Strip
+
 from tui.text import Line
 from tui.widgets.lines import LinePane
 
@@ -30,8 +32,12 @@ class Fixed(LinePane):
             self.refresh(layout=True)
         self.repaint()
 
+    def _wanted(self) -> list[Strip]:
+        if self._painted_size.width != self.size.width:
+            self._lines = self._draw(self.size.width)
+        return super()._wanted()
+
     def on_resize(self, event: object) -> None:
-        self._painted = []
         self.update()
 
 
@@ -45,9 +51,9 @@ class Column(LinePane):
     def __init__(self) -> None:
         super().__init__(focusable=False)
 
-    def on_resize(self, event: object) -> None:
-        self._painted = []
-        self.show([(("│", "dim"),)] * self.size.height)
+    def _wanted(self) -> list[Strip]:
+        self._lines = [(("│", "dim"),)] * self.size.height
+        return super()._wanted()
 
 
 def across() -> Fixed:
