@@ -110,8 +110,9 @@ def plan_lines(plan: PlanAnswer | str | None, width: int) -> list[Line]:
     for number, step in enumerate(plan.steps, 1):
         if len(plan.steps) > 1:
             place = f"{number} of {len(plan.steps)}  "
-            lines += [(("─" * width, "dim"),), ((place, "dim"), (step.title, "bold"))]
-            lines += [((step.id, "dim"),), BLANK]
+            if lines:
+                lines.append((("─" * width, "dim"),))
+            lines += [((place, "dim"), (step.title, "bold")), ((step.id, "dim"),), BLANK]
         lines += step_plan_lines(step, width)
     return lines
 
