@@ -8,7 +8,11 @@ import pytest
 
 from tests.hosts.base import missing
 
-os.umask(0o022)  # the modes that tests begin with are theirs to choose, not the machine's
+
+@pytest.fixture(autouse=True)
+def umask() -> None:
+    """Neither the machine nor what was tried before chooses the modes of a test's files."""
+    os.umask(0o022)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
