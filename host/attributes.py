@@ -30,19 +30,14 @@ _NO_FLAGS_HERE: Final = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.ENOSYS,
 
 
 def _get_raw(fd: int) -> int:
-    buffer = array.array("i", (0,))
+    buffer = array.array("I", (0,))
     fcntl.ioctl(fd, _FS_IOC_GETFLAGS, buffer)
-    return buffer[0] & 0xFFFFFFFF
+    return buffer[0]
 
 
 def get_flags(fd: int) -> int:
     """The chattr bits of an open file or directory; 0 where its file system has none."""
-    try:
-        return _get_raw(fd) & FLAGS_OF_CHATTR
-    except OSError as error:
-        if error.errno in _NO_FLAGS_HERE:
-            return 0
-        raise
+    return raw_flags(fd) & FLAGS_OF_CHATTR
 
 
 def set_flags(fd: int, flags: int) -> None:
@@ -56,9 +51,25 @@ def set_flags(fd: int, flags: int) -> None:
         if error.errno in _NO_FLAGS_HERE and not flags:
             return
         raise
+    change_flags(fd, raw, flags)
+
+
+def raw_flags(fd: int) -> int:
+    """The chattr bits and the file system's own, for `change_flags`; 0 where it has none."""
+    try:
+        return _get_raw(fd)
+    except OSError as error:
+        if error.errno in _NO_FLAGS_HERE:
+            return 0
+        raise
+
+
+def change_flags(fd: int, raw: int, flags: int) -> int:
+    """As `set_flags`, of a file whose `raw_flags` were just asked; returns what they are now."""
     wanted = (raw & ~FLAGS_OF_CHATTR) | (flags & FLAGS_OF_CHATTR)
     if wanted != raw:
         fcntl.ioctl(fd, _FS_IOC_SETFLAGS, array.array("I", (wanted,)))
+    return wanted
 
 
 @contextlib.contextmanager

@@ -19,17 +19,18 @@ def give(fd: int, wanted: FileState) -> bool:
     If it cannot be done, immutable and append-only flags are put back. Raises `OSError`.
     """
     there = os.fstat(fd)
-    flags = attributes.get_flags(fd)
+    raw = attributes.raw_flags(fd)
+    flags = raw & attributes.FLAGS_OF_CHATTR
     owner = (there.st_uid, there.st_gid) != (wanted.uid, wanted.gid)
     mode = stat.S_IMODE(there.st_mode) != wanted.mode
     xattrs = attributes.get_xattrs(fd) != wanted.xattrs
     if not (owner or mode or xattrs):
         if flags == wanted.flags:
             return False
-        attributes.set_flags(fd, wanted.flags)
+        attributes.change_flags(fd, raw, wanted.flags)
         return True
     if flags & attributes.LOCKING:
-        attributes.set_flags(fd, flags & ~attributes.LOCKING)
+        raw = attributes.change_flags(fd, raw, flags & ~attributes.LOCKING)
     try:
         # In this order: a change of owner drops set-id bits and capabilities, an ACL rewrites the
         # group bits, and chmod at last makes them what they were (they are the ACL's mask).
@@ -41,9 +42,9 @@ def give(fd: int, wanted: FileState) -> bool:
             os.fchmod(fd, wanted.mode)
     except OSError:
         if flags & attributes.LOCKING:
-            attributes.set_flags(fd, flags)
+            attributes.change_flags(fd, raw, flags)
         raise
-    attributes.set_flags(fd, wanted.flags)
+    attributes.change_flags(fd, raw, wanted.flags)
     return True
 
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, Final
 
-from host import attributes, metadata, paths, rules
+from host import attributes, metadata, paths, rules, second_process
 from host.base import FileState, HostError, TreeRule
+from host.second_process import SecondProcess, Unwanted
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _SAY_EVERY: Final = 1000
@@ -24,30 +28,7 @@ def apply_states(
     wanted: Iterable[tuple[str, FileState]], *, on_progress: Callable[[int], None] | None = None
 ) -> int:
     """See `host.base.Host.apply_states`. Raises `HostError` naming the file."""
-    changed = seen = 0
-    above = ""
-    with contextlib.ExitStack() as opened:
-        dir_fd = -1
-        for path, state in wanted:
-            directory, name = paths.split(path)
-            try:
-                if directory != above:
-                    opened.close()
-                    above = ""
-                    dir_fd = opened.enter_context(paths.directory(directory))
-                    above = directory
-                changed += metadata.give_at(dir_fd, name, state)
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                raise HostError(
-                    f"{path} could not be given its owner, mode and flags: "
-                    f"{paths.because(error)}; {changed} entries before it were changed"
-                ) from error
-            seen += 1
-            if on_progress is not None and seen % _SAY_EVERY == 0:
-                on_progress(seen)
-    return changed
+    return _Restoring(on_progress).run(wanted)
 
 
 def apply_rules(
@@ -65,7 +46,121 @@ def apply_rules(
     return _Sealing(wanted, on_progress, left_alone).run(root)
 
 
-class _Sealing:
+class _Pass:
+    """One pass over many entries. From `second_process.WORTH_IT` entries on, a second process
+    gives half of the directories' entries what they shall have."""
+
+    def __init__(self, on_progress: Callable[[int], None] | None) -> None:
+        self._on_progress = on_progress
+        self._second: SecondProcess | None = None
+        self._alone = True
+        self._is_second = False
+        self.changed = 0
+        self.seen = 0
+        self._at = ""
+
+    def _is_mine(self, directory: str) -> bool:
+        """Whether the entries of a directory are this process's share."""
+        return self._alone or bool(zlib.crc32(os.fsencode(directory)) & 1) == self._is_second
+
+    def _divide(self, rest: Callable[[], object]) -> None:
+        """Let a second process do its share of the `rest`, if that is worth it by now.
+
+        `rest` may raise `OSError` and `HostError` and returns plain data for `_join`.
+        """
+        if not self._alone or not second_process.worth_it(self.seen):
+            return
+        with contextlib.suppress(OSError):  # no room for another process: alone it goes too
+            self._second = SecondProcess(partial(self._as_second, rest))
+            self._alone = False
+
+    def _as_second(self, rest: Callable[[], object], process: SecondProcess) -> object:
+        """The second process's part; what it returns is for `_join`."""
+        self._alone, self._is_second = False, True
+        self._on_progress = process.tell
+        self.changed = self.seen = 0
+        said, problem = None, ""
+        try:
+            said = rest()
+        except OSError as error:
+            problem = self._problem(error)
+        except (HostError, Unwanted) as error:
+            problem = str(error)
+        return self.changed, self.seen, problem, said
+
+    def _join(self) -> Any:
+        """What the second process's `rest` returned. Raises `HostError` where that failed."""
+        if self._second is None:
+            return None
+        second, self._second = self._second, None
+        changed, seen, problem, said = second.answer()
+        self.changed += changed
+        self.seen += seen
+        if problem:
+            raise HostError(f"{problem}; {self.changed} entries before it were changed")
+        return said
+
+    def _leave_off(self) -> None:
+        """This process failed: the second one shall not go on."""
+        if self._second is not None:
+            self._second.stop()
+            with contextlib.suppress(HostError):  # only the first failure is told
+                self._join()
+
+    def _failed(self, error: OSError) -> HostError:
+        return HostError(f"{self._problem(error)}; {self.changed} entries before it were changed")
+
+    def _problem(self, error: OSError) -> str:
+        return f"{self._at} could not be given its owner, mode and flags: {paths.because(error)}"
+
+    def _count(self) -> None:
+        self.seen += 1
+        if self._on_progress is not None and self.seen % _SAY_EVERY == 0:
+            self._on_progress(self.seen + (self._second.seen if self._second else 0))
+
+
+class _Restoring(_Pass):
+    """Every entry of a list becomes what it was."""
+
+    def run(self, wanted: Iterable[tuple[str, FileState]]) -> int:
+        try:
+            self._give(iter(wanted))
+            self._join()
+        except OSError as error:
+            self._leave_off()
+            raise self._failed(error) from error
+        except BaseException:
+            self._leave_off()
+            raise
+        return self.changed
+
+    def _give(self, wanted: Iterator[tuple[str, FileState]]) -> None:
+        above = ""
+        mine = True
+        with contextlib.ExitStack() as opened:
+            dir_fd = -1
+            for path, state in wanted:
+                directory, name = paths.split(path)
+                self._at = path
+                try:
+                    if directory != above:
+                        # Between two directories: the second process begins with one of its own.
+                        self._divide(partial(self._give, chain([(path, state)], wanted)))
+                        opened.close()
+                        above = ""
+                        mine = self._is_mine(directory)
+                        if mine:
+                            dir_fd = opened.enter_context(paths.directory(directory))
+                        above = directory
+                    if not mine:
+                        continue
+                    self.changed += metadata.give_at(dir_fd, name, state)
+                except FileNotFoundError:
+                    pass
+                self._count()
+
+
+class _Sealing(_Pass):
     """One pass over a tree."""
 
     def __init__(
@@ -74,15 +169,12 @@ class _Sealing:
         on_progress: Callable[[int], None] | None,
         left_alone: list[str] | None,
     ) -> None:
+        super().__init__(on_progress)
         self._rules = rules.strongest(wanted)
         self._paths = {rule.path.rstrip("/") or "/" for rule in wanted}
-        self._on_progress = on_progress
         self._left_alone = left_alone
         self._links: dict[int, list[str]] = {}
         self._device = 0
-        self.changed = 0
-        self.seen = 0
-        self._at = ""
 
     def run(self, root: str) -> int:
         self._at = root
@@ -92,38 +184,57 @@ class _Sealing:
                 base = root.rstrip("/")
                 reach = rules.in_reach(base or "/", self._rules)
                 self._shape(fd, os.fstat(fd), reach, "")
-                self._below(base, os.dup(fd), reach)
+                self._below([(base, os.dup(fd), reach)])
+            for inode, names in (self._join() or {}).items():
+                self._links.setdefault(inode, []).extend(names)
             self._shared_files()
         except OSError as error:
-            raise HostError(
-                f"{self._at} could not be given its owner, mode and flags: "
-                f"{paths.because(error)}; {self.changed} entries before it were changed"
-            ) from error
+            self._leave_off()
+            raise self._failed(error) from error
+        except BaseException:
+            self._leave_off()
+            raise
         return self.changed
 
-    def _below(self, root: str, root_fd: int, root_reach: list[TreeRule]) -> None:
-        """Takes over `root_fd`."""
-        pending = [(root, root_fd, root_reach)]
+    def _below(self, pending: list[tuple[str, int, list[TreeRule]]]) -> None:
+        """Takes over the descriptors of `pending`."""
         try:
             while pending:
+                self._divide(partial(self._below_as_second, pending))
                 directory, fd, reach = pending.pop()
+                mine = self._is_mine(directory)
                 try:
                     with os.scandir(fd) as entries:
                         listed = list(entries)
                     for entry in listed:
                         if entry.is_file(follow_symlinks=False):
-                            self._file(directory, fd, entry.name, reach)
+                            if mine:
+                                self._file(directory, fd, entry.name, reach)
                         elif entry.is_dir(follow_symlinks=False):
-                            inner = self._directory(directory, fd, entry.name, reach)
+                            inner = self._directory(directory, fd, entry.name, reach, mine)
                             if inner is not None:
                                 pending.append(inner)
-                        elif entry.is_symlink():
+                        elif mine and entry.is_symlink():
                             self._link(directory, fd, entry.name, reach)
                 finally:
                     os.close(fd)
         finally:
             for _, fd, _ in pending:
                 os.close(fd)
+
+    def _below_as_second(
+        self, pending: list[tuple[str, int, list[TreeRule]]]
+    ) -> dict[int, list[str]]:
+        """The second process's share: the files with several links among it are not done yet."""
+        self._links = {}
+        # An inherited descriptor shares its place in the list of names with the first process.
+        self._below(
+            [
+                (directory, os.open(".", _OPEN | os.O_DIRECTORY, dir_fd=fd), reach)
+                for directory, fd, reach in pending
+            ]
+        )
+        return self._links
 
     def _file(self, directory: str, dir_fd: int, name: str, reach: list[TreeRule]) -> None:
         self._at = path = f"{directory}/{name}"
@@ -140,8 +251,9 @@ class _Sealing:
             os.close(fd)
 
     def _directory(
-        self, directory: str, dir_fd: int, name: str, reach: list[TreeRule]
+        self, directory: str, dir_fd: int, name: str, reach: list[TreeRule], mine: bool
     ) -> tuple[str, int, list[TreeRule]] | None:
+        """The directory as something still to go into; it is given its shape where it is `mine`."""
         self._at = path = f"{directory}/{name}"
         if path in self._paths:
             reach = rules.in_reach(path, self._rules)
@@ -151,7 +263,8 @@ class _Sealing:
             if there.st_dev != self._device:
                 os.close(fd)
                 return None
-            self._shape(fd, there, reach, "")
+            if mine:
+                self._shape(fd, there, reach, "")
         except OSError:
             os.close(fd)
             raise
@@ -183,23 +296,26 @@ class _Sealing:
         gid = there.st_gid if rule.gid is None else rule.gid
         differs = uid != there.st_uid or gid != there.st_gid or wanted_mode != mode
         if differs or rule.flags_set or rule.flags_clear:
-            flags = attributes.get_flags(fd)
+            raw = attributes.raw_flags(fd)
+            flags = raw & attributes.FLAGS_OF_CHATTR
             wanted_flags = (flags | rule.flags_set) & ~rule.flags_clear
             if differs:
-                self._own(fd, there, flags, (uid, gid), wanted_mode)
+                raw = self._own(fd, there, raw, (uid, gid), wanted_mode)
                 flags &= ~attributes.LOCKING
             if flags != wanted_flags:
-                attributes.set_flags(fd, wanted_flags)
+                attributes.change_flags(fd, raw, wanted_flags)
                 differs = True
             self.changed += differs
         self._count()
 
     def _own(
-        self, fd: int, there: os.stat_result, flags: int, owner: tuple[int, int], mode: int
-    ) -> None:
-        """chown and chmod, an immutable file being opened for it; locked again where that fails."""
-        if flags & attributes.LOCKING:
-            attributes.set_flags(fd, flags & ~attributes.LOCKING)
+        self, fd: int, there: os.stat_result, raw: int, owner: tuple[int, int], mode: int
+    ) -> int:
+        """chown and chmod, an immutable file being opened for it; locked again where that fails.
+
+        `raw` are its flags; returns what they are now.
+        """
+        unlocked = attributes.change_flags(fd, raw, raw & ~attributes.LOCKING)
         try:
             if owner != (there.st_uid, there.st_gid):
                 os.fchown(fd, *owner)
@@ -207,9 +323,9 @@ class _Sealing:
             if stat.S_IMODE(there.st_mode) != mode or mode & 0o6000:
                 os.fchmod(fd, mode)
         except OSError:
-            if flags & attributes.LOCKING:
-                attributes.set_flags(fd, flags)
+            attributes.change_flags(fd, unlocked, raw)
             raise
+        return unlocked
 
     def _shared_files(self) -> None:
         """Files with several hard links: only those all of whose links are in the tree.
@@ -241,11 +357,6 @@ class _Sealing:
                 there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
                 found += (there.st_ino, there.st_dev) == (inode, self._device)
         return found
-
-    def _count(self) -> None:
-        self.seen += 1
-        if self._on_progress is not None and self.seen % _SAY_EVERY == 0:
-            self._on_progress(self.seen)
 
 
 def _first(reach: list[TreeRule], name: str) -> TreeRule | None:
