@@ -10,95 +10,250 @@ from __future__ import annotations
 import os
 import stat
 import time
-from typing import Final
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import msgspec
 
-from host import attributes, files
-from host.base import FileState
+from host import attributes, files, paths, second_process, walk_ahead
+from host.base import FileState, HostError
 
 _AT_REST_NS: Final = 50_000_000
 """The clock that stamps changes ticks every 10 ms at most (HZ=100). Of a file that last changed
 this long before it was looked at, every later change carries another time."""
 
+Pending = list[tuple[str, int]]
+"""Directories to go into, and descriptors of them."""
 
-class _Seen(msgspec.Struct, frozen=True, gc=False):
-    """A file as it was when it was opened; `stamp` tells whether it still is that."""
+Key = tuple[Any, ...]
+"""What the kernel says of a file or directory; alike ones have equal keys."""
 
-    path: str
-    stamp: int
-    state: FileState
+Seen = tuple[FileState, int, int]
+"""A file's state, its inode and its stamp."""
+
+Entry = tuple[str, bool | None, Seen | None]
+"""A name; whether it is a regular file or a directory, which may be opened, if that is known;
+and all about it, if that is."""
+
+
+class Listed(msgspec.Struct):
+    """What lay in a directory, sorted by name. In columns: an object for each of 50,000 entries
+    would take 5 MB.
+
+    `inodes` and `stamps` tell whether a file still is what it was; an inode of 0 tells nothing,
+    and the entry is looked at anew.
+    """
+
+    device: int
+    paths: list[str]
+    inodes: array[int]
+    stamps: array[int]
+    states: list[FileState]
+
+    def add(self, path: str, state: FileState, inode: int = 0, stamp: int = 0) -> None:
+        self.paths.append(path)
+        self.inodes.append(inode)
+        self.stamps.append(stamp)
+        self.states.append(state)
+
+
+def nothing_on(device: int) -> Listed:
+    """A directory of which nothing is known."""
+    return Listed(device, [], array("Q"), array("q"), [])
 
 
 class LightCache:
-    """What a host remembers from one walk to the next: 90 bytes a file and its path."""
+    """What a host remembers from one walk to the next: 32 bytes an entry and its path."""
 
     def __init__(self) -> None:
-        self.directories: dict[str, list[_Seen]] = {}
-        """The files of each directory, sorted by name."""
-        self.shared: dict[object, FileState] = {}
+        self.directories: dict[str, Listed] = {}
+        self.shared: dict[Key, FileState] = {}
         """One object for all that are alike: of an application's files a handful differ."""
 
+    def changed(self, entries: int) -> None:
+        """So many were changed: where that is most of them, all are opened without a `stat` first.
 
-class LightLook:
-    """Looks at entries for one walk, directory by directory, names in order."""
-
-    def __init__(self, cache: LightCache) -> None:
-        self._cache = cache
-        self._before: list[_Seen] = []
-        self._now: list[_Seen] = []
-        self._at = 0
-        self._at_rest_ns = 0
-
-    def enter(self, directory: str) -> None:
-        """What comes next lies in `directory`."""
-        self._before = self._cache.directories.get(directory, [])
-        self._now = self._cache.directories[directory] = []
-        self._at = 0
-        self._at_rest_ns = time.time_ns() - _AT_REST_NS
-
-    def seen(self, path: str, dir_fd: int, name: str) -> tuple[str, FileState | None]:
-        """The state of a file that was seen before and has not changed since, else `None`.
-
-        With the very string of then as its path, of which whoever keeps both walks has one only.
-        Raises `OSError`.
+        Their paths stay known, so that whoever keeps both walks has one string for each.
         """
-        before, at = self._before, self._at
-        while at < len(before) and before[at].path < path:
-            at += 1
-        self._at = at
-        if at == len(before) or before[at].path != path:
-            return path, None
-        seen = before[at]
-        if _stamp(os.stat(name, dir_fd=dir_fd, follow_symlinks=False)) != seen.stamp:
-            return seen.path, None
-        self._now.append(seen)
-        return seen.path, seen.state
+        if 2 * entries > sum(len(listed.paths) for listed in self.directories.values()):
+            for listed in self.directories.values():
+                listed.inodes = array("Q", bytes(8 * len(listed.paths)))
 
-    def __call__(self, path: str, fd: int, there: os.stat_result) -> FileState:
-        """The state of an open file or directory, without size and times. Raises `OSError`."""
-        flags = attributes.get_flags(fd)
-        xattrs = attributes.get_xattrs(fd)
-        is_file = stat.S_ISREG(there.st_mode)
-        linked = (there.st_nlink, there.st_ino) if is_file and there.st_nlink > 1 else (0, 0)
-        key: object = (there.st_mode, there.st_uid, there.st_gid, flags, linked)
-        if xattrs:
-            key = (key, *sorted(xattrs.items()))
-        state = self._cache.shared.get(key)
+    def state(self, key: Key) -> FileState:
+        """The state that stands for all with that key."""
+        state = self.shared.get(key)
         if state is None:
-            state = msgspec.structs.replace(
-                files.state_of(there, flags=flags, xattrs=xattrs),
-                size_bytes=0,
-                mtime_ns=0,
-                links=linked[0],
-                inode=linked[1],
+            mode, uid, gid, flags, links, inode, *xattrs = key
+            state = self.shared[key] = FileState(
+                kind=files.KINDS[stat.S_IFMT(mode)],
+                mode=stat.S_IMODE(mode),
+                uid=uid,
+                gid=gid,
+                flags=flags,
+                xattrs=dict(xattrs),
+                links=links,
+                inode=inode,
             )
-            self._cache.shared[key] = state
-        if is_file and there.st_ctime_ns < self._at_rest_ns:
-            self._now.append(_Seen(path, _stamp(there), state))
         return state
 
 
+def below(
+    root: str, root_fd: int, device: int, cache: LightCache
+) -> Iterator[tuple[str, FileState]]:
+    """See `host.walk.walk`. Takes over `root_fd`. Raises `HostError`.
+
+    From `second_process.WORTH_IT` entries on a second process looks at half of the directories.
+    """
+    look = Look(cache, device)
+    pending: Pending = [(root, root_fd)]
+    ahead: walk_ahead.Ahead | None = None
+    seen = 0
+    try:
+        while pending:
+            if ahead is None and second_process.worth_it(seen):
+                ahead = walk_ahead.Ahead(look, pending)
+            directory, fd = pending.pop()
+            try:
+                told = ahead.told(directory) if ahead is not None else None
+                listed, inner = look.directory(directory, fd, told)
+            finally:
+                os.close(fd)
+            cache.directories[directory] = listed
+            pending += reversed(inner)
+            seen += len(listed.paths)
+            yield from zip(listed.paths, listed.states, strict=True)
+    finally:
+        if ahead is not None:
+            ahead.end()
+        for _, fd in pending:
+            os.close(fd)
+
+
+class Look:
+    """Looks at directories of one file system, for one walk."""
+
+    def __init__(self, cache: LightCache, device: int) -> None:
+        self.cache = cache
+        self.device = device
+        self._at_rest_ns = 0
+
+    def before(self, directory: str) -> Listed:
+        """What is remembered of a directory."""
+        listed = self.cache.directories.get(directory)
+        return listed if listed and listed.device == self.device else nothing_on(self.device)
+
+    def directory(
+        self, directory: str, fd: int, told: Iterable[Entry] | None = None
+    ) -> tuple[Listed, Pending]:
+        """What lies in an open directory, and what of it to go into, opened. Raises `HostError`.
+
+        A file has the very string of an earlier walk as its path: whoever keeps both walks has
+        one only. `told`: what another process saw in it.
+        """
+        before, now = self.before(directory), nothing_on(self.device)
+        inner: Pending = []
+        self._at_rest_ns = time.time_ns() - _AT_REST_NS
+        at, last = 0, len(before.paths)
+        path = directory
+        try:
+            for name, opens, seen in _entries(fd, before) if told is None else told:
+                path = f"{directory}/{name}"
+                while at < last and before.paths[at] < path:
+                    at += 1
+                known = at < last and before.paths[at] == path
+                if known:
+                    path = before.paths[at]
+                if seen is not None:
+                    now.add(path, *seen)
+                    continue
+                try:
+                    if opens is None:
+                        there = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                        if known and self._is_still(before, at, there):
+                            now.add(path, before.states[at], before.inodes[at], before.stamps[at])
+                            continue
+                        opens = stat.S_ISREG(there.st_mode) or stat.S_ISDIR(there.st_mode)
+                    deeper = self._entry(path, fd, name, opens, now)
+                except FileNotFoundError:
+                    continue
+                if deeper >= 0:
+                    inner.append((path, deeper))
+        except BaseException as error:
+            for _, deeper in inner:
+                os.close(deeper)
+            if isinstance(error, OSError):
+                reason = paths.because(error)
+                raise HostError(f"{path} could not be examined: {reason}") from error
+            raise
+        return now, inner
+
+    def _is_still(self, before: Listed, at: int, there: os.stat_result) -> bool:
+        return (
+            there.st_ino == before.inodes[at]
+            and _stamp(there) == before.stamps[at]
+            and there.st_dev == self.device
+        )
+
+    def _entry(self, path: str, dir_fd: int, name: str, opens: bool, now: Listed) -> int:
+        """Add one entry; returns a descriptor of a directory to go into, else -1.
+
+        `opens`: nothing else may be opened, because opening a pipe can block and opening a device
+        can do anything. Raises `OSError`.
+        """
+        if not opens:
+            there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+            target = os.readlink(name, dir_fd=dir_fd) if stat.S_ISLNK(there.st_mode) else ""
+            xattrs = attributes.get_xattrs(f"/proc/self/fd/{dir_fd}/{name}")
+            now.add(path, files.state_of(there, target=target, xattrs=xattrs))
+            return -1
+        try:
+            fd = files.open_quietly(name, dir_fd=dir_fd)
+        except PermissionError:
+            there = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+            now.add(path, files.state_of(there))
+            return -1
+        deeper = -1
+        try:
+            there = os.fstat(fd)
+            flags = attributes.get_flags(fd)
+            xattrs = attributes.get_xattrs(fd)
+            is_file = stat.S_ISREG(there.st_mode)
+            linked = (there.st_nlink, there.st_ino) if is_file and there.st_nlink > 1 else (0, 0)
+            key = (there.st_mode, there.st_uid, there.st_gid, flags, *linked)
+            state = self.cache.state((*key, *sorted(xattrs.items())) if xattrs else key)
+            at_rest = is_file and there.st_ctime_ns < self._at_rest_ns
+            if at_rest and there.st_dev == self.device:
+                now.add(path, state, there.st_ino, _stamp(there))
+            else:
+                now.add(path, state)
+            if stat.S_ISDIR(there.st_mode) and there.st_dev == self.device:
+                deeper = fd
+        finally:
+            if deeper < 0:
+                os.close(fd)
+        return deeper
+
+
+def _entries(fd: int, before: Listed) -> Iterator[Entry]:
+    """The names in an open directory, sorted; what they are only where no `stat` will tell."""
+    if any(before.inodes):
+        for name in sorted(os.listdir(fd)):
+            yield name, None, None
+        return
+    with os.scandir(fd) as entries:
+        listed = [
+            (
+                entry.name,
+                entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False),
+            )
+            for entry in entries
+        ]
+    listed.sort()
+    for name, opens in listed:
+        yield name, opens, None
+
+
 def _stamp(there: os.stat_result) -> int:
-    """Device, inode and ctime in one number."""
-    return (there.st_dev << 64 | there.st_ino) << 64 | there.st_ctime_ns
+    """Changes with every change of a file, and no program can set it."""
+    return there.st_ctime_ns

@@ -91,6 +91,7 @@ class LocalHost(Host):
         left_alone: list[str] = []
         changed = tree.apply_rules(root, rules, on_progress=on_progress, left_alone=left_alone)
         self.left_alone = tuple(left_alone)
+        self.light_cache.changed(changed)
         return changed
 
     def apply_states(
@@ -99,7 +100,9 @@ class LocalHost(Host):
         *,
         on_progress: Callable[[int], None] | None = None,
     ) -> int:
-        return tree.apply_states(wanted, on_progress=on_progress)
+        changed = tree.apply_states(wanted, on_progress=on_progress)
+        self.light_cache.changed(changed)
+        return changed
 
     def services(self) -> tuple[Service, ...]:
         return services.services(self)

@@ -2,19 +2,22 @@
 
 A thread would not do: between two system calls, which take a microsecond each, only one thread of
 Python runs at a time. The copy is made by fork in the middle of the work, so that it knows all
-that this process knows, does its share, answers, and ends. It ends early where this process does.
+that this process knows; it does its share, says what came of it, and ends. Where this process
+fails or is gone, it leaves off.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import marshal
 import mmap
 import os
+import signal
 import struct
-import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from host.base import HostError
@@ -24,6 +27,8 @@ WORTH_IT: Final = 4000
 
 _COUNT: Final = struct.Struct("q")
 _STOP: Final = _COUNT.size
+_PIPE_BYTES: Final = 1 << 20
+"""What the second process may be ahead: the most an unprivileged process gets (pipe(7))."""
 
 
 class Unwanted(Exception):
@@ -32,38 +37,69 @@ class Unwanted(Exception):
 
 def worth_it(seen: int) -> bool:
     """Whether to begin a second process now, `seen` entries into a tree."""
-    # A fork copies the calling thread only; what others hold at that moment stays held for ever.
-    return seen >= WORTH_IT and len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
+    return seen >= WORTH_IT and len(os.sched_getaffinity(0)) > 1
+
+
+def is_seconds(directory: str) -> bool:
+    """Whether the entries of a directory are the second process's share.
+
+    Told by its name, so that both know it without asking, whatever the shape of the tree.
+    """
+    return bool(zlib.crc32(os.fsencode(directory)) & 1)
 
 
 class SecondProcess:
-    """Does `job` and keeps what it returned, plain data, until `answer` is asked for."""
+    """Does `job` in a copy of this process; what that says is heard here.
 
-    def __init__(self, job: Callable[[SecondProcess], Any]) -> None:
-        """Raises `OSError` where the machine has no room for another process."""
+    Raises `OSError` where the machine has no room for another process. Of threads a fork copies
+    the calling one only: with others at work, `job` must do without whatever they could hold
+    (imports, locks, `print`), and without their descriptors: `keeps` are those that it needs;
+    `None` is all of them.
+    """
+
+    def __init__(
+        self, job: Callable[[SecondProcess], None], *, keeps: Collection[int] | None = None
+    ) -> None:
         self._first = os.getpid()
         # Count and stop sign, seen by both.
         self._shared = mmap.mmap(-1, mmap.PAGESIZE)
-        self._reader, writer = os.pipe()
+        reader, writer = os.pipe()
+        with contextlib.suppress(OSError):  # a smaller pipe does too
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         try:
             self._pid = os.fork()
         except OSError:
-            os.close(self._reader)
+            os.close(reader)
             os.close(writer)
             raise
         if self._pid == 0:
-            self._work(job, writer)
+            self._work(job, reader, writer, keeps)
         os.close(writer)
+        self._from_second = os.fdopen(reader, "rb")
 
-    def _work(self, job: Callable[[SecondProcess], Any], writer: int) -> None:
+    def _work(
+        self,
+        job: Callable[[SecondProcess], None],
+        reader: int,
+        writer: int,
+        keeps: Collection[int] | None,
+    ) -> None:
         try:
             gc.disable()  # it would write to every page, which then had to be copied
-            os.close(self._reader)
-            with os.fdopen(writer, "wb") as stream:
-                stream.write(marshal.dumps(job(self)))
+            os.close(reader)
+            if keeps is not None:
+                _close_all_but({0, 1, 2, writer, *keeps})
+            self._to_first = os.fdopen(writer, "wb", buffering=0)
+            job(self)
         finally:
-            # Nothing of the first process is closed, flushed or undone here.
+            # Nothing of the first process is flushed, undone or told twice.
             os._exit(0)
+
+    def say(self, what: Any) -> None:
+        """In the second process: plain data for `hear`."""
+        left = memoryview(marshal.dumps(what))
+        while left:
+            left = left[self._to_first.write(left) :]
 
     def tell(self, seen: int) -> None:
         """In the second process: how far it is. Raises `Unwanted`."""
@@ -76,16 +112,29 @@ class SecondProcess:
         """How far the second process is."""
         return int(_COUNT.unpack_from(self._shared)[0])
 
+    def hear(self) -> Any:
+        """The next thing it says. Raises `HostError` where it ended before."""
+        try:
+            return marshal.load(self._from_second)
+        except (EOFError, ValueError):
+            raise HostError("the process that did half of the work was ended") from None
+
     def stop(self) -> None:
-        """Ask the second process to leave off; it answers all the same."""
+        """Ask it to leave off where it tells next how far it is."""
         self._shared[_STOP] = 1
 
-    def answer(self) -> Any:
-        """Wait until it ended. Raises `HostError` where it ended without an answer."""
-        with os.fdopen(self._reader, "rb") as stream:
-            said = stream.read()
+    def end(self, *, kill: bool = False) -> None:
+        """Wait until it is gone; `kill` only one that changes nothing."""
+        self._from_second.close()
+        if kill:
+            os.kill(self._pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
-        if not said:
-            raise HostError("the process that did half of the work was ended by somebody else")
-        return marshal.loads(said)
+
+
+def _close_all_but(keeps: Collection[int]) -> None:
+    """A pipe of another thread's command would not end as long as it is open here."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in keeps:
+            with contextlib.suppress(OSError):
+                os.close(int(name))

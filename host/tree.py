@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
+from threading import active_count
 from typing import Any, Final
 
 from host import attributes, metadata, paths, rules, second_process
@@ -61,44 +61,46 @@ class _Pass:
 
     def _is_mine(self, directory: str) -> bool:
         """Whether the entries of a directory are this process's share."""
-        return self._alone or bool(zlib.crc32(os.fsencode(directory)) & 1) == self._is_second
+        return self._alone or second_process.is_seconds(directory) == self._is_second
 
     def _divide(self, rest: Callable[[], object]) -> None:
         """Let a second process do its share of the `rest`, if that is worth it by now.
 
         `rest` may raise `OSError` and `HostError` and returns plain data for `_join`.
         """
-        if not self._alone or not second_process.worth_it(self.seen):
+        # Other threads may hold what a copy would wait for, for ever.
+        if not self._alone or not second_process.worth_it(self.seen) or active_count() > 1:
             return
         with contextlib.suppress(OSError):  # no room for another process: alone it goes too
             self._second = SecondProcess(partial(self._as_second, rest))
             self._alone = False
 
-    def _as_second(self, rest: Callable[[], object], process: SecondProcess) -> object:
-        """The second process's part; what it returns is for `_join`."""
+    def _as_second(self, rest: Callable[[], object], process: SecondProcess) -> None:
         self._alone, self._is_second = False, True
         self._on_progress = process.tell
         self.changed = self.seen = 0
-        said, problem = None, ""
+        came, problem = None, ""
         try:
-            said = rest()
+            came = rest()
         except OSError as error:
             problem = self._problem(error)
         except (HostError, Unwanted) as error:
             problem = str(error)
-        return self.changed, self.seen, problem, said
+        process.say((self.changed, problem, came))
 
     def _join(self) -> Any:
         """What the second process's `rest` returned. Raises `HostError` where that failed."""
         if self._second is None:
             return None
         second, self._second = self._second, None
-        changed, seen, problem, said = second.answer()
+        try:
+            changed, problem, came = second.hear()
+        finally:
+            second.end()
         self.changed += changed
-        self.seen += seen
         if problem:
             raise HostError(f"{problem}; {self.changed} entries before it were changed")
-        return said
+        return came
 
     def _leave_off(self) -> None:
         """This process failed: the second one shall not go on."""

@@ -7,13 +7,13 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-from host import attributes, files, paths, writing
+from host import attributes, files, light_walk, paths, writing
 from host.base import FileState, HostError
-from host.light_walk import LightCache, LightLook
+from host.light_walk import LightCache
 
 _SETTLED_NS: Final = 60_000_000_000
 """A file changed in the last minute is not remembered. The clock that stamps changes is coarse
@@ -91,11 +91,16 @@ def walk(
         fd = files.open_quietly(root)
     except OSError as error:
         raise HostError(f"{root} could not be listed: {paths.because(error)}") from error
-    look: _Look = _WithContent(cache) if content else LightLook(light_cache or LightCache())
-    yield from _below(root.rstrip("/"), fd, os.fstat(fd).st_dev, look)
+    device = os.fstat(fd).st_dev
+    if content:
+        yield from _below(root.rstrip("/"), fd, device, cache)
+    else:
+        yield from light_walk.below(root.rstrip("/"), fd, device, light_cache or LightCache())
 
 
-def _below(root: str, root_fd: int, device: int, look: _Look) -> Iterator[tuple[str, FileState]]:
+def _below(
+    root: str, root_fd: int, device: int, cache: StatCache | None
+) -> Iterator[tuple[str, FileState]]:
     """Takes over `root_fd`."""
     pending = [(root, root_fd)]
     try:
@@ -105,16 +110,13 @@ def _below(root: str, root_fd: int, device: int, look: _Look) -> Iterator[tuple[
             try:
                 with os.scandir(fd) as entries:
                     listed = sorted([(entry.name, entry) for entry in entries])
-                look.enter(directory)
                 for name, entry in listed:
                     path = f"{directory}/{name}"
                     try:
-                        is_file = entry.is_file(follow_symlinks=False)
-                        path, state = look.seen(path, fd, name) if is_file else (path, None)
-                        below = -1
-                        if state is None:
-                            opens = is_file or entry.is_dir(follow_symlinks=False)
-                            state, below = _entry(path, fd, name, opens, device, look)
+                        opens = entry.is_file(follow_symlinks=False) or entry.is_dir(
+                            follow_symlinks=False
+                        )
+                        state, below = _entry(path, fd, name, opens, device, cache)
                     except FileNotFoundError:
                         continue
                     except OSError as error:
@@ -131,21 +133,8 @@ def _below(root: str, root_fd: int, device: int, look: _Look) -> Iterator[tuple[
             os.close(fd)
 
 
-class _Look(Protocol):
-    """How much is wanted of files and directories; one for each walk."""
-
-    def enter(self, directory: str) -> None:
-        """What comes next lies in `directory`."""
-
-    def seen(self, path: str, dir_fd: int, name: str) -> tuple[str, FileState | None]:
-        """A file's path and its state, or `None` where it must be opened. Raises `OSError`."""
-
-    def __call__(self, path: str, fd: int, there: os.stat_result) -> FileState:
-        """What an open regular file or directory is. Raises `OSError`."""
-
-
 def _entry(
-    path: str, dir_fd: int, name: str, opens: bool, device: int, look: _Look
+    path: str, dir_fd: int, name: str, opens: bool, device: int, cache: StatCache | None
 ) -> tuple[FileState, int]:
     """One entry, and a descriptor of it where it is a directory to go into, else -1.
 
@@ -164,7 +153,7 @@ def _entry(
         return files.state_of(there), -1
     try:
         there = os.fstat(fd)
-        state = look(path, fd, there)
+        state = _opened(path, fd, there, cache)
     except BaseException:
         os.close(fd)
         raise
@@ -174,28 +163,16 @@ def _entry(
     return state, -1
 
 
-class _WithContent:
-    """Regular files with their SHA-256."""
-
-    def __init__(self, cache: StatCache | None) -> None:
-        self._cache = cache
-
-    def enter(self, directory: str) -> None:
-        """All directories are alike."""
-
-    def seen(self, path: str, dir_fd: int, name: str) -> tuple[str, FileState | None]:
-        """Flags and attributes are asked for in any case."""
-        return path, None
-
-    def __call__(self, path: str, fd: int, there: os.stat_result) -> FileState:
-        flags = attributes.get_flags(fd)
-        xattrs = attributes.get_xattrs(fd)
-        sha256 = ""
-        if stat.S_ISREG(there.st_mode):
-            sha256 = self._cache.get(path, there) if self._cache is not None else ""
-            if not sha256:
-                sha256 = files.hash_fd(fd)
-                there = os.fstat(fd)
-                if self._cache is not None:
-                    self._cache.remember(path, there, sha256)
-        return files.state_of(there, flags=flags, sha256=sha256, xattrs=xattrs)
+def _opened(path: str, fd: int, there: os.stat_result, cache: StatCache | None) -> FileState:
+    """An open directory, or regular file with its SHA-256."""
+    flags = attributes.get_flags(fd)
+    xattrs = attributes.get_xattrs(fd)
+    sha256 = ""
+    if stat.S_ISREG(there.st_mode):
+        sha256 = cache.get(path, there) if cache is not None else ""
+        if not sha256:
+            sha256 = files.hash_fd(fd)
+            there = os.fstat(fd)
+            if cache is not None:
+                cache.remember(path, there, sha256)
+    return files.state_of(there, flags=flags, sha256=sha256, xattrs=xattrs)
