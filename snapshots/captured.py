@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from host.base import FileState
 from snapshots.model import Delta, DomainName, FileItem, Item, ValueItem
@@ -62,6 +62,17 @@ def differences(
     named: Iterable[str] = (),
     loose: Iterable[str] = (),
 ) -> list[Delta]:
+    """All of `each_difference`."""
+    return list(each_difference(before, after, named=named, loose=loose))
+
+
+def each_difference(
+    before: Mapping[DomainName, Mapping[str, Item]],
+    after: Mapping[DomainName, Mapping[str, Item]],
+    *,
+    named: Iterable[str] = (),
+    loose: Iterable[str] = (),
+) -> Iterator[Delta]:
     """What changed on the way from `before` to `after`, sorted by kind and key.
 
     Left out: volatile files unless `named`, units on their way, kernel keys that came or went
@@ -71,7 +82,6 @@ def differences(
     """
     named = frozenset(named)
     loose = tuple(f"{root.rstrip('/')}/" for root in loose)
-    found = []
     for domain in sorted(before.keys() | after.keys()):
         old, new = before.get(domain, {}), after.get(domain, {})
         # Mostly nothing came or went; a union of 50,000 paths would cost 5 MB then.
@@ -81,8 +91,7 @@ def differences(
             if left is right or same(left, right):
                 continue
             if _counts(domain, key, left, right, named, loose):
-                found.append(Delta(domain, key, left, right))
-    return found
+                yield Delta(domain, key, left, right)
 
 
 def _counts(

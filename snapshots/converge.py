@@ -13,7 +13,7 @@ import msgspec
 from host.base import HostError
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
-from snapshots.captured import ONE_WAY, Captured, differences
+from snapshots.captured import ONE_WAY, Captured, each_difference
 from snapshots.domains.base import Domain, Scope
 from snapshots.model import (
     Activation,
@@ -65,7 +65,7 @@ def converge(
     `now`: the host as it was captured a moment ago; a large tree need not be walked again then.
     """
 
-    def restore(domain: Domain, now: dict[str, Item] | None = None) -> list[Delta]:
+    def restore(domain: Domain, now: dict[str, Item] | None = None) -> list[str]:
         try:
             return _restore(keeper, goal, domain, progress, now)
         except HostError as error:
@@ -82,7 +82,7 @@ def converge(
             _restore(keeper, goal, keeper.firewall, progress)
     touched = restore(keeper.packages, packages)
     files = restore(keeper.files, now["files"] if now is not None and not touched else None)
-    if touched or any(delta.key.startswith(UNIT_DIRECTORIES) for delta in files):
+    if touched or any(key.startswith(UNIT_DIRECTORIES) for key in files):
         progress.command("systemctl daemon-reload")
         keeper.host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
     restore(keeper.kernel)
@@ -112,7 +112,7 @@ def what_is_left(goal: Goal, now: Captured) -> list[Delta]:
     """How `now` still differs from `goal`, without what nobody can bring back."""
     return [
         delta
-        for delta in differences(now, goal.captured, named=goal.named, loose=goal.loose)
+        for delta in each_difference(now, goal.captured, named=goal.named, loose=goal.loose)
         if not _tolerable(goal, delta)
     ]
 
@@ -137,24 +137,24 @@ def _restore(
     domain: Domain,
     progress: Progress,
     now: dict[str, Item] | None = None,
-) -> list[Delta]:
+) -> list[str]:
+    """Returns the keys of what was not as `goal` wants it."""
     if now is None:
         now = domain.capture(keeper.host, Scope(goal.roots))
-    deltas = [
-        delta
-        for delta in differences(
+    wanted: dict[str, Item | None] = {
+        delta.key: delta.before
+        for delta in each_difference(
             {domain.name: goal.captured.get(domain.name, {})},
             {domain.name: now},
             named=goal.named,
             loose=goal.loose,
         )
         if not (delta.domain == "files" and delta.key in goal.free)
-    ]
-    if deltas:
-        progress.doing(f"putting {domain.name} back", 0, len(deltas))
-        wanted: dict[str, Item | None] = {delta.key: delta.before for delta in deltas}
+    }
+    if wanted:
+        progress.doing(f"putting {domain.name} back", 0, len(wanted))
         domain.restore(keeper.host, wanted, progress)
-    return deltas
+    return list(wanted)
 
 
 def _tolerable(goal: Goal, delta: Delta) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from snapshots.durable import sync_directory, sync_files
@@ -28,19 +29,42 @@ class ObjectStore:
     def add(self, content: bytes) -> str:
         """Store `content` and return its SHA-256 in hex."""
         sha256 = hashlib.sha256(content).hexdigest()
+        if not self.has(sha256):
+            path = self.where(sha256)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            # Under another name until it is on the disk: a power cut must not leave half an
+            # object under a hash that later captures would trust.
+            temporary = path.with_name(f".{sha256}.{secrets.token_hex(4)}")
+            _write(temporary, (content,))
+            self._pending[sha256] = temporary
+        return sha256
+
+    def add_parts(self, parts: Iterable[bytes]) -> str:
+        """The same, of a content that is never in memory as a whole."""
+        rest = iter(parts)
+        first, second = next(rest, b""), next(rest, None)
+        if second is None:
+            return self.add(first)
+        digest = hashlib.sha256()
+
+        def hashed() -> Iterator[bytes]:
+            for part in chain((first, second), rest):
+                digest.update(part)
+                yield part
+
+        draft = self.path / f".{secrets.token_hex(16)}"
+        _write(draft, hashed())
+        sha256 = digest.hexdigest()
         if self.has(sha256):
+            draft.unlink()
             return sha256
         path = self.where(sha256)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        # Under another name until it is on the disk: a power cut must not leave half an object
-        # under a hash that later captures would trust.
-        temporary = path.with_name(f".{sha256}.{secrets.token_hex(4)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            temporary = path.with_name(f".{sha256}.{secrets.token_hex(4)}")
+            os.rename(draft, temporary)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
             raise
         self._pending[sha256] = temporary
         return sha256
@@ -89,7 +113,7 @@ class ObjectStore:
 
     def sweep(self) -> None:
         """Remove what a crash left half-written; call it with the lock held."""
-        for half in self.path.glob("*/.*"):
+        for half in (*self.path.glob(".*"), *self.path.glob("*/.*")):
             if half not in self._pending.values():
                 half.unlink()
 
@@ -99,3 +123,13 @@ class ObjectStore:
         size = path.stat().st_size
         path.unlink()
         return size
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.writelines(parts)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise

@@ -50,7 +50,7 @@ class Points:
     ) -> Manifest:
         """Make `captured` durable under `point_id`. Raises `SnapshotError` where it exists."""
         roots = tuple(roots)
-        chunks = {name: self._store.add(content) for name, content in _chunks(roots, captured)}
+        chunks = {name: self._store.add_parts(parts) for name, parts in _chunks(roots, captured)}
         manifest = Manifest(
             schema=SCHEMA,
             id=point_id,
@@ -123,7 +123,7 @@ def domain_of(chunk_name: str) -> DomainName:
     raise SnapshotError(f"A restore point names an unknown kind of state: {chunk_name!r}")
 
 
-def _chunks(roots: tuple[Root, ...], captured: Captured) -> Iterable[tuple[str, bytes]]:
+def _chunks(roots: tuple[Root, ...], captured: Captured) -> Iterable[tuple[str, Iterable[bytes]]]:
     for domain, items in captured.items():
         if domain == "files":
             yield from _file_chunks(roots, items)
@@ -135,10 +135,12 @@ def _chunks(roots: tuple[Root, ...], captured: Captured) -> Iterable[tuple[str, 
                 groups.setdefault(part, []).append((key, item.value))
         encoder = msgspec.json.Encoder()
         for part, rows in groups.items():
-            yield part, encoder.encode_lines(rows)
+            yield part, (encoder.encode_lines(rows),)
 
 
-def _file_chunks(roots: tuple[Root, ...], items: dict[str, Item]) -> Iterable[tuple[str, bytes]]:
+def _file_chunks(
+    roots: tuple[Root, ...], items: dict[str, Item]
+) -> Iterable[tuple[str, Iterable[bytes]]]:
     """One list for each directory right below a root, and one for the root's own entries."""
     tops = sorted((root.path.rstrip("/") for root in roots), key=len, reverse=True)
     groups: dict[str, list[str]] = {}
@@ -152,7 +154,7 @@ def _file_chunks(roots: tuple[Root, ...], items: dict[str, Item]) -> Iterable[tu
             below = f"{part}/" if part not in tops else "\0"
         groups.setdefault(part, []).append(path)
     for name in sorted(groups):
-        yield f"files {name}", listing.encode(_states(items, groups[name]))
+        yield f"files {name}", listing.encode_parts(_states(items, groups[name]))
 
 
 def _states(items: dict[str, Item], keys: Iterable[str]) -> Iterable[tuple[str, FileState]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -101,12 +101,16 @@ class Records:
 
     def deltas(self, tx_id: str) -> list[Delta]:
         """Empty where the transaction never got so far. Raises `SnapshotError` if damaged."""
+        return list(self.each_delta(tx_id, {}))
+
+    def each_delta(self, tx_id: str, keys: Mapping[str, str]) -> Iterator[Delta]:
+        """The same, one by one. A key among `keys` is that very string, not another of it."""
         path = self.where(tx_id) / "delta.jsonl"
         try:
             with path.open("rb") as stream:
-                return list(_decode_deltas(stream))
+                yield from _decode_deltas(stream, keys)
         except FileNotFoundError:
-            return []
+            return
         except (msgspec.DecodeError, ValueError) as error:
             raise SnapshotError(
                 f"{path} cannot be read ({error}); nothing was changed. Put it back from a backup "
@@ -171,7 +175,7 @@ _RAW_BYTE = b"\\udc"
 """A byte of a name that is no UTF-8, as `exact_json` writes it."""
 
 
-def _decode_deltas(lines: Iterable[bytes]) -> Iterator[Delta]:
+def _decode_deltas(lines: Iterable[bytes], keys: Mapping[str, str]) -> Iterator[Delta]:
     """Of a sealed tree's 50,000 lines nearly all have the same two sides: one object for those.
 
     Raises `msgspec.DecodeError` and `ValueError`.
@@ -189,7 +193,7 @@ def _decode_deltas(lines: Iterable[bytes]) -> Iterator[Delta]:
         sides = known.get(tail)
         if sides is None:
             sides = known[tail] = _SIDES.decode(b'{"before":' + tail)
-        yield Delta(key.domain, key.key, sides.before, sides.after)
+        yield Delta(key.domain, keys.get(key.key, key.key), sides.before, sides.after)
 
 
 def now_text() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from host.base import FileState
@@ -13,43 +14,50 @@ if TYPE_CHECKING:
 
 def settle_directories(inversion: Inversion) -> None:
     """Keep a directory that something lies in, and give a file the directories above it."""
-    files: dict[str, Item] = dict(inversion.current.get("files", {}))
     gone: dict[str, Decision] = {}
-    come: list[str] = []
+    come: dict[str, Item] = {}
     for decision in inversion.decisions:
-        if decision.delta.domain != "files" or not decision.changes:
-            continue
-        path = decision.delta.key
-        if decision.target is None:
-            files.pop(path, None)
-            gone[path] = decision
-        else:
-            files[path] = decision.target
-            come.append(path)
+        if decision.delta.domain == "files" and decision.changes:
+            if decision.target is None:
+                gone[decision.delta.key] = decision
+            else:
+                come[decision.delta.key] = decision.target
+    _add_parents(inversion, come, gone.keys())
+    if not gone:
+        return
     needed: dict[str, str] = {}
-    for path in files:
+    for path in (*inversion.current.get("files", {}), *come):
+        if path in gone:
+            continue
         above = path.rpartition("/")[0]
         while above and above not in needed:
             needed[above] = path
             above = above.rpartition("/")[0]
-    for path in come:
-        _add_parents(inversion, path, files)
     for path, decision in gone.items():
         now = inversion.current["files"].get(path)
         if path in needed and isinstance(now, FileItem) and now.state.kind == "dir":
             _keep_directory(inversion, decision, now, needed[path])
 
 
-def _add_parents(inversion: Inversion, path: str, files: dict[str, Item]) -> None:
-    """Directories that somebody removed since, for a file that comes back."""
+def _add_parents(inversion: Inversion, come: dict[str, Item], gone: Collection[str]) -> None:
+    """Directories that somebody removed since, for files that come back."""
     roots = inversion.record.roots
     inside = ("/etc/", *(f"{root.path.rstrip('/')}/" for root in roots))
-    above = path.rpartition("/")[0]
-    while above.startswith(inside) and above not in files:
-        files[above] = FileItem(FileState(kind="dir", mode=0o755))
-        delta = Delta("files", above, files[above], None)
-        inversion.say(delta, "restore", files[above], note=f"made anew for {path}")
-        above = above.rpartition("/")[0]
+    there = inversion.current.get("files", {})
+    # Most of 50,000 files lie in the directory of the one before.
+    last = ""
+    for path in list(come):
+        above = path.rpartition("/")[0]
+        if above == last:
+            continue
+        last = above
+        while (
+            above.startswith(inside) and above not in come and (above in gone or above not in there)
+        ):
+            come[above] = FileItem(FileState(kind="dir", mode=0o755))
+            delta = Delta("files", above, come[above], None)
+            inversion.say(delta, "restore", come[above], note=f"made anew for {path}")
+            above = above.rpartition("/")[0]
 
 
 def _keep_directory(inversion: Inversion, decision: Decision, now: Item, holds: str) -> None:
@@ -63,7 +71,7 @@ def _keep_directory(inversion: Inversion, decision: Decision, now: Item, holds: 
 
 def settle_tables(inversion: Inversion) -> None:
     """Keep a firewall table that chains of others stay in; its built-in chains stay, emptied."""
-    present = inversion.target().get("firewall", {})
+    present = inversion.target("firewall").get("firewall", {})
     for decision in inversion.decisions:
         delta = decision.delta
         if delta.domain != "firewall" or not decision.changes or decision.target is not None:

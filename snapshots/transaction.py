@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from host.base import Host, HostError
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
-from snapshots.captured import Captured, differences
+from snapshots.captured import Captured, each_difference
 from snapshots.converge import Goal, converge, describe_left, what_is_left
 from snapshots.execute import describe, execute, path_of
 from snapshots.model import (
@@ -205,7 +205,7 @@ class Transaction:
         """Make what became of the host durable. Raises `SnapshotError` where there is no room."""
         try:
             self._keeper.write(point_after(self.id), self.record.roots, after)
-            self._records.write_deltas(self.id, self.differences(after))
+            self._records.write_deltas(self.id, self._differences(after))
         except OSError as error:
             shutil.rmtree(self._keeper.points.path / point_after(self.id), ignore_errors=True)
             raise SnapshotError(
@@ -213,10 +213,10 @@ class Transaction:
                 f"{error.strerror}."
             ) from None
 
-    def differences(self, after: Captured) -> list[Delta]:
+    def _differences(self, after: Captured) -> Iterator[Delta]:
         """What the transaction changed, if the host is `after` now."""
         goal = self.goal()
-        return differences(self._before, after, named=goal.named, loose=goal.loose)
+        return each_difference(self._before, after, named=goal.named, loose=goal.loose)
 
     def roll_back(self, reason: str) -> TransactionRecord:
         """Put back everything that differs from before the transaction.

@@ -11,7 +11,7 @@ from host.base import Host, HostError
 from snapshots import inversion as inverting
 from snapshots import settle, undo_plan
 from snapshots.capture import Keeper
-from snapshots.captured import Captured
+from snapshots.captured import VOLATILE_FILES, Captured
 from snapshots.converge import Goal
 from snapshots.domains.packages import Package
 from snapshots.inverse import Contents
@@ -114,9 +114,12 @@ def _perform(
         roots=record.roots,
         validations=record.validations,
         activations=record.activations,
-        named=frozenset(d.delta.key for d in inversion.decisions if d.changes),
+        named=frozenset(
+            d.delta.key for d in inversion.decisions if d.changes and d.delta.key in VOLATILE_FILES
+        ),
         free=frozenset(inversion.free),
     )
+    inversion.let_go()
     notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True)
     tx.write_after(after)
     touched = inversion.touched
@@ -146,7 +149,10 @@ def _undoable(records: Records, tx_id: str) -> TransactionRecord:
 def _invert(
     keeper: Keeper, records: Records, record: TransactionRecord, current: Captured
 ) -> Inversion:
-    deltas = [_keyed(keeper, delta) for delta in records.deltas(record.id)]
+    # One string for each path: what was captured and what was changed name the same 50,000.
+    paths = {path: path for path in current["files"]}
+    deltas = [_keyed(keeper, delta) for delta in records.each_delta(record.id, paths)]
+    del paths
     later = [
         Later(other, inverting.by_key(_keyed(keeper, d) for d in records.deltas(other.id)))
         for other in records.all()
