@@ -40,12 +40,12 @@ def worth_it(seen: int) -> bool:
     return seen >= WORTH_IT and len(os.sched_getaffinity(0)) > 1
 
 
-def is_seconds(directory: str) -> bool:
-    """Whether the entries of a directory are the second process's share.
+def is_seconds(directory: str, quarters: int = 2) -> bool:
+    """Whether the entries of a directory are the second process's share, so many quarters of all.
 
     Told by its name, so that both know it without asking, whatever the shape of the tree.
     """
-    return bool(zlib.crc32(os.fsencode(directory)) & 1)
+    return zlib.crc32(os.fsencode(directory)) & 3 < quarters
 
 
 class SecondProcess:

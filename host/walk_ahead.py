@@ -21,6 +21,9 @@ from host.second_process import SecondProcess, is_seconds
 if TYPE_CHECKING:
     from host.light_walk import Entry, Listed, Look, Pending
 
+_QUARTERS = 3
+"""The second process's share: the first one has to do with all that was seen besides."""
+
 _ANEW = -1
 """In place of a state's number: the first process must look itself (at directories, which it goes
 into, and at links)."""
@@ -41,7 +44,7 @@ class Ahead:
 
     def told(self, directory: str) -> Iterator[Entry] | None:
         """What it saw in a directory; `None` where that must be looked at here."""
-        if self._second is None or not is_seconds(directory):
+        if self._second is None or not is_seconds(directory, _QUARTERS):
             return None
         try:
             where, names, numbers, inodes, stamps, keys = self._second.hear()
@@ -90,7 +93,7 @@ class _Telling:
         pending = [(directory, _again(fd)) for directory, fd in self._pending]
         while pending:
             directory, fd = pending.pop()
-            if is_seconds(directory):
+            if is_seconds(directory, _QUARTERS):
                 listed, inner = self._look.directory(directory, fd)
                 process.say(self._told(directory, listed))
             else:

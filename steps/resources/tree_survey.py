@@ -16,6 +16,9 @@ from host.rules import in_reach, shaped, strongest
 EXAMPLES: Final = 3
 """How many paths are named for each property that differs."""
 
+_PAIRS: Final = 1000
+"""Where more differ the states are not shared, and remembering them would not pay."""
+
 PROPERTIES: Final = ("owner", "directory modes", "file modes", "immutable", "writable")
 
 
@@ -61,6 +64,7 @@ def survey(
 def measure(host: Host, root: str, rules: Sequence[TreeRule]) -> Survey:
     """Walk and compare; metadata only."""
     found = Survey(counts={}, examples={}, special=[], leading_out=[], shared=[])
+    compare = _Comparison(found).compare
     ordered = strongest(rules)
     exact = {rule.path.rstrip("/") for rule in rules}
     reaches: dict[str, list[TreeRule]] = {}
@@ -85,11 +89,11 @@ def measure(host: Host, root: str, rules: Sequence[TreeRule]) -> Survey:
         if state.links:
             linked.setdefault((state.inode, state.links), []).append((path, state, rule))
         else:
-            _compare(found, path, state, rule)
+            compare(path, state, rule)
     for (_, links), names in linked.items():
         if links == len(names):
             for path, state, rule in names:
-                _compare(found, path, state, rule)
+                compare(path, state, rule)
         else:
             found.shared += [path for path, _, _ in names]
     found.shared_count = len(found.shared)
@@ -122,18 +126,41 @@ def _first(reach: Sequence[TreeRule], path: str, state: FileState) -> TreeRule |
     return None
 
 
-def _compare(found: Survey, path: str, state: FileState, rule: TreeRule | None) -> None:
+class _Comparison:
+    """Compares entries with their rules; of a tree's 50,000 the same few pairs come again."""
+
+    def __init__(self, found: Survey) -> None:
+        self._found = found
+        self._known: dict[tuple[int, int], tuple[FileState, tuple[str, ...]]] = {}
+        """The properties that differ, by the identities of state (kept alive here) and rule."""
+
+    def compare(self, path: str, state: FileState, rule: TreeRule | None) -> None:
+        known = self._known.get((id(state), id(rule)))
+        if known is not None and (rule is None or path != rule.path):
+            differing = known[1]
+        else:
+            differing = _differing(path, state, rule)
+            if len(self._known) < _PAIRS and (rule is None or path != rule.path):
+                self._known[id(state), id(rule)] = (state, differing)
+        if differing:
+            self._found.differing += 1
+            for what in differing:
+                self._found.note(what, path)
+
+
+def _differing(path: str, state: FileState, rule: TreeRule | None) -> tuple[str, ...]:
+    """Which properties of an entry are not as its rule wants them."""
     wanted = shaped(state, rule)
     if wanted is state or _applications_own(path, state, rule):
-        return
-    found.differing += 1
+        return ()
+    found = []
     if (wanted.uid, wanted.gid) != (state.uid, state.gid):
-        found.note("owner", path)
+        found.append("owner")
     if wanted.mode != state.mode:
-        found.note("directory modes" if state.kind == "dir" else "file modes", path)
+        found.append("directory modes" if state.kind == "dir" else "file modes")
     if wanted.flags != state.flags:
-        sealed = bool(wanted.flags & FLAG_IMMUTABLE)
-        found.note("immutable" if sealed else "writable", path)
+        found.append("immutable" if wanted.flags & FLAG_IMMUTABLE else "writable")
+    return tuple(found)
 
 
 def _stays_inside(root: str, path: str, target: str) -> bool:
