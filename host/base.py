@@ -289,6 +289,15 @@ class Host(ABC):
         reading it again.
         """
 
+    def walked(self, root: str, since_s: float | None) -> Iterator[tuple[str, FileState]] | None:
+        """What a walk without content saw that began after `since_s` (`time.monotonic`).
+
+        Only if it came to its end and nothing was changed through this host since; else `None`.
+        Whatever somebody else changed after that walk is not in it. For whoever would look at a
+        large tree twice within the same breath.
+        """
+        return None
+
     @abstractmethod
     def apply_rules(
         self,

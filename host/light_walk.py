@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -70,12 +70,43 @@ class LightCache:
         self.directories: dict[str, Listed] = {}
         self.shared: dict[Key, FileState] = {}
         """One object for all that are alike: of an application's files a handful differ."""
+        self._ended: dict[str, tuple[float, FileState]] = {}
+        """The roots of walks that came to their end: when they began, and what the root was."""
 
-    def changed(self, entries: int) -> None:
+    def ended(self, root: str, began_s: float, first: FileState, entered: Collection[str]) -> None:
+        """A walk of `root` came to its end; what it did not enter (any more) is forgotten."""
+        inside = f"{root.rstrip('/')}/"
+        for directory in [path for path in self.directories if path.startswith(inside)]:
+            if directory not in entered:
+                del self.directories[directory]
+        self._ended[root] = (began_s, first)
+
+    def walked(self, root: str, since_s: float | None) -> Iterator[tuple[str, FileState]] | None:
+        """See `host.base.Host.walked`."""
+        began_s, first = self._ended.get(root, (0.0, None))
+        return (
+            None
+            if since_s is None or first is None or began_s < since_s
+            else self._again(root, first)
+        )
+
+    def _again(self, root: str, first: FileState) -> Iterator[tuple[str, FileState]]:
+        yield root, first
+        pending = [root.rstrip("/")]
+        while pending:
+            listed = self.directories[pending.pop()]
+            yield from zip(listed.paths, listed.states, strict=True)
+            columns = zip(reversed(listed.paths), reversed(listed.states), strict=True)
+            for path, state in columns:
+                if state.kind == "dir" and path in self.directories:
+                    pending.append(path)
+
+    def changed(self, entries: int = 0) -> None:
         """So many were changed: where that is most of them, all are opened without a `stat` first.
 
         Their paths stay known, so that whoever keeps both walks has one string for each.
         """
+        self._ended.clear()
         if 2 * entries > sum(len(listed.paths) for listed in self.directories.values()):
             for listed in self.directories.values():
                 listed.inodes = array("Q", bytes(8 * len(listed.paths)))
@@ -100,8 +131,8 @@ class LightCache:
 
 def below(
     root: str, root_fd: int, device: int, cache: LightCache
-) -> Iterator[tuple[str, FileState]]:
-    """See `host.walk.walk`. Takes over `root_fd`. Raises `HostError`.
+) -> Generator[tuple[str, FileState], None, set[str]]:
+    """See `host.walk.walk`. Takes over `root_fd`; returns what was entered. Raises `HostError`.
 
     From `second_process.WORTH_IT` entries on a second process looks at half of the directories.
     """
@@ -109,6 +140,7 @@ def below(
     pending: Pending = [(root, root_fd)]
     ahead: walk_ahead.Ahead | None = None
     seen = 0
+    entered: set[str] = set()
     try:
         while pending:
             if ahead is None and second_process.worth_it(seen):
@@ -120,6 +152,7 @@ def below(
             finally:
                 os.close(fd)
             cache.directories[directory] = listed
+            entered.add(directory)
             pending += reversed(inner)
             seen += len(listed.paths)
             yield from zip(listed.paths, listed.states, strict=True)
@@ -128,6 +161,7 @@ def below(
             ahead.end()
         for _, fd in pending:
             os.close(fd)
+    return entered
 
 
 class Look:

@@ -71,15 +71,20 @@ class LocalHost(Host):
         return os.path.realpath(path)
 
     def write_file(self, path: str, content: bytes, state: FileState | None = None) -> None:
+        self.light_cache.changed()
         writing.write_file(path, content, state)
 
     def put(self, path: str, state: FileState | None, content: bytes | None = None) -> None:
+        self.light_cache.changed()
         writing.put(path, state, content)
 
     def walk(
         self, root: str, *, content: bool, known: Mapping[str, FileState] | None = None
     ) -> Iterator[tuple[str, FileState]]:
         return walk.walk(root, content=content, cache=self.stat_cache, light_cache=self.light_cache)
+
+    def walked(self, root: str, since_s: float | None) -> Iterator[tuple[str, FileState]] | None:
+        return self.light_cache.walked(root, since_s)
 
     def apply_rules(
         self,
@@ -89,6 +94,7 @@ class LocalHost(Host):
         on_progress: Callable[[int], None] | None = None,
     ) -> int:
         left_alone: list[str] = []
+        self.light_cache.changed()
         changed = tree.apply_rules(root, rules, on_progress=on_progress, left_alone=left_alone)
         self.left_alone = tuple(left_alone)
         self.light_cache.changed(changed)
@@ -100,6 +106,7 @@ class LocalHost(Host):
         *,
         on_progress: Callable[[int], None] | None = None,
     ) -> int:
+        self.light_cache.changed()
         changed = tree.apply_states(wanted, on_progress=on_progress)
         self.light_cache.changed(changed)
         return changed

@@ -81,6 +81,7 @@ def walk(
     What disappears meanwhile is left out. Without `content`, sizes and times of files and
     directories are left out too, and those alike in everything else share one `FileState`.
     """
+    began_s = time.monotonic()
     first = files.state(root, content=content)
     if first is None:
         return
@@ -95,7 +96,9 @@ def walk(
     if content:
         yield from _below(root.rstrip("/"), fd, device, cache)
     else:
-        yield from light_walk.below(root.rstrip("/"), fd, device, light_cache or LightCache())
+        light_cache = light_cache or LightCache()
+        entered = yield from light_walk.below(root.rstrip("/"), fd, device, light_cache)
+        light_cache.ended(root, began_s, first, entered)
 
 
 def _below(

@@ -47,12 +47,14 @@ class Keeper:
     def domains(self) -> tuple[Domain, ...]:
         return (self.files, self.units, self.packages, self.kernel, self.firewall)
 
-    def capture(self, roots: Iterable[Root], progress: Progress) -> Captured:
+    def capture(
+        self, roots: Iterable[Root], progress: Progress, seen_since_s: float | None = None
+    ) -> Captured:
         """Everything there is. Contents are stored, durable only after `write` or `store.sync`.
 
         Raises `HostError` where any kind of state could not be read.
         """
-        scope = Scope(tuple(roots))
+        scope = Scope(tuple(roots), seen_since_s)
         progress.doing("capturing " + ", ".join(root.path for root in roots_of(scope)))
         with ThreadPoolExecutor(len(self.domains)) as pool:
             futures = {
@@ -62,11 +64,15 @@ class Keeper:
             return {name: future.result() for name, future in futures.items()}
 
     def capture_settled(
-        self, roots: Iterable[Root], before: Captured, progress: Progress
+        self,
+        roots: Iterable[Root],
+        before: Captured,
+        progress: Progress,
+        seen_since_s: float | None = None,
     ) -> Captured:
         """As `capture`, after waiting for units that only just began to start or stop."""
         roots = tuple(roots)
-        captured = self.capture(roots, progress)
+        captured = self.capture(roots, progress, seen_since_s)
         deadline = time.monotonic() + SETTLE_LIMIT_S
         while time.monotonic() < deadline and _on_their_way(captured) - _on_their_way(before):
             time.sleep(SETTLE_POLL_S)

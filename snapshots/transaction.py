@@ -192,9 +192,15 @@ class Transaction:
         self._records.journal(self.id, "activate", f"{len(self.record.activations)} activations")
         activate(self._keeper.host, self.record.activations, self._progress)
 
-    def commit(self) -> TransactionRecord:
-        """Keep the changes. Raises `HostError`; the transaction is open still, then roll back."""
-        after = self._keeper.capture_settled(self.record.roots, self._before, self._progress)
+    def commit(self, proved_since_s: float | None = None) -> TransactionRecord:
+        """Keep the changes. Raises `HostError`; the transaction is open still, then roll back.
+
+        What the proof saw of a tree, if it began after `proved_since_s` (`time.monotonic`), is
+        what the transaction made of it; whatever others changed since is theirs.
+        """
+        after = self._keeper.capture_settled(
+            self.record.roots, self._before, self._progress, proved_since_s
+        )
         self._progress.doing("writing the restore point")
         self.write_after(after)
         self._end("committed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -173,6 +174,7 @@ def _apply_one(
         tx.validate()
         tx.activate()
         listener.doing("proving the result")
+        proving_since_s = time.monotonic()
         engine.facts.forget()
         measured = engine.measured(one, prove=True)
         result = engine.judged(measured)
@@ -181,7 +183,7 @@ def _apply_one(
         missing = health.lost(before, health.measure(engine.host), work.stops)
         if missing:
             raise _Unproved(f"after the change {'; '.join(missing)}")
-        record = tx.commit()
+        record = tx.commit(proving_since_s)
     except (HostError, OSError) as error:
         return _go_back(engine, one, tx, str(error))
     except BaseException:

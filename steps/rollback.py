@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,7 @@ def rollback(
 def _undo_one(engine: Engine, record: TransactionRecord, done: list[str]) -> tuple[int, str]:
     listener = Listener(engine.emit, engine.redact)
     name = ", ".join(record.steps) or record.id
+    began_s = time.monotonic()
     try:
         ended = undo.undo(
             engine.host,
@@ -116,7 +118,8 @@ def _undo_one(engine: Engine, record: TransactionRecord, done: list[str]) -> tup
             ROLLED_BACK,
             f"The undo of {name} failed, the host is as before it: {error} {problem}".rstrip(),
         )
-    engine.facts.forget()
+    # What the undo saw last of a tree proved it: nothing was changed after that.
+    engine.facts.forget(seen_since_s=began_s)
     if ended.status not in ("committed", "undone"):
         problem = engine.record(
             "rollback-failed", steps=list(record.steps), transaction=record.id, reason=ended.reason

@@ -38,6 +38,7 @@ class Facts:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.seen_since_s: float | None = None
         self._answers: dict[str, Any] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -74,8 +75,13 @@ class Facts:
         with ThreadPoolExecutor(min(workers, len(wanted))) as pool:
             list(pool.map(read, wanted.values()))
 
-    def forget(self) -> None:
-        """Drop every answer: the host was changed."""
+    def forget(self, *, seen_since_s: float | None = None) -> None:
+        """Drop every answer: the host was changed.
+
+        `seen_since_s`: after this moment (`time.monotonic`) whatever was walked may be taken for
+        what is there now, as far as `Host.walked` knows it.
+        """
         with self._guard:
+            self.seen_since_s = seen_since_s
             self._answers.clear()
             self._locks.clear()

@@ -14,9 +14,14 @@ from snapshots.progress import Progress
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """How far a capture goes: all of /etc always, and these trees of the steps."""
+    """How far a capture goes: all of /etc always, and these trees of the steps.
+
+    `seen_since_s`: of a tree without content a walk will do that began after this moment
+    (`time.monotonic`), see `Host.walked`; `None`: it is looked at now.
+    """
 
     roots: tuple[Root, ...] = ()
+    seen_since_s: float | None = None
 
 
 class Domain(ABC):

@@ -38,7 +38,8 @@ class Files(Domain):
         shared: dict[int, FileItem] = {}
         secret = self._secret_paths.paths
         for root in roots_of(scope):
-            for path, state in host.walk(root.path, content=root.content):
+            walked = None if root.content else host.walked(root.path, scope.seen_since_s)
+            for path, state in walked or host.walk(root.path, content=root.content):
                 if not root.content:
                     # Equal states are one object there, mostly; so are the items made of them,
                     # which keep them alive, so that an id stands for one state.

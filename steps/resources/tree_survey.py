@@ -56,20 +56,22 @@ def survey(
     def read(host: Host, facts: Facts) -> Survey | None:
         if host.state(root) is None:
             return None
-        return measure(host, root, make_rules(facts))
+        return measure(host, root, make_rules(facts), facts.seen_since_s)
 
     return Fact(f"tree {root} {name}", read)
 
 
-def measure(host: Host, root: str, rules: Sequence[TreeRule]) -> Survey:
-    """Walk and compare; metadata only."""
+def measure(
+    host: Host, root: str, rules: Sequence[TreeRule], seen_since_s: float | None = None
+) -> Survey:
+    """Walk and compare; metadata only. `seen_since_s`: a walk that began later will do."""
     found = Survey(counts={}, examples={}, special=[], leading_out=[], shared=[])
     compare = _Comparison(found).compare
     ordered = strongest(rules)
     exact = {rule.path.rstrip("/") for rule in rules}
     reaches: dict[str, list[TreeRule]] = {}
     linked: dict[tuple[int, int], list[tuple[str, FileState, TreeRule | None]]] = {}
-    for path, state in host.walk(root, content=False):
+    for path, state in host.walked(root, seen_since_s) or host.walk(root, content=False):
         found.entries += 1
         if state.kind == "symlink":
             if not _stays_inside(root, path, state.target):

@@ -12,6 +12,7 @@ import pytest
 
 from host import light_walk, walk
 from host.light_walk import LightCache
+from host.local import LocalHost
 
 
 @pytest.fixture
@@ -94,3 +95,29 @@ def test_a_change_within_the_same_tick_of_the_clock_is_seen(
 def test_alike_files_share_one_state(tree: Path) -> None:
     states = dict(walk.walk(str(tree), content=False))
     assert states[f"{tree}/a"] is states[f"{tree}/sub/e"]
+
+
+def test_what_was_just_walked_is_told_again_until_something_is_changed(tree: Path) -> None:
+    host = LocalHost()
+    (tree / "sub/deep").mkdir()
+    (tree / "link").symlink_to("a")
+    before_s = time.monotonic()
+    assert host.walked(str(tree), before_s) is None, "it was not walked yet"
+    first = list(host.walk(str(tree), content=False))
+    (tree / "sub/deep").rmdir()
+    told = host.walked(str(tree), before_s)
+    assert told is not None and list(told) == first
+    assert host.walked(str(tree), time.monotonic()) is None, "it was walked before that"
+    assert host.walked(str(tree), None) is None
+    second = list(host.walk(str(tree), content=False))
+    told = host.walked(str(tree), before_s)
+    assert told is not None and list(told) == second != first
+    host.write_file(str(tree / "a"), b"new")
+    assert host.walked(str(tree), before_s) is None, "it was changed since"
+
+
+def test_a_walk_that_broke_off_is_not_told_again(tree: Path) -> None:
+    host = LocalHost()
+    before_s = time.monotonic()
+    next(host.walk(str(tree), content=False))
+    assert host.walked(str(tree), before_s) is None
