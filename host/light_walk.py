@@ -107,7 +107,7 @@ class LightCache:
         Their paths stay known, so that whoever keeps both walks has one string for each.
         """
         self._ended.clear()
-        if 2 * entries > sum(len(listed.paths) for listed in self.directories.values()):
+        if entries and 2 * entries > sum(len(listed.paths) for listed in self.directories.values()):
             for listed in self.directories.values():
                 listed.inodes = array("Q", bytes(8 * len(listed.paths)))
 
@@ -134,7 +134,7 @@ def below(
 ) -> Generator[tuple[str, FileState], None, set[str]]:
     """See `host.walk.walk`. Takes over `root_fd`; returns what was entered. Raises `HostError`.
 
-    From `second_process.WORTH_IT` entries on a second process looks at half of the directories.
+    From `second_process.WORTH_IT` entries on a second process comes from the other end.
     """
     look = Look(cache, device)
     pending: Pending = [(root, root_fd)]

@@ -14,10 +14,11 @@ import gc
 import marshal
 import mmap
 import os
+import select
 import signal
 import struct
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 from host.base import HostError
@@ -40,12 +41,12 @@ def worth_it(seen: int) -> bool:
     return seen >= WORTH_IT and len(os.sched_getaffinity(0)) > 1
 
 
-def is_seconds(directory: str, quarters: int = 2) -> bool:
-    """Whether the entries of a directory are the second process's share, so many quarters of all.
+def is_seconds(directory: str) -> bool:
+    """Whether the entries of a directory are the second process's share.
 
     Told by its name, so that both know it without asking, whatever the shape of the tree.
     """
-    return zlib.crc32(os.fsencode(directory)) & 3 < quarters
+    return bool(zlib.crc32(os.fsencode(directory)) & 1)
 
 
 class SecondProcess:
@@ -75,7 +76,8 @@ class SecondProcess:
         if self._pid == 0:
             self._work(job, reader, writer, keeps)
         os.close(writer)
-        self._from_second = os.fdopen(reader, "rb")
+        self._reader = reader
+        self._came = bytearray()
 
     def _work(
         self,
@@ -97,7 +99,8 @@ class SecondProcess:
 
     def say(self, what: Any) -> None:
         """In the second process: plain data for `hear`."""
-        left = memoryview(marshal.dumps(what))
+        said = marshal.dumps(what)
+        left = memoryview(_COUNT.pack(len(said)) + said)
         while left:
             left = left[self._to_first.write(left) :]
 
@@ -114,10 +117,33 @@ class SecondProcess:
 
     def hear(self) -> Any:
         """The next thing it says. Raises `HostError` where it ended before."""
-        try:
-            return marshal.load(self._from_second)
-        except (EOFError, ValueError):
-            raise HostError("the process that did half of the work was ended") from None
+        while True:
+            for what in self._whole():
+                return what
+            if not self._take():
+                raise HostError("the process that did half of the work was ended")
+
+    def heard(self) -> Iterator[Any]:
+        """What it said up to now, without waiting for more."""
+        ready = select.poll()
+        ready.register(self._reader, select.POLLIN)
+        while ready.poll(0) and self._take():
+            yield from self._whole()
+
+    def _take(self) -> bool:
+        chunk = os.read(self._reader, _PIPE_BYTES)
+        self._came += chunk
+        return bool(chunk)
+
+    def _whole(self) -> Iterator[Any]:
+        """Each thing of which all bytes came."""
+        while len(self._came) >= _COUNT.size:
+            end = _COUNT.size + _COUNT.unpack_from(self._came)[0]
+            if len(self._came) < end:
+                return
+            what = marshal.loads(memoryview(self._came)[_COUNT.size : end])
+            del self._came[:end]
+            yield what
 
     def stop(self) -> None:
         """Ask it to leave off where it tells next how far it is."""
@@ -125,7 +151,7 @@ class SecondProcess:
 
     def end(self, *, kill: bool = False) -> None:
         """Wait until it is gone; `kill` only one that changes nothing."""
-        self._from_second.close()
+        os.close(self._reader)
         if kill:
             os.kill(self._pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):

@@ -1,7 +1,7 @@
-"""A second process that looks at half of a tree's directories ahead of the first one's walk.
+"""A second process that looks at a tree's directories from the end, until the walk meets it.
 
-It only spares the first process work: where it is not there, ended, or met another directory than
-the one that comes next, the first process looks for itself from there on.
+It only spares the first process work, which looks for itself wherever it comes first: where the
+second one is not there, or has no processor to run on, nothing waits for it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from host import files
-from host.base import FileState, HostError
-from host.second_process import SecondProcess, is_seconds
+from host.base import FileState
+from host.second_process import SecondProcess
 
 if TYPE_CHECKING:
     from host.light_walk import Entry, Listed, Look, Pending
-
-_QUARTERS = 3
-"""The second process's share: the first one has to do with all that was seen besides."""
 
 _ANEW = -1
 """In place of a state's number: the first process must look itself (at directories, which it goes
@@ -36,6 +33,7 @@ class Ahead:
         self._look = look
         self._states: list[FileState] = []
         """What it told so far; it names them by their number."""
+        self._told: dict[str, tuple[Any, ...]] = {}
         self._second: SecondProcess | None = None
         with contextlib.suppress(OSError):  # no room for another process
             self._second = SecondProcess(
@@ -43,17 +41,15 @@ class Ahead:
             )
 
     def told(self, directory: str) -> Iterator[Entry] | None:
-        """What it saw in a directory; `None` where that must be looked at here."""
-        if self._second is None or not is_seconds(directory, _QUARTERS):
+        """What it saw in a directory; `None` where it did not come to it yet."""
+        if self._second is not None:
+            for where, *rest in self._second.heard():
+                *_, keys = rest
+                self._states += [self._look.cache.state(key) for key in keys]
+                self._told[where] = tuple(rest)
+        if directory not in self._told:
             return None
-        try:
-            where, names, numbers, inodes, stamps, keys = self._second.hear()
-        except HostError:
-            where = ""
-        if where != directory:
-            self.end()
-            return None
-        self._states += [self._look.cache.state(key) for key in keys]
+        names, numbers, inodes, stamps, _ = self._told.pop(directory)
         if names is None:
             return self._same(self._look.before(directory))
         return self._entries(names, array("i", numbers), array("Q", inodes), array("q", stamps))
@@ -89,17 +85,15 @@ class _Telling:
         """The numbers of the states told so far, by their identity."""
 
     def run(self, process: SecondProcess) -> None:
-        # An inherited descriptor shares its place in the list of names with the first process.
-        pending = [(directory, _again(fd)) for directory, fd in self._pending]
+        # What the first process comes to last is first here. And an inherited descriptor shares
+        # its place in the list of names with the first process, so each is opened anew.
+        pending = [(directory, _again(fd)) for directory, fd in reversed(self._pending)]
         while pending:
             directory, fd = pending.pop()
-            if is_seconds(directory, _QUARTERS):
-                listed, inner = self._look.directory(directory, fd)
-                process.say(self._told(directory, listed))
-            else:
-                inner = self._directories(directory, fd)
+            listed, inner = self._look.directory(directory, fd)
             os.close(fd)
-            pending += reversed(inner)
+            pending += inner
+            process.say(self._told(directory, listed))
 
     def _told(self, directory: str, now: Listed) -> tuple[Any, ...]:
         before = self._look.before(directory)
@@ -124,18 +118,6 @@ class _Telling:
         number = self._numbers[id(state)] = len(self._numbers)
         keys.append(key)
         return number
-
-    def _directories(self, directory: str, fd: int) -> Pending:
-        with os.scandir(fd) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-        found = []
-        for name in names:
-            deeper = files.open_quietly(name, dir_fd=fd)
-            if os.fstat(deeper).st_dev == self._look.device:
-                found.append((f"{directory}/{name}", deeper))
-            else:
-                os.close(deeper)
-        return found
 
 
 def _again(fd: int) -> int:

@@ -65,7 +65,10 @@ def undo(
         conflicts = inversion.conflicts
         if conflicts:
             raise Conflict(undo_plan.sentence(record, conflicts))
-        if expect_fingerprint not in (None, undo_plan.fingerprint(host, inversion)):
+        approved = expect_fingerprint is None or expect_fingerprint == undo_plan.fingerprint(
+            host, inversion
+        )
+        if not approved:
             raise SnapshotError(
                 "The host has changed since this undo was shown; nothing was touched. Look at the "
                 "preview again."
