@@ -86,9 +86,15 @@ def each_difference(
         old, new = before.get(domain, {}), after.get(domain, {})
         # Mostly nothing came or went; a union of 50,000 paths would cost 5 MB then.
         keys = old.keys() if old.keys() == new.keys() else old.keys() | new.keys()
+        # Of a large tree many entries in a row share both their states.
+        last_left = last_right = None
+        alike = True
         for key in sorted(keys):
             left, right = old.get(key), new.get(key)
-            if left is right or same(left, right):
+            if left is not last_left or right is not last_right:
+                alike = left is right or same(left, right)
+                last_left, last_right = left, right
+            if alike:
                 continue
             if _counts(domain, key, left, right, named, loose):
                 yield Delta(domain, key, left, right)

@@ -66,7 +66,8 @@ def measure(
 ) -> Survey:
     """Walk and compare; metadata only. `seen_since_s`: a walk that began later will do."""
     found = Survey(counts={}, examples={}, special=[], leading_out=[], shared=[])
-    compare = _Comparison(found).compare
+    comparison = _Comparison(found)
+    compare = comparison.compare
     ordered = strongest(rules)
     exact = {rule.path.rstrip("/") for rule in rules}
     reaches: dict[str, list[TreeRule]] = {}
@@ -98,6 +99,7 @@ def measure(
                 compare(path, state, rule)
         else:
             found.shared += [path for path, _, _ in names]
+    comparison.end()
     found.shared_count = len(found.shared)
     found.shared = sorted(found.shared)[:EXAMPLES]
     return found
@@ -128,26 +130,44 @@ def _first(reach: Sequence[TreeRule], path: str, state: FileState) -> TreeRule |
     return None
 
 
+class _Pair(msgspec.Struct):
+    """A state and a rule that came together: which properties differ, and how often they came
+    since examples enough were noted."""
+
+    state: FileState
+    differing: tuple[str, ...]
+    noted: int = 0
+    more: int = 0
+
+
 class _Comparison:
     """Compares entries with their rules; of a tree's 50,000 the same few pairs come again."""
 
     def __init__(self, found: Survey) -> None:
         self._found = found
-        self._known: dict[tuple[int, int], tuple[FileState, tuple[str, ...]]] = {}
-        """The properties that differ, by the identities of state (kept alive here) and rule."""
+        self._known: dict[tuple[int, int], _Pair] = {}
+        """By the identities of state and rule, which are kept alive meanwhile."""
 
     def compare(self, path: str, state: FileState, rule: TreeRule | None) -> None:
-        known = self._known.get((id(state), id(rule)))
-        if known is not None and (rule is None or path != rule.path):
-            differing = known[1]
-        else:
-            differing = _differing(path, state, rule)
+        pair = self._known.get((id(state), id(rule)))
+        if pair is None or (rule is not None and path == rule.path):
+            pair = _Pair(state, _differing(path, state, rule))
             if len(self._known) < _PAIRS and (rule is None or path != rule.path):
-                self._known[id(state), id(rule)] = (state, differing)
-        if differing:
+                self._known[id(state), id(rule)] = pair
+        if pair.noted == EXAMPLES:
+            pair.more += 1
+        elif pair.differing:
+            pair.noted += 1
             self._found.differing += 1
-            for what in differing:
+            for what in pair.differing:
                 self._found.note(what, path)
+
+    def end(self) -> None:
+        """Add what was only counted."""
+        for pair in self._known.values():
+            self._found.differing += pair.more
+            for what in pair.differing:
+                self._found.counts[what] += pair.more
 
 
 def _differing(path: str, state: FileState, rule: TreeRule | None) -> tuple[str, ...]:
