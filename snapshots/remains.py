@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from host.base import FileState
+from snapshots.disputes import KEPT
 from snapshots.model import Delta, FileItem, Item
 
 if TYPE_CHECKING:
-    from snapshots.inversion import Decision, Inversion, Later
+    from snapshots.decision import Decision, Later
+    from snapshots.inversion import Inversion
 
 
 def settle_directories(inversion: Inversion) -> None:
@@ -38,6 +40,36 @@ def settle_directories(inversion: Inversion) -> None:
         now = inversion.current["files"].get(path)
         if path in needed and isinstance(now, FileItem) and now.state.kind == "dir":
             _keep_directory(inversion, decision, now, needed[path])
+    for decision in list(inversion.decisions):
+        if decision.delta.domain == "files" and decision.changes and decision.target is not None:
+            stands = _in_the_way(decision, files, needed)
+            if stands:
+                _blocked(inversion, decision, stands)
+
+
+def _in_the_way(decision: Decision, files: dict[str, Item], needed: dict[str, str]) -> str:
+    """Why this cannot stand where it should: only a directory holds something else."""
+    path, target = decision.delta.key, decision.target
+    if path in needed and isinstance(target, FileItem) and target.state.kind != "dir":
+        return f"{needed[path]} lies in the directory that is there now"
+    above = path.rpartition("/")[0]
+    while above:
+        item = files.get(above)
+        if isinstance(item, FileItem) and item.state.kind != "dir":
+            return f"{above}, in which it lay, is no directory now"
+        above = above.rpartition("/")[0]
+    return ""
+
+
+def _blocked(inversion: Inversion, decision: Decision, stands: str) -> None:
+    """What cannot come back is a conflict, too: it stays as it is only if a person wants that."""
+    decision.disputed = True
+    if inversion.resolutions.of(decision.delta.key) == "keep-current":
+        decision.how, decision.chosen, decision.note = "kept", "keep-current", KEPT
+        return
+    decision.how, decision.chosen, decision.note = "conflict", "", stands
+    way_out = f"{stands}; move that away first"
+    decision.cannot = {"restore": way_out, "merge": way_out}
 
 
 def _add_parents(inversion: Inversion, path: str, files: dict[str, Item]) -> None:
@@ -55,8 +87,7 @@ def _add_parents(inversion: Inversion, path: str, files: dict[str, Item]) -> Non
 def _keep_directory(inversion: Inversion, decision: Decision, now: Item, holds: str) -> None:
     path = decision.delta.key
     heir = _heir(inversion, "files", f"{path}/")
-    decision.how = "handed-over" if heir else "already"
-    decision.note = f"stays: {holds} lies in it"
+    _stays(decision, heir, holds)
     if heir is not None:
         inversion.rebase(heir, Delta("files", path, decision.delta.before, now))
 
@@ -74,14 +105,19 @@ def settle_tables(inversion: Inversion) -> None:
             continue
         heir = _heir(inversion, "firewall", f"{table} ")
         if delta.key == table:
-            decision.how = "handed-over" if heir else "already"
-            decision.note = f"stays: {stays} lies in it"
+            _stays(decision, heir, stays)
         elif not delta.key.rpartition(" ")[2].isupper():
             continue  # a chain of its own, unlike "ip filter INPUT"
         if heir is not None:
             now = inversion.now(delta)
             inversion.rebase(heir, Delta("firewall", delta.key, delta.before, now))
             inversion.refresh["firewall", delta.key] = heir.record.id
+
+
+def _stays(decision: Decision, heir: Later | None, holds: str) -> None:
+    decision.how = "handed-over" if heir else "already"
+    decision.note = f"stays: {holds} lies in it"
+    decision.heirs = (heir.record,) if heir else ()
 
 
 def _heir(inversion: Inversion, domain: str, inside: str) -> Later | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import msgspec
@@ -13,10 +14,19 @@ from snapshots import settle, undo_plan
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.converge import Goal
+from snapshots.decision import UNRESOLVED, Later, by_key
 from snapshots.domains.packages import Package
 from snapshots.inverse import Contents
-from snapshots.inversion import Inversion, Later
-from snapshots.model import Conflict, Delta, SnapshotError, TransactionRecord, UndoPlan
+from snapshots.inversion import Inversion
+from snapshots.model import (
+    Conflict,
+    Delta,
+    FileItem,
+    Resolutions,
+    SnapshotError,
+    TransactionRecord,
+    UndoPlan,
+)
 from snapshots.package_ties import conffiles, ties
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records, now_text
@@ -24,18 +34,41 @@ from snapshots.state import StateDir
 from snapshots.transaction import Transaction, bring_back, open_transaction, ready
 
 
-def plan_undo(host: Host, state: StateDir, tx_id: str) -> UndoPlan:
+def plan_undo(
+    host: Host, state: StateDir, tx_id: str, resolutions: Resolutions = UNRESOLVED
+) -> UndoPlan:
     """What undoing `tx_id` would do now; asks only.
 
     Raises `SnapshotError` where it cannot be undone, `HostError` where the host cannot be asked.
     """
+    return plan_undos(host, state, [tx_id], resolutions)[0]
+
+
+def plan_undos(
+    host: Host, state: StateDir, tx_ids: Sequence[str], resolutions: Resolutions = UNRESOLVED
+) -> list[UndoPlan]:
+    """What undoing these one after the other would do, each on what the ones before it leave.
+
+    Raises as `plan_undo`.
+    """
     keeper = Keeper(host, state)
     records = Records(state)
-    record = _undoable(records, tx_id)
-    current = keeper.capture(record.roots, Silent())
-    plan = undo_plan.plan_of(host, _invert(keeper, records, record, current))
+    chosen = [_undoable(records, tx_id) for tx_id in tx_ids]
+    roots = {root.path: root for record in chosen for root in record.roots}
+    current = keeper.capture(roots.values(), Silent()) if chosen else {}
+    contents = Contents(keeper.store.get)
+    standing = _standing(keeper, records, min(tx_ids, default=""))
+    plans = []
+    for record in chosen:
+        mine = standing.pop(record.id)
+        later = [one for tx_id, one in standing.items() if tx_id > record.id]
+        inversion = _invert(keeper, records, mine, later, current, contents, resolutions)
+        plans.append(undo_plan.plan_of(host, inversion))
+        current = inversion.target()
+        for one in later:
+            one.deltas = by_key(inversion.deltas_of(one, current))
     keeper.store.forget()
-    return plan
+    return plans
 
 
 def undo(
@@ -46,6 +79,7 @@ def undo(
     expect_fingerprint: str | None,
     user: str,
     progress: Progress,
+    resolutions: Resolutions = UNRESOLVED,
 ) -> TransactionRecord:
     """Undo `tx_id`; returns the record of the undo, a transaction of kind `rollback`.
 
@@ -61,10 +95,14 @@ def undo(
         records = Records(state)
         record = _undoable(records, tx_id)
         current = keeper.capture(record.roots, progress)
-        inversion = _invert(keeper, records, record, current)
-        conflicts = inversion.conflicts
-        if conflicts:
-            raise Conflict(undo_plan.sentence(record, conflicts))
+        standing = _standing(keeper, records, record.id)
+        mine = standing.pop(record.id)
+        contents = Contents(keeper.store.get)
+        inversion = _invert(
+            keeper, records, mine, list(standing.values()), current, contents, resolutions
+        )
+        if inversion.conflicts:
+            raise Conflict(undo_plan.sentence(record, inversion))
         if expect_fingerprint not in (None, undo_plan.fingerprint(host, inversion)):
             raise SnapshotError(
                 "The host has changed since this undo was shown; nothing was touched. Look at the "
@@ -82,11 +120,13 @@ def undo(
             validations=record.validations,
             activations=record.activations,
             roots=record.roots,
+            resolved=inversion.chosen,
             pid=os.getpid(),
         )
         for content in inversion.contents.made.values():
             keeper.store.add(content)
         keeper.debs.keep(host, _leaving(inversion, current), progress)
+        _keep_given_up(keeper, inversion)
         tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
     try:
         return _perform(keeper, records, tx, inversion, current, progress)
@@ -143,16 +183,26 @@ def _undoable(records: Records, tx_id: str) -> TransactionRecord:
     return record
 
 
+def _standing(keeper: Keeper, records: Records, since: str) -> dict[str, Later]:
+    """The transactions in force from `since` on, oldest first, with their differences."""
+    return {
+        record.id: Later(record, by_key(_keyed(keeper, d) for d in records.deltas(record.id)))
+        for record in records.all()
+        if record.id >= since and record.kind == "apply" and record.status == "committed"
+    }
+
+
 def _invert(
-    keeper: Keeper, records: Records, record: TransactionRecord, current: Captured
+    keeper: Keeper,
+    records: Records,
+    mine: Later,
+    later: list[Later],
+    current: Captured,
+    contents: Contents,
+    resolutions: Resolutions,
 ) -> Inversion:
-    deltas = [_keyed(keeper, delta) for delta in records.deltas(record.id)]
-    later = [
-        Later(other, inverting.by_key(_keyed(keeper, d) for d in records.deltas(other.id)))
-        for other in records.all()
-        if other.id > record.id and other.kind == "apply" and other.status == "committed"
-    ]
-    declared = records.named_paths(record.id)
+    deltas = list(mine.deltas.values())
+    declared = records.named_paths(mine.record.id)
     kept = ties(keeper.host, deltas, later, current, declared)
     going = {
         delta.key
@@ -164,15 +214,25 @@ def _invert(
     }
     pristine, packaged = conffiles(keeper.host, going, current)
     return inverting.invert(
-        record,
+        mine.record,
         deltas,
         later,
         current,
-        Contents(keeper.store.get),
+        contents,
         kept=kept,
         pristine=pristine - declared,
         packaged=packaged - declared,
+        resolutions=resolutions,
     )
+
+
+def _keep_given_up(keeper: Keeper, inversion: Inversion) -> None:
+    """Secret content is in no restore point; what a person gives up of it must stay readable."""
+    for decision in inversion.decisions:
+        now = inversion.now(decision.delta)
+        given_up = decision.chosen == "restore" and isinstance(now, FileItem)
+        if given_up and decision.delta.key in keeper.secret_paths.paths:
+            keeper.secret_paths.keep_content(keeper.host, decision.delta.key)
 
 
 def _keyed(keeper: Keeper, delta: Delta) -> Delta:
