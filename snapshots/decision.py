@@ -13,7 +13,6 @@ from snapshots.model import (
     DomainName,
     Item,
     Resolution,
-    Resolutions,
     TransactionRecord,
     UndoHow,
 )
@@ -33,9 +32,6 @@ ACCOUNT_FILES = frozenset(
     for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")
     for suffix in ("", "-")
 )
-
-
-UNRESOLVED = Resolutions()
 
 
 class Later(msgspec.Struct):

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 from snapshots import disputes, remains
 from snapshots.captured import Captured, same
-from snapshots.decision import DERIVED, UNRESOLVED, Decision, Kept, Key, Later, name_of
+from snapshots.decision import DERIVED, Decision, Kept, Key, Later, name_of
 from snapshots.inverse import Contents, How, Inverse
 from snapshots.model import (
+    UNRESOLVED,
     Delta,
     FileItem,
     Item,

@@ -161,6 +161,10 @@ class Resolutions(msgspec.Struct, frozen=True):
         return self.single.get(key, self.everything)
 
 
+UNRESOLVED: Final = Resolutions()
+"""Nobody chose anything: what is in conflict is shown, and nothing is touched."""
+
+
 TransactionStatus = Literal["open", "committed", "rolled-back", "undone", "needs-person"]
 
 
@@ -244,3 +248,8 @@ class UndoPlan(msgspec.Struct, frozen=True, kw_only=True):
     def disputed(self) -> tuple[UndoItem, ...]:
         """What is in conflict or was until a person chose."""
         return tuple(item for item in self.items if item.sides)
+
+    @property
+    def later(self) -> tuple[str, ...]:
+        """The later steps that something is handed over to."""
+        return tuple(dict.fromkeys(name for item in self.items for name in item.later))

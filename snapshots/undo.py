@@ -9,16 +9,18 @@ from contextlib import ExitStack
 import msgspec
 
 from host.base import Host, HostError
+from host.names import visible
 from snapshots import inversion as inverting
 from snapshots import settle, undo_plan
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.converge import Goal
-from snapshots.decision import UNRESOLVED, Later, by_key
+from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
 from snapshots.model import (
+    UNRESOLVED,
     Conflict,
     Delta,
     FileItem,
@@ -102,7 +104,7 @@ def undo(
             keeper, records, mine, list(standing.values()), current, contents, resolutions
         )
         if inversion.conflicts:
-            raise Conflict(undo_plan.sentence(record, inversion))
+            raise Conflict(undo_plan.refusal(undo_plan.plan_of(host, inversion), resolutions))
         if expect_fingerprint not in (None, undo_plan.fingerprint(host, inversion)):
             raise SnapshotError(
                 "The host has changed since this undo was shown; nothing was touched. Look at the "
@@ -120,7 +122,7 @@ def undo(
             validations=record.validations,
             activations=record.activations,
             roots=record.roots,
-            resolved=inversion.chosen,
+            resolved={visible(key): choice for key, choice in inversion.chosen.items()},
             pid=os.getpid(),
         )
         for content in inversion.contents.made.values():

@@ -17,7 +17,7 @@ from snapshots.captured import ONE_WAY, is_metadata_only
 from snapshots.decision import Decision, name_of
 from snapshots.differences_text import between, metadata_change, side_text
 from snapshots.inversion import Inversion
-from snapshots.model import Side, TransactionRecord, UndoHow, UndoItem, UndoPlan
+from snapshots.model import Resolutions, Side, UndoHow, UndoItem, UndoPlan
 
 MANY = 20
 """From here on files that change alike are shown as one line."""
@@ -41,23 +41,24 @@ def fingerprint(host: Host, inversion: Inversion) -> str:
     return _fingerprint(inversion, _commands(host, inversion))
 
 
-def sentence(record: TransactionRecord, inversion: Inversion) -> str:
-    """What its conflicts mean, for a person."""
-    name = name_of(record)
-    left = [decision for decision in inversion.decisions if decision.how == "conflict"]
-    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-    first = left[0]
-    typed = record.steps[0] if len(record.steps) == 1 else record.id
-    choice = inversion.resolutions.of(first.delta.key)
+def refusal(plan: UndoPlan, resolutions: Resolutions) -> str:
+    """What the conflicts of a plan mean, for a person; empty where none is left."""
+    if not plan.conflicts:
+        return ""
+    first = plan.conflicts[0]
+    more = f" and {len(plan.conflicts) - 1} more" if len(plan.conflicts) > 1 else ""
+    choice = resolutions.of(first.key)
     if choice is not None and choice in first.cannot:
         return (
-            f"{first.delta.key}{more} cannot be undone with --{choice}: {first.cannot[choice]}. "
-            f"Nothing was touched. Choose another way for it, or settle it by hand."
+            f"{first.key}{more} cannot be undone with --{choice}: {first.cannot[choice]}. "
+            "Nothing was touched. Choose another way for it, or settle it by hand."
         )
+    name = ", ".join(plan.steps) or plan.transaction
+    typed = plan.steps[0] if len(plan.steps) == 1 else plan.transaction
     return (
-        f"{first.delta.key}{more} was changed by somebody else since {name} was applied, in the "
-        f"same place; nothing was touched. See the sides with `harden-tui rollback {typed} "
-        "--dry-run`, then choose --keep-current, --restore or --merge."
+        f"{first.key}{more} was changed by somebody else since {name} was applied, in the same "
+        f"place; nothing was touched. See the sides with `harden-tui rollback {typed} --dry-run`, "
+        "then choose --keep-current, --restore or --merge."
     )
 
 

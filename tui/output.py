@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from snapshots.model import UndoPlan
+from snapshots.model import UndoItem, UndoPlan
 from steps.model import STAGES, Finding, StepResult
 from steps.plan import Plan, StepPlan
 from tui.out import Out
+from tui.resolving import ways_out
 
 WORDS: Final = {
     "pass": ("pass", "ok"),
@@ -146,6 +147,7 @@ _HOW = {
     "already": "is so already",
     "regenerated": "made anew by the package tools",
     "conflict": "CONFLICT",
+    "kept": "keep what stands now",
 }
 
 
@@ -156,18 +158,43 @@ def undo_text(out: Out, plans: Sequence[UndoPlan]) -> None:
             (", ".join(plan.steps) or plan.transaction, "bold"), (f"  {plan.transaction}", "")
         )
         for item in plan.items:
-            role = "bad" if item.how == "conflict" else ""
-            out.line(f"  {item.domain}: {item.key}: {_HOW[item.how]}", role)
-            if item.note:
-                wrapped(out, item.note, indent=4)
-            diff(out, item.diff)
-            for side in item.sides:
-                out.line(f"    {side.label}", "bold")
-                for line in side.text.splitlines():
-                    out.line(f"      {line}")
+            _undo_item(out, item)
         for command in plan.commands:
             out.line(f"    $ {command}", "info")
+        if plan.later:
+            wrapped(out, later_text(plan), indent=2, role="warn")
         out.line()
+
+
+def _undo_item(out: Out, item: UndoItem) -> None:
+    chosen = f" (conflict, settled by --{item.chosen})" if item.chosen else ""
+    role = "bad" if item.how == "conflict" else "warn" if chosen else ""
+    out.line(f"  {item.domain}: {item.key}: {_HOW[item.how]}{chosen}", role)
+    if item.note:
+        wrapped(out, item.note, indent=4)
+    diff(out, item.diff)
+    if item.how != "conflict":
+        return
+    for title, text in (
+        ("what the step did (before -> after):", item.did),
+        ("what was changed since (after -> now):", item.since),
+    ):
+        out.line(f"    {title}", "bold")
+        diff(out, text, indent="      ")
+    out.line("    ways out (add --dry-run to see what each would do):", "bold")
+    for option, meaning in ways_out(item):
+        out.line(f"      {option}")
+        wrapped(out, meaning, indent=8)
+
+
+def later_text(plan: UndoPlan) -> str:
+    """What later steps still depend on."""
+    number = sum(1 for item in plan.items if item.later)
+    things = "1 of these" if number == 1 else f"{number} of these"
+    return (
+        f"Later steps depend on {things}: {', '.join(plan.later)}. That stays now, and goes when "
+        "they are undone."
+    )
 
 
 def wrapped(out: Out, text: str, *, indent: int, role: str = "dim") -> None:

@@ -6,10 +6,11 @@ import hashlib
 
 from host.base import FileState
 from snapshots.captured import Captured, differences
-from snapshots.decision import UNRESOLVED, Decision, Kept, Later, by_key
+from snapshots.decision import Decision, Kept, Later, by_key
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion, invert
 from snapshots.model import (
+    UNRESOLVED,
     DomainName,
     FileItem,
     Item,
