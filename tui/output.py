@@ -11,7 +11,7 @@ from snapshots.model import UndoItem, UndoPlan
 from steps.model import STAGES, Finding, StepResult
 from steps.plan import Plan, StepPlan
 from tui.out import Out
-from tui.resolving import ways_out
+from tui.resolving import later_text, ways_out
 
 WORDS: Final = {
     "pass": ("pass", "ok"),
@@ -143,7 +143,7 @@ def diff(out: Out, text: str, *, indent: str = "    ") -> None:
 _HOW = {
     "restore": "restore",
     "merge": "merge with what changed since",
-    "handed-over": "keep, a later change still needs it",
+    "handed-over": "keep, what stays still needs it",
     "already": "is so already",
     "regenerated": "made anew by the package tools",
     "conflict": "CONFLICT",
@@ -167,9 +167,10 @@ def undo_text(out: Out, plans: Sequence[UndoPlan]) -> None:
 
 
 def _undo_item(out: Out, item: UndoItem) -> None:
+    how = f"keep, {', '.join(item.later)} still needs it" if item.later else _HOW[item.how]
     chosen = f" (conflict, settled by --{item.chosen})" if item.chosen else ""
     role = "bad" if item.how == "conflict" else "warn" if chosen else ""
-    out.line(f"  {item.domain}: {item.key}: {_HOW[item.how]}{chosen}", role)
+    out.line(f"  {item.domain}: {item.key}: {how}{chosen}", role)
     if item.note:
         wrapped(out, item.note, indent=4)
     diff(out, item.diff)
@@ -185,16 +186,6 @@ def _undo_item(out: Out, item: UndoItem) -> None:
     for option, meaning in ways_out(item):
         out.line(f"      {option}")
         wrapped(out, meaning, indent=8)
-
-
-def later_text(plan: UndoPlan) -> str:
-    """What later steps still depend on."""
-    number = sum(1 for item in plan.items if item.later)
-    things = "1 of these" if number == 1 else f"{number} of these"
-    return (
-        f"Later steps depend on {things}: {', '.join(plan.later)}. That stays now, and goes when "
-        "they are undone."
-    )
 
 
 def wrapped(out: Out, text: str, *, indent: int, role: str = "dim") -> None:

@@ -85,3 +85,13 @@ def ways_out(item: UndoItem) -> list[tuple[str, str]]:
         )
         for resolution in RESOLUTIONS
     ]
+
+
+def later_text(plan: UndoPlan) -> str:
+    """What later steps still depend on."""
+    number = sum(1 for item in plan.items if item.later)
+    things = "1 of these" if number == 1 else f"{number} of these"
+    return (
+        f"Later steps depend on {things}: {', '.join(plan.later)}. That stays now, and goes when "
+        "they are undone."
+    )
