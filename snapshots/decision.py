@@ -66,10 +66,21 @@ class Kept(msgspec.Struct, frozen=True):
                 return ""
 
 
+class Clash(msgspec.Struct, frozen=True):
+    """A change by somebody else that cannot be told from ours: from `left` to `found`.
+
+    It was found by a later transaction (`by`), or stands now (`None`).
+    """
+
+    left: Item | None
+    found: Item | None
+    by: TransactionRecord | None = None
+
+
 class Decision(msgspec.Struct):
     """What happens to one thing. `target` counts only where `how` is restore or merge.
 
-    `heirs` are the later transactions that it is handed over to. `disputed`: it is or was in
+    `heirs` are the later transactions that it is handed over to. `clashes`: why it is or was in
     conflict; `chosen` is what a person wanted then, `cannot` what is not possible and why.
     """
 
@@ -78,9 +89,13 @@ class Decision(msgspec.Struct):
     target: Item | None = None
     note: str = ""
     heirs: tuple[TransactionRecord, ...] = ()
-    disputed: bool = False
+    clashes: tuple[Clash, ...] = ()
     chosen: Resolution | Literal[""] = ""
     cannot: dict[Resolution, str] = {}
+
+    @property
+    def disputed(self) -> bool:
+        return bool(self.clashes)
 
     @property
     def changes(self) -> bool:

@@ -18,6 +18,7 @@ import msgspec
 
 from host.base import FileState
 from snapshots.captured import same
+from snapshots.decision import name_of
 from snapshots.inverse import (
     EMPTY,
     MERGE_LIMIT_BYTES,
@@ -27,10 +28,10 @@ from snapshots.inverse import (
     metadata_undone,
 )
 from snapshots.merge_keeping import merge_keeping
-from snapshots.model import Delta, FileItem, Item, Resolution, ValueItem
+from snapshots.model import Delta, FileItem, Item, Resolution, TransactionRecord, ValueItem
 
 KEPT = "stays as it is now, as you chose; the step lets go of it"
-GIVEN_UP = "what was changed since is given up, as you chose; the undo's restore point keeps it"
+GIVEN_UP = "what was changed since is given up, as you chose; it lies in the restore point of "
 MERGED = "what is the step's goes, what was changed since in the same place stays, as you chose"
 NOTHING_TO_TAKE_OUT = "nothing of the step can be told from what was changed since; all of it stays"
 
@@ -46,12 +47,21 @@ class Unmergeable(Exception):
     """Why merging means nothing here; one clause for a person."""
 
 
-def settle(choice: Resolution, delta: Delta, x: Item | None, contents: Contents) -> Settled:
-    """What stands instead of `x`. Raises `Unmergeable`."""
+def settle(
+    choice: Resolution,
+    delta: Delta,
+    x: Item | None,
+    contents: Contents,
+    by: TransactionRecord | None = None,
+) -> Settled:
+    """What stands instead of `x`, which the later transaction `by` found, or which stands now.
+
+    Raises `Unmergeable`.
+    """
     if choice == "keep-current":
         return Settled(x, KEPT)
     if choice == "restore":
-        return Settled(delta.before, GIVEN_UP)
+        return Settled(delta.before, GIVEN_UP + (name_of(by) if by else "this undo"))
     item = _merged(delta, x, contents)
     return Settled(item, NOTHING_TO_TAKE_OUT if same(item, x) else MERGED)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from snapshots import disputes, remains
 from snapshots.captured import Captured, same
-from snapshots.decision import DERIVED, Decision, Kept, Key, Later, name_of
+from snapshots.decision import DERIVED, Clash, Decision, Kept, Key, Later, name_of
 from snapshots.inverse import Contents, How, Inverse
 from snapshots.model import (
     UNRESOLVED,
@@ -41,6 +41,7 @@ class Inversion:
         self.record = record
         self.resolutions = resolutions
         self.decisions: list[Decision] = []
+        self._clashed: list[Clash] = []
         self.free: set[str] = set()
         """Derived files that are left as package tools make them."""
         self.refresh: dict[Key, str] = {}
@@ -117,36 +118,38 @@ class Inversion:
         """No later transaction touched it, and what stands now holds two changes of one place."""
         settled = self._settle(delta, delta, now, note)
         if settled is not None:
-            self._stands(delta, now, settled.item, "merge", settled.note)
+            self._stands(delta, now, settled.item, settled.note)
 
     def _settle(
-        self, delta: Delta, out: Delta, x: Item | None, note: str
+        self,
+        delta: Delta,
+        out: Delta,
+        x: Item | None,
+        note: str = "",
+        by: TransactionRecord | None = None,
     ) -> disputes.Settled | None:
         """What takes the place of `x` as chosen, or `None` after saying that it is a conflict.
 
-        `out` is the difference that cannot be taken out of `x`.
+        `out` is the difference that cannot be taken out of `x`, which `by` found.
         """
+        self._clashed.append(Clash(out.after, x, by))
         choice = self.resolutions.of(delta.key)
-        if choice is not None and choice != "merge":
-            return disputes.settle(choice, out, x, self.contents)
-        why = disputes.why_no_merge(out, x, self.contents)
-        if choice is not None and not why:
-            return disputes.settle(choice, out, x, self.contents)
-        self.say(delta, "conflict", note=note)
-        self.decisions[-1].cannot = {"merge": why} if why else {}
-        return None
+        why = ""
+        if choice in (None, "merge"):
+            why = disputes.why_no_merge(out, x, self.contents)
+        if choice is None or why:
+            self.say(delta, "conflict", note=note)
+            self.decisions[-1].cannot = {"merge": why} if why else {}
+            return None
+        return disputes.settle(choice, out, x, self.contents, by)
 
-    def _stands(
-        self, delta: Delta, now: Item | None, target: Item | None, how: UndoHow, note: str
-    ) -> None:
+    def _stands(self, delta: Delta, now: Item | None, target: Item | None, note: str) -> None:
         """A person chose what stands at the end."""
-        choice = self.resolutions.of(delta.key)
         if same(now, target):
             self.say(delta, "kept", note=note)
         else:
-            self.say(delta, "restore" if choice == "restore" else how, target, note)
-        self.decisions[-1].disputed = True
-        self.decisions[-1].chosen = choice or ""
+            restored = self.resolutions.of(delta.key) == "restore"
+            self.say(delta, "restore" if restored else "merge", target, note)
 
     def _among_others(self, delta: Delta, now: Item | None, chain: list[Later]) -> None:
         """Later transactions changed it too: what would they have found and left without us?"""
@@ -157,19 +160,20 @@ class Inversion:
         chosen = ""  # what a person should know of a conflict on the way
         for later in chain:
             theirs = later.deltas[key]
+            name = name_of(later.record)
             before, how = Inverse(out, self.contents).of(theirs.before)
             if _clashes(out, theirs.before, how):
-                note = f"somebody changed it before {name_of(later.record)} changed it too"
-                settled = self._settle(delta, out, theirs.before, note)
+                note = f"somebody changed it before {name} changed it too"
+                settled = self._settle(delta, out, theirs.before, note, later.record)
                 if settled is None:
                     return
                 before, chosen = settled.item, settled.note
                 if same(before, theirs.before):  # we let go: all that came after stays as it is
-                    self._stands(delta, now, now, "kept", chosen)
+                    self._stands(delta, now, now, chosen)
                     return
             elif how == "gone":
-                note = f"somebody changed it otherwise before {name_of(later.record)} did; it stays"
-                self._passed(delta, "already", note, chosen)
+                note = f"somebody changed it otherwise before {name} did; it stays"
+                self.say(delta, "already", note=note)
                 return
             # The same step applied once more wants all of it, not only what it added then.
             merging = not set(later.record.steps) & set(self.record.steps)
@@ -177,36 +181,22 @@ class Inversion:
             after, how = Inverse(out, self.contents, merging=merging).of(theirs.after)
             if how in ("failed", "gone"):
                 self.rebase(later, Delta(delta.domain, delta.key, before, theirs.after))
-                note = f"{name_of(later.record)} needs it as it is"
-                self._passed(delta, "handed-over", note, chosen, heirs=(later.record,))
+                note = f"{name} needs it as it is" + (f"; {chosen}" if chosen else "")
+                self.say(delta, "handed-over", note=note, heirs=(later.record,))
                 return
             self.rebase(later, Delta(delta.domain, delta.key, before, after))
             out = Delta(delta.domain, delta.key, after, theirs.after)
         target, how = Inverse(out, self.contents).of(now)
         if _clashes(out, now, how):
-            settled = self._settle(delta, out, now, "")
+            settled = self._settle(delta, out, now)
             if settled is not None:
-                self._stands(delta, now, settled.item, "merge", settled.note)
+                self._stands(delta, now, settled.item, settled.note)
         elif chosen:
-            self._stands(delta, now, target, "merge", chosen)
+            self._stands(delta, now, target, chosen)
         elif same(now, target):
             self.say(delta, "already")
         else:
             self.say(delta, "restore" if same(now, delta.after) else "merge", target)
-
-    def _passed(
-        self,
-        delta: Delta,
-        how: UndoHow,
-        note: str,
-        chosen: str,
-        heirs: tuple[TransactionRecord, ...] = (),
-    ) -> None:
-        """Decided by a later transaction, perhaps after a conflict on the way to it."""
-        self.say(delta, how, note=note, heirs=heirs)
-        if chosen:
-            self.decisions[-1].disputed = True
-            self.decisions[-1].chosen = self.resolutions.of(delta.key) or ""
 
     def _derived(self, delta: Delta, now: Item | None, chain: list[Later]) -> None:
         if chain:
@@ -254,7 +244,10 @@ class Inversion:
         heirs: tuple[TransactionRecord, ...] = (),
     ) -> None:
         """Decide for one thing."""
-        decision = Decision(delta, how, target, note, heirs, disputed=how == "conflict")
+        decision = Decision(delta, how, target, note, heirs, tuple(self._clashed))
+        if self._clashed and how != "conflict":
+            decision.chosen = self.resolutions.of(delta.key) or ""
+        self._clashed.clear()
         self.decisions.append(decision)
 
     def rebase(self, later: Later, delta: Delta, *, keep: bool = False) -> None:

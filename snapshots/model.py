@@ -213,9 +213,10 @@ class UndoItem(msgspec.Struct, frozen=True, kw_only=True):
     "regenerated" (package tools make it anew), "conflict" (nobody chose yet), or "kept" (a person
     chose that it stays). `later` are the steps it is handed over to.
 
-    Of what is or was in conflict: `chosen` (empty: nothing yet), `sides` (before, now, after), the
-    same as two diffs (`did`: before to after, `since`: after to now), and in `cannot` why a
-    resolution is not possible here.
+    Of what is or was in conflict: `chosen` (empty: nothing yet), `sides` (before, now, after, and
+    what a later step found where the change is older than that step), the same as two diffs
+    (`did`: before to after, `since`: what was changed since; `found_by`: the later steps that found
+    it so, none where it stands now), and in `cannot` why a resolution is not possible here.
     """
 
     domain: DomainName
@@ -228,6 +229,7 @@ class UndoItem(msgspec.Struct, frozen=True, kw_only=True):
     sides: tuple[Side, ...] = ()
     did: str = ""
     since: str = ""
+    found_by: tuple[str, ...] = ()
     cannot: dict[Resolution, str] = {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from host.base import FileState
+from snapshots.decision import Clash
 from snapshots.disputes import KEPT
 from snapshots.model import Delta, FileItem, Item
 
@@ -63,7 +64,8 @@ def _in_the_way(decision: Decision, files: dict[str, Item], needed: dict[str, st
 
 def _blocked(inversion: Inversion, decision: Decision, stands: str) -> None:
     """What cannot come back is a conflict, too: it stays as it is only if a person wants that."""
-    decision.disputed = True
+    now = inversion.now(decision.delta)
+    decision.clashes = (*decision.clashes, Clash(decision.delta.after, now))
     if inversion.resolutions.of(decision.delta.key) == "keep-current":
         decision.how, decision.chosen, decision.note = "kept", "keep-current", KEPT
         return

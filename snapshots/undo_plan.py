@@ -113,13 +113,15 @@ def _item(inversion: Inversion, decision: Decision, read: Callable[[str], bytes]
         later=_later([decision]),
     )
     if decision.disputed:
-        states = (("before", delta.before), ("now", now), ("after", delta.after))
+        states = [("before", delta.before), ("now", now), ("after", delta.after)]
+        states += [(f"found by {name_of(c.by)}", c.found) for c in decision.clashes if c.by]
         return msgspec.structs.replace(
             item,
             chosen=decision.chosen,
             sides=tuple(Side(label, side_text(state, read)) for label, state in states),
             did=between(delta.key, delta.before, delta.after, read),
-            since=between(delta.key, delta.after, now, read),
+            since="\n".join(between(delta.key, c.left, c.found, read) for c in decision.clashes),
+            found_by=tuple(name_of(clash.by) for clash in decision.clashes if clash.by),
             cannot=decision.cannot,
         )
     if delta.domain == "kernel" and delta.key in ONE_WAY and decision.changes:
@@ -175,7 +177,8 @@ def _fingerprint(inversion: Inversion, commands: tuple[str, ...]) -> str:
         delta = decision.delta
         digest.update(encode((delta.domain, delta.key, decision.how)))
         if decision.chosen:  # what is given up, or stays, was shown
-            digest.update(encode((decision.chosen, _stable(inversion.now(delta)))))
+            found = [_stable(clash.found) for clash in decision.clashes]
+            digest.update(encode((decision.chosen, _stable(inversion.now(delta)), found)))
         target = decision.target if decision.changes else None
         text = targets.get(id(target))
         if text is None:

@@ -11,7 +11,7 @@ from snapshots.model import UndoItem, UndoPlan
 from steps.model import STAGES, Finding, StepResult
 from steps.plan import Plan, StepPlan
 from tui.out import Out
-from tui.resolving import later_text, ways_out
+from tui.resolving import later_text, since_title, ways_out
 
 WORDS: Final = {
     "pass": ("pass", "ok"),
@@ -174,14 +174,14 @@ def _undo_item(out: Out, item: UndoItem) -> None:
     if item.note:
         wrapped(out, item.note, indent=4)
     diff(out, item.diff)
+    sides = [("what the step did (before -> after)", item.did)] if item.how == "conflict" else []
+    if item.how == "conflict" or (item.chosen == "restore" and item.found_by):
+        sides.append((since_title(item), item.since))
+    for title, text in sides:
+        out.line(f"    {title}:", "bold")
+        diff(out, text, indent="      ")
     if item.how != "conflict":
         return
-    for title, text in (
-        ("what the step did (before -> after):", item.did),
-        ("what was changed since (after -> now):", item.since),
-    ):
-        out.line(f"    {title}", "bold")
-        diff(out, text, indent="      ")
     out.line("    ways out (add --dry-run to see what each would do):", "bold")
     for option, meaning in ways_out(item):
         out.line(f"      {option}")

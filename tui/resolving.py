@@ -87,6 +87,14 @@ def ways_out(item: UndoItem) -> list[tuple[str, str]]:
     ]
 
 
+def since_title(item: UndoItem) -> str:
+    """Between which sides the change of somebody else lies."""
+    found = ", ".join(item.found_by)
+    end = f"what {found} found" if found else "now"
+    given_up = " and is given up" if item.chosen == "restore" else ""
+    return f"what was changed since{given_up} (after -> {end})"
+
+
 def later_text(plan: UndoPlan) -> str:
     """What later steps still depend on."""
     number = sum(1 for item in plan.items if item.later)

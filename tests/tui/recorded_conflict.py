@@ -13,6 +13,7 @@ DISPUTED: list[dict[str, Any]] = [
     {
         "domain": "files", "key": CONFIG, "how": "conflict",
         "note": "somebody changed it before ssh.limits changed it too",
+        "found_by": ["ssh.limits"],
         "sides": [{"label": label, "text": ""} for label in ("before", "now", "after")],
         "did": f"{_HEAD} Port 22\n-PermitRootLogin yes\n+PermitRootLogin no\n UsePAM yes\n"
         " Banner none\n",
@@ -34,8 +35,8 @@ _SETTLED: dict[str, dict[str, Any]] = {
     },
     "restore": {
         "how": "restore",
-        "note": "what was changed since is given up, as you chose; the undo's restore point keeps "
-        "it",
+        "note": "what was changed since is given up, as you chose; it lies in the restore point of "
+        "ssh.limits",
         "diff": f"{_HEAD} Port 22\n-PermitRootLogin prohibit-password\n+PermitRootLogin yes\n"
         " UsePAM yes\n Banner none\n",
     },

@@ -111,3 +111,16 @@ def test_a_bare_choice_takes_no_step_for_its_path() -> None:
     )
     assert (parsed.steps, parsed.restore, parsed.merge) == ([STEP], [""], ["/etc/a", "/etc/b=c"])
     assert parsed.keep_current is None
+
+
+def test_one_conflict_stops_every_undo_that_was_asked_for(run: Run, conflict: Path) -> None:
+    assert run("apply", "ssh.limits", "--yes")[0] == 0
+    status, out, _ = run("rollback", "--all", "--yes")
+    assert status == 3
+    assert "nothing was touched" in out
+    statuses = [one["status"] for one in answer(run, "history", "list")["transactions"]]
+    assert statuses == ["committed", "committed"]
+    assert run("rollback", "--all", "--yes", f"--restore={path_of(conflict)}")[0] == 0
+    kinds = [one["status"] for one in answer(run, "history", "list")["transactions"]][:2]
+    assert kinds == ["undone", "undone"]
+    assert not conflict.exists()

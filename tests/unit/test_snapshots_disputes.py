@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from host.base import FileState
 from snapshots.decision import Kept
+from snapshots.differences_text import between
 from snapshots.inverse import Contents
 from snapshots.inversion import invert
 from snapshots.model import (
@@ -24,7 +25,7 @@ from snapshots.model import (
     TransactionRecord,
     ValueItem,
 )
-from tests.unit.undo_world import STORE, World, directory, link, raw, simplified, text
+from tests.unit.undo_world import STORE, World, content_of, directory, link, raw, simplified, text
 
 PATH = "/etc/sshd"
 
@@ -77,6 +78,9 @@ def test_what_a_later_step_found_is_settled_and_its_own_part_stays() -> None:
         (decision,) = world.invert(one).decisions
         assert (decision.how, decision.disputed) == ("conflict", True)
         assert "before two changed it too" in decision.note
+        (clash,) = decision.clashes
+        assert clash.by is not None and clash.by.steps == ("two",)
+        assert "Port 2022" in (content_of(clash.found) or "")
         world.undo(one, choice)
         between = world.file(PATH)
         world.undo(two)
@@ -105,6 +109,7 @@ def test_restoring_what_a_later_step_needs_hands_it_over() -> None:
     (decision,) = world.decided(one, Resolutions("restore"))
     assert (decision.how, decision.chosen) == ("handed-over", "restore")
     assert [heir.steps for heir in decision.heirs] == [("two",)]
+    assert "it lies in the restore point of two" in decision.note
     assert world.file(PATH) == "Port 3022\n"
     world.undo(two)
     assert world.file(PATH) == "Port 22\n"
@@ -174,6 +179,13 @@ def test_rules_of_the_packet_filter_merge_one_by_one() -> None:
         "restore": ValueItem("policy DROP\n-p tcp --dport 22\n-j LOG"),
         "merge": ValueItem("policy DROP\n-p tcp --dport 2022\n-j LOG"),
     }
+
+
+def test_rules_are_shown_line_by_line() -> None:
+    before, after = ValueItem("policy DROP\n-j LOG"), ValueItem("policy DROP\n-j REJECT")
+    diff = between("ip filter INPUT", before, after, lambda sha256: b"")
+    assert diff.splitlines()[3:] == [" policy DROP", "--j LOG", "+-j REJECT"]
+    assert between("net.x", ValueItem("0"), None, lambda sha256: b"") == "net.x: 0 -> absent"
 
 
 def test_a_file_does_not_come_back_over_a_directory_with_something_in_it() -> None:

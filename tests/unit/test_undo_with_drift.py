@@ -27,9 +27,9 @@ from snapshots.model import (
     Resolutions,
     RunCommand,
     SnapshotError,
+    UndoItem,
     WriteFile,
 )
-from snapshots.transaction import point_before
 from tests.unit.snapshots_host import Bench
 
 PATHS = ("/etc/app.conf", "/etc/app.d/site.conf", "/etc/app.link")
@@ -160,19 +160,23 @@ class Drifting:
             if done is None or done.how in ("kept", "already", "handed-over"):
                 assert bench.host.state(path) == state or same(bench.host.state(path), state)
             if done is not None and done.chosen == "restore":
-                self.readable_in_restore_point(record.id, path, state)
+                self.readable_in_a_restore_point(path, done)
             elif done is not None:
                 assert mine <= self.mine(path), path
             if done is not None and done.chosen in ("keep-current", "merge"):
                 self.kept.add(path)
 
-    def readable_in_restore_point(self, tx_id: str, path: str, state: FileState | None) -> None:
+    def readable_in_a_restore_point(self, path: str, item: UndoItem) -> None:
+        """Every word that was given up stands in a restore point, as a whole file."""
         keeper = Keeper(self.bench.host, self.bench.state)
-        item = keeper.points.load(point_before(tx_id))["files"].get(path)
-        assert isinstance(item, FileItem) and state is not None
-        if state.kind == "file":
-            assert keeper.store.get(item.state.sha256)
-        assert (item.state.kind, item.state.target) == (state.kind, state.target)
+        kept = set()
+        for point in keeper.points.ids():
+            found = keeper.points.load(point)["files"].get(path)
+            if isinstance(found, FileItem) and found.state.kind == "file":
+                kept.add(keeper.store.get(found.state.sha256).decode())
+        given_up = [s.text for s in item.sides if s.label == "now" or s.label.startswith("found")]
+        texts = [text for text in given_up if "\n" in text]
+        assert set(texts) <= kept
 
 
 def same(now: FileState | None, before: FileState | None) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from snapshots.model import UndoItem, UndoPlan
-from tui.resolving import later_text
+from tui.resolving import later_text, since_title
 from tui.text import BLANK, Line, Role, fold, paragraph, wrap
 from tui.wire import PlanAnswer, PlannedChange, StepPlan
 
@@ -170,7 +170,9 @@ def _undo_item(item: UndoItem, width: int) -> list[Line]:
         lines += paragraph(item.note, width, "dim", indent=2)
     if item.diff:
         lines += diff_lines(item.diff, width)
-    return [*lines, *_sides(item, width)] if conflict else lines
+    if conflict or (item.chosen == "restore" and item.found_by):
+        lines += _sides(item, width)
+    return lines
 
 
 def dispute_lines(item: UndoItem, width: int) -> list[Line]:
@@ -182,10 +184,11 @@ def dispute_lines(item: UndoItem, width: int) -> list[Line]:
 
 
 def _sides(item: UndoItem, width: int) -> list[Line]:
+    """What the step did, and what somebody else changed; of what is settled only the latter."""
     lines: list[Line] = []
-    for title, diff in (
-        ("What the step did (before → after)", item.did),
-        ("What was changed since (after → now)", item.since),
-    ):
-        lines += [BLANK, ((title, "key"),), *diff_lines(diff, width)]
+    since = since_title(item).replace("->", "→")
+    sides = [("what the step did (before → after)", item.did)] if item.how == "conflict" else []
+    for title, diff in [*sides, (since, item.since)]:
+        heading = paragraph(f"{title[:1].upper()}{title[1:]}", width, "key")
+        lines += [BLANK, *heading, *diff_lines(diff, width)]
     return lines
