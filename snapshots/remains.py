@@ -41,23 +41,27 @@ def settle_directories(inversion: Inversion) -> None:
         now = inversion.current["files"].get(path)
         if path in needed and isinstance(now, FileItem) and now.state.kind == "dir":
             _keep_directory(inversion, decision, now, needed[path])
+    sound: set[str] = set()  # directories in which something can lie; a tree has few
     for decision in list(inversion.decisions):
         if decision.delta.domain == "files" and decision.changes and decision.target is not None:
-            stands = _in_the_way(decision, files, needed)
+            stands = _in_the_way(decision, files, needed, sound)
             if stands:
                 _blocked(inversion, decision, stands)
 
 
-def _in_the_way(decision: Decision, files: dict[str, Item], needed: dict[str, str]) -> str:
+def _in_the_way(
+    decision: Decision, files: dict[str, Item], needed: dict[str, str], sound: set[str]
+) -> str:
     """Why this cannot stand where it should: only a directory holds something else."""
     path, target = decision.delta.key, decision.target
     if path in needed and isinstance(target, FileItem) and target.state.kind != "dir":
         return f"{needed[path]} lies in the directory that is there now"
     above = path.rpartition("/")[0]
-    while above:
+    while above and above not in sound:
         item = files.get(above)
         if isinstance(item, FileItem) and item.state.kind != "dir":
             return f"{above}, in which it lay, is no directory now"
+        sound.add(above)
         above = above.rpartition("/")[0]
     return ""
 

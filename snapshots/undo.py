@@ -128,16 +128,20 @@ def undo(
         for content in inversion.contents.made.values():
             keeper.store.add(content)
         keeper.debs.keep(host, _leaving(inversion, current), progress)
-        _keep_given_up(keeper, inversion)
+        secrets = _keep_secrets(keeper, inversion)
         tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
     try:
-        return _perform(keeper, records, tx, inversion, current, progress)
+        ended = _perform(keeper, records, tx, inversion, current, progress)
     except (HostError, OSError) as error:
         name = ", ".join(record.steps) or record.id
-        return tx.roll_back(f"The undo of {name} failed, the host is as before the undo: {error}")
+        ended = tx.roll_back(f"The undo of {name} failed, the host is as before the undo: {error}")
     except BaseException:
         tx.roll_back("The program itself failed in the middle of an undo.")
         raise
+    if ended.status != "needs-person":
+        for hashed in secrets:
+            keeper.secret_paths.drop(hashed)
+    return ended
 
 
 def _perform(
@@ -228,13 +232,21 @@ def _invert(
     )
 
 
-def _keep_given_up(keeper: Keeper, inversion: Inversion) -> None:
-    """Secret content is in no restore point; what a person gives up of it must stay readable."""
+def _keep_secrets(keeper: Keeper, inversion: Inversion) -> list[str]:
+    """Keep the secret contents that the undo replaces: no restore point holds them.
+
+    Returns those that only the way back of the undo itself needs. What a person gives up by choice
+    is not among them: it stays readable as long as the undo's restore point.
+    """
+    passing = []
     for decision in inversion.decisions:
-        now = inversion.now(decision.delta)
-        given_up = decision.chosen == "restore" and isinstance(now, FileItem)
-        if given_up and decision.delta.key in keeper.secret_paths.paths:
-            keeper.secret_paths.keep_content(keeper.host, decision.delta.key)
+        path, now = decision.delta.key, inversion.now(decision.delta)
+        secret = decision.delta.domain == "files" and path in keeper.secret_paths.paths
+        if secret and decision.changes and isinstance(now, FileItem) and now.state.kind == "file":
+            hashed = keeper.secret_paths.keep_content(keeper.host, path)
+            if hashed and decision.chosen != "restore":
+                passing.append(hashed)
+    return passing
 
 
 def _keyed(keeper: Keeper, delta: Delta) -> Delta:
