@@ -102,7 +102,12 @@ def _entries(actions: list[argparse.Action]) -> list[str]:
         if action.nargs != 0:
             choices = "|".join(map(str, action.choices or ()))
             value = f"\\fI{_roff(str(action.metavar or choices or action.dest.upper()))}\\fR"
-        lines += [".TP", f"{names} {value}".strip(), _roff(action.help or "")]
+        entry = (
+            f"{names} {value}".strip()
+            .replace(" \\fI=PATH", "[\\fI=PATH")
+            .replace("=PATH\\fR", "=PATH\\fR]")
+        )
+        lines += [".TP", entry, _roff(action.help or "")]
     return lines
 
 

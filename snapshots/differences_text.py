@@ -27,6 +27,11 @@ def between(key: str, before: Item | None, after: Item | None, read: Callable[[s
         old = before.state if isinstance(before, FileItem) else None
         new = after.state if isinstance(after, FileItem) else None
         return _files(key, old, new, read)
+    sides = [item.value if item is not None else "" for item in (before, after)]
+    if any("\n" in side for side in sides):  # rules of a chain
+        names = [key if item is not None else "absent" for item in (before, after)]
+        left, right = (side.splitlines() for side in sides)
+        return "\n".join(difflib.unified_diff(left, right, names[0], names[1], lineterm=""))
     return f"{key}: {as_text(before)} -> {as_text(after)}"
 
 

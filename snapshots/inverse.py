@@ -109,18 +109,18 @@ class Inverse:
         if state.kind != "file":
             if state.target != after.target or state.rdev != after.rdev:
                 return x, "failed"
-            return (None if old is None else FileItem(_metadata(state, after, old))), "merged"
+            return (None if old is None else FileItem(metadata_undone(state, after, old))), "merged"
         sha256 = self._content(state.sha256, after.sha256, old.sha256 if old else None)
         if sha256 is None:
             return x, "failed"
         if old is None:
-            if sha256 == _EMPTY:
+            if sha256 == EMPTY:
                 return None, "merged"
             undone = msgspec.structs.replace(state, sha256=sha256, mtime_ns=0)
         else:
-            undone = _metadata(state, after, old)
+            undone = metadata_undone(state, after, old)
             if sha256 != state.sha256:
-                size = len(self._contents.get(sha256)) if not _opaque(sha256) else old.size_bytes
+                size = len(self._contents.get(sha256)) if not is_opaque(sha256) else old.size_bytes
                 undone = msgspec.structs.replace(undone, sha256=sha256, size_bytes=size, mtime_ns=0)
         if same_state(undone, state):
             return x, "gone"
@@ -131,15 +131,15 @@ class Inverse:
         if before is not None and before == after:
             return now
         if now == after:
-            return _EMPTY if before is None else before
+            return EMPTY if before is None else before
         if before is not None and now == before:
             return now
-        if any(_opaque(sha256) for sha256 in (now, after, before or _EMPTY)):
+        if any(is_opaque(sha256) for sha256 in (now, after, before or EMPTY)):
             return None
         if not self._merging:
             return None
         sides = [
-            self._contents.get(s) if s != _EMPTY else b"" for s in (after, now, before or _EMPTY)
+            self._contents.get(s) if s != EMPTY else b"" for s in (after, now, before or EMPTY)
         ]
         if any(len(side) > MERGE_LIMIT_BYTES for side in sides):
             return None
@@ -147,11 +147,11 @@ class Inverse:
         return None if merged is None else self._contents.make(merged)
 
 
-_EMPTY = hashlib.sha256(b"").hexdigest()
+EMPTY = hashlib.sha256(b"").hexdigest()
 
 
-def _opaque(sha256: str) -> bool:
-    """Content that is not ours to read: secret, or not captured."""
+def is_opaque(sha256: str) -> bool:
+    """Whether content is not ours to read: secret, or not captured."""
     return not sha256 or sha256.startswith(PREFIX)
 
 
@@ -161,7 +161,7 @@ def _bare(state: FileState) -> FileState:
     )
 
 
-def _metadata(now: FileState, after: FileState, before: FileState) -> FileState:
+def metadata_undone(now: FileState, after: FileState, before: FileState) -> FileState:
     """`now` with each property the transaction changed set back, unless it changed again since."""
     changes = {
         name: getattr(before, name)

@@ -6,76 +6,23 @@ Then any order of undoing ends at the same first state.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-import msgspec
-
-from snapshots import remains
+from snapshots import disputes, remains
 from snapshots.captured import Captured, same
-from snapshots.inverse import Contents, Inverse
-from snapshots.model import Delta, DomainName, FileItem, Item, TransactionRecord
-
-Key = tuple[DomainName, str]
-
-DERIVED = re.compile(
-    r"/etc/(ld\.so\.cache|mailcap|inetd\.conf\.bak"
-    r"|(passwd|group|shadow|gshadow|subuid|subgid)-"
-    r"|init\.d/\.depend\.(boot|start|stop)"
-    r"|(aliases|postfix/.*)\.db|udev/hwdb\.bin|\.updated|ssl/certs/ca-certificates\.crt)"
+from snapshots.decision import DERIVED, Clash, Decision, Kept, Key, Later, name_of
+from snapshots.inverse import Contents, How, Inverse
+from snapshots.model import (
+    UNRESOLVED,
+    Delta,
+    DomainName,
+    FileItem,
+    Item,
+    Resolution,
+    Resolutions,
+    TransactionRecord,
+    UndoHow,
 )
-"""Files that package tools make anew from others whenever packages come or go."""
-
-ACCOUNT_FILES = frozenset(
-    f"/etc/{name}{suffix}"
-    for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")
-    for suffix in ("", "-")
-)
-
-
-class Later(msgspec.Struct):
-    """A transaction that came after the one to undo and still stands."""
-
-    record: TransactionRecord
-    deltas: dict[Key, Delta]
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """What must stay because packages stay.
-
-    `packages`: name -> the package that needs it. `files` and `units`: key -> package they belong
-    to. `heirs`: package -> id of the later transaction that inherits it ("" where none does).
-    """
-
-    packages: dict[str, str] = {}
-    files: dict[str, str] = {}
-    units: dict[str, str] = {}
-    heirs: dict[str, str] = {}
-
-    def owner(self, delta: Delta) -> str:
-        """The staying package this belongs to, or ""."""
-        match delta.domain:
-            case "packages":
-                return delta.key if delta.key in self.packages else ""
-            case "files":
-                return self.files.get(delta.key, "")
-            case "units":
-                return self.units.get(delta.key, "")
-            case _:
-                return ""
-
-
-class Decision(msgspec.Struct, gc=False):
-    """What happens to one thing. `target` counts only where `how` is restore or merge."""
-
-    delta: Delta
-    how: str
-    target: Item | None = None
-    note: str = ""
-
-    @property
-    def changes(self) -> bool:
-        return self.how in ("restore", "merge")
 
 
 class Inversion:
@@ -90,9 +37,12 @@ class Inversion:
         kept: Kept,
         pristine: frozenset[str],
         packaged: frozenset[str],
+        resolutions: Resolutions,
     ) -> None:
         self.record = record
+        self.resolutions = resolutions
         self.decisions: list[Decision] = []
+        self._clashed: list[Clash] = []
         self.free: set[str] = set()
         """Derived files that are left as package tools make them."""
         self.refresh: dict[Key, str] = {}
@@ -124,7 +74,8 @@ class Inversion:
             self.say(delta, "already")
         elif claimer := self._claimer(delta, now):
             self.rebase(claimer, Delta(delta.domain, delta.key, delta.before, delta.after))
-            self.say(delta, "handed-over", note=f"{_name(claimer.record)} relies on it")
+            note = f"{name_of(claimer.record)} relies on it"
+            self.say(delta, "handed-over", note=note, heirs=(claimer.record,))
         else:
             self._alone(delta, now)
 
@@ -156,41 +107,97 @@ class Inversion:
         elif delta.key in self._pristine and delta.before is None:
             self.say(delta, "restore", None)
         elif delta.key in self._packaged and delta.before is None:
-            self.say(delta, "conflict")
+            self._in_conflict(delta, now, "its package goes, but somebody changed it since")
         elif how == "merged":
             self.say(delta, "merge", target)
         elif how == "gone" and isinstance(now, FileItem) and _kind(delta.after) == _kind(now):
-            self.say(delta, "already", note="somebody changed it back since")
+            self.say(delta, "already", note="somebody changed it otherwise since; it stays")
         else:
-            self.say(delta, "conflict")
+            self._in_conflict(delta, now)
+
+    def _in_conflict(self, delta: Delta, now: Item | None, note: str = "") -> None:
+        """No later transaction touched it, and what stands now holds two changes of one place."""
+        settled = self._settle(delta, delta, now, note)
+        if settled is not None:
+            self._stands(delta, now, settled.item, settled.note)
+
+    def _settle(
+        self,
+        delta: Delta,
+        out: Delta,
+        x: Item | None,
+        note: str = "",
+        by: TransactionRecord | None = None,
+    ) -> disputes.Settled | None:
+        """What takes the place of `x` as chosen, or `None` after saying that it is a conflict.
+
+        `out` is the difference that cannot be taken out of `x`, which `by` found.
+        """
+        self._clashed.append(Clash(out.after, x, by))
+        choice = self.resolutions.of(delta.key)
+        why = ""
+        if choice in (None, "merge"):
+            why = disputes.why_no_merge(out, x, self.contents)
+        if choice is None or why:
+            self.say(delta, "conflict", note=note)
+            self.decisions[-1].cannot = {"merge": why} if why else {}
+            return None
+        return disputes.settle(choice, out, x, self.contents, by)
+
+    def _stands(self, delta: Delta, now: Item | None, target: Item | None, note: str) -> None:
+        """A person chose what stands at the end."""
+        if same(now, target):
+            self.say(delta, "kept", note=note)
+        else:
+            restored = self.resolutions.of(delta.key) == "restore"
+            self.say(delta, "restore" if restored else "merge", target, note)
 
     def _among_others(self, delta: Delta, now: Item | None, chain: list[Later]) -> None:
         """Later transactions changed it too: what would they have found and left without us?"""
         key: Key = (delta.domain, delta.key)
+        # What is to be taken out, as the states on the way hold it: what somebody changed again in
+        # between is none of ours any more, even where a later transaction made it equal to ours.
+        out = delta
+        chosen = ""  # what a person should know of a conflict on the way
         for later in chain:
             theirs = later.deltas[key]
-            before, how = Inverse(delta, self.contents).of(theirs.before)
-            if how == "failed":
-                self.say(delta, "conflict")
-                return
-            if how == "gone":
-                self.say(delta, "already", note="it was changed back before a later change")
+            name = name_of(later.record)
+            before, how = Inverse(out, self.contents).of(theirs.before)
+            if _clashes(out, theirs.before, how):
+                note = f"somebody changed it before {name} changed it too"
+                settled = self._settle(delta, out, theirs.before, note, later.record)
+                if settled is None:
+                    return
+                before, chosen = settled.item, settled.note
+                if same(before, theirs.before):  # we let go: all that came after stays as it is
+                    self._stands(delta, now, now, chosen)
+                    return
+            elif how == "gone":
+                note = f"somebody changed it otherwise before {name} did; it stays"
+                self.say(delta, "already", note=note)
                 return
             # The same step applied once more wants all of it, not only what it added then.
             merging = not set(later.record.steps) & set(self.record.steps)
-            after, how = Inverse(delta, self.contents, merging=merging).of(theirs.after)
+            out = Delta(delta.domain, delta.key, before, theirs.before)
+            after, how = Inverse(out, self.contents, merging=merging).of(theirs.after)
             if how in ("failed", "gone"):
                 self.rebase(later, Delta(delta.domain, delta.key, before, theirs.after))
-                self.say(delta, "handed-over", note=f"{_name(later.record)} needs it as it is")
+                note = f"{name} needs it as it is" + (f"; {chosen}" if chosen else "")
+                self.say(delta, "handed-over", note=note, heirs=(later.record,))
                 return
             self.rebase(later, Delta(delta.domain, delta.key, before, after))
-        target, how = Inverse(delta, self.contents).of(now)
-        if same(now, target):
+            out = Delta(delta.domain, delta.key, after, theirs.after)
+        target, how = Inverse(out, self.contents).of(now)
+        if _clashes(out, now, how):
+            settled = self._settle(delta, out, now)
+            if settled is not None:
+                self._stands(delta, now, settled.item, settled.note)
+        elif chosen:
+            self._stands(delta, now, target, chosen)
+        elif same(now, target):
             self.say(delta, "already")
-        elif how == "failed":
-            self.say(delta, "conflict")
         else:
-            self.say(delta, "restore" if how == "exact" else "merge", target)
+            self.say(delta, "restore" if same(now, delta.after) else "merge", target)
 
     def _derived(self, delta: Delta, now: Item | None, chain: list[Later]) -> None:
         if chain:
@@ -226,11 +233,23 @@ class Inversion:
         else:
             theirs = first.deltas[delta.domain, delta.key]
             self.rebase(first, Delta(delta.domain, delta.key, delta.before, theirs.after))
-        self.say(delta, "handed-over", note=f"kept: needed by {needer} ({_name(heir.record)})")
+        note = f"kept: needed by {needer} ({name_of(heir.record)})"
+        self.say(delta, "handed-over", note=note, heirs=(heir.record,))
 
-    def say(self, delta: Delta, how: str, target: Item | None = None, note: str = "") -> None:
+    def say(
+        self,
+        delta: Delta,
+        how: UndoHow,
+        target: Item | None = None,
+        note: str = "",
+        heirs: tuple[TransactionRecord, ...] = (),
+    ) -> None:
         """Decide for one thing."""
-        self.decisions.append(Decision(delta, how, target, note))
+        decision = Decision(delta, how, target, note, heirs, tuple(self._clashed))
+        if self._clashed and how != "conflict":
+            decision.chosen = self.resolutions.of(delta.key) or ""
+        self._clashed.clear()
+        self.decisions.append(decision)
 
     def rebase(self, later: Later, delta: Delta, *, keep: bool = False) -> None:
         """Change what a later transaction did to one thing; none at all is dropped."""
@@ -258,8 +277,13 @@ class Inversion:
 
     @property
     def conflicts(self) -> list[str]:
-        """What would have to be overwritten, by key."""
+        """What would have to be overwritten and nobody chose anything for, by key."""
         return [one.delta.key for one in self.decisions if one.how == "conflict"]
+
+    @property
+    def chosen(self) -> dict[str, Resolution]:
+        """What a person chose for the things that were in conflict, by key."""
+        return {one.delta.key: one.chosen for one in self.decisions if one.chosen}
 
     @property
     def touched(self) -> set[str]:
@@ -297,14 +321,23 @@ def invert(
     kept: Kept,
     pristine: Iterable[str] = (),
     packaged: Iterable[str] = (),
+    resolutions: Resolutions = UNRESOLVED,
 ) -> Inversion:
     """Decide for every difference of `record`.
 
     `current` is the host now. `pristine`: configuration files of packages that go, as packaged;
-    `packaged`: all of those packages' configuration files.
+    `packaged`: all of those packages' configuration files. `resolutions`: what a person chose for
+    things in conflict; they count only for those.
     """
     inversion = Inversion(
-        record, later, current, contents, kept, frozenset(pristine), frozenset(packaged)
+        record,
+        later,
+        current,
+        contents,
+        kept,
+        frozenset(pristine),
+        frozenset(packaged),
+        resolutions,
     )
     for delta in deltas:
         inversion.decide(delta)
@@ -313,13 +346,12 @@ def invert(
     return inversion
 
 
+def _clashes(delta: Delta, x: Item | None, how: How) -> bool:
+    """Whether somebody made something else of it, from which the difference cannot be told."""
+    if how == "gone" and isinstance(x, FileItem):
+        return _kind(delta.after) != _kind(x) and not same(x, delta.before)
+    return how == "failed"
+
+
 def _kind(item: Item | None) -> str:
     return item.state.kind if isinstance(item, FileItem) else ""
-
-
-def _name(record: TransactionRecord) -> str:
-    return ", ".join(record.steps) or record.title or record.id
-
-
-def by_key(deltas: Iterable[Delta]) -> dict[Key, Delta]:
-    return {(delta.domain, delta.key): delta for delta in deltas}

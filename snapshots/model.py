@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -143,6 +143,28 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
     after: Item | None
 
 
+Resolution = Literal["keep-current", "restore", "merge"]
+"""What becomes of a conflict: what stands now stays, what was before comes back, or both as far as
+they can be told apart, with what stands now where they cannot."""
+
+RESOLUTIONS: Final[tuple[Resolution, ...]] = ("keep-current", "restore", "merge")
+
+
+class Resolutions(msgspec.Struct, frozen=True):
+    """What a person chose: for every conflict, and for single things by key, which count first."""
+
+    everything: Resolution | None = None
+    single: dict[str, Resolution] = {}
+
+    def of(self, key: str) -> Resolution | None:
+        """The choice for one thing; `None` where there is none."""
+        return self.single.get(key, self.everything)
+
+
+UNRESOLVED: Final = Resolutions()
+"""Nobody chose anything: what is in conflict is shown, and nothing is touched."""
+
+
 TransactionStatus = Literal["open", "committed", "rolled-back", "undone", "needs-person"]
 
 
@@ -168,6 +190,8 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[tuple[DomainName, str], ...] = ()
     """Things (domain, key) its steps rely on, changed by it or found right: an earlier transaction
     that is undone hands them over instead of taking them back."""
+    resolved: dict[str, Resolution] = {}
+    """Of an undo: what was chosen for each thing that was in conflict."""
     pid: int = 0
 
 
@@ -178,20 +202,35 @@ class Side(msgspec.Struct, frozen=True):
     text: str
 
 
+UndoHow = Literal["restore", "merge", "handed-over", "already", "regenerated", "conflict", "kept"]
+
+
 class UndoItem(msgspec.Struct, frozen=True, kw_only=True):
     """What an undo will do to one thing.
 
     `how`: "restore" (nothing else changed it), "merge" (three ways, clean), "handed-over" (a later
     transaction still needs its value; that one inherits the undo), "already" (it is so already),
-    "regenerated" (package tools make it anew), or "conflict" (`sides` filled: before, now, after).
+    "regenerated" (package tools make it anew), "conflict" (nobody chose yet), or "kept" (a person
+    chose that it stays). `later` are the steps it is handed over to.
+
+    Of what is or was in conflict: `chosen` (empty: nothing yet), `sides` (before, now, after, and
+    what a later step found where the change is older than that step), the same as two diffs
+    (`did`: before to after, `since`: what was changed since; `found_by`: the later steps that found
+    it so, none where it stands now), and in `cannot` why a resolution is not possible here.
     """
 
     domain: DomainName
     key: str
-    how: Literal["restore", "merge", "handed-over", "already", "regenerated", "conflict"]
+    how: UndoHow
     diff: str = ""
     note: str = ""
+    later: tuple[str, ...] = ()
+    chosen: Resolution | Literal[""] = ""
     sides: tuple[Side, ...] = ()
+    did: str = ""
+    since: str = ""
+    found_by: tuple[str, ...] = ()
+    cannot: dict[Resolution, str] = {}
 
 
 class UndoPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,4 +243,15 @@ class UndoPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def conflicts(self) -> tuple[UndoItem, ...]:
+        """What nobody chose anything for yet, or what cannot be done."""
         return tuple(item for item in self.items if item.how == "conflict")
+
+    @property
+    def disputed(self) -> tuple[UndoItem, ...]:
+        """What is in conflict or was until a person chose."""
+        return tuple(item for item in self.items if item.sides)
+
+    @property
+    def later(self) -> tuple[str, ...]:
+        """The later steps that something is handed over to."""
+        return tuple(dict.fromkeys(name for item in self.items for name in item.later))

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from host.base import CommandMissing, Host
 from snapshots import dependencies
 from snapshots.captured import Captured
+from snapshots.decision import ACCOUNT_FILES, Kept, Later
 from snapshots.domains.packages import Package
-from snapshots.inversion import ACCOUNT_FILES, Kept, Later
 from snapshots.model import Delta, FileItem
 
 CONFFILES = ("dpkg-query", "-W", "-f", "${Conffiles}\n")
@@ -42,9 +42,12 @@ def ties(
     if not going:
         return Kept()
     try:
-        installed = dependencies.parse(host.run(dependencies.QUERY).stdout)
+        known = dependencies.parse(host.run(dependencies.QUERY).stdout)
     except CommandMissing:
         return Kept()
+    # An undo planned before this one may have taken some of them away.
+    present = current["packages"]
+    installed = {n: p for n, p in known.items() if Package.of(present.get(n)) is not None}
     needers: dict[str, str] = {}
     for one in later:
         for name in (*one.record.packages, *sorted(brought(one.deltas.values()))):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from host.base import FileState
+from snapshots.decision import Clash
+from snapshots.disputes import KEPT
 from snapshots.model import Delta, FileItem, Item
 
 if TYPE_CHECKING:
-    from snapshots.inversion import Decision, Inversion, Later
+    from snapshots.decision import Decision, Later
+    from snapshots.inversion import Inversion
 
 
 def settle_directories(inversion: Inversion) -> None:
@@ -23,20 +26,72 @@ def settle_directories(inversion: Inversion) -> None:
             else:
                 come[decision.delta.key] = decision.target
     _add_parents(inversion, come, gone.keys())
-    if not gone:
-        return
+    there = inversion.current.get("files", {})
+    emptied = any(_is_dir(there.get(path)) and not _is_dir(item) for path, item in come.items())
+    needed = _needed(there, gone.keys(), come) if gone or emptied else {}
+    for path, decision in gone.items():
+        now = there.get(path)
+        if now is not None and path in needed and _is_dir(now):
+            _keep_directory(inversion, decision, now, needed[path])
+
+    def stands(path: str) -> Item | None:
+        return come.get(path) or (None if path in gone else there.get(path))
+
+    sound: set[str] = set()  # directories in which something can lie; a tree has few
+    for decision in list(inversion.decisions):
+        if decision.delta.domain == "files" and decision.changes and decision.target is not None:
+            obstacle = _in_the_way(decision, stands, needed, sound)
+            if obstacle:
+                _blocked(inversion, decision, obstacle)
+
+
+def _needed(there: dict[str, Item], gone: Collection[str], come: dict[str, Item]) -> dict[str, str]:
+    """Directory -> something that will lie in it."""
     needed: dict[str, str] = {}
-    for path in (*inversion.current.get("files", {}), *come):
+    for path in (*there, *come):
         if path in gone:
             continue
         above = path.rpartition("/")[0]
         while above and above not in needed:
             needed[above] = path
             above = above.rpartition("/")[0]
-    for path, decision in gone.items():
-        now = inversion.current["files"].get(path)
-        if path in needed and isinstance(now, FileItem) and now.state.kind == "dir":
-            _keep_directory(inversion, decision, now, needed[path])
+    return needed
+
+
+def _is_dir(item: Item | None) -> bool:
+    return isinstance(item, FileItem) and item.state.kind == "dir"
+
+
+def _in_the_way(
+    decision: Decision,
+    stands: Callable[[str], Item | None],
+    needed: dict[str, str],
+    sound: set[str],
+) -> str:
+    """Why this cannot stand where it should: only a directory holds something else."""
+    path, target = decision.delta.key, decision.target
+    if path in needed and isinstance(target, FileItem) and target.state.kind != "dir":
+        return f"{needed[path]} lies in the directory that is there now"
+    above = path.rpartition("/")[0]
+    while above and above not in sound:
+        item = stands(above)
+        if isinstance(item, FileItem) and item.state.kind != "dir":
+            return f"{above}, in which it lay, is no directory now"
+        sound.add(above)
+        above = above.rpartition("/")[0]
+    return ""
+
+
+def _blocked(inversion: Inversion, decision: Decision, stands: str) -> None:
+    """What cannot come back is a conflict, too: it stays as it is only if a person wants that."""
+    now = inversion.now(decision.delta)
+    decision.clashes = (*decision.clashes, Clash(decision.delta.after, now))
+    if inversion.resolutions.of(decision.delta.key) == "keep-current":
+        decision.how, decision.chosen, decision.note = "kept", "keep-current", KEPT
+        return
+    decision.how, decision.chosen, decision.note = "conflict", "", stands
+    way_out = f"{stands}; move that away first"
+    decision.cannot = {"restore": way_out, "merge": way_out}
 
 
 def _add_parents(inversion: Inversion, come: dict[str, Item], gone: Collection[str]) -> None:
@@ -63,8 +118,7 @@ def _add_parents(inversion: Inversion, come: dict[str, Item], gone: Collection[s
 def _keep_directory(inversion: Inversion, decision: Decision, now: Item, holds: str) -> None:
     path = decision.delta.key
     heir = _heir(inversion, "files", f"{path}/")
-    decision.how = "handed-over" if heir else "already"
-    decision.note = f"stays: {holds} lies in it"
+    _stays(decision, heir, holds)
     if heir is not None:
         inversion.rebase(heir, Delta("files", path, decision.delta.before, now))
 
@@ -82,14 +136,19 @@ def settle_tables(inversion: Inversion) -> None:
             continue
         heir = _heir(inversion, "firewall", f"{table} ")
         if delta.key == table:
-            decision.how = "handed-over" if heir else "already"
-            decision.note = f"stays: {stays} lies in it"
+            _stays(decision, heir, stays)
         elif not delta.key.rpartition(" ")[2].isupper():
             continue  # a chain of its own, unlike "ip filter INPUT"
         if heir is not None:
             now = inversion.now(delta)
             inversion.rebase(heir, Delta("firewall", delta.key, delta.before, now))
             inversion.refresh["firewall", delta.key] = heir.record.id
+
+
+def _stays(decision: Decision, heir: Later | None, holds: str) -> None:
+    decision.how = "handed-over" if heir else "already"
+    decision.note = f"stays: {holds} lies in it"
+    decision.heirs = (heir.record,) if heir else ()
 
 
 def _heir(inversion: Inversion, domain: str, inside: str) -> Later | None:

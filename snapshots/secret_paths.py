@@ -64,16 +64,26 @@ class SecretPaths:
         digest = hmac.new(self._state.key(), sha256.encode("ascii"), hashlib.sha256)
         return PREFIX + digest.hexdigest()
 
-    def keep_content(self, host: Host, path: str) -> None:
-        """Keep what a registered file holds now, because it is about to be replaced."""
-        content = host.read_bytes(path, limit_bytes=LIMIT_BYTES)
-        self.keep_known(self.hashed(hashlib.sha256(content).hexdigest()), content)
+    def keep_content(self, host: Host, path: str) -> str:
+        """Keep what a registered file holds now, because it is about to be replaced.
 
-    def keep_known(self, hashed: str, content: bytes) -> None:
-        """Keep `content`, whose keyed hash is `hashed`; durable on return."""
+        Returns its keyed hash, or "" where it was kept already.
+        """
+        content = host.read_bytes(path, limit_bytes=LIMIT_BYTES)
+        hashed = self.hashed(hashlib.sha256(content).hexdigest())
+        return hashed if self.keep_known(hashed, content) else ""
+
+    def keep_known(self, hashed: str, content: bytes) -> bool:
+        """Keep `content`, whose keyed hash is `hashed`; durable on return. False: kept already."""
         kept = self._state.secret_contents / hashed.removeprefix(PREFIX)
-        if not kept.exists():
-            write_durably(kept, content)
+        if kept.exists():
+            return False
+        write_durably(kept, content)
+        return True
+
+    def drop(self, hashed: str) -> None:
+        """Let go of a content that was kept."""
+        (self._state.secret_contents / hashed.removeprefix(PREFIX)).unlink(missing_ok=True)
 
     def content(self, hashed: str) -> bytes | None:
         """The kept content with this keyed hash; `None` where it was not kept."""

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import msgspec
 
 from host.base import Host, HostError
+from host.names import visible
 from snapshots import inversion as inverting
 from snapshots import settle, undo_plan
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured
 from snapshots.converge import Goal
+from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
 from snapshots.inverse import Contents
-from snapshots.inversion import Inversion, Later
-from snapshots.model import Conflict, Delta, SnapshotError, TransactionRecord, UndoPlan
+from snapshots.inversion import Inversion
+from snapshots.model import (
+    UNRESOLVED,
+    Conflict,
+    Delta,
+    FileItem,
+    Resolutions,
+    SnapshotError,
+    TransactionRecord,
+    UndoPlan,
+)
 from snapshots.package_ties import conffiles, ties
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records, now_text
@@ -24,18 +36,41 @@ from snapshots.state import StateDir
 from snapshots.transaction import Transaction, bring_back, open_transaction, ready
 
 
-def plan_undo(host: Host, state: StateDir, tx_id: str) -> UndoPlan:
+def plan_undo(
+    host: Host, state: StateDir, tx_id: str, resolutions: Resolutions = UNRESOLVED
+) -> UndoPlan:
     """What undoing `tx_id` would do now; asks only.
 
     Raises `SnapshotError` where it cannot be undone, `HostError` where the host cannot be asked.
     """
+    return plan_undos(host, state, [tx_id], resolutions)[0]
+
+
+def plan_undos(
+    host: Host, state: StateDir, tx_ids: Sequence[str], resolutions: Resolutions = UNRESOLVED
+) -> list[UndoPlan]:
+    """What undoing these one after the other would do, each on what the ones before it leave.
+
+    Raises as `plan_undo`.
+    """
     keeper = Keeper(host, state)
     records = Records(state)
-    record = _undoable(records, tx_id)
-    current = keeper.capture(record.roots, Silent())
-    plan = undo_plan.plan_of(host, _invert(keeper, records, record, current))
+    chosen = [_undoable(records, tx_id) for tx_id in tx_ids]
+    roots = {root.path: root for record in chosen for root in record.roots}
+    current = keeper.capture(roots.values(), Silent()) if chosen else {}
+    contents = Contents(keeper.store.get)
+    standing = _standing(keeper, records, min(tx_ids, default=""), current)
+    plans = []
+    for record in chosen:
+        mine = standing.pop(record.id)
+        later = [one for tx_id, one in standing.items() if tx_id > record.id]
+        inversion = _invert(keeper, records, mine, later, current, contents, resolutions)
+        plans.append(undo_plan.plan_of(host, inversion))
+        current = inversion.target()
+        for one in later:
+            one.deltas = by_key(inversion.deltas_of(one, current))
     keeper.store.forget()
-    return plan
+    return plans
 
 
 def undo(
@@ -46,6 +81,7 @@ def undo(
     expect_fingerprint: str | None,
     user: str,
     progress: Progress,
+    resolutions: Resolutions = UNRESOLVED,
 ) -> TransactionRecord:
     """Undo `tx_id`; returns the record of the undo, a transaction of kind `rollback`.
 
@@ -61,10 +97,14 @@ def undo(
         records = Records(state)
         record = _undoable(records, tx_id)
         current = keeper.capture(record.roots, progress)
-        inversion = _invert(keeper, records, record, current)
-        conflicts = inversion.conflicts
-        if conflicts:
-            raise Conflict(undo_plan.sentence(record, conflicts))
+        standing = _standing(keeper, records, record.id, current)
+        mine = standing.pop(record.id)
+        contents = Contents(keeper.store.get)
+        inversion = _invert(
+            keeper, records, mine, list(standing.values()), current, contents, resolutions
+        )
+        if inversion.conflicts:
+            raise Conflict(undo_plan.refusal(undo_plan.plan_of(host, inversion), resolutions))
         approved = expect_fingerprint is None or expect_fingerprint == undo_plan.fingerprint(
             host, inversion
         )
@@ -85,20 +125,26 @@ def undo(
             validations=record.validations,
             activations=record.activations,
             roots=record.roots,
+            resolved={visible(key): choice for key, choice in inversion.chosen.items()},
             pid=os.getpid(),
         )
         for content in inversion.contents.made.values():
             keeper.store.add(content)
         keeper.debs.keep(host, _leaving(inversion, current), progress)
+        secrets = _keep_secrets(keeper, inversion)
         tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
     try:
-        return _perform(keeper, records, tx, inversion, current, progress)
+        ended = _perform(keeper, records, tx, inversion, current, progress)
     except (HostError, OSError) as error:
         name = ", ".join(record.steps) or record.id
-        return tx.roll_back(f"The undo of {name} failed, the host is as before the undo: {error}")
+        ended = tx.roll_back(f"The undo of {name} failed, the host is as before the undo: {error}")
     except BaseException:
         tx.roll_back("The program itself failed in the middle of an undo.")
         raise
+    if ended.status != "needs-person":
+        for hashed in secrets:
+            keeper.secret_paths.drop(hashed)
+    return ended
 
 
 def _perform(
@@ -149,19 +195,30 @@ def _undoable(records: Records, tx_id: str) -> TransactionRecord:
     return record
 
 
-def _invert(
-    keeper: Keeper, records: Records, record: TransactionRecord, current: Captured
-) -> Inversion:
+def _standing(keeper: Keeper, records: Records, since: str, current: Captured) -> dict[str, Later]:
+    """The transactions in force from `since` on, oldest first, with their differences."""
     # One string for each path: what was captured and what was changed name the same 50,000.
-    paths = {path: path for path in current["files"]}
-    deltas = [_keyed(keeper, delta) for delta in records.each_delta(record.id, paths)]
-    del paths
-    later = [
-        Later(other, inverting.by_key(_keyed(keeper, d) for d in records.deltas(other.id)))
-        for other in records.all()
-        if other.id > record.id and other.kind == "apply" and other.status == "committed"
-    ]
-    declared = records.named_paths(record.id)
+    paths = {path: path for path in current.get("files", {})}
+    return {
+        record.id: Later(
+            record, by_key(_keyed(keeper, d) for d in records.each_delta(record.id, paths))
+        )
+        for record in records.all()
+        if record.id >= since and record.kind == "apply" and record.status == "committed"
+    }
+
+
+def _invert(
+    keeper: Keeper,
+    records: Records,
+    mine: Later,
+    later: list[Later],
+    current: Captured,
+    contents: Contents,
+    resolutions: Resolutions,
+) -> Inversion:
+    deltas = list(mine.deltas.values())
+    declared = records.named_paths(mine.record.id)
     kept = ties(keeper.host, deltas, later, current, declared)
     going = {
         delta.key
@@ -173,15 +230,33 @@ def _invert(
     }
     pristine, packaged = conffiles(keeper.host, going, current)
     return inverting.invert(
-        record,
+        mine.record,
         deltas,
         later,
         current,
-        Contents(keeper.store.get),
+        contents,
         kept=kept,
         pristine=pristine - declared,
         packaged=packaged - declared,
+        resolutions=resolutions,
     )
+
+
+def _keep_secrets(keeper: Keeper, inversion: Inversion) -> list[str]:
+    """Keep the secret contents that the undo replaces: no restore point holds them.
+
+    Returns those that only the way back of the undo itself needs. What a person gives up by choice
+    is not among them: it stays readable as long as the undo's restore point.
+    """
+    passing = []
+    for decision in inversion.decisions:
+        path, now = decision.delta.key, inversion.now(decision.delta)
+        secret = decision.delta.domain == "files" and path in keeper.secret_paths.paths
+        if secret and decision.changes and isinstance(now, FileItem) and now.state.kind == "file":
+            hashed = keeper.secret_paths.keep_content(keeper.host, path)
+            if hashed and decision.chosen != "restore":
+                passing.append(hashed)
+    return passing
 
 
 def _keyed(keeper: Keeper, delta: Delta) -> Delta:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os.path
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Literal, cast
 
 import msgspec
 
@@ -15,11 +14,11 @@ from host.base import Host
 from host.names import exact_json
 from snapshots.activation import is_active
 from snapshots.captured import ONE_WAY, is_metadata_only
+from snapshots.decision import Decision, name_of
 from snapshots.differences_text import between, metadata_change, side_text
-from snapshots.inversion import Decision, Inversion
-from snapshots.model import Side, TransactionRecord, UndoItem, UndoPlan
+from snapshots.inversion import Inversion
+from snapshots.model import Resolutions, Side, UndoHow, UndoItem, UndoPlan
 
-How = Literal["restore", "merge", "handed-over", "already", "regenerated", "conflict"]
 MANY = 20
 """From here on files that change alike are shown as one line."""
 
@@ -42,25 +41,36 @@ def fingerprint(host: Host, inversion: Inversion) -> str:
     return _fingerprint(inversion, _commands(host, inversion))
 
 
-def sentence(record: TransactionRecord, conflicts: list[str]) -> str:
-    """What a conflict means, for a person."""
-    more = f" and {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
-    name = ", ".join(record.steps) or record.id
+def refusal(plan: UndoPlan, resolutions: Resolutions) -> str:
+    """What the conflicts of a plan mean, for a person; empty where none is left."""
+    if not plan.conflicts:
+        return ""
+    first = plan.conflicts[0]
+    more = f" and {len(plan.conflicts) - 1} more" if len(plan.conflicts) > 1 else ""
+    choice = resolutions.of(first.key)
+    if choice is not None and choice in first.cannot:
+        return (
+            f"{first.key}{more} cannot be undone with --{choice}: {first.cannot[choice]}. "
+            "Nothing was touched. Choose another way for it, or settle it by hand."
+        )
+    name = ", ".join(plan.steps) or plan.transaction
+    typed = plan.steps[0] if len(plan.steps) == 1 else plan.transaction
     return (
-        f"{conflicts[0]}{more} was changed by somebody else since {name} was applied, in the same "
-        "place; nothing was touched. Bring it to how it was before or after the step by hand, or "
-        "move it away, then roll back again."
+        f"{first.key}{more} was changed by somebody else since {name} was applied, in the same "
+        f"place; nothing was touched. See the sides with `harden-tui rollback {typed} --dry-run`, "
+        "then choose --keep-current, --restore or --merge."
     )
 
 
 def _items(inversion: Inversion) -> list[UndoItem]:
     read = inversion.contents.get
-    groups: dict[tuple[str, str, str], list[Decision]] = {}
+    groups: dict[tuple[UndoHow, str, str], list[Decision]] = {}
     single: list[Decision] = []
     # In a sealed tree the same few pairs of states come 50,000 times.
     changes: dict[tuple[int, int], str] = {}
     for decision in inversion.decisions:
-        if decision.delta.domain == "files" and is_metadata_only(decision.delta.after):
+        delta = decision.delta
+        if delta.domain == "files" and is_metadata_only(delta.after) and not decision.disputed:
             now, target = inversion.now(decision.delta), decision.target
             what = ""
             if decision.changes:
@@ -81,9 +91,10 @@ def _items(inversion: Inversion) -> list[UndoItem]:
             UndoItem(
                 domain="files",
                 key=_common(keys),
-                how=cast(How, how),
+                how=how,
                 diff=f"{len(keys)} files: {what}" if what else "",
                 note=note or f"{len(keys)} files",
+                later=_later(decisions),
             )
         )
     items += [_item(inversion, decision, read) for decision in single]
@@ -93,24 +104,36 @@ def _items(inversion: Inversion) -> list[UndoItem]:
 def _item(inversion: Inversion, decision: Decision, read: Callable[[str], bytes]) -> UndoItem:
     delta = decision.delta
     now = inversion.now(delta)
-    sides: tuple[Side, ...] = ()
-    if decision.how == "conflict":
-        sides = (
-            Side("before", side_text(delta.before, read)),
-            Side("now", side_text(now, read)),
-            Side("after", side_text(delta.after, read)),
-        )
-    note = decision.note
-    if delta.domain == "kernel" and delta.key in ONE_WAY and decision.changes:
-        note = "the kernel takes this back only at the next boot"
-    return UndoItem(
+    item = UndoItem(
         domain=delta.domain,
         key=delta.key,
-        how=cast(How, decision.how),
+        how=decision.how,
         diff=between(delta.key, now, decision.target, read) if decision.changes else "",
-        note=note,
-        sides=sides,
+        note=decision.note,
+        later=_later([decision]),
     )
+    if decision.disputed:
+        states = [("before", delta.before), ("now", now), ("after", delta.after)]
+        states += [(f"found by {name_of(c.by)}", c.found) for c in decision.clashes if c.by]
+        return msgspec.structs.replace(
+            item,
+            chosen=decision.chosen,
+            sides=tuple(Side(label, side_text(state, read)) for label, state in states),
+            did=between(delta.key, delta.before, delta.after, read),
+            since="\n".join(between(delta.key, c.left, c.found, read) for c in decision.clashes),
+            found_by=tuple(name_of(clash.by) for clash in decision.clashes if clash.by),
+            cannot=decision.cannot,
+        )
+    if delta.domain == "kernel" and delta.key in ONE_WAY and decision.changes:
+        note = "the kernel takes this back only at the next boot"
+        return msgspec.structs.replace(item, note=note)
+    return item
+
+
+def _later(decisions: Iterable[Decision]) -> tuple[str, ...]:
+    """The steps that inherit, as a person knows them, oldest first."""
+    heirs = {heir.id: name_of(heir) for decision in decisions for heir in decision.heirs}
+    return tuple(dict.fromkeys(heirs[key] for key in sorted(heirs)))
 
 
 def _commands(host: Host, inversion: Inversion) -> tuple[str, ...]:
@@ -153,6 +176,9 @@ def _fingerprint(inversion: Inversion, commands: tuple[str, ...]) -> str:
     for decision in inversion.decisions:
         delta = decision.delta
         digest.update(encode((delta.domain, delta.key, decision.how)))
+        if decision.chosen:  # what is given up, or stays, was shown
+            found = [_stable(clash.found) for clash in decision.clashes]
+            digest.update(encode((decision.chosen, _stable(inversion.now(delta)), found)))
         target = decision.target if decision.changes else None
         text = targets.get(id(target))
         if text is None:

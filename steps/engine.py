@@ -10,7 +10,7 @@ import msgspec
 from host.base import Host, HostError
 from host.facts import Facts
 from snapshots.answers import Answers
-from snapshots.model import SnapshotError
+from snapshots.model import UNRESOLVED, Resolutions, SnapshotError
 from snapshots.sessionlog import SessionLog
 from snapshots.state import StateDir
 from steps.catalog_load import Catalogue, Checklist, build_resources
@@ -165,12 +165,22 @@ class Engine:
         return Outcome(exit_status, self.redact(summary), tuple(transactions))
 
     def rollback(
-        self, ids: Sequence[str], *, everything: bool = False, fingerprint: str | None = None
+        self,
+        ids: Sequence[str],
+        *,
+        everything: bool = False,
+        fingerprint: str | None = None,
+        resolutions: Resolutions = UNRESOLVED,
     ) -> Outcome:
-        """Undo the named steps or transactions (or all that is not undone yet)."""
+        """Undo the named steps or transactions (or all that is not undone yet).
+
+        `resolutions`: what a person chose for what is in conflict.
+        """
         from steps import rollback
 
-        exit_status, summary, done = rollback.rollback(self, ids, everything, fingerprint)
+        exit_status, summary, done = rollback.rollback(
+            self, ids, everything, fingerprint, resolutions
+        )
         return Outcome(exit_status, self.redact(summary), tuple(done))
 
     def say(self, step: str, phase: str, note: str = "", **more: Any) -> None:

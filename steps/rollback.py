@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from host.base import HostError
 from snapshots import undo
 from snapshots.history import open_for_step, transactions
-from snapshots.model import Busy, Conflict, TransactionRecord, UndoPlan
+from snapshots.model import UNRESOLVED, Busy, Conflict, Resolutions, TransactionRecord, UndoPlan
+from snapshots.undo_plan import refusal
 from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED, ROLLED_BACK, interrupted
 from steps.events import FindingEvent, GuardEvent
 from steps.listener import Listener
@@ -38,12 +39,26 @@ def chosen(engine: Engine, ids: Sequence[str], everything: bool) -> list[Transac
     return [records[key] for key in sorted(wanted, reverse=True)]
 
 
-def plans(engine: Engine, ids: Sequence[str], everything: bool = False) -> list[UndoPlan]:
-    """What undoing would do, for each transaction on its own; nothing is changed."""
-    return [
-        undo.plan_undo(engine.host, engine.state, record.id)
-        for record in chosen(engine, ids, everything)
-    ]
+def plans(
+    engine: Engine,
+    ids: Sequence[str],
+    everything: bool = False,
+    resolutions: Resolutions = UNRESOLVED,
+) -> list[UndoPlan]:
+    """What undoing would do, each transaction on what the ones before it leave; asks only."""
+    tx_ids = [record.id for record in chosen(engine, ids, everything)]
+    return undo.plan_undos(engine.host, engine.state, tx_ids, resolutions)
+
+
+def strangers(undo_plans: Sequence[UndoPlan], resolutions: Resolutions) -> list[str]:
+    """What something was chosen for although it is not in conflict."""
+    disputed = {item.key for plan in undo_plans for item in plan.disputed}
+    return [key for key in resolutions.single if key not in disputed]
+
+
+def refusal_of(undo_plans: Sequence[UndoPlan], resolutions: Resolutions) -> str:
+    """Why these cannot be undone as they are: what is left in conflict; empty if nothing is."""
+    return next(filter(None, (refusal(plan, resolutions) for plan in undo_plans)), "")
 
 
 def fingerprint_of(undo_plans: Sequence[UndoPlan]) -> str:
@@ -55,31 +70,38 @@ def fingerprint_of(undo_plans: Sequence[UndoPlan]) -> str:
 
 
 def rollback(
-    engine: Engine, ids: Sequence[str], everything: bool, fingerprint: str | None
+    engine: Engine,
+    ids: Sequence[str],
+    everything: bool,
+    fingerprint: str | None,
+    resolutions: Resolutions = UNRESOLVED,
 ) -> tuple[int, str, list[str]]:
     """Exit status, a sentence, and the ids of the transactions that were undone."""
     done: list[str] = []
     try:
         with engine.state.lock("rollback", LOCK_WAIT_S):
-            refusal = interrupted(engine)
-            if refusal:
-                return REFUSED, refusal, done
+            reason = interrupted(engine)
+            if reason:
+                return REFUSED, reason, done
             records = chosen(engine, ids, everything)
             if not records:
                 return GOOD, "Nothing to undo: none of these was applied.", done
-            if fingerprint is not None:
-                now = fingerprint_of(plans(engine, ids, everything))
-                if now != fingerprint:
+            if fingerprint is not None or len(records) > 1:
+                planned = plans(engine, ids, everything, resolutions)
+                if fingerprint not in (None, fingerprint_of(planned)):
                     return (
                         REFUSED,
                         "The host has changed since this preview; nothing was undone."
                         " Look at the preview again.",
                         done,
                     )
+                conflict = refusal_of(planned, resolutions)
+                if conflict:
+                    return REFUSED, _told_refusal(engine, records, conflict), done
             for number, record in enumerate(records, 1):
                 name = ", ".join(record.steps) or record.id
                 engine.say(name, "rolling-back", record.title, index=number, of=len(records))
-                exit_status, sentence = _undo_one(engine, record, done)
+                exit_status, sentence = _undo_one(engine, record, done, resolutions)
                 if exit_status != GOOD:
                     kept = f"{len(done)} undone. " if done else ""
                     return exit_status, f"{kept}{sentence}", done
@@ -89,7 +111,22 @@ def rollback(
     return GOOD, f"Undone: {names}.", done
 
 
-def _undo_one(engine: Engine, record: TransactionRecord, done: list[str]) -> tuple[int, str]:
+def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: str) -> str:
+    """The refusal, after telling it to whoever listens and to the session log."""
+    steps = [step for record in records for step in record.steps]
+    engine.emit(GuardEvent(step=", ".join(steps), reasons=(reason,)))
+    problem = engine.record(
+        "rollback-refused",
+        steps=steps,
+        transaction=", ".join(record.id for record in records),
+        reason=reason,
+    )
+    return f"{reason} {problem}".rstrip()
+
+
+def _undo_one(
+    engine: Engine, record: TransactionRecord, done: list[str], resolutions: Resolutions
+) -> tuple[int, str]:
     listener = Listener(engine.emit, engine.redact)
     name = ", ".join(record.steps) or record.id
     began_s = time.monotonic()
@@ -101,6 +138,7 @@ def _undo_one(engine: Engine, record: TransactionRecord, done: list[str]) -> tup
             expect_fingerprint=None,
             user=engine.user,
             progress=listener,
+            resolutions=resolutions,
         )
     except Conflict as error:
         engine.emit(GuardEvent(step=name, reasons=(str(error),)))
@@ -127,8 +165,9 @@ def _undo_one(engine: Engine, record: TransactionRecord, done: list[str]) -> tup
         exit_status = ROLLED_BACK if ended.status == "rolled-back" else NEEDS_PERSON
         return exit_status, f"The undo of {name} failed: {ended.reason} {problem}".rstrip()
     done.append(record.id)
+    resolved = {"resolved": dict(ended.resolved)} if ended.resolved else {}
     problem = engine.record(
-        "rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id
+        "rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id, **resolved
     )
     engine.say(name, "done", "undone", transaction=ended.id)
     for step_id in record.steps:

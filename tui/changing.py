@@ -12,15 +12,16 @@ from textual.app import SuspendNotSupported
 
 from tui.messages import Answered
 from tui.text import BLANK, Line, paragraph
+from tui.undoing import Undoing
 from tui.views import preview
-from tui.wire import HandsError, PlanAnswer, StepInfo, UndoAnswer
-from tui.working import Values, Working
+from tui.wire import HandsError, PlanAnswer, StepInfo
+from tui.working import Values
 
 ATTESTED_DAYS = 365
 """An answer for what no program measures should be given again after a year."""
 
 
-class Changing(Working):
+class Changing(Undoing):
     """The flows behind the keys."""
 
     def begin_apply(self, steps: Sequence[str]) -> None:
@@ -93,45 +94,6 @@ class Changing(Working):
     def _is_guarded(self, step_id: str) -> bool:
         info = self.board.infos.get(step_id)
         return bool(info and (info.guard or info.irreversible))
-
-    def begin_roll_back(self, ids: Sequence[str], title: str) -> None:
-        """Show what the undo would do, then ask."""
-        self._undo_title = title
-        self.say("Asking the host what the undo would do…")
-        self.ask("undo", " ".join(ids), ["rollback", *ids, "--dry-run"], UndoAnswer)
-
-    def _answered_undo(self, message: Answered) -> None:
-        if message.answer is None:
-            self.say(message.problem, warn=True)
-            return
-        from tui.dialogs import Confirm
-
-        answer: UndoAnswer = message.answer
-        plans = answer.plans
-        conflicts = preview.conflicts(plans)
-        fingerprint = answer.fingerprint or (plans[0].fingerprint if len(plans) == 1 else "")
-        ids = message.about.split()
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                approved = ["--fingerprint", fingerprint] if fingerprint else []
-                self.start_work(f"Undo {self._undo_title}", ["rollback", *ids, "--yes", *approved])
-                self.show_work()
-
-        def body(width: int) -> list[Line]:
-            lines: list[Line] = []
-            if conflicts:
-                lines += paragraph(
-                    "Somebody changed this since, and both changes touch the same place. Nothing "
-                    "will be overwritten: settle it by hand first.", width, "warn",
-                )  # fmt: skip
-                lines.append(BLANK)
-            return lines + preview.undo_lines(plans, width)
-
-        self.say("")
-        verb = "" if conflicts or not plans else "Undo"
-        head = "In conflict" if conflicts else "Undo"
-        self.push_screen(Confirm(f"{head}: {self._undo_title}", body, verb=verb), answered)
 
     def why_not_recover(self) -> str:
         if self.work is not None and not self.work.is_over:

@@ -46,12 +46,31 @@ exit status:
 """
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """argparse's own, which has no way to write `--option[=PATH]`."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        return super()._format_action_invocation(action).replace(" =PATH", "[=PATH]")
+
+    def _format_usage(self, *arguments: Any) -> str:
+        return super()._format_usage(*arguments).replace(" =PATH", "[=PATH]")
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with one-line errors that suggest what was probably meant."""
 
     def __init__(self, **settings: Any) -> None:
-        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        settings.setdefault("formatter_class", Help)
         super().__init__(allow_abbrev=False, **settings)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, but a bare `--restore` does not take the next word for its path."""
+        from tui.cli_parsers import Resolve
+
+        bare = {o for a in self._actions if isinstance(a, Resolve) for o in a.option_strings}
+        if args is not None and bare:
+            args = [f"{word}=" if word in bare else word for word in args]
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises `Stop` (exit 2) with one line."""

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from snapshots.history import transactions
-from snapshots.model import UndoPlan
+from snapshots.model import UNRESOLVED, Resolutions, UndoPlan
 from snapshots.recover import interrupted
 from steps import rollback as undoing
-from tui import hands, output
+from tui import hands, output, resolving
 from tui.cli_check import PlanFile, banner, read_plan
 from tui.cli_follow import follow_run, goes_on
 from tui.failures import refused, usage
@@ -66,27 +66,33 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
         raise usage("Give either steps and transactions or --all.")
     if not names and not arguments.all:
         raise usage("Name the steps or transactions to undo, or --all; `history` lists them.")
+    resolutions = resolving.given(arguments)
+    for name in names:
+        if name.startswith("/"):
+            raise usage(f"{name} is no step: a choice for a path is written --restore={name}.")
     out = Out()
     session = open_session(options)
     undoing.chosen(session.engine, names, arguments.all)  # a wrong name is a usage error, now
     if arguments.dry_run:
-        plans = undoing.plans(session.engine, names, arguments.all)
+        plans, resolutions = resolving.planned(session.engine, names, arguments.all, resolutions)
         _show_undo(out, options, plans)
+        conflict = undoing.refusal_of(plans, resolutions)
+        if conflict:
+            raise refused(conflict)
         return 0
     must_be_root(session, "rollback", names or ["--all"])
     must_have_consent(arguments)
     fingerprint: str | None = arguments.fingerprint
+    if resolutions.single or not arguments.yes:
+        plans, resolutions = resolving.planned(session.engine, names, arguments.all, resolutions)
     if not arguments.yes:
-        plans = undoing.plans(session.engine, names, arguments.all)
         if not plans:
             out.line("Nothing to undo: none of these was applied.")
             return 0
         output.undo_text(out, plans)
-        if any(plan.conflicts for plan in plans):
-            raise refused(
-                "Nothing was undone: what changed since cannot be kept beside it (CONFLICT above)."
-                " Settle these places by hand and try again."
-            )
+        conflict = undoing.refusal_of(plans, resolutions)
+        if conflict:
+            raise refused(conflict)
         ask("Undo?")
         fingerprint = fingerprint or undoing.fingerprint_of(plans)
     return start_and_follow(
@@ -96,6 +102,7 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
         steps=tuple(names),
         fingerprint=fingerprint,
         everything=arguments.all,
+        resolutions=resolutions,
     )
 
 
@@ -134,12 +141,13 @@ def start_and_follow(
     steps: tuple[str, ...] = (),
     fingerprint: str | None = None,
     everything: bool = False,
+    resolutions: Resolutions = UNRESOLVED,
 ) -> int:
     """Start the worker and show what it does; the exit status is that of the work."""
     with hands.uninterrupted() as pressed:
         directory = hands.start(
             session.options, command, steps=steps, fingerprint=fingerprint, everything=everything,
-            session=environment(session.engine.ctx.session),
+            resolutions=resolutions, session=environment(session.engine.ctx.session),
         )  # fmt: skip
     if pressed:
         return goes_on(directory)

@@ -8,6 +8,10 @@ from typing import Any
 from tui.options import add_common
 
 
+class Resolve(argparse._AppendAction):
+    """An option that may be bare or `--option=PATH`; a word after it is never its path."""
+
+
 def add_all(commands: Any) -> None:
     """Every command, in the order an administrator meets them."""
     _check(commands)
@@ -95,10 +99,13 @@ def _apply(commands: Any) -> None:
 def _rollback(commands: Any) -> None:
     parser = _command(
         commands, "rollback", "tui.cli_change:rollback", "undo steps or transactions, in any order",
-        "Shows what would be undone and asks. Later changes, also those made by hand, are kept;\n"
-        "where that cannot be, it is a conflict, shown and not touched (exit 3).",
+        "Shows what would be undone and asks. Later changes, also those made by hand, are kept.\n"
+        "Where the same place was changed since, it is a conflict: --dry-run shows its sides, and\n"
+        "nothing is touched (exit 3) until you choose --keep-current, --restore or --merge. Bare,\n"
+        "a choice is for every conflict; with =PATH for a single one, which counts first.",
         "  sudo harden-tui rollback ssh.limits\n"
         "  sudo harden-tui rollback --all --dry-run\n"
+        "  sudo harden-tui rollback ssh.limits --merge --restore=/etc/ssh/sshd_config --dry-run\n"
         "  sudo harden-tui rollback 20261121-093000-1a2b --yes",
     )  # fmt: skip
     parser.add_argument(
@@ -108,6 +115,12 @@ def _rollback(commands: Any) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would be undone, and stop"
     )
+    for option, meaning in (
+        ("--keep-current", "in a conflict, let stand what stands now"),
+        ("--restore", "in a conflict, put back what was before; give up what was changed since"),
+        ("--merge", "in a conflict, undo what merges; in the same place keep what was changed"),
+    ):
+        parser.add_argument(option, action=Resolve, metavar="=PATH", help=f"{meaning} (repeatable)")
     _approval(parser, "undo plan")
     add_common(parser)
 

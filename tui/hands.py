@@ -22,6 +22,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
+from snapshots.model import UNRESOLVED, Resolutions
 from tui import runs
 from tui.failures import NEEDS_PERSON, REFUSED, Stop, refused
 from tui.options import Options
@@ -51,6 +54,7 @@ def start(
     steps: tuple[str, ...] = (),
     fingerprint: str | None = None,
     everything: bool = False,
+    resolutions: Resolutions = UNRESOLVED,
     session: Mapping[str, str] | None = None,
 ) -> Path:
     """Start the worker; returns the run's directory. Raises `Stop` (exit 3).
@@ -66,6 +70,7 @@ def start(
         "steps": list(steps),
         "fingerprint": fingerprint,
         "everything": everything,
+        "resolutions": msgspec.to_builtins(resolutions),
         "options": {
             "practice": options.practice,
             "state_dir": str(options.state_dir),

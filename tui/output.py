@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from snapshots.model import UndoPlan
+from snapshots.model import UndoItem, UndoPlan
 from steps.model import STAGES, Finding, StepResult
 from steps.plan import Plan, StepPlan
 from tui.out import Out
+from tui.resolving import later_text, since_title, ways_out
 
 WORDS: Final = {
     "pass": ("pass", "ok"),
@@ -142,10 +143,11 @@ def diff(out: Out, text: str, *, indent: str = "    ") -> None:
 _HOW = {
     "restore": "restore",
     "merge": "merge with what changed since",
-    "handed-over": "keep, a later change still needs it",
+    "handed-over": "keep, what stays still needs it",
     "already": "is so already",
     "regenerated": "made anew by the package tools",
     "conflict": "CONFLICT",
+    "kept": "keep what stands now",
 }
 
 
@@ -156,18 +158,34 @@ def undo_text(out: Out, plans: Sequence[UndoPlan]) -> None:
             (", ".join(plan.steps) or plan.transaction, "bold"), (f"  {plan.transaction}", "")
         )
         for item in plan.items:
-            role = "bad" if item.how == "conflict" else ""
-            out.line(f"  {item.domain}: {item.key}: {_HOW[item.how]}", role)
-            if item.note:
-                wrapped(out, item.note, indent=4)
-            diff(out, item.diff)
-            for side in item.sides:
-                out.line(f"    {side.label}", "bold")
-                for line in side.text.splitlines():
-                    out.line(f"      {line}")
+            _undo_item(out, item)
         for command in plan.commands:
             out.line(f"    $ {command}", "info")
+        if plan.later:
+            wrapped(out, later_text(plan), indent=2, role="warn")
         out.line()
+
+
+def _undo_item(out: Out, item: UndoItem) -> None:
+    how = f"keep, {', '.join(item.later)} still needs it" if item.later else _HOW[item.how]
+    chosen = f" (conflict, settled by --{item.chosen})" if item.chosen else ""
+    role = "bad" if item.how == "conflict" else "warn" if chosen else ""
+    out.line(f"  {item.domain}: {item.key}: {how}{chosen}", role)
+    if item.note:
+        wrapped(out, item.note, indent=4)
+    diff(out, item.diff)
+    sides = [("what the step did (before -> after)", item.did)] if item.how == "conflict" else []
+    if item.how == "conflict" or (item.chosen == "restore" and item.found_by):
+        sides.append((since_title(item), item.since))
+    for title, text in sides:
+        out.line(f"    {title}:", "bold")
+        diff(out, text, indent="      ")
+    if item.how != "conflict":
+        return
+    out.line("    ways out (add --dry-run to see what each would do):", "bold")
+    for option, meaning in ways_out(item):
+        out.line(f"      {option}")
+        wrapped(out, meaning, indent=8)
 
 
 def wrapped(out: Out, text: str, *, indent: int, role: str = "dim") -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from host.names import shown_json
+from snapshots.model import Resolutions
 from steps.events import Done, Event, Started
 from steps.redact import Redactor
 from tui import runs
@@ -126,7 +127,10 @@ def _perform(
         outcome = session.engine.apply(job["steps"], job["fingerprint"])
     elif command == "rollback":
         outcome = session.engine.rollback(
-            job["steps"], everything=job["everything"], fingerprint=job["fingerprint"]
+            job["steps"],
+            everything=job["everything"],
+            fingerprint=job["fingerprint"],
+            resolutions=msgspec.convert(job["resolutions"], Resolutions),
         )
     elif command == "recover":
         from steps.recovery import recover

@@ -11,7 +11,12 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+
+from tests.tui import recorded_conflict
 
 SSH = {
     "id": "ssh.root-login",
@@ -244,6 +249,12 @@ def main(argv: list[str]) -> int:
             "key": "/etc/ssh/sshd_config.d/00-harden-tui-ssh.key-only.conf",
         }
         say({"schema": "harden-tui/transaction/1", "deltas": [{**touched, "diff": DIFF}]})
+    elif command == "rollback" and "--dry-run" not in argv:
+        say(*recorded_conflict.events(argv))
+    elif command == "rollback" and "RECORDED_CONFLICT" in os.environ:
+        answer = recorded_conflict.undo(argv)
+        say(answer)
+        return 3 if any(i["how"] == "conflict" for i in answer["plans"][0]["items"]) else 0
     elif command == "rollback":
         say(UNDO)
     elif command == "log":

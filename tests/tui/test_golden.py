@@ -45,6 +45,28 @@ def test_screens(golden: Golden, columns: int, rows: int) -> None:
             golden.compare(f"{name}-{columns}x{rows}", terminal)
 
 
+CONFLICT_VISITS = [
+    ("conflict", "u", "Conflict 1 of 2"),
+    ("conflict-choice", "\x1b[C\x1b[C", "What was before the step comes back"),
+    ("conflict-impossible", "\r\x1b[D", "Not possible: a file and a link"),
+    ("conflict-settled", "\x1b[D\x1b[D\r", "[ Undo ]"),
+]
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_screens_of_a_conflict(golden: Golden, columns: int, rows: int) -> None:
+    env = {"RECORDED_CONFLICT": "1"}
+    with Terminal(PROGRAM, columns=columns, rows=rows, env=env) as terminal:
+        terminal.press("3")
+        terminal.wait_for("Touched 1 thing")
+        for name, keys, words in CONFLICT_VISITS:
+            for key in split(keys):
+                terminal.press(key)
+                terminal.settle(0.25)
+            terminal.wait_for(words)
+            golden.compare(f"{name}-{columns}x{rows}", terminal)
+
+
 def test_a_practice_host_says_so_on_every_screen(golden: Golden) -> None:
     banner = "PRACTICE HOST – nothing here touches this machine"
     with Terminal([*PROGRAM, "--practice"]) as terminal:

@@ -227,12 +227,28 @@ def test_a_plan_shows_diff_commands_and_what_cannot_come_back() -> None:
 def test_conflicts_of_an_undo_come_first() -> None:
     items = (
         UndoItem(domain="files", key="/etc/a", how="restore"),
-        UndoItem(domain="files", key="/etc/b", how="conflict"),
+        UndoItem(domain="files", key="/etc/b", how="conflict", did="-old\n+ours", since="+theirs"),
     )
     plans = [UndoPlan(transaction="t", steps=(), items=items, commands=(), fingerprint="")]
     text = plain_text(preview.undo_lines(plans, 60))
     assert text.index("/etc/b: CONFLICT") < text.index("/etc/a: put back")
-    assert preview.conflicts(plans) == ["/etc/b"]
+    did, since = text.index("What the step did"), text.index("What was changed since")
+    assert did < text.index("+ours") < since < text.index("+theirs")
+
+
+def test_an_undo_names_the_later_steps_that_depend_on_it() -> None:
+    items = (
+        UndoItem(domain="files", key="/etc/a", how="handed-over", later=("ssh.limits",)),
+        UndoItem(domain="kernel", key="net.x", how="handed-over", later=("kernel.sysctl",)),
+        UndoItem(domain="packages", key="nftables", how="handed-over", note="kept: needed by x"),
+        UndoItem(domain="files", key="/etc/b", how="kept", chosen="keep-current"),
+    )
+    plans = [UndoPlan(transaction="t", steps=(), items=items, commands=(), fingerprint="")]
+    text = " ".join(plain_text(preview.undo_lines(plans, 70)).split())
+    assert "Later steps depend on 2 of these: ssh.limits, kernel.sysctl." in text
+    assert "/etc/a: stays: ssh.limits needs it and inherits the undo" in text
+    assert "nftables: stays: what stays needs it" in text
+    assert "/etc/b: stays, as you chose" in text
 
 
 def test_work_shows_commands_output_and_the_end() -> None:

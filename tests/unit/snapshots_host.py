@@ -8,7 +8,7 @@ from pathlib import Path
 
 from host.practice import PracticeHost
 from snapshots import transaction, undo
-from snapshots.model import Change, Root, TransactionRecord
+from snapshots.model import UNRESOLVED, Change, Resolutions, Root, TransactionRecord
 from snapshots.progress import Silent
 from snapshots.state import StateDir
 
@@ -42,7 +42,12 @@ class Bench:
             tx.perform(change)
         return tx.commit()
 
-    def undo(self, tx_id: str, fingerprint: str | None = None) -> TransactionRecord:
+    def undo(
+        self,
+        tx_id: str,
+        fingerprint: str | None = None,
+        resolutions: Resolutions = UNRESOLVED,
+    ) -> TransactionRecord:
         return undo.undo(
             self.host,
             self.state,
@@ -50,6 +55,7 @@ class Bench:
             expect_fingerprint=fingerprint,
             user="tester",
             progress=Silent(),
+            resolutions=resolutions,
         )
 
     def fingerprint(self) -> dict[str, object]:

@@ -56,12 +56,19 @@ def test_escape_sequences_of_the_host_never_reach_the_terminal(
 
 def test_a_conflict_shows_its_three_sides(capsys: pytest.CaptureFixture[str]) -> None:
     sides = (Side("before", "a"), Side("now", "b"), Side("after", "c"))
-    item = UndoItem(domain="files", key="/etc/x", how="conflict", sides=sides)
+    item = UndoItem(
+        domain="files", key="/etc/a b", how="conflict", sides=sides,
+        did="-a\n+c", since="-c\n+b", cannot={"merge": "it is not text"},
+    )  # fmt: skip
     plan = UndoPlan(transaction="t1", steps=("a.b",), items=(item,), commands=(), fingerprint="f")
     output.undo_text(Out(), [plan])
     shown = capsys.readouterr().out
-    assert "/etc/x: CONFLICT" in shown
-    assert [word for word in ("before", "now", "after") if word not in shown] == []
+    assert "/etc/a b: CONFLICT" in shown
+    did, since = shown.index("what the step did"), shown.index("what was changed since")
+    assert did < shown.index("+c\n") < since < shown.index("+b\n")
+    for option in ("keep-current", "restore", "merge"):
+        assert f"--{option}='/etc/a b'\n" in shown
+    assert "not possible: it is not text" in shown
 
 
 @pytest.mark.parametrize(

@@ -2,84 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host.base import FileState
-from snapshots.captured import Captured, differences
+from snapshots.captured import Captured
+from snapshots.decision import Kept, Later, by_key
 from snapshots.inverse import Contents
-from snapshots.inversion import Inversion, Kept, Later, by_key, invert
-from snapshots.model import Delta, DomainName, FileItem, Item, TransactionRecord, ValueItem
-
-STORE: dict[str, bytes] = {}
-
-
-def text(content: str, mode: int = 0o644) -> FileItem:
-    raw = content.encode()
-    sha256 = hashlib.sha256(raw).hexdigest()
-    STORE[sha256] = raw
-    return FileItem(FileState(kind="file", mode=mode, sha256=sha256, size_bytes=len(raw)))
-
-
-def content_of(item: Item | None) -> str | None:
-    return STORE[item.state.sha256].decode() if isinstance(item, FileItem) else None
-
-
-class World:
-    """A host in memory with a history, undone as the product undoes."""
-
-    def __init__(self, files: dict[str, Item], kernel: dict[str, Item] | None = None) -> None:
-        self.now: Captured = {"files": dict(files), "kernel": dict(kernel or {})}
-        self.history: list[Later] = []
-
-    def apply(self, step: str, changes: dict[str, Item | None]) -> str:
-        before: Captured = {domain: dict(items) for domain, items in self.now.items()}
-        self.edit(changes)
-        deltas = differences(before, self.now)
-        record = TransactionRecord(
-            id=f"{len(self.history):03d}", kind="apply", steps=(step,), title=step,
-            status="committed", started="",
-        )  # fmt: skip
-        self.history.append(Later(record, by_key(deltas)))
-        return record.id
-
-    def edit(self, changes: dict[str, Item | None]) -> None:
-        for key, item in changes.items():
-            domain: DomainName = "files" if key.startswith("/") else "kernel"
-            if item is None:
-                self.now[domain].pop(key, None)
-            else:
-                self.now[domain][key] = item
-
-    def invert(self, tx_id: str) -> Inversion:
-        mine = next(one for one in self.history if one.record.id == tx_id)
-        later = [one for one in self.history if one.record.id > tx_id]
-        contents = Contents(lambda sha256: STORE[sha256])
-        return invert(mine.record, mine.deltas.values(), later, self.now, contents, kept=Kept())
-
-    def undo(self, tx_id: str) -> dict[str, str]:
-        """Returns how each thing was undone."""
-        inversion = self.invert(tx_id)
-        STORE.update(inversion.contents.made)
-        hows = {one.delta.key: one.how for one in inversion.decisions}
-        assert "conflict" not in hows.values(), inversion.decisions
-        self.now = inversion.target()
-        for later in inversion.later:
-            later.deltas = by_key(inversion.deltas_of(later, self.now))
-        self.history = [one for one in self.history if one.record.id != tx_id]
-        return hows
-
-
-def simplified(captured: Captured) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for items in captured.values():
-        for key, item in items.items():
-            found[key] = (item.state.mode, content_of(item)) if isinstance(item, FileItem) else item
-    return found
-
+from snapshots.inversion import invert
+from snapshots.model import Delta, FileItem, Item, TransactionRecord, ValueItem
+from tests.unit.undo_world import STORE, World, content_of, simplified, text
 
 LINES = st.lists(st.sampled_from("abcdefgh"), max_size=6).map(
     lambda lines: "".join(f"{line}\n" for line in lines)

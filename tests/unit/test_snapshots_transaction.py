@@ -280,6 +280,23 @@ class TestSecrets:
         bench.undo(second.id)
         assert bench.read(self.PATH) == "password=hunter2\n"
 
+    def test_an_undo_that_fails_puts_it_back_and_keeps_no_copy(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.host.write_file(self.PATH, b"password=unset\n")
+        record = bench.apply("a", write("password=hunter2\n", self.PATH, secret=True))
+
+        def breaks(*_: object) -> None:
+            raise HostError("the disk broke")
+
+        with monkeypatch.context() as broken:
+            broken.setattr("snapshots.settle.prepare", breaks)
+            ended = bench.undo(record.id)
+        assert (ended.status, bench.read(self.PATH)) == ("rolled-back", "password=hunter2\n")
+        assert self.stored(bench, b"hunter2") == []
+        assert bench.undo(record.id).status == "committed"
+        assert bench.read(self.PATH) == "password=unset\n"
+
     def test_going_back_needs_no_content(self, bench: Bench) -> None:
         bench.apply("a", write("password=hunter2\n", self.PATH, secret=True))
         tx = bench.begin("b")

@@ -13,7 +13,8 @@ _UNDO = (
     "disk: all of /etc, the trees and units it declares, packages, kernel settings, the firewall. "
     "After it the host is asked again; what cannot be proved goes back by itself. u undoes a "
     "step at any later time and in any order. What was changed since, by a later step or by hand, "
-    "is kept where it can be merged; where not, it is a conflict: shown, never overwritten. Every "
+    "is kept where it can be merged; where not, it is a conflict: its sides are shown, and you "
+    "choose whether what stands stays, what was comes back, or what merges is merged. Every "
     "restore point has a restore.sh beside it that needs no Python."
 )
 

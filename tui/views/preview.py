@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from snapshots.model import UndoItem, UndoPlan
+from tui.resolving import later_text, since_title
 from tui.text import BLANK, Line, Role, fold, paragraph, wrap
 from tui.wire import PlanAnswer, PlannedChange, StepPlan
 
@@ -128,10 +129,11 @@ def changes(plan: PlanAnswer) -> int:
 _HOW = {
     "restore": "put back",
     "merge": "merge: your later edits are kept",
-    "handed-over": "stays: a later change needs it and inherits the undo",
+    "handed-over": "stays: what stays needs it",
     "already": "is so already",
     "regenerated": "package tools make it anew",
     "conflict": "CONFLICT",
+    "kept": "stays, as you chose",
 }
 
 
@@ -139,6 +141,8 @@ def undo_lines(plans: Sequence[UndoPlan], width: int) -> list[Line]:
     """What an undo would do, conflicts first."""
     lines: list[Line] = []
     for plan in plans:
+        if plan.later:
+            lines += [*paragraph(later_text(plan), width, "warn"), BLANK]
         for item in sorted(plan.items, key=lambda item: item.how != "conflict"):
             lines += [*_undo_item(item, width), BLANK]
         if plan.commands:
@@ -151,22 +155,40 @@ def undo_lines(plans: Sequence[UndoPlan], width: int) -> list[Line]:
 
 def _undo_item(item: UndoItem, width: int) -> list[Line]:
     conflict = item.how == "conflict"
+    how = _HOW[item.how]
+    if item.later:
+        needs = "needs" if len(item.later) == 1 else "need"
+        how = f"stays: {', '.join(item.later)} {needs} it and inherits the undo"
+    chosen = " (you chose)" if item.chosen and item.how in ("restore", "merge") else ""
     lines = _titled(
         "!" if conflict else "·",
-        f"{item.key}: {_HOW[item.how]}",
+        f"{item.key}: {how}{chosen}",
         width,
-        "bad" if conflict else "bold",
+        "bad" if conflict else "warn" if item.chosen else "bold",
     )
     if item.note:
         lines += paragraph(item.note, width, "dim", indent=2)
     if item.diff:
         lines += diff_lines(item.diff, width)
-    for side in item.sides:
-        lines.append(((f"  {side.label}", "bold"),))
-        lines += [(("    ", ""), (piece, "")) for text in side.text.splitlines()
-                  for piece in fold(text, width - 4)]  # fmt: skip
+    if conflict or (item.chosen == "restore" and item.found_by):
+        lines += _sides(item, width)
     return lines
 
 
-def conflicts(plans: Iterable[UndoPlan]) -> list[str]:
-    return [item.key for plan in plans for item in plan.conflicts]
+def dispute_lines(item: UndoItem, width: int) -> list[Line]:
+    """A conflict with its sides: what the step did, and what was changed since."""
+    lines: list[Line] = [((piece, "bold"),) for piece in wrap(item.key, width)]
+    if item.note:
+        lines += paragraph(item.note, width, "dim")
+    return [*lines, *_sides(item, width)]
+
+
+def _sides(item: UndoItem, width: int) -> list[Line]:
+    """What the step did, and what somebody else changed; of what is settled only the latter."""
+    lines: list[Line] = []
+    since = since_title(item).replace("->", "→")
+    sides = [("what the step did (before → after)", item.did)] if item.how == "conflict" else []
+    for title, diff in [*sides, (since, item.since)]:
+        heading = paragraph(f"{title[:1].upper()}{title[1:]}", width, "key")
+        lines += [BLANK, *heading, *diff_lines(diff, width)]
+    return lines

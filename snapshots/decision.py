@@ -1,0 +1,111 @@
+"""The terms of an undo: what came later, what must stay, and what is decided for each thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from snapshots.model import (
+    Delta,
+    DomainName,
+    Item,
+    Resolution,
+    TransactionRecord,
+    UndoHow,
+)
+
+Key = tuple[DomainName, str]
+
+DERIVED = re.compile(
+    r"/etc/(ld\.so\.cache|mailcap|inetd\.conf\.bak"
+    r"|(passwd|group|shadow|gshadow|subuid|subgid)-"
+    r"|init\.d/\.depend\.(boot|start|stop)"
+    r"|(aliases|postfix/.*)\.db|udev/hwdb\.bin|\.updated|ssl/certs/ca-certificates\.crt)"
+)
+"""Files that package tools make anew from others whenever packages come or go."""
+
+ACCOUNT_FILES = frozenset(
+    f"/etc/{name}{suffix}"
+    for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")
+    for suffix in ("", "-")
+)
+
+
+class Later(msgspec.Struct):
+    """A transaction that came after the one to undo and still stands."""
+
+    record: TransactionRecord
+    deltas: dict[Key, Delta]
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What must stay because packages stay.
+
+    `packages`: name -> the package that needs it. `files` and `units`: key -> package they belong
+    to. `heirs`: package -> id of the later transaction that inherits it ("" where none does).
+    """
+
+    packages: dict[str, str] = {}
+    files: dict[str, str] = {}
+    units: dict[str, str] = {}
+    heirs: dict[str, str] = {}
+
+    def owner(self, delta: Delta) -> str:
+        """The staying package this belongs to, or ""."""
+        match delta.domain:
+            case "packages":
+                return delta.key if delta.key in self.packages else ""
+            case "files":
+                return self.files.get(delta.key, "")
+            case "units":
+                return self.units.get(delta.key, "")
+            case _:
+                return ""
+
+
+class Clash(msgspec.Struct, frozen=True):
+    """A change by somebody else that cannot be told from ours: from `left` to `found`.
+
+    It was found by a later transaction (`by`), or stands now (`None`).
+    """
+
+    left: Item | None
+    found: Item | None
+    by: TransactionRecord | None = None
+
+
+class Decision(msgspec.Struct, gc=False):
+    """What happens to one thing. `target` counts only where `how` is restore or merge.
+
+    `heirs` are the later transactions that it is handed over to. `clashes`: why it is or was in
+    conflict; `chosen` is what a person wanted then, `cannot` what is not possible and why.
+    """
+
+    delta: Delta
+    how: UndoHow
+    target: Item | None = None
+    note: str = ""
+    heirs: tuple[TransactionRecord, ...] = ()
+    clashes: tuple[Clash, ...] = ()
+    chosen: Resolution | Literal[""] = ""
+    cannot: dict[Resolution, str] = {}
+
+    @property
+    def disputed(self) -> bool:
+        return bool(self.clashes)
+
+    @property
+    def changes(self) -> bool:
+        return self.how in ("restore", "merge")
+
+
+def by_key(deltas: Iterable[Delta]) -> dict[Key, Delta]:
+    return {(delta.domain, delta.key): delta for delta in deltas}
+
+
+def name_of(record: TransactionRecord) -> str:
+    """The steps of a transaction, as a person knows them."""
+    return ", ".join(record.steps) or record.title or record.id

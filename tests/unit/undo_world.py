@@ -1,0 +1,110 @@
+"""A host in memory with a history, undone as the product undoes."""
+
+from __future__ import annotations
+
+import hashlib
+
+from host.base import FileState
+from snapshots.captured import Captured, differences
+from snapshots.decision import Decision, Kept, Later, by_key
+from snapshots.inverse import Contents
+from snapshots.inversion import Inversion, invert
+from snapshots.model import (
+    UNRESOLVED,
+    DomainName,
+    FileItem,
+    Item,
+    Resolution,
+    Resolutions,
+    TransactionRecord,
+)
+
+STORE: dict[str, bytes] = {}
+
+
+def raw(content: bytes, mode: int = 0o644) -> FileItem:
+    sha256 = hashlib.sha256(content).hexdigest()
+    STORE[sha256] = content
+    return FileItem(FileState(kind="file", mode=mode, sha256=sha256, size_bytes=len(content)))
+
+
+def text(content: str, mode: int = 0o644) -> FileItem:
+    return raw(content.encode(), mode)
+
+
+def link(target: str) -> FileItem:
+    return FileItem(FileState(kind="symlink", mode=0o777, target=target))
+
+
+def directory(mode: int = 0o755) -> FileItem:
+    return FileItem(FileState(kind="dir", mode=mode))
+
+
+def content_of(item: Item | None) -> str | None:
+    return STORE[item.state.sha256].decode() if isinstance(item, FileItem) else None
+
+
+class World:
+    """A host in memory with a history."""
+
+    def __init__(self, files: dict[str, Item], kernel: dict[str, Item] | None = None) -> None:
+        self.now: Captured = {"files": dict(files), "kernel": dict(kernel or {}), "firewall": {}}
+        self.history: list[Later] = []
+        self._applied = 0
+
+    def apply(self, step: str, changes: dict[str, Item | None]) -> str:
+        before: Captured = {domain: dict(items) for domain, items in self.now.items()}
+        self.edit(changes)
+        deltas = differences(before, self.now)
+        record = TransactionRecord(
+            id=f"{self._applied:03d}", kind="apply", steps=(step,), title=step,
+            status="committed", started="",
+        )  # fmt: skip
+        self._applied += 1
+        self.history.append(Later(record, by_key(deltas)))
+        return record.id
+
+    def edit(self, changes: dict[str, Item | None]) -> None:
+        for key, item in changes.items():
+            domain: DomainName = "files" if key.startswith("/") else "kernel"
+            if key.startswith("ip "):
+                domain = "firewall"
+            if item is None:
+                self.now[domain].pop(key, None)
+            else:
+                self.now[domain][key] = item
+
+    def file(self, path: str) -> str | None:
+        return content_of(self.now["files"].get(path))
+
+    def invert(self, tx_id: str, resolutions: Resolutions = UNRESOLVED) -> Inversion:
+        mine = next(one for one in self.history if one.record.id == tx_id)
+        later = [one for one in self.history if one.record.id > tx_id]
+        contents = Contents(lambda sha256: STORE[sha256])
+        return invert(
+            mine.record, mine.deltas.values(), later, self.now, contents,
+            kept=Kept(), resolutions=resolutions,
+        )  # fmt: skip
+
+    def undo(self, tx_id: str, choice: Resolution | None = None) -> dict[str, str]:
+        """Returns how each thing was undone."""
+        return {one.delta.key: one.how for one in self.decided(tx_id, Resolutions(choice))}
+
+    def decided(self, tx_id: str, resolutions: Resolutions) -> list[Decision]:
+        """Undo; returns all that was decided. Nothing may stay in conflict."""
+        inversion = self.invert(tx_id, resolutions)
+        STORE.update(inversion.contents.made)
+        assert not inversion.conflicts, inversion.decisions
+        self.now = inversion.target()
+        for later in inversion.later:
+            later.deltas = by_key(inversion.deltas_of(later, self.now))
+        self.history = [one for one in self.history if one.record.id != tx_id]
+        return inversion.decisions
+
+
+def simplified(captured: Captured) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for items in captured.values():
+        for key, item in items.items():
+            found[key] = (item.state.mode, content_of(item)) if isinstance(item, FileItem) else item
+    return found
