@@ -267,3 +267,50 @@ def _only_place(lines: Lines, block: Lines) -> int | None:
 
 def _without_blanks(lines: Lines) -> Lines:
     return [line for line in lines if line.strip()]
+
+
+def merge_over(before: bytes, expected: bytes, now: bytes) -> bytes | None:
+    """`now`, with what a change made of `before` (to `expected`) in force again.
+
+    As `merge3` where both sides changed different places. Where they changed the same, the lines
+    of `expected` win, and whatever else `now` has there is kept after them. `None` with a NUL byte.
+    """
+    if any(b"\0" in side for side in (before, expected, now)):
+        return None
+    plain = merge3(before, now, expected) if before else None
+    if plain is not None:
+        return plain
+    old, left, there = (_lines(side) for side in (before, expected, now))
+    ours = {number for hunk in _hunks(left, old) for number in range(hunk.start, hunk.end)}
+    taken_out = Counter(old) - Counter(left)
+    settled = [
+        _Hunk(hunk.start, hunk.end, tuple(_settled(left, hunk, ours, taken_out)))
+        for hunk in _hunks(left, there)
+    ]
+    return _join(_applied(left, settled), _newline_at_end(now))
+
+
+def _settled(left: Lines, hunk: _Hunk, ours: set[int], taken_out: Counter[bytes]) -> Lines:
+    """What shall stand where `hunk` changed `left`, whose lines `ours` must stay.
+
+    Of the new lines those go that say one of ours otherwise, and those that ours had taken out.
+    """
+    mine = [left[number] for number in range(hunk.start, hunk.end) if number in ours]
+    kept = list(hunk.lines)
+    for line in mine:
+        alike = [other for other in kept if other == line or _about(other) == _about(line) != b""]
+        if alike:
+            kept.remove(max(alike, key=lambda o: SequenceMatcher(None, line, o).ratio()))
+    added = []
+    for line in kept:
+        if line.strip() and taken_out[line] > 0:
+            taken_out[line] -= 1
+        else:
+            added.append(line)
+    return [*mine, *added]
+
+
+def _about(line: bytes) -> bytes:
+    """The first word of a setting, also where it is commented out."""
+    words = line.strip().lstrip(b"#;/ \t").replace(b"=", b" ").split(None, 1)
+    return words[0].lower() if words else b""

@@ -1,0 +1,196 @@
+"""What harden-tui left the host as: the last restore point, and what was not settled before it.
+
+A transaction's second restore point holds everything, edits by others included. For what standing
+steps changed such an edit must not be forgotten because another step was applied meanwhile. So the
+transactions are gone through in order: what differs between the end of one and the beginning of
+the next was changed by others, and stays a difference until it is settled, changed by harden-tui,
+or as it was again. Restore points share their lists by hash, so that mostly nothing is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from snapshots.captured import Captured, same
+from snapshots.drift import FOLLOWED, Key, Standing, content_roots, touched
+from snapshots.drift_accepted import Accepted
+from snapshots.inversion import by_key
+from snapshots.model import DomainName, Item, TransactionRecord
+from snapshots.objects import ObjectStore
+from snapshots.points import Manifest, Points, decode_chunk, domain_of
+from snapshots.records import Records
+from snapshots.transaction import point_after, point_before
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """What is expected. `record` is the last transaction that counts.
+
+    `items` is what it left (files and what standing transactions touched), `expected` what is
+    expected in place of that.
+    """
+
+    record: TransactionRecord
+    items: Captured
+    expected: dict[Key, Item | None]
+    standing: tuple[Standing, ...]
+
+
+def counted(records: Iterable[TransactionRecord]) -> list[TransactionRecord]:
+    """The transactions after which the host was as they left it, oldest first."""
+    return [record for record in records if record.status in ("committed", "undone")]
+
+
+def standing_of(records: Records, all_records: Iterable[TransactionRecord]) -> list[Standing]:
+    """The applied and not undone ones with their differences. Raises `SnapshotError`."""
+    return [
+        Standing(record, by_key(records.deltas(record.id)))
+        for record in all_records
+        if record.kind == "apply" and record.status == "committed"
+    ]
+
+
+def find(
+    points: Points,
+    store: ObjectStore,
+    records: Iterable[TransactionRecord],
+    standing: Iterable[Standing],
+    accepted: Iterable[Accepted],
+) -> Baseline | None:
+    """`None` where no transaction left a restore point. Raises `SnapshotError`."""
+    standing = tuple(standing)
+    known = set(points.ids())
+    line = counted(records)
+    with_points = [record for record in line if point_after(record.id) in known]
+    if not with_points:
+        return None
+    last = with_points[-1]
+    first = min([last.id, *(one.record.id for one in standing)])
+    walk = _Walk(points, store, touched(standing), tuple(accepted))
+    for record in line:
+        if record.id < first:
+            continue
+        if record.id in {r.id for r in with_points} and point_before(record.id) in known:
+            walk.go(record)
+        else:
+            walk.blind = True
+    domains: set[DomainName] = {"files", *(domain for domain, _ in touched(standing))}
+    tops = ["/etc", *(root.path.rstrip("/") for root in content_roots(standing))]
+    return Baseline(
+        record=last,
+        items={
+            domain: walk.items(
+                name
+                for name in walk.chunks
+                if domain_of(name) == domain
+                and (domain != "files" or _below(name.partition(" ")[2], tops))
+            )
+            for domain in domains
+        },
+        expected=walk.expected(last.id),
+        standing=standing,
+    )
+
+
+class _Walk:
+    """From one restore point to the next."""
+
+    def __init__(
+        self,
+        points: Points,
+        store: ObjectStore,
+        known: Mapping[Key, object],
+        accepted: tuple[Accepted, ...],
+    ) -> None:
+        self._points = points
+        self._store = store
+        self._known = known
+        self._accepted = accepted
+        self._expected: dict[Key, Item | None] = {}
+        self.chunks: dict[str, str] = {}
+        """Name of a part -> the hash of its list, as the transaction last looked at left it."""
+        self._seen: set[str] = set()
+        self.blind = True
+        """What happened between the last one looked at and the next is not known."""
+
+    def go(self, record: TransactionRecord) -> None:
+        """Past one transaction."""
+        before = self._points.manifest(point_before(record.id))
+        after = self._points.manifest(point_after(record.id))
+        if self.blind:
+            self._expected.clear()
+        else:
+            tops = [top for top in _tops(before) if top in self._seen]
+            for key, old, new in self._differing(self.chunks, before.chunks, tops):
+                if key not in self._expected:
+                    self._expected[key] = old
+                if same(self._expected[key], new):
+                    del self._expected[key]
+        for key, _, _ in self._differing(before.chunks, after.chunks, _tops(before)):
+            self._expected.pop(key, None)
+        self._take(after)
+        self.blind = False
+        for one in self._accepted:
+            if one.transaction == record.id:
+                self._expected[one.thing] = one.item
+
+    def expected(self, last_id: str) -> dict[Key, Item | None]:
+        """Accepted things that no step touched count until the next transaction."""
+        fresh = {one.thing for one in self._accepted if one.transaction == last_id}
+        return {k: v for k, v in self._expected.items() if k in self._known or k in fresh}
+
+    def items(self, names: Iterable[str]) -> dict[str, Item]:
+        found: dict[str, Item] = {}
+        for name in names:
+            found.update(decode_chunk(domain_of(name), self._store.get(self.chunks[name])))
+        return found
+
+    def _differing(
+        self, left: Mapping[str, str], right: Mapping[str, str], tops: list[str]
+    ) -> Iterator[tuple[Key, Item | None, Item | None]]:
+        """What standing transactions touched, where two restore points are not the same there.
+
+        Of files only those below `tops`.
+        """
+        names = [
+            name
+            for name in {**left, **right}
+            if left.get(name) != right.get(name)
+            and domain_of(name) in FOLLOWED
+            and (domain_of(name) != "files" or _below(name.partition(" ")[2], tops))
+        ]
+        # An entry may have gone from one list to another: a directory that came to be.
+        old, new = (self._touched(chunks, names) for chunks in (left, right))
+        for key in old.keys() | new.keys():
+            if not same(old.get(key), new.get(key)):
+                yield key, old.get(key), new.get(key)
+
+    def _touched(self, chunks: Mapping[str, str], names: Iterable[str]) -> dict[Key, Item]:
+        found: dict[Key, Item] = {}
+        for name in names:
+            if name in chunks:
+                domain = domain_of(name)
+                items = decode_chunk(domain, self._store.get(chunks[name]))
+                found |= {(domain, k): v for k, v in items.items() if (domain, k) in self._known}
+        return found
+
+    def _take(self, manifest: Manifest) -> None:
+        """The parts of this restore point in place of those of the same trees."""
+        tops = _tops(manifest)
+        for name in list(self.chunks):
+            if domain_of(name) != "files" or _below(name.partition(" ")[2], tops):
+                del self.chunks[name]
+        for name, sha256 in manifest.chunks.items():
+            if domain_of(name) != "files" or _below(name.partition(" ")[2], tops):
+                self.chunks[name] = sha256
+        self._seen.update(tops)
+
+
+def _tops(manifest: Manifest) -> list[str]:
+    """The trees whose content was captured; in one that was not, applications write."""
+    return [root.path.rstrip("/") for root in manifest.roots if root.content]
+
+
+def _below(path: str, tops: Iterable[str]) -> bool:
+    return any(path == top or path.startswith(f"{top}/") for top in tops)
