@@ -4,7 +4,9 @@ A transaction's second restore point holds everything, edits by others included.
 steps changed such an edit must not be forgotten because another step was applied meanwhile. So the
 transactions are gone through in order: what differs between the end of one and the beginning of
 the next was changed by others, and stays a difference until it is settled, changed by harden-tui,
-or as it was again. Restore points share their lists by hash, so that mostly nothing is read.
+or as it was again. A transaction of kind `drift` settles what it is about and nothing else, so it
+leaves every other difference, of whatever file. Restore points share their lists by hash: mostly
+nothing is read.
 """
 
 from __future__ import annotations
@@ -25,13 +27,15 @@ from snapshots.transaction import point_after, point_before
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
-    """What is expected. `record` is the last transaction that counts.
+    """What is expected.
 
-    `items` is what it left (files and what standing transactions touched), `expected` what is
-    expected in place of that.
+    `last` is the last transaction, `record` the last that did more than settle. `items` is what
+    `last` left (files and what standing transactions touched), `expected` what is expected in
+    place of that.
     """
 
     record: TransactionRecord
+    last: TransactionRecord
     items: Captured
     expected: dict[Key, Item | None]
     standing: tuple[Standing, ...]
@@ -66,19 +70,21 @@ def find(
     if not with_points:
         return None
     last = with_points[-1]
-    first = min([last.id, *(one.record.id for one in standing)])
+    record = next((r for r in reversed(with_points) if r.kind != "drift"), last)
+    first = min([record.id, *(one.record.id for one in standing)])
     walk = _Walk(points, store, touched(standing), tuple(accepted))
-    for record in line:
-        if record.id < first:
+    for one in line:
+        if one.id < first:
             continue
-        if record.id in {r.id for r in with_points} and point_before(record.id) in known:
-            walk.go(record)
+        if point_before(one.id) in known and point_after(one.id) in known:
+            walk.go(one)
         else:
             walk.blind = True
     domains: set[DomainName] = {"files", *(domain for domain, _ in touched(standing))}
     tops = ["/etc", *(root.path.rstrip("/") for root in content_roots(standing))]
     return Baseline(
-        record=last,
+        record=record,
+        last=last,
         items={
             domain: walk.items(
                 name
@@ -88,7 +94,7 @@ def find(
             )
             for domain in domains
         },
-        expected=walk.expected(last.id),
+        expected=walk.expected,
         standing=standing,
     )
 
@@ -107,7 +113,7 @@ class _Walk:
         self._store = store
         self._known = known
         self._accepted = accepted
-        self._expected: dict[Key, Item | None] = {}
+        self.expected: dict[Key, Item | None] = {}
         self.chunks: dict[str, str] = {}
         """Name of a part -> the hash of its list, as the transaction last looked at left it."""
         self._seen: set[str] = set()
@@ -119,26 +125,26 @@ class _Walk:
         before = self._points.manifest(point_before(record.id))
         after = self._points.manifest(point_after(record.id))
         if self.blind:
-            self._expected.clear()
+            self.expected.clear()
         else:
             tops = [top for top in _tops(before) if top in self._seen]
+            settles = record.kind == "drift"
+            if not settles:  # of what no step touched only what comes after it is told
+                self.expected = {k: v for k, v in self.expected.items() if k in self._known}
             for key, old, new in self._differing(self.chunks, before.chunks, tops):
-                if key not in self._expected:
-                    self._expected[key] = old
-                if same(self._expected[key], new):
-                    del self._expected[key]
+                if key not in self.expected and (settles or key in self._known):
+                    self.expected[key] = old
+                if key not in self.expected:
+                    continue
+                if same(self.expected[key], new):
+                    del self.expected[key]
         for key, _, _ in self._differing(before.chunks, after.chunks, _tops(before)):
-            self._expected.pop(key, None)
+            self.expected.pop(key, None)
         self._take(after)
         self.blind = False
         for one in self._accepted:
             if one.transaction == record.id:
-                self._expected[one.thing] = one.item
-
-    def expected(self, last_id: str) -> dict[Key, Item | None]:
-        """Accepted things that no step touched count until the next transaction."""
-        fresh = {one.thing for one in self._accepted if one.transaction == last_id}
-        return {k: v for k, v in self._expected.items() if k in self._known or k in fresh}
+                self.expected[one.thing] = one.item
 
     def items(self, names: Iterable[str]) -> dict[str, Item]:
         found: dict[str, Item] = {}
@@ -149,10 +155,7 @@ class _Walk:
     def _differing(
         self, left: Mapping[str, str], right: Mapping[str, str], tops: list[str]
     ) -> Iterator[tuple[Key, Item | None, Item | None]]:
-        """What standing transactions touched, where two restore points are not the same there.
-
-        Of files only those below `tops`.
-        """
+        """What is not the same in two restore points; of files only those below `tops`."""
         names = [
             name
             for name in {**left, **right}
@@ -161,18 +164,18 @@ class _Walk:
             and (domain_of(name) != "files" or _below(name.partition(" ")[2], tops))
         ]
         # An entry may have gone from one list to another: a directory that came to be.
-        old, new = (self._touched(chunks, names) for chunks in (left, right))
+        old, new = (self._parts(chunks, names) for chunks in (left, right))
         for key in old.keys() | new.keys():
             if not same(old.get(key), new.get(key)):
                 yield key, old.get(key), new.get(key)
 
-    def _touched(self, chunks: Mapping[str, str], names: Iterable[str]) -> dict[Key, Item]:
+    def _parts(self, chunks: Mapping[str, str], names: Iterable[str]) -> dict[Key, Item]:
         found: dict[Key, Item] = {}
         for name in names:
             if name in chunks:
                 domain = domain_of(name)
                 items = decode_chunk(domain, self._store.get(chunks[name]))
-                found |= {(domain, k): v for k, v in items.items() if (domain, k) in self._known}
+                found |= {(domain, key): item for key, item in items.items()}
         return found
 
     def _take(self, manifest: Manifest) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from host.base import FileState
 from snapshots.captured import same_state
 from snapshots.inverse import MERGE_LIMIT_BYTES, Contents
-from snapshots.merge import merge_over
+from snapshots.merge_over import merge_over
 from snapshots.model import FileItem, Item
 from snapshots.secret_paths import PREFIX
 

@@ -34,10 +34,11 @@ class SettleItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SettlePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What settling will do. `commands` run besides, as typed."""
+    """What settling will do. `commands` run besides, as typed; `steps` are concerned."""
 
     choice: Choice
     items: tuple[SettleItem, ...]
+    steps: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     fingerprint: str = ""
 
@@ -226,6 +227,7 @@ def plan_of(keeper: Keeper, settling: Settling) -> SettlePlan:
     return SettlePlan(
         choice=settling.choice,
         items=tuple(items),
+        steps=settling.steps,
         commands=tuple(dict.fromkeys(commands)),
         fingerprint=_fingerprint(settling),
     )

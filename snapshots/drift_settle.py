@@ -56,15 +56,14 @@ def accept(
             _keep(keeper, one)
         keeper.store.sync()
         known = touched(baseline.standing)
-        last = baseline.record.id
         kept = [
             old
             for old in drift_accepted.read(state)
-            if old.thing in known or old.transaction == last
+            if old.thing in known or old.transaction >= baseline.record.id
         ]
         fresh = (
             Accepted(
-                transaction=last, domain=one.domain, key=one.key, item=one.now,
+                transaction=baseline.last.id, domain=one.domain, key=one.key, item=one.now,
                 when=now_text(), by=user,
             )
             for one in settling.things

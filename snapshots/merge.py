@@ -28,14 +28,14 @@ LONG_LINES = 3000
 """Where not one line is unique in so many, comparing takes seconds (12 000 took 13 s)."""
 
 
-class _Hunk(msgspec.Struct, frozen=True, order=True):
+class Hunk(msgspec.Struct, frozen=True, order=True):
     """Lines `start` up to `end` of the base are replaced by `lines` (either may be empty)."""
 
     start: int
     end: int
     lines: tuple[bytes, ...]
 
-    def collides_with(self, other: _Hunk) -> bool:
+    def collides_with(self, other: Hunk) -> bool:
         """Whether the order or the outcome of both changes together cannot be known."""
         if self.start == self.end == other.start == other.end:
             return True
@@ -60,12 +60,12 @@ def merge3(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
         return ours
     if any(b"\0" in side for side in (base, ours, theirs)):
         return None
-    base_lines, ours_lines, theirs_lines = (_lines(side) for side in (base, ours, theirs))
+    base_lines, ours_lines, theirs_lines = (lines_of(side) for side in (base, ours, theirs))
     merged = _merge_lines(base_lines, ours_lines, theirs_lines)
     if merged is None:
         return None
-    newline = _newline_at_end(theirs if _same_end(ours, base) else ours)
-    return _join(merged, newline)
+    newline = ends_its_last_line(theirs if _same_end(ours, base) else ours)
+    return joined(merged, newline)
 
 
 def merge_lists(
@@ -82,7 +82,7 @@ def merge_lists(
 
 
 def _merge_lines(base: Lines, ours: Lines, theirs: Lines) -> Lines | None:
-    mine, undone = _hunks(base, ours), _hunks(base, theirs)
+    mine, undone = hunks_between(base, ours), hunks_between(base, theirs)
     answers: list[Lines] = []
     for up_ours, up_theirs in product((False, True), repeat=2):
         answer = _apply_both(base, _slid(base, mine, up_ours), _slid(base, undone, up_theirs))
@@ -99,34 +99,34 @@ def _merge_lines(base: Lines, ours: Lines, theirs: Lines) -> Lines | None:
     return answers[0]
 
 
-def _lines(content: bytes) -> Lines:
+def lines_of(content: bytes) -> Lines:
     lines = content.split(b"\n")
     if lines[-1] == b"":
         lines.pop()
     return lines
 
 
-def _newline_at_end(content: bytes) -> bool:
+def ends_its_last_line(content: bytes) -> bool:
     return not content or content.endswith(b"\n")
 
 
 def _same_end(left: bytes, right: bytes) -> bool:
-    return _newline_at_end(left) == _newline_at_end(right)
+    return ends_its_last_line(left) == ends_its_last_line(right)
 
 
-def _join(lines: Lines, newline: bool) -> bytes:
+def joined(lines: Lines, newline: bool) -> bytes:
     if not lines:
         return b""
     return b"\n".join(lines) + (b"\n" if newline or not lines[-1] else b"")
 
 
-def _hunks(base: Lines, side: Lines) -> list[_Hunk]:
+def hunks_between(base: Lines, side: Lines) -> list[Hunk]:
     """The changes from `base` to `side`.
 
     Lines that stand exactly once in both are held together first, as in "patience diff": a brace
     or a blank line then never pairs with one of another block, and long files stay fast.
     """
-    hunks: list[_Hunk] = []
+    hunks: list[Hunk] = []
     old_from = new_from = 0
     for old_to, new_to in [*_anchors(base, side), (len(base), len(side))]:
         hunks += _between(base, old_from, old_to, side[new_from:new_to])
@@ -134,7 +134,7 @@ def _hunks(base: Lines, side: Lines) -> list[_Hunk]:
     return hunks
 
 
-def _between(base: Lines, start: int, end: int, new: Lines) -> list[_Hunk]:
+def _between(base: Lines, start: int, end: int, new: Lines) -> list[Hunk]:
     """The changes between two anchors; a very long stretch is one change, to stay fast."""
     shorter = min(end - start, len(new))
     head = 0
@@ -147,10 +147,10 @@ def _between(base: Lines, start: int, end: int, new: Lines) -> list[_Hunk]:
     if start == end and not new:
         return []
     if max(end - start, len(new)) > LONG_LINES:
-        return [_Hunk(start, end, tuple(new))]
+        return [Hunk(start, end, tuple(new))]
     matcher = SequenceMatcher(None, base[start:end], new, autojunk=False)
     return [
-        _Hunk(start + i1, start + i2, tuple(new[j1:j2]))
+        Hunk(start + i1, start + i2, tuple(new[j1:j2]))
         for tag, i1, i2, j1, j2 in matcher.get_opcodes()
         if tag != "equal"
     ]
@@ -181,13 +181,13 @@ def _anchors(old: Lines, new: Lines) -> list[tuple[int, int]]:
     return run[::-1]
 
 
-def _slid(base: Lines, hunks: list[_Hunk], up: bool) -> list[_Hunk]:
+def _slid(base: Lines, hunks: list[Hunk], up: bool) -> list[Hunk]:
     """The same changes, pure insertions and deletions moved as far as equal lines allow.
 
     A block appended after a blank line may be seen as "blank line + block" or "block + blank
     line"; both are true, and only one of them may collide with the other side.
     """
-    moved: list[_Hunk] = []
+    moved: list[Hunk] = []
     for index, hunk in enumerate(hunks):
         floor = moved[-1].end + 1 if moved else 0
         ceiling = hunks[index + 1].start - 1 if index + 1 < len(hunks) else len(base)
@@ -203,18 +203,18 @@ def _slid(base: Lines, hunks: list[_Hunk], up: bool) -> list[_Hunk]:
                 start, end = start - 1, end - 1
             while not up and end < ceiling and base[start] == base[end]:
                 start, end = start + 1, end + 1
-        moved.append(_Hunk(start, end, lines))
+        moved.append(Hunk(start, end, lines))
     return moved
 
 
-def _apply_both(base: Lines, mine: list[_Hunk], undone: list[_Hunk]) -> Lines | None:
+def _apply_both(base: Lines, mine: list[Hunk], undone: list[Hunk]) -> Lines | None:
     both = sorted(set(mine) | set(undone))
     if any(a.collides_with(b) for a in mine for b in undone if a != b):
         return None
-    return _applied(base, both)
+    return applied(base, both)
 
 
-def _applied(lines: Lines, hunks: Sequence[_Hunk]) -> Lines:
+def applied(lines: Lines, hunks: Sequence[Hunk]) -> Lines:
     """`hunks` are sorted and do not overlap."""
     merged: Lines = []
     position = 0
@@ -235,9 +235,9 @@ def _left_behind(base: Lines, ours: Lines, theirs: Lines, merged: Lines) -> bool
     )
 
 
-def _apply_to_moved(base: Lines, ours: Lines, hunks: list[_Hunk]) -> Lines | None:
+def _apply_to_moved(base: Lines, ours: Lines, hunks: list[Hunk]) -> Lines | None:
     """Apply each change where its own lines now stand, provided that is exactly one place."""
-    placed: list[_Hunk] = []
+    placed: list[Hunk] = []
     for hunk in hunks:
         block = base[hunk.start : hunk.end]
         if any(line.strip() for line in block):
@@ -250,11 +250,11 @@ def _apply_to_moved(base: Lines, ours: Lines, hunks: list[_Hunk]) -> Lines | Non
             offset = len(above)
         if at is None:
             return None
-        placed.append(_Hunk(at + offset, at + offset + len(block), hunk.lines))
+        placed.append(Hunk(at + offset, at + offset + len(block), hunk.lines))
     placed.sort()
     if any(a.end > b.start or a.collides_with(b) for a, b in pairwise(placed)):
         return None
-    return _applied(ours, placed)
+    return applied(ours, placed)
 
 
 def _only_place(lines: Lines, block: Lines) -> int | None:
@@ -267,50 +267,3 @@ def _only_place(lines: Lines, block: Lines) -> int | None:
 
 def _without_blanks(lines: Lines) -> Lines:
     return [line for line in lines if line.strip()]
-
-
-def merge_over(before: bytes, expected: bytes, now: bytes) -> bytes | None:
-    """`now`, with what a change made of `before` (to `expected`) in force again.
-
-    As `merge3` where both sides changed different places. Where they changed the same, the lines
-    of `expected` win, and whatever else `now` has there is kept after them. `None` with a NUL byte.
-    """
-    if any(b"\0" in side for side in (before, expected, now)):
-        return None
-    plain = merge3(before, now, expected) if before else None
-    if plain is not None:
-        return plain
-    old, left, there = (_lines(side) for side in (before, expected, now))
-    ours = {number for hunk in _hunks(left, old) for number in range(hunk.start, hunk.end)}
-    taken_out = Counter(old) - Counter(left)
-    settled = [
-        _Hunk(hunk.start, hunk.end, tuple(_settled(left, hunk, ours, taken_out)))
-        for hunk in _hunks(left, there)
-    ]
-    return _join(_applied(left, settled), _newline_at_end(now))
-
-
-def _settled(left: Lines, hunk: _Hunk, ours: set[int], taken_out: Counter[bytes]) -> Lines:
-    """What shall stand where `hunk` changed `left`, whose lines `ours` must stay.
-
-    Of the new lines those go that say one of ours otherwise, and those that ours had taken out.
-    """
-    mine = [left[number] for number in range(hunk.start, hunk.end) if number in ours]
-    kept = list(hunk.lines)
-    for line in mine:
-        alike = [other for other in kept if other == line or _about(other) == _about(line) != b""]
-        if alike:
-            kept.remove(max(alike, key=lambda o: SequenceMatcher(None, line, o).ratio()))
-    added = []
-    for line in kept:
-        if line.strip() and taken_out[line] > 0:
-            taken_out[line] -= 1
-        else:
-            added.append(line)
-    return [*mine, *added]
-
-
-def _about(line: bytes) -> bytes:
-    """The first word of a setting, also where it is commented out."""
-    words = line.strip().lstrip(b"#;/ \t").replace(b"=", b" ").split(None, 1)
-    return words[0].lower() if words else b""

@@ -134,12 +134,13 @@ def start_and_follow(
     steps: tuple[str, ...] = (),
     fingerprint: str | None = None,
     everything: bool = False,
+    things: tuple[str, ...] = (),
 ) -> int:
     """Start the worker and show what it does; the exit status is that of the work."""
     with hands.uninterrupted() as pressed:
         directory = hands.start(
             session.options, command, steps=steps, fingerprint=fingerprint, everything=everything,
-            session=environment(session.engine.ctx.session),
+            things=things, session=environment(session.engine.ctx.session),
         )  # fmt: skip
     if pressed:
         return goes_on(directory)

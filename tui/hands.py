@@ -51,6 +51,7 @@ def start(
     steps: tuple[str, ...] = (),
     fingerprint: str | None = None,
     everything: bool = False,
+    things: tuple[str, ...] = (),
     session: Mapping[str, str] | None = None,
 ) -> Path:
     """Start the worker; returns the run's directory. Raises `Stop` (exit 3).
@@ -66,6 +67,7 @@ def start(
         "steps": list(steps),
         "fingerprint": fingerprint,
         "everything": everything,
+        "things": list(things),
         "options": {
             "practice": options.practice,
             "state_dir": str(options.state_dir),

@@ -317,3 +317,19 @@ def put_back(bench: Bench, *keys: tuple[str, str], fingerprint: str | None = Non
         bench.host, bench.state, "restore", list(keys),  # type: ignore[arg-type]
         expect_fingerprint=fingerprint, user="alice", prove=lambda: None, progress=Silent(),
     )  # fmt: skip
+
+
+def test_settling_one_thing_leaves_every_other_difference(bench: Bench) -> None:
+    bench.apply("a.b", write())
+    edit(bench, DROP_IN, "A 7\n")
+    edit(bench, OTHER, "renamed\n")
+    edit(bench, "/etc/issue.net", "hello\n")
+    accept(bench.host, bench.state, [("files", "/etc/issue.net")], expect_fingerprint=None, user="")
+    put_back(bench, ("files", DROP_IN))
+    assert kinds(bench) == {OTHER: "edited"}
+    edit(bench, DROP_IN, "A 8\n")
+    accept(bench.host, bench.state, [("files", DROP_IN)], expect_fingerprint=None, user="")
+    assert kinds(bench) == {OTHER: "edited"}
+    put_back(bench, ("files", OTHER))
+    assert kinds(bench) == {}
+    assert bench.read(DROP_IN) == "A 8\n" and bench.read("/etc/issue.net") == "hello\n"
