@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from difflib import SequenceMatcher
-from os.path import commonprefix
+from itertools import takewhile
 
 from snapshots.merge import (
     Hunk,
@@ -14,21 +14,17 @@ from snapshots.merge import (
     hunks_between,
     joined,
     lines_of,
-    merge3,
 )
 
 
 def merge_over(before: bytes, expected: bytes, now: bytes) -> bytes | None:
     """`now`, with what a change made of `before` (to `expected`) in force again.
 
-    As `merge3` where both sides changed different places. Where they changed the same, the lines
-    of `expected` win, and whatever else `now` has there is kept after them. `None` with a NUL byte.
+    Where `now` changed a line that the change wrote, that line is as `expected` has it; whatever
+    else `now` changed is kept. `None` with a NUL byte.
     """
     if any(b"\0" in side for side in (before, expected, now)):
         return None
-    plain = merge3(before, now, expected) if before else None
-    if plain is not None:
-        return plain
     old, left, there = (lines_of(side) for side in (before, expected, now))
     ours = {number for hunk in hunks_between(left, old) for number in range(hunk.start, hunk.end)}
     taken_out = Counter(old) - Counter(left)
@@ -72,11 +68,18 @@ def _likest(line: bytes, placed: list[tuple[bytes, bool]]) -> int | None:
     A setting's name stands before its value: what begins alike is more alike.
     """
     alike = [
-        (len(commonprefix([line, other])), SequenceMatcher(None, line, other).ratio(), -index)
+        (_common(line, other), SequenceMatcher(None, line, other).ratio(), -index)
         for index, (other, is_ours) in enumerate(placed)
         if not is_ours and (other == line or _about(other) == _about(line) != b"")
     ]
     return -max(alike)[2] if alike else None
+
+
+def _common(left: bytes, right: bytes) -> int:
+    """How many bytes both begin with."""
+    return sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
+    )
 
 
 def _about(line: bytes) -> bytes:
