@@ -5,8 +5,8 @@ steps changed such an edit must not be forgotten because another step was applie
 transactions are gone through in order: what differs between the end of one and the beginning of
 the next was changed by others, and stays a difference until it is settled, changed by harden-tui,
 or as it was again. A transaction of kind `drift` settles what it is about and nothing else, so it
-leaves every other difference, of whatever file. Restore points share their lists by hash: mostly
-nothing is read.
+leaves every other difference, of whatever file; its undo makes what it settled a difference again.
+Restore points share their lists by hash: mostly nothing is read.
 """
 
 from __future__ import annotations
@@ -70,14 +70,16 @@ def find(
     if not with_points:
         return None
     last = with_points[-1]
-    record = next((r for r in reversed(with_points) if r.kind != "drift"), last)
+    settling = {one.id for one in line if one.kind == "drift"}
+    settling |= {one.id for one in line if one.undoes in settling}
+    record = next((one for one in reversed(with_points) if one.id not in settling), last)
     first = min([record.id, *(one.record.id for one in standing)])
     walk = _Walk(points, store, touched(standing), tuple(accepted))
     for one in line:
         if one.id < first:
             continue
         if point_before(one.id) in known and point_after(one.id) in known:
-            walk.go(one)
+            walk.go(one, settles=one.id in settling)
         else:
             walk.blind = True
     domains: set[DomainName] = {"files", *(domain for domain, _ in touched(standing))}
@@ -120,7 +122,7 @@ class _Walk:
         self.blind = True
         """What happened between the last one looked at and the next is not known."""
 
-    def go(self, record: TransactionRecord) -> None:
+    def go(self, record: TransactionRecord, *, settles: bool) -> None:
         """Past one transaction."""
         before = self._points.manifest(point_before(record.id))
         after = self._points.manifest(point_after(record.id))
@@ -128,7 +130,6 @@ class _Walk:
             self.expected.clear()
         else:
             tops = [top for top in _tops(before) if top in self._seen]
-            settles = record.kind == "drift"
             if not settles:  # of what no step touched only what comes after it is told
                 self.expected = {k: v for k, v in self.expected.items() if k in self._known}
             for key, old, new in self._differing(self.chunks, before.chunks, tops):
@@ -138,8 +139,11 @@ class _Walk:
                     continue
                 if same(self.expected[key], new):
                     del self.expected[key]
-        for key, _, _ in self._differing(before.chunks, after.chunks, _tops(before)):
-            self.expected.pop(key, None)
+        for key, old, _ in self._differing(before.chunks, after.chunks, _tops(before)):
+            if settles and record.kind == "rollback":
+                self.expected[key] = old
+            else:
+                self.expected.pop(key, None)
         self._take(after)
         self.blind = False
         for one in self._accepted:

@@ -87,9 +87,13 @@ class GuardEvent(msgspec.Struct, frozen=True, tag="guard", tag_field="event", kw
 
 
 class DriftEvent(msgspec.Struct, frozen=True, tag="drift", tag_field="event", kw_only=True):
-    """What changed outside harden-tui; a check says it once, at its end."""
+    """What changed outside harden-tui; a check says it once, at its end.
+
+    `asked`: the steps that were checked; of others there is no verdict in it.
+    """
 
     drift: DriftReport
+    asked: tuple[str, ...] = ()
 
 
 class Done(msgspec.Struct, frozen=True, tag="done", tag_field="event", kw_only=True):

@@ -15,7 +15,8 @@ from steps.drift_model import DriftReport, DriftRow
 from tui import output
 from tui.cli_change import ask, must_be_root, must_have_consent, start_and_follow
 from tui.cli_check import banner, needs_root
-from tui.drift_text import row_line, title
+from tui.drift_text import row_line
+from tui.drift_words import title
 from tui.failures import Stop, refused, usage
 from tui.options import Options
 from tui.out import Out, StatusLine

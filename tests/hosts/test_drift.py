@@ -67,7 +67,8 @@ def test_drift_is_seen_settled_and_never_lost(host: LabHost) -> None:
     restored = history(host)[-1]
     assert (restored["kind"], restored["status"]) == ("drift", "committed")
     roll_back(host, restored["id"])
-    assert host.out("cat", MINE) == "MaxSessions 99\n"
+    assert read(host, MINE) == ["MaxSessions 99"]
+    assert drifted(host) == {MINE, APACHE}
     harden(host, "drift", "restore", "--all", "--yes")
     assert harden(host, "log", "verify").returncode == 0
 

@@ -174,6 +174,7 @@ def test_put_back_is_a_transaction_that_can_be_undone(bench: Bench) -> None:
     assert kinds(bench) == {}
     bench.undo(record.id)
     assert bench.fingerprint() == edited
+    assert kinds(bench) == {DROP_IN: "edited", "/etc/new.conf": "new"}, "not settled any more"
 
 
 def test_a_removed_directory_comes_back_with_its_file(bench: Bench) -> None:
