@@ -47,12 +47,20 @@ def counted(records: Iterable[TransactionRecord]) -> list[TransactionRecord]:
 
 
 def standing_of(records: Records, all_records: Iterable[TransactionRecord]) -> list[Standing]:
-    """The applied and not undone ones with their differences. Raises `SnapshotError`."""
+    """The applied and not undone ones with their differences, but for those of trees captured
+    without content. Raises `SnapshotError`."""
     return [
-        Standing(record, by_key(records.deltas(record.id)))
+        Standing(record, by_key(records.deltas(record.id, without=_without_content(record))))
         for record in all_records
         if record.kind == "apply" and record.status == "committed"
     ]
+
+
+def _without_content(record: TransactionRecord) -> list[str]:
+    """Trees of which only owners and modes were captured, and nothing below them with content."""
+    inner = [root.path for root in record.roots if root.content]
+    bare = [root.path.rstrip("/") for root in record.roots if not root.content]
+    return [top for top in bare if not any(_below(path, [top]) for path in inner)]
 
 
 def find(

@@ -177,14 +177,19 @@ def _refused(
 def _guarded(engine: Engine, step_ids: Iterable[str]) -> str:
     """Why a step that guards logins or the network would be refused now; empty if none would.
 
-    What puts its files back is as good as applying it.
+    What puts its files back is as good as applying it. Where the daemon cannot be asked now, what
+    is there is broken already, and nothing could be foreseen.
     """
     for step_id in step_ids:
         step = engine.catalogue.steps.get(step_id)
-        if step is not None and step.guard:
-            refusals = engine.work(engine.prepare(step)).refusals
-            if refusals:
-                return refusals[0]
+        if step is None or not step.guard:
+            continue
+        one = engine.prepare(step)
+        if engine.measured(one).status in ("unknown", "error"):
+            continue
+        refusals = engine.work(one).refusals
+        if refusals:
+            return refusals[0]
     return ""
 
 
@@ -240,7 +245,8 @@ def _verdicts(key: str, steps: Sequence[str], results: Sequence[StepResult]) -> 
             continue
         asked = named if result.id in steps else here
         wrong = [finding for finding in asked if finding.ok is False]
-        shown = wrong or (here if result.id not in steps else [])
+        unsure = [finding for finding in here if finding.ok is None]
+        shown = wrong or unsure or (here if result.id not in steps else [])
         yield Verdict(step=result.id, status=result.status, decided_by=tuple(map(_who_wins, shown)))
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from host.base import FileState, HostError
+from host.base import FileState, HostError, TreeRule
 from snapshots import drift_accepted, history
 from snapshots.drift import CHOICES, Drifted, choices_of, compare, kind_of
 from snapshots.drift_look import Drift, Seen, look
 from snapshots.drift_origin import explanation, parse_conffiles, parse_log
 from snapshots.drift_plan import plan
 from snapshots.drift_settle import accept, settle
-from snapshots.model import FileItem, SnapshotError, ValueItem, WriteFile
+from snapshots.model import FileItem, Root, SealTree, SnapshotError, ValueItem, WriteFile
 from snapshots.progress import Silent
+from snapshots.records import Records
 from tests.unit.snapshots_host import Bench
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-test.conf"
@@ -334,3 +335,18 @@ def test_settling_one_thing_leaves_every_other_difference(bench: Bench) -> None:
     put_back(bench, ("files", OTHER))
     assert kinds(bench) == {}
     assert bench.read(DROP_IN) == "A 8\n" and bench.read("/etc/issue.net") == "hello\n"
+
+
+def test_a_sealed_tree_is_left_to_its_step(bench: Bench) -> None:
+    for directory in ("/srv", "/srv/app"):
+        if bench.host.state(directory) is None:
+            bench.host.put(directory, FileState(kind="dir", mode=0o755))
+    bench.host.write_file("/srv/app/x", b"x")
+    tx = bench.begin("a.b", roots=(Root("/srv/app"),))
+    tx.perform(SealTree("/srv/app", (TreeRule("/srv/app", file_mode=0o440),)))
+    record = tx.commit()
+    records = Records(bench.state)
+    assert "/srv/app/x" in [delta.key for delta in records.deltas(record.id)]
+    assert records.deltas(record.id, without=("/srv/app",)) == []
+    bench.host.write_file("/srv/app/x", b"y")
+    assert kinds(bench) == {}
