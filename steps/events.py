@@ -87,7 +87,8 @@ class GuardEvent(msgspec.Struct, frozen=True, tag="guard", tag_field="event", kw
 
 
 class DriftEvent(msgspec.Struct, frozen=True, tag="drift", tag_field="event", kw_only=True):
-    """What changed outside harden-tui; a check says it once, at its end.
+    """What changed outside harden-tui; a check says it once, at its end, where there is a
+    transaction since which anything could have changed.
 
     `asked`: the steps that were checked; of others there is no verdict in it.
     """

@@ -87,7 +87,8 @@ def check(options: Options, arguments: argparse.Namespace) -> int:
         shown = only_of(reported, ids) if arguments.steps else reported
         out.json(check_document(session, results, shown))
     elif options.format == "events":
-        out.json(DriftEvent(drift=reported, asked=tuple(ids)))
+        if reported != DriftReport():
+            out.json(DriftEvent(drift=reported, asked=tuple(ids)))
         out.json(done(exit_status, output.counts_line(results), began))
     else:
         banner(out, session)
