@@ -72,6 +72,7 @@ def find(
 ) -> Baseline | None:
     """`None` where no transaction left a restore point. Raises `SnapshotError`."""
     standing = tuple(standing)
+    records = list(records)
     known = set(points.ids())
     line = counted(records)
     with_points = [record for record in line if point_after(record.id) in known]
@@ -83,10 +84,10 @@ def find(
     record = next((one for one in reversed(with_points) if one.id not in settling), last)
     first = min([record.id, *(one.record.id for one in standing)])
     walk = _Walk(points, store, touched(standing), tuple(accepted))
-    for one in line:
-        if one.id < first:
+    for one in records:
+        if one.id < first or one.status == "rolled-back":
             continue
-        if point_before(one.id) in known and point_after(one.id) in known:
+        if one in line and point_before(one.id) in known and point_after(one.id) in known:
             walk.go(one, settles=one.id in settling)
         else:
             walk.blind = True
@@ -123,6 +124,7 @@ class _Walk:
         self._store = store
         self._known = known
         self._accepted = accepted
+        self._decoded: dict[str, dict[str, Item]] = {}
         self.expected: dict[Key, Item | None] = {}
         self.chunks: dict[str, str] = {}
         """Name of a part -> the hash of its list, as the transaction last looked at left it."""
@@ -161,8 +163,13 @@ class _Walk:
     def items(self, names: Iterable[str]) -> dict[str, Item]:
         found: dict[str, Item] = {}
         for name in names:
-            found.update(decode_chunk(domain_of(name), self._store.get(self.chunks[name])))
+            found.update(self._list(name, self.chunks[name]))
         return found
+
+    def _list(self, name: str, sha256: str) -> dict[str, Item]:
+        if sha256 not in self._decoded:
+            self._decoded[sha256] = decode_chunk(domain_of(name), self._store.get(sha256))
+        return self._decoded[sha256]
 
     def _differing(
         self, left: Mapping[str, str], right: Mapping[str, str], tops: list[str]
@@ -186,7 +193,7 @@ class _Walk:
         for name in names:
             if name in chunks:
                 domain = domain_of(name)
-                items = decode_chunk(domain, self._store.get(chunks[name]))
+                items = self._list(name, chunks[name])
                 found |= {(domain, key): item for key, item in items.items()}
         return found
 

@@ -21,7 +21,7 @@ from snapshots.domains.base import Domain, Scope
 from snapshots.drift import Choice, Drifted, choices_of, compare, content_roots, touched
 from snapshots.drift_baseline import Baseline
 from snapshots.drift_origin import Origin, origins
-from snapshots.model import FileItem, Item, SnapshotError
+from snapshots.model import FileItem, Item, SnapshotError, TransactionRecord
 from snapshots.records import Records
 from snapshots.secret_paths import PREFIX
 from snapshots.settle import keyed_item
@@ -59,7 +59,7 @@ def look(host: Host, state: StateDir) -> Drift:
     """
     try:
         records = Records(state).all()
-        if any(record.status in ("open", "needs-person") for record in records):
+        if any(one.status == "open" for one in records) or _is_stuck(records[-1:]):
             return Drift(problem="a change is at work or was interrupted, so it is not known yet")
         keeper = Keeper(host, state)
         baseline = baseline_of(keeper)
@@ -84,6 +84,10 @@ def look(host: Host, state: StateDir) -> Drift:
         )
     except (HostError, OSError) as error:
         return Drift(problem=str(error))
+
+
+def _is_stuck(last: list[TransactionRecord]) -> bool:
+    return any(record.status == "needs-person" for record in last)
 
 
 def baseline_of(keeper: Keeper) -> Baseline | None:
