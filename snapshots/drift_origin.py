@@ -38,6 +38,8 @@ class Deed(msgspec.Struct, frozen=True):
         return self.began - SLACK_S <= moment_s <= self.ended + SLACK_S
 
     def __str__(self) -> str:
+        if self.what == "upgrade" and self.old == self.new:
+            return f"reinstallation of {self.package} {self.new}"
         versions = {"install": self.new, "upgrade": f"{self.old} -> {self.new}"}
         return f"{self.what} of {self.package} {versions.get(self.what, self.old)}".rstrip()
 

@@ -29,7 +29,7 @@ def moment(stamp: str) -> str:
 
 
 def whose(row: DriftRow) -> str:
-    """When and by whom: "2026-11-25 14:02:11 UTC, owner root, upgrade of cups 2.4.2-3 -> 2.4.2-4".
+    """When and by whom: "2026-11-25 14:02:11 UTC, owner root, at the upgrade of cups 2.4 -> 2.5".
 
     Of what is gone, when its directory last changed; nobody keeps more.
     """
@@ -37,7 +37,7 @@ def whose(row: DriftRow) -> str:
     parts = [f"by {when}" if row.kind == "gone" and when else when]
     parts += [f"owner {row.owner}"] if row.owner else []
     if row.explained:
-        parts.append(row.explained)
+        parts.append(f"at the {row.explained}")
     elif row.package:
         parts.append(f"a file of {row.package}")
     return ", ".join(part for part in parts if part)
