@@ -294,10 +294,8 @@ async def test_what_drifted_is_shown_and_merged(app: HardenApp, tmp_path: Path) 
         await until(pilot, lambda: not app.board.checking, "the check after the work")
         await pilot.press("r", "s")
         await until(pilot, lambda: app.board.drifted("ssh.root-login"), "the drift")
-        await until(pilot, lambda: "≠ drifted" in visible(app), "its sign")
-        await until(
-            pilot, lambda: "Changed outside harden-tui" in view.detail.shown_text(), "State"
-        )
+        await until(pilot, lambda: "ssh.root-login ≠" in visible(app), "its sign")
+        await until(pilot, lambda: "Drifted: changed outside" in view.detail.shown_text(), "State")
 
         await until(pilot, lambda: not app.why_not("drift"), "that it can be settled")
         await pilot.press("d")

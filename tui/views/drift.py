@@ -24,7 +24,7 @@ _HOW: Final = {"accept": "accept as it stands", "restore": "put back", "merge": 
 
 def drift_lines(rows: Sequence[DriftRow], width: int, *, step: str = "") -> list[Line]:
     """The State tab's part: everything that drifted and concerns `step`."""
-    lines: list[Line] = [(("Changed outside harden-tui", "bold"),)]
+    lines: list[Line] = [(("Drifted: changed outside harden-tui", "bold"),)]
     for row in rows:
         lines += [*row_lines(row, width, step=step), BLANK]
     return [*lines, *paragraph("d settles it: accept, restore or merge.", width, "dim")]
