@@ -165,3 +165,14 @@ def test_what_the_daemon_does_not_accept_is_taken_back(run: Run, root: Path) -> 
     assert "sshd -t" in out + err
     assert file.read_text() == edited
     assert answer(run, "history")["transactions"][-1]["status"] == "rolled-back"
+
+
+def test_password_hashes_are_masked(run: Run, edited: Path, root: Path) -> None:
+    assert edited.exists()
+    shadow = root / "etc/shadow"
+    shadow.write_text(shadow.read_text() + "mallory:$6$saltsalt$abcdefghijklmnop:19000::::::\n")
+    shown = run("drift", "show", "/etc/shadow")[1]
+    planned = run("drift", "accept", "/etc/shadow", "--dry-run")[1]
+    document = json.dumps(answer(run, "check"))
+    for text in (shown, planned, document):
+        assert "mallory" in text and "abcdefghijklmnop" not in text
