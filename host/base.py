@@ -242,6 +242,12 @@ class Host(ABC):
         With `content` the SHA-256 of a regular file is filled in.
         """
 
+    def changed_ns(self, path: str) -> int:
+        """When what lies at `path` was last changed in any way (ctime, which no program can set
+        back, in ns since 1970); 0 where nothing lies there."""
+        there = self.state(path)
+        return there.mtime_ns if there is not None else 0
+
     @abstractmethod
     def read_bytes(self, path: str, *, limit_bytes: int = 16 * 1024 * 1024) -> bytes:
         """The content of a regular file (links are followed). Raises `HostError`."""

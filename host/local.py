@@ -58,6 +58,12 @@ class LocalHost(Host):
     def state(self, path: str, *, content: bool = False) -> FileState | None:
         return files.state(path, content=content)
 
+    def changed_ns(self, path: str) -> int:
+        try:
+            return os.lstat(path).st_ctime_ns
+        except OSError:
+            return 0
+
     def read_bytes(self, path: str, *, limit_bytes: int = 16 * 1024 * 1024) -> bytes:
         return files.read_bytes(path, limit_bytes=limit_bytes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,8 @@ class StatCache:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[_Stamp, str]] = {}
+        self.learned = 0
+        """How many hashes it has taken up since it was made or loaded."""
 
     @classmethod
     def load(cls, path: Path) -> StatCache:
@@ -62,6 +64,12 @@ class StatCache:
     def remember(self, path: str, there: os.stat_result, sha256: str) -> None:
         if there.st_ctime_ns + _SETTLED_NS < time.time_ns():
             self._known[path] = (_stamp(there), sha256)
+            self.learned += 1
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Keep no hash of these."""
+        for path in paths:
+            self._known.pop(path, None)
 
 
 def _stamp(there: os.stat_result) -> _Stamp:

@@ -9,7 +9,7 @@ from functools import partial
 
 import msgspec
 
-from snapshots import differences_text
+from snapshots import differences_text, drift_accepted
 from snapshots.captured import is_metadata_only
 from snapshots.model import Delta, DomainName, FileItem, SnapshotError, TransactionRecord
 from snapshots.objects import ObjectStore
@@ -106,7 +106,20 @@ def verify(state: StateDir) -> list[str]:
     for point_id in points.ids():
         problems += _verify_point(points, store, point_id, sound, checked)
     problems += _verify_transactions(Records(state), points, sound)
+    problems += _verify_accepted(state, sound)
     return problems
+
+
+def _verify_accepted(state: StateDir, sound: set[str]) -> Iterator[str]:
+    try:
+        accepted = drift_accepted.read(state)
+    except SnapshotError as error:
+        yield str(error)
+        return
+    for one in accepted:
+        for sha256 in contents_of(one.item):
+            if sha256 not in sound:
+                yield f"{state.accepted} names the content {sha256} of {one.key}, which is missing."
 
 
 def _verify_point(
@@ -142,7 +155,9 @@ def _verify_transactions(records: Records, points: Points, sound: set[str]) -> I
         except SnapshotError as error:
             yield str(error)
             continue
-        standing = record.status == "open" or (record.kind, record.status) == ("apply", "committed")
+        standing = record.status == "open" or (
+            record.kind in ("apply", "drift") and record.status == "committed"
+        )
         if standing and f"{tx_id}.before" not in known:
             yield f"The transaction {tx_id} has lost its restore point {tx_id}.before."
         for delta in deltas:

@@ -169,10 +169,13 @@ TransactionStatus = Literal["open", "committed", "rolled-back", "undone", "needs
 
 
 class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction as history shows it. Times are ISO 8601 UTC with microseconds."""
+    """A transaction as history shows it. Times are ISO 8601 UTC with microseconds.
+
+    `drift` put back, or merged, what somebody else had changed.
+    """
 
     id: str
-    kind: Literal["apply", "rollback"]
+    kind: Literal["apply", "rollback", "drift"]
     steps: tuple[str, ...]
     title: str
     status: TransactionStatus

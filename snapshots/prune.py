@@ -6,6 +6,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from snapshots import drift_accepted, drift_baseline
 from snapshots.domains.packages import Package
 from snapshots.model import FileItem, TransactionRecord
 from snapshots.objects import ObjectStore
@@ -32,6 +33,10 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     needed: set[str] = set()
     all_records = records.all()
     finished = {record.id for record in all_records if _may_go(record, oldest)}
+    # What the last one left is what drift is looked for against.
+    finished -= {record.id for record in drift_baseline.counted(all_records)[-1:]}
+    for one in drift_accepted.read(state):
+        _need(one.item, needed, needed_secrets)
     known = {record.id for record in all_records}
     for point_id in points.ids():
         tx_id = point_id.rpartition(".")[0]
@@ -68,7 +73,7 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
 def _may_go(record: TransactionRecord, oldest: datetime) -> bool:
     if record.status in ("open", "needs-person"):
         return False
-    if record.kind == "apply" and record.status == "committed":
+    if record.kind in ("apply", "drift") and record.status == "committed":
         return False
     return datetime.fromisoformat(record.ended or record.started) < oldest
 

@@ -86,6 +86,14 @@ class StateDir:
     def answers(self) -> Path:
         return self.path / "answers.json"
 
+    @property
+    def accepted(self) -> Path:
+        return self.path / "accepted.json"
+
+    @property
+    def hashes(self) -> Path:
+        return self.path / "hashes"
+
     def reserve(self) -> None:
         """Set room aside, so that going back can still be written down when the disk is full."""
         descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)

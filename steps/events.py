@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from steps.drift_model import DriftReport
 from steps.model import StepResult
 
 
@@ -85,6 +86,17 @@ class GuardEvent(msgspec.Struct, frozen=True, tag="guard", tag_field="event", kw
     deadline: str = ""
 
 
+class DriftEvent(msgspec.Struct, frozen=True, tag="drift", tag_field="event", kw_only=True):
+    """What changed outside harden-tui; a check says it once, at its end, where there is a
+    transaction since which anything could have changed.
+
+    `asked`: the steps that were checked; of others there is no verdict in it.
+    """
+
+    drift: DriftReport
+    asked: tuple[str, ...] = ()
+
+
 class Done(msgspec.Struct, frozen=True, tag="done", tag_field="event", kw_only=True):
     """The last event. `exit` is the exit status; `summary` one sentence for a person."""
 
@@ -103,6 +115,7 @@ Event = (
     | CommandEvent
     | OutputEvent
     | GuardEvent
+    | DriftEvent
     | Done
 )
 

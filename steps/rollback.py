@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 
 def chosen(engine: Engine, ids: Sequence[str], everything: bool) -> list[TransactionRecord]:
-    """The transactions to undo, newest first. Raises `StepError` for an id that is neither."""
+    """The transactions to undo, newest first. Raises `StepError` for an id that is neither.
+
+    What put back or merged somebody's edit is undone only by its own id: `everything` means every
+    step.
+    """
     records = {record.id: record for record in transactions(engine.state)}
-    undoable = {r.id for r in records.values() if r.kind == "apply" and r.status == "committed"}
-    wanted: set[str] = set(undoable) if everything else set()
+    undoable = {r.id for r in records.values() if r.kind != "rollback" and r.status == "committed"}
+    wanted: set[str] = {r for r in undoable if records[r].kind == "apply"} if everything else set()
     for name in ids:
         if name in records:
             if name not in undoable:

@@ -72,6 +72,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
         description="Roll back what was applied: shows the diff of the undo and asks once",
     ),
     Action(
+        name="drift", keys=("d",), label="drift", where=("checklist",),
+        description="Settle what changed outside harden-tui: accept, restore or merge",
+    ),
+    Action(
         name="skip", keys=("x",), label="skip", where=("checklist",),
         description="Leave the step out on purpose, with a reason (again: take it back in)",
     ),

@@ -13,8 +13,8 @@ from textual.screen import Screen
 
 from tui import actions
 from tui.board import Board
-from tui.changing import Changing
 from tui.client import Call, Hands
+from tui.drifting import Drifting
 from tui.mends import Driver
 from tui.messages import Answered
 from tui.places.base import PlaceView
@@ -35,7 +35,7 @@ MESSAGE_S = 8.0
 """How long a message stays in the rule."""
 
 
-class HardenApp(Changing):
+class HardenApp(Drifting):
     """The terminal screen of harden-tui."""
 
     TITLE = "harden-tui"

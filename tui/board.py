@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from snapshots.model import TransactionRecord
+from steps.drift_model import DriftReport, DriftRow
 from steps.model import STAGES, Stage, Status, StepResult
 from tui.wire import PlanAnswer, StepInfo
 
@@ -59,6 +60,8 @@ class Board:
         """Per step its plan, or the sentence why it could not be had; missing: not asked."""
         self.records: tuple[TransactionRecord, ...] = ()
         self.records_known = False
+        self.drift = DriftReport()
+        """What changed outside harden-tui, as the last check saw it."""
         self.checking = False
         self.problem = ""
 
@@ -78,6 +81,27 @@ class Board:
         if self.results.get(result.id) != result:
             self.plans.pop(result.id, None)
         self.results[result.id] = result
+
+    def take_drift(self, report: DriftReport, asked: Iterable[str]) -> None:
+        """What a check of some steps saw; what is known of the other steps stays known."""
+        asked = set(asked)
+        known = {(row.domain, row.key): row for row in self.drift.things}
+        rows = []
+        for row in report.things:
+            before = known.get((row.domain, row.key))
+            kept = before.verdicts if before is not None and before.diff == row.diff else ()
+            others = tuple(one for one in kept if one.step not in asked)
+            rows.append(msgspec.structs.replace(row, verdicts=(*row.verdicts, *others)))
+        self.drift = msgspec.structs.replace(report, things=tuple(rows))
+
+    def drifted(self, step_id: str) -> list[DriftRow]:
+        """What concerns a step and is not as it was left."""
+        return self.drift.about(step_id)
+
+    def drifted_elsewhere(self) -> list[DriftRow]:
+        """What concerns no step of the checklist."""
+        listed = set(self.order)
+        return [row for row in self.drift.things if not listed & set(row.concerned)]
 
     def take_records(self, records: Sequence[TransactionRecord]) -> None:
         self.records = tuple(records)
@@ -131,7 +155,8 @@ class Board:
         for step_id in self.order:
             status = self.status(step_id)
             shown = "open" if status == "fail" else status
-            text = f"{step_id} {self.title(step_id)} {shown}".lower()
+            drifted = "drifted" if self.drifted(step_id) else ""
+            text = f"{step_id} {self.title(step_id)} {shown} {drifted}".lower()
             if all(word in text for word in words):
                 found.add(step_id)
         return found
@@ -155,11 +180,11 @@ class Board:
         return [record for record in reversed(self.records) if step_id in record.steps]
 
     def undoable(self, step_id: str) -> list[TransactionRecord]:
-        return [r for r in self.records_of(step_id) if is_undoable(r)]
+        return [r for r in self.records_of(step_id) if r.kind == "apply" and is_undoable(r)]
 
     def interrupted(self) -> list[TransactionRecord]:
         return [record for record in self.records if record.status == "open"]
 
 
 def is_undoable(record: TransactionRecord) -> bool:
-    return record.kind == "apply" and record.status == "committed" and not record.undone_by
+    return record.kind != "rollback" and record.status == "committed" and not record.undone_by

@@ -142,12 +142,14 @@ def start_and_follow(
     fingerprint: str | None = None,
     everything: bool = False,
     resolutions: Resolutions = UNRESOLVED,
+    things: tuple[str, ...] = (),
 ) -> int:
     """Start the worker and show what it does; the exit status is that of the work."""
     with hands.uninterrupted() as pressed:
         directory = hands.start(
             session.options, command, steps=steps, fingerprint=fingerprint, everything=everything,
-            resolutions=resolutions, session=environment(session.engine.ctx.session),
+            resolutions=resolutions, things=things,
+            session=environment(session.engine.ctx.session),
         )  # fmt: skip
     if pressed:
         return goes_on(directory)

@@ -6,19 +6,35 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from steps.events import ChangeEvent, Done, Event, FindingEvent, GuardEvent, Started, StepEvent
+from snapshots.records import Records
+from steps.drift_model import DriftReport
+from steps.events import (
+    ChangeEvent,
+    Done,
+    DriftEvent,
+    Event,
+    FindingEvent,
+    GuardEvent,
+    Started,
+    StepEvent,
+)
 from steps.model import STAGES, StepResult
 from steps.plan import Plan
 from tui import output
+from tui.drift_text import only_of, section
 from tui.failures import usage
 from tui.options import Options
 from tui.out import Out, StatusLine, note
 from tui.private_file import write_privately
 from tui.session import Session, open_session
+
+if TYPE_CHECKING:
+    from snapshots.drift_look import Drift
 
 GOOD, OPEN = 0, 1
 _NOT_GOOD = ("fail", "unknown", "error", "manual")
@@ -61,21 +77,47 @@ def check(options: Options, arguments: argparse.Namespace) -> int:
     if options.format == "events":
         out.json(started(options, "check", ids))
     status.show("asking the host")
-    results = session.engine.check(ids) if ids else []
+    with ThreadPoolExecutor(1) as pool:  # its answers come from elsewhere than those of the steps
+        drift = pool.submit(_look, session)
+        results = session.engine.check(ids) if ids else []
+        reported = _reported(session, drift.result(), results)
     status.clear()
     exit_status = OPEN if any(result.status in _NOT_GOOD for result in results) else GOOD
     if options.format == "json":
-        out.json(check_document(session, results))
+        shown = only_of(reported, ids) if arguments.steps else reported
+        out.json(check_document(session, results, shown))
     elif options.format == "events":
+        if reported != DriftReport():
+            out.json(DriftEvent(drift=reported, asked=tuple(ids)))
         out.json(done(exit_status, output.counts_line(results), began))
     else:
         banner(out, session)
         output.check_table(out, results, every_finding=arguments.verbose)
+        section(out, only_of(reported, ids) if arguments.steps else reported)
     needs_root(session)
     return exit_status
 
 
-def check_document(session: Session, results: Sequence[StepResult]) -> dict[str, Any]:
+def _look(session: Session) -> Drift | None:
+    """What drifted; `None` where nothing was ever changed, and nothing need be asked."""
+    if not Records(session.state).ids():
+        return None
+    from snapshots.drift_look import look  # a host that is new to us does without
+
+    return look(session.host, session.state)
+
+
+def _reported(session: Session, drift: Drift | None, results: list[StepResult]) -> DriftReport:
+    if drift is None:
+        return DriftReport()
+    from steps.drift import report
+
+    return report(session.engine, drift, results)
+
+
+def check_document(
+    session: Session, results: Sequence[StepResult], drift: DriftReport
+) -> dict[str, Any]:
     """`harden-tui/check/1`."""
     counts: dict[str, int] = {}
     for result in results:
@@ -87,6 +129,7 @@ def check_document(session: Session, results: Sequence[StepResult]) -> dict[str,
         "checklist": session.checklist.name,
         "counts": counts,
         "steps": results,
+        "drift": drift,
     }
 
 

@@ -49,17 +49,24 @@ def _list_text(out: Out, records: list[TransactionRecord]) -> None:
     if not records:
         out.line("Nothing was changed yet.")
     for record in records:
-        what = ", ".join(record.steps) or record.title
-        verb = "undo of" if record.kind == "rollback" else "apply"
+        what = named(record)
         out.parts(
             (f"{record.started[:19].replace('T', ' ')}  ", "dim"),
             (f"{record.status:<12}  ", _role(record)),
-            (f"{verb} {what}", "bold"),
+            (what, "bold"),
             (f"  {record.id}", "dim"),
             (f"  {record.user}", "dim"),
         )
         if record.reason:
             output.wrapped(out, record.reason, indent=23)
+
+
+def named(record: TransactionRecord) -> str:
+    """What a transaction did, in a few words."""
+    if record.kind == "drift":
+        return record.title[:1].lower() + record.title[1:]
+    verb = "undo of" if record.kind == "rollback" else "apply"
+    return f"{verb} {', '.join(record.steps) or record.title}"
 
 
 def _role(record: TransactionRecord) -> str:

@@ -18,6 +18,7 @@ def add_all(commands: Any) -> None:
     _plan(commands)
     _apply(commands)
     _rollback(commands)
+    _drift(commands)
     _recover(commands)
     _follow(commands)
     _history(commands)
@@ -56,7 +57,9 @@ def _check(commands: Any) -> None:
     parser = _command(
         commands, "check", "tui.cli_check:check", "ask the host whether it is as the steps want it",
         "Asks the daemons for what is in effect now and for what will be after a restart.\n"
-        "Exit 0: all good. Exit 1: something fails, is unknown or waits for a person.",
+        "Exit 0: all good. Exit 1: something fails, is unknown or waits for a person.\n"
+        "What was changed outside harden-tui since its last transaction is named below (see\n"
+        "drift); that alone does not change the exit status.",
         "  sudo harden-tui check\n"
         "  sudo harden-tui check ssh.limits --verbose\n"
         "  sudo harden-tui check --stage pre-install --format json | jq .counts",
@@ -122,6 +125,37 @@ def _rollback(commands: Any) -> None:
     ):
         parser.add_argument(option, action=Resolve, metavar="=PATH", help=f"{meaning} (repeatable)")
     _approval(parser, "undo plan")
+    add_common(parser)
+
+
+def _drift(commands: Any) -> None:
+    verbs = ("list", "show", "accept", "restore", "merge")
+    parser = _command(
+        commands, "drift", "tui.cli_drift:drift",
+        "what was changed outside harden-tui, and settling it",
+        "list: everything that is not as harden-tui left it. show: with the diffs.\n"
+        "accept: it is expected as it stands from now on; the host is not changed, and a later\n"
+        "undo keeps it. restore: put back as it was after the last transaction. merge: bring back\n"
+        "what steps wrote, and keep every other edit. restore and merge are transactions: proved,\n"
+        "or rolled back, and undone by `rollback TRANSACTION`.\n"
+        "Exit of list: 0 nothing drifted, 1 something did. Of accept, restore and merge: 0 done,\n"
+        "3 refused, nothing changed, 4 failed, rolled back, 5 needs a person.",
+        "  sudo harden-tui drift\n"
+        "  sudo harden-tui drift show /etc/ssh\n"
+        "  sudo harden-tui drift accept /etc/hosts\n"
+        "  sudo harden-tui drift merge ssh.limits --dry-run",
+    )  # fmt: skip
+    parser.add_argument(
+        "what", metavar="|".join(verbs), nargs="?", default="list", choices=verbs,
+        help="list (default), show, or settle",
+    )  # fmt: skip
+    parser.add_argument(
+        "things", metavar="PATH|STEP", nargs="*",
+        help="a file, a directory with all below it, a unit or other thing, or all of a step",
+    )  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="everything that drifted")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and stop")
+    _approval(parser, "plan")
     add_common(parser)
 
 

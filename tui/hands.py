@@ -55,6 +55,7 @@ def start(
     fingerprint: str | None = None,
     everything: bool = False,
     resolutions: Resolutions = UNRESOLVED,
+    things: tuple[str, ...] = (),
     session: Mapping[str, str] | None = None,
 ) -> Path:
     """Start the worker; returns the run's directory. Raises `Stop` (exit 3).
@@ -71,6 +72,7 @@ def start(
         "fingerprint": fingerprint,
         "everything": everything,
         "resolutions": msgspec.to_builtins(resolutions),
+        "things": list(things),
         "options": {
             "practice": options.practice,
             "state_dir": str(options.state_dir),

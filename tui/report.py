@@ -150,6 +150,8 @@ def verdict_sentence(verdict: Verdict) -> str:
 def title_of(record: TransactionRecord) -> str:
     """A transaction in a few words."""
     what = ", ".join(record.steps) or record.title or record.id
+    if record.kind == "drift":
+        return record.title
     return f"{'Undo of' if record.kind == 'rollback' else 'Apply'} {what}"
 
 

@@ -76,12 +76,17 @@ STATUS_SIGNS: Final[dict[str, str]] = {
     "": "·",
 }
 
+DRIFT_SIGN: Final = "≠"
+DRIFT_WORD: Final = "drifted"
+DRIFT_MEANING: Final = "changed outside harden-tui since its last transaction; see State"
+
 CURSOR: Final = "▸"
 
 _ASCII: Final = str.maketrans(
     {
         "✓": "+",
         "✗": "x",
+        "≠": "#",
         "✎": "m",
         "»": "w",
         "▸": ">",

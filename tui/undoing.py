@@ -38,11 +38,11 @@ class Undoing(Working):
         ids = message.about.split()
         self.say("")
         if any(plan.conflicts for plan in answer.plans):
-            self._settle(ids, answer)
+            self._settle_conflicts(ids, answer)
         else:
             self._approve_undo(ids, answer)
 
-    def _settle(self, ids: Sequence[str], answer: UndoAnswer) -> None:
+    def _settle_conflicts(self, ids: Sequence[str], answer: UndoAnswer) -> None:
         """Ask for a choice for each conflict; what was chosen before for others still counts."""
         from tui.conflicts import Conflicts
 

@@ -87,6 +87,26 @@ class UndoAnswer(msgspec.Struct, frozen=True):
     fingerprint: str = ""
 
 
+class SettleItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What settling will do to one thing that drifted."""
+
+    domain: str
+    key: str
+    diff: str = ""
+    refused: str = ""
+
+
+class SettleAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    choice: str
+    items: tuple[SettleItem, ...]
+    commands: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+
+class AcceptedAnswer(msgspec.Struct, frozen=True):
+    summary: str
+
+
 class LivePort(msgspec.Struct, frozen=True, kw_only=True):
     """A listening socket. `step` is the one that deals with it; `expected` `None`: nobody said."""
 

@@ -132,6 +132,16 @@ def _perform(
             fingerprint=job["fingerprint"],
             resolutions=msgspec.convert(job["resolutions"], Resolutions),
         )
+    elif command.startswith("drift "):
+        from steps import drift
+
+        exit_status, summary, done = drift.settle(
+            session.engine,
+            "merge" if command == "drift merge" else "restore",
+            drift.keys_of(job["things"]),
+            job["fingerprint"],
+        )
+        return exit_status, session.engine.redact(summary), tuple(done)
     elif command == "recover":
         from steps.recovery import recover
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from steps.events import Done, Event, FindingEvent, Started
+from steps.events import Done, DriftEvent, Event, FindingEvent, Started
 from tui.board import Board
 from tui.client import Call, Hands, wants_password
 from tui.mends import QuietCrash
@@ -179,6 +179,8 @@ class Working(QuietCrash):
         if isinstance(event, FindingEvent):
             if message.call != "follow":
                 self.board.take_result(event.result)
+        elif isinstance(event, DriftEvent):
+            self.board.take_drift(event.drift, event.asked)
         elif isinstance(event, Started) and message.call == "check" and not self.board.infos:
             self.board.take_order(event.steps)
             self.ask_infos()  # not before: a new practice host is built by the first who asks

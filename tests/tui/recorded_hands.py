@@ -110,6 +110,45 @@ DIFF = (
 )
 
 
+LEFT = "/etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
+
+DRIFT = {
+    "since": "2026-11-20T10:15:03.000001Z", "transaction": "20261120-101500-000001-ab12",
+    "problem": "",
+    "things": [
+        {
+            "domain": "files", "key": LEFT, "kind": "edited",
+            "when": "2026-11-20T11:02:40Z", "owner": "root", "steps": ["ssh.limits"],
+            "transactions": ["20261120-101500-000001-ab12"],
+            "verdicts": [{
+                "step": "ssh.limits", "status": "fail", "decided_by": [f"MaxAuthTries 6: {LEFT}:1"],
+            }],
+            "choices": ["accept", "restore", "merge"],
+            "diff": f"--- {LEFT}\n+++ {LEFT}\n@@ -1,2 +1,3 @@\n-MaxAuthTries 3\n+MaxAuthTries 6\n"
+            " LoginGraceTime 30\n+PrintMotd no\n",
+        },
+        {
+            "domain": "files", "key": "/etc/cups/cupsd.conf", "kind": "edited",
+            "when": "2026-11-21T03:11:09Z", "owner": "root", "package": "cups-daemon",
+            "explained": "upgrade of cups-daemon 2.4.2-3 -> 2.4.2-4",
+            "choices": ["accept", "restore"],
+            "diff": "--- /etc/cups/cupsd.conf\n+++ /etc/cups/cupsd.conf\n@@ -1 +1 @@\n"
+            "-LogLevel warn\n+LogLevel info\n",
+        },
+    ],
+}  # fmt: skip
+
+SETTLE = {
+    "schema": "harden-tui/drift-plan/1", "choice": "merge", "steps": ["ssh.limits"],
+    "items": [{
+        "domain": "files", "key": LEFT, "steps": ["ssh.limits"],
+        "diff": f"--- {LEFT}\n+++ {LEFT}\n@@ -1,3 +1,3 @@\n-MaxAuthTries 6\n+MaxAuthTries 3\n"
+        " LoginGraceTime 30\n PrintMotd no\n",
+    }],
+    "commands": ["sshd -t", "systemctl reload ssh.service"], "fingerprint": "b" * 64,
+}  # fmt: skip
+
+
 def result(step: dict[str, Any], status: str = "") -> dict[str, Any]:
     return {
         "id": step["id"], "stage": step["stage"], "title": step["title"],
@@ -236,6 +275,7 @@ def main(argv: list[str]) -> int:
         ids = [step["id"] for step in STEPS]
         say({"event": "started", "run": "c1", "command": "check", "steps": ids})
         say(*({"event": "finding", "result": result(step)} for step in STEPS))
+        say({"event": "drift", "drift": DRIFT, "asked": ids})
         say({"event": "done", "exit": 1, "summary": "4 of 8 done."})
         return 1
     if command == "steps":
@@ -257,6 +297,8 @@ def main(argv: list[str]) -> int:
         return 3 if any(i["how"] == "conflict" for i in answer["plans"][0]["items"]) else 0
     elif command == "rollback":
         say(UNDO)
+    elif command == "drift":
+        say({**SETTLE, "choice": words[1]})
     elif command == "log":
         say({"list": SESSIONS, "show": ENTRIES, "verify": VERDICT}[words[1]])
     elif command == "history":

@@ -17,6 +17,7 @@ from textual.pilot import Pilot
 from tui.app import HardenApp
 from tui.client import Hands
 from tui.dialogs import Confirm
+from tui.drift_dialog import Settle
 from tui.options import Options
 from tui.places.checklist import Checklist
 from tui.places.history import History
@@ -275,3 +276,64 @@ def all_text(view: Checklist) -> str:
 def visible(app: App[None]) -> str:
     """What every pane of the top screen shows: for the message of a test that failed."""
     return "\n".join(pane.shown_text() for pane in app.screen.query(LinePane))
+
+
+async def test_what_drifted_is_shown_and_merged(app: HardenApp, tmp_path: Path) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = await checked(pilot, app)
+        await pilot.press("d")
+        await pilot.pause()
+        assert "Nothing was changed outside harden-tui" in rule_of(app)
+        await apply(pilot, app)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.board.drift.transaction, "what drift is looked for against")
+        (file,) = (tmp_path / "state/host/root/etc/ssh/sshd_config.d").glob("*root-login*")
+        file.write_text(
+            file.read_text().replace("PermitRootLogin no", "PermitRootLogin yes\nPrintMotd no")
+        )
+        await until(pilot, lambda: not app.board.checking, "the check after the work")
+        await pilot.press("r", "s")
+        await until(pilot, lambda: app.board.drifted("ssh.root-login"), "the drift")
+        await until(pilot, lambda: "ssh.root-login ≠" in visible(app), "its sign")
+        await until(pilot, lambda: "Drifted: changed outside" in view.detail.shown_text(), "State")
+
+        await until(pilot, lambda: not app.why_not("drift"), "that it can be settled")
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, Settle), "the question")
+        assert "PermitRootLogin yes" in app.screen.query_one("#body").shown_text()  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await pilot.pause(0.2)
+        assert app.screen is app.base, "Enter alone cancels"
+        await pilot.press("d", "left", "enter")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "what the merge would do")
+        await pilot.press("right", "enter")
+        await until(
+            pilot,
+            lambda: app.work is not None and app.work.is_over and "Merge" in app.work.title,
+            "the end of the merge",
+        )
+        assert app.work is not None and app.work.done is not None
+        assert app.work.done.exit == 0, app.work.done.summary
+        assert file.read_text().splitlines()[-2:] == ["PermitRootLogin no", "PrintMotd no"]
+        await pilot.press("enter")
+        await until(pilot, lambda: not app.board.drift.things, "nothing drifted")
+
+
+async def test_what_drifted_is_accepted_from_the_screen(app: HardenApp, tmp_path: Path) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await checked(pilot, app)
+        await apply(pilot, app)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.board.drift.transaction, "what drift is looked for against")
+        await until(pilot, lambda: not app.board.checking, "the check after the work")
+        (tmp_path / "state/host/root/etc/hostname").write_text("renamed\n")
+        await pilot.press("r")
+        await until(pilot, lambda: app.board.drifted_elsewhere(), "the drift")
+        await until(pilot, lambda: not app.why_not("drift"), "that it can be settled")
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, Settle), "the question")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "what is accepted")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: not app.board.drift.things, "nothing drifted")
+        assert "Accepted as it stands: /etc/hostname" in rule_of(app)

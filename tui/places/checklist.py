@@ -89,7 +89,7 @@ class Checklist(PlaceView):
         header += [*step.head(known, chosen, width, narrow=narrow), ()]
         lines = {
             "why": lambda: (step.gist if narrow else step.why)(known, chosen, width),
-            "state": lambda: step.state(known.results.get(chosen), width),
+            "state": lambda: step.state(known.results.get(chosen), width, known.drifted(chosen)),
             "preview": lambda: preview.plan_lines(known.plans.get(chosen), width),
             "history": lambda: step.history(known, chosen, width),
         }[self._tab]()
@@ -201,6 +201,21 @@ class Checklist(PlaceView):
 
     def do_roll_back(self) -> None:
         self.screen_app.begin_roll_back([self.chosen], self.chosen)
+
+    def why_not_drift(self) -> str:
+        known = self.screen_app.board
+        if known.drift.problem:
+            return f"What drifted is not known: {known.drift.problem}"
+        if not known.drift.things:
+            return "Nothing was changed outside harden-tui since its last transaction."
+        return self.screen_app.why_not_change()
+
+    def do_drift(self) -> None:
+        """Of the chosen step; of everything where it concerns no drift."""
+        known = self.screen_app.board
+        rows = known.drifted(self.chosen)
+        about = self.chosen if rows else ""
+        self.screen_app.begin_settling(about, rows or list(known.drift.things))
 
     def why_not_skip(self) -> str:
         return self._why_not_answer()

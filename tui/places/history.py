@@ -122,4 +122,5 @@ class History(PlaceView):
     def do_roll_back(self) -> None:
         record = self._chosen()
         if record is not None:
-            self.screen_app.begin_roll_back([record.id], ", ".join(record.steps) or record.id)
+            what = record.title if record.kind == "drift" else ", ".join(record.steps)
+            self.screen_app.begin_roll_back([record.id], what or record.id)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from steps.model import Stage
 from tui.board import STAGE_TITLES, Board
-from tui.text import BLANK, Line, Row, aligned, cells, cut, fit
-from tui.theme import STATUS_ROLES, STATUS_SIGNS, STATUS_WORDS
+from tui.text import BLANK, Line, Row, aligned, cells, counted, cut, fit
+from tui.theme import DRIFT_SIGN, DRIFT_WORD, STATUS_ROLES, STATUS_SIGNS, STATUS_WORDS
 
 STATUS_COLUMN = 10
 
@@ -24,14 +24,27 @@ def step_line(board: Board, step_id: str, width: int) -> Line:
     role = STATUS_ROLES[status]
     word = STATUS_WORDS[status]
     left = f"{STATUS_SIGNS[status]} {fit(word, STATUS_COLUMN - 2)}"
-    room = width - cells(left)
+    drift = _drift_mark(board, step_id, width - cells(left) - cells(step_id))
+    room = width - cells(left) - cells(drift)
     name = cut(step_id, room)
     rest = room - cells(name) - 2
-    line: Line = ((left, role), (name, "dim" if status == "not-applicable" else ""))
+    line: Line = (
+        (left, role),
+        (name, "dim" if status == "not-applicable" else ""),
+        (drift, "warn"),
+    )
     title = board.title(step_id)
     if rest >= 24 and title:
         line = (*line, ("  " + cut(title, rest), "dim"))
     return line
+
+
+def _drift_mark(board: Board, step_id: str, room: int) -> str:
+    """The sign of a step whose things drifted, with the word where there is room."""
+    if not board.drifted(step_id):
+        return ""
+    mark = f" {DRIFT_SIGN} {DRIFT_WORD}"
+    return mark if cells(mark) <= room else f" {DRIFT_SIGN}"
 
 
 def rows(board: Board, wanted: str, width: int) -> list[Row]:
@@ -46,6 +59,10 @@ def rows(board: Board, wanted: str, width: int) -> list[Row]:
             found.append(Row("", BLANK))
         found.append(Row("", heading(stage, board, ids, width)))
         found.extend(Row(step_id, step_line(board, step_id, width - 2)) for step_id in matching)
+    elsewhere = board.drifted_elsewhere()
+    if found and elsewhere and not wanted:
+        said = f"{DRIFT_SIGN} {counted(len(elsewhere), 'other change')} outside: d"
+        found += [Row("", BLANK), Row("", ((cut(said, width), "warn"),))]
     if not found:
         found.append(Row("", ((_nothing(board, wanted), "dim"),)))
     return found

@@ -5,7 +5,15 @@ from __future__ import annotations
 from steps.model import Status
 from tui.actions import PLACES, Action, actions_of
 from tui.text import BLANK, Line, fit, paragraph, wrap
-from tui.theme import STATUS_MEANINGS, STATUS_ROLES, STATUS_SIGNS, STATUS_WORDS
+from tui.theme import (
+    DRIFT_MEANING,
+    DRIFT_SIGN,
+    DRIFT_WORD,
+    STATUS_MEANINGS,
+    STATUS_ROLES,
+    STATUS_SIGNS,
+    STATUS_WORDS,
+)
 from tui.views.frame import PLACE_TITLES
 
 _UNDO = (
@@ -52,6 +60,10 @@ def lines(width: int) -> list[Line]:
     found.append((("Signs", "bold"),))
     for status, meaning in STATUS_MEANINGS.items():
         found.append(_sign(status, meaning))
+    mark = fit(f"{DRIFT_SIGN} {DRIFT_WORD}", 12)
+    pieces = wrap(DRIFT_MEANING, width - 14)
+    found.append((("  ", ""), (mark, "warn"), (pieces[0], "")))
+    found += [((" " * 14 + piece, ""),) for piece in pieces[1:]]
     for title, text in (
         ("How undo works", _UNDO),
         ("The practice host", _PRACTICE),

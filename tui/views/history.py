@@ -22,6 +22,8 @@ def how(record: TransactionRecord) -> tuple[str, str, Role]:
     """Sign, words and role of a transaction's status."""
     if record.kind == "rollback" and record.status == "committed":
         return ("»", "rolled back", "info")
+    if record.kind == "drift" and record.status == "committed":
+        return ("✓", "settled", "ok")
     return _WORDS[record.status]
 
 
@@ -33,6 +35,8 @@ def when(time: str) -> str:
 def record_line(record: TransactionRecord, width: int) -> Line:
     sign, word, role = how(record)
     names = ", ".join(record.steps) or record.title or record.id
+    if record.kind == "drift":
+        names = record.title
     left = f"{when(record.started)}  "
     return aligned(
         ((left, "dim"), (f"{sign} {fit(word, 20)}", role), (cut(names, width), "")),

@@ -6,10 +6,19 @@ import re
 from collections.abc import Sequence
 
 from snapshots.model import TransactionRecord
+from steps.drift_model import DriftRow
 from steps.model import Finding, StepResult
 from tui.board import Board
 from tui.text import BLANK, Line, Role, labelled, paragraph, wrap
-from tui.theme import STATUS_MEANINGS, STATUS_ROLES, STATUS_SIGNS, STATUS_WORDS
+from tui.theme import (
+    DRIFT_SIGN,
+    DRIFT_WORD,
+    STATUS_MEANINGS,
+    STATUS_ROLES,
+    STATUS_SIGNS,
+    STATUS_WORDS,
+)
+from tui.views.drift import drift_lines
 from tui.views.history import record_rows
 from tui.wire import StepInfo
 
@@ -21,7 +30,12 @@ def status_line(board: Board, step_id: str) -> Line:
     """ "✗ open · ssh.root-login"."""
     status = board.status(step_id)
     word = STATUS_WORDS[status] if status else "being checked"
-    return ((f"{STATUS_SIGNS[status]} {word}", STATUS_ROLES[status]), (f" · {step_id}", "dim"))
+    drift: Line = ((f" · {DRIFT_SIGN} {DRIFT_WORD}", "warn"),) if board.drifted(step_id) else ()
+    return (
+        (f"{STATUS_SIGNS[status]} {word}", STATUS_ROLES[status]),
+        *drift,
+        (f" · {step_id}", "dim"),
+    )
 
 
 def head(board: Board, step_id: str, width: int, *, narrow: bool) -> list[Line]:
@@ -117,12 +131,17 @@ def shown_value(value: object) -> str:
     return str(value)
 
 
-def state(result: StepResult | None, width: int) -> list[Line]:
-    """Every finding in full: expected, running, after a reboot, and what decides."""
+def state(result: StepResult | None, width: int, drifted: Sequence[DriftRow] = ()) -> list[Line]:
+    """Every finding in full: expected, running, after a reboot, and what decides.
+
+    What drifted comes first, with its diffs.
+    """
     if result is None:
         return [(("Being checked…", "dim"),)]
     lines: list[Line] = []
     lines += paragraph(f"This step is {_meaning(result)}.", width, "dim")
+    if drifted:
+        lines += [BLANK, *drift_lines(drifted, width, step=result.id)]
     if result.note:
         lines += [BLANK, *paragraph(result.note, width, "warn")]
     several = len({finding.resource for finding in result.findings}) > 1

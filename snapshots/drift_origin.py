@@ -1,0 +1,188 @@
+"""When something changed, and whose hand it was: times, owners, packages and dpkg's own log."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+
+from host.base import CommandMissing, Host, HostError
+from host.facts.owners import parse_numbers
+from snapshots.drift import Drifted
+from snapshots.model import FileItem
+
+DPKG_LOGS = ("/var/log/dpkg.log.1", "/var/log/dpkg.log")
+LARGEST_LOG_BYTES = 32 * 1024 * 1024
+SLACK_S = 2.0
+"""dpkg writes whole seconds, and its log before or after the deed."""
+
+CONFFILES = ("dpkg-query", "-W", "-f", "${binary:Package}\t${Conffiles}\n")
+_TIME = "%Y-%m-%d %H:%M:%S"
+_AT_REST = ("installed", "config-files", "not-installed")
+_DEEDS = ("install", "upgrade", "remove", "purge")
+
+
+class Deed(msgspec.Struct, frozen=True):
+    """What dpkg did with one package, from its first log line to its last (seconds since 1970)."""
+
+    package: str
+    what: str
+    old: str
+    new: str
+    began: float
+    ended: float
+
+    def covers(self, moment_s: float) -> bool:
+        return self.began - SLACK_S <= moment_s <= self.ended + SLACK_S
+
+    def __str__(self) -> str:
+        if self.what == "upgrade" and self.old == self.new:
+            return f"reinstallation of {self.package} {self.new}"
+        versions = {"install": self.new, "upgrade": f"{self.old} -> {self.new}"}
+        return f"{self.what} of {self.package} {versions.get(self.what, self.old)}".rstrip()
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose change it was, as far as the host can tell.
+
+    `when` is ISO 8601 UTC ("" where not known; of what is gone, when its directory last changed).
+    `owner` owns the file now, `package` is the one it belongs to, `explained` what dpkg did at
+    that moment.
+    """
+
+    when: str = ""
+    owner: str = ""
+    package: str = ""
+    explained: str = ""
+
+
+def origins(host: Host, things: Iterable[Drifted], since_s: float) -> list[Origin]:
+    """One for each; asks the host only where there is anything to ask for."""
+    things = list(things)
+    if not things:
+        return []
+    deeds = parse_log(_log(host), since_s)
+    owners = _conffiles(host) if any(one.domain == "files" for one in things) else {}
+    names = _users(host)
+    return [_origin(host, one, deeds, owners, names) for one in things]
+
+
+def _origin(
+    host: Host, one: Drifted, deeds: list[Deed], owners: dict[str, str], names: dict[int, str]
+) -> Origin:
+    if one.domain == "packages":
+        mine = [deed for deed in deeds if deed.package == one.key.partition(":")[0]]
+        when = mine[-1].ended if mine else 0.0
+        return Origin(when=_moment(when), explained=str(mine[-1]) if mine else "")
+    if one.domain != "files":
+        return Origin()
+    there = one.key if one.now is not None else one.key.rpartition("/")[0]
+    changed_s = host.changed_ns(there) / 1e9
+    owner = ""
+    if isinstance(one.now, FileItem):
+        owner = names.get(one.now.state.uid, str(one.now.state.uid))
+    package = owners.get(one.key, "")
+    return Origin(
+        when=_moment(changed_s),
+        owner=owner,
+        package=package,
+        explained=explanation(package, changed_s, deeds),
+    )
+
+
+def explanation(package: str, changed_s: float, deeds: Iterable[Deed]) -> str:
+    """What dpkg did when a file of `package` changed, or one that belongs to none; "" if nothing.
+
+    A file of a package is changed by that package alone; what scripts make belongs to none.
+    """
+    name = package.partition(":")[0]
+    at_work = [deed for deed in deeds if deed.covers(changed_s)]
+    if name:
+        at_work = [deed for deed in at_work if deed.package == name]
+    if len(at_work) > 1:
+        return f"{at_work[0]} and {len(at_work) - 1} more"
+    return str(at_work[0]) if at_work else ""
+
+
+def parse_log(text: str, since_s: float) -> list[Deed]:
+    """dpkg.log from `since_s` on: "2026-11-25 14:02:11 upgrade cups:amd64 2.4.2-3 2.4.2-4".
+
+    Its times are local ones. A deed lasts until the package is "status installed" or gone.
+    """
+    since = datetime.fromtimestamp(since_s - SLACK_S).strftime(_TIME)
+    found: list[Deed] = []
+    at_work: dict[str, int] = {}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) < 4 or line[:19] < since:
+            continue
+        at = _local(line[:19])
+        what, about = words[2], words[4] if words[2] == "status" and len(words) > 4 else words[3]
+        package = about.partition(":")[0]
+        if at is None:
+            continue
+        if what in _DEEDS:
+            versions = ["" if word == "<none>" else word for word in (*words[4:6], "", "")]
+            at_work[package] = len(found)
+            found.append(Deed(package, what, versions[0], versions[1], at, at))
+        elif package in at_work:
+            number = at_work[package]
+            found[number] = msgspec.structs.replace(found[number], ended=at)
+            if what == "status" and words[3] in _AT_REST:
+                del at_work[package]
+    return found
+
+
+def _local(stamp: str) -> float | None:
+    try:
+        return datetime.strptime(stamp, _TIME).astimezone().timestamp()
+    except ValueError:
+        return None
+
+
+def _log(host: Host) -> str:
+    parts = []
+    for path in DPKG_LOGS:
+        with contextlib.suppress(HostError):
+            content = host.read_bytes(path, limit_bytes=LARGEST_LOG_BYTES)
+            parts.append(content.decode("utf-8", "replace"))
+    return "\n".join(parts)
+
+
+def _users(host: Host) -> dict[int, str]:
+    try:
+        accounts = host.read_bytes("/etc/passwd").decode("utf-8", "replace")
+    except HostError:
+        return {}  # owners are shown by number then
+    return {number: name for name, number in parse_numbers(accounts).items()}
+
+
+def _conffiles(host: Host) -> dict[str, str]:
+    """Path -> the package whose configuration file it is."""
+    try:
+        answer = host.run(CONFFILES, ok=None)
+    except (CommandMissing, HostError):
+        return {}
+    return parse_conffiles(answer.stdout)
+
+
+def parse_conffiles(text: str) -> dict[str, str]:
+    """dpkg-query's answer: the package, then one " /path md5" a line."""
+    found: dict[str, str] = {}
+    package = ""
+    for line in text.splitlines():
+        name, tab, rest = line.partition("\t")
+        if tab:
+            package = name
+        words = (rest if tab else line).split()
+        if words and words[0].startswith("/") and "obsolete" not in words[2:]:
+            found[words[0]] = package
+    return found
+
+
+def _moment(seconds: float) -> str:
+    if not seconds:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,259 @@
+"""What settling drift would do, decided and shown before anything is done."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import msgspec
+
+from host.base import Host
+from host.names import exact_json
+from snapshots.capture import Keeper
+from snapshots.captured import same
+from snapshots.drift import Choice, Drifted, Key, Standing, choices_of
+from snapshots.drift_baseline import Baseline
+from snapshots.drift_look import Reader, baseline_of, drifted, is_secret
+from snapshots.drift_merge import merged
+from snapshots.inverse import Contents
+from snapshots.model import Activation, FileItem, Item, SnapshotError, Validation
+from snapshots.state import StateDir
+
+
+class SettleItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What will become of one thing. `diff` is what changes on the host (nothing for accept: what
+    is accepted). `refused` says why it cannot be."""
+
+    domain: str
+    key: str
+    diff: str = ""
+    refused: str = ""
+    steps: tuple[str, ...] = ()
+
+
+class SettlePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What settling will do. `commands` run besides, as typed; `steps` are concerned."""
+
+    choice: Choice
+    items: tuple[SettleItem, ...]
+    steps: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        return tuple(item.refused for item in self.items if item.refused)
+
+
+class Settling(msgspec.Struct):
+    """Everything decided, before anything is done."""
+
+    choice: Choice
+    things: list[Drifted]
+    targets: dict[Key, Item | None]
+    refused: dict[Key, str]
+    concerned: tuple[Standing, ...]
+    contents: Contents
+
+    @property
+    def validations(self) -> tuple[Validation, ...]:
+        found = (v for one in self.concerned for v in one.record.validations)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        found = (a for one in self.concerned for a in one.record.activations)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(s for one in self.concerned for s in one.record.steps))
+
+
+def plan(host: Host, state: StateDir, choice: Choice, keys: Iterable[Key]) -> SettlePlan:
+    """What `choice` would do to these things now; asks only. Raises `HostError`."""
+    keeper = Keeper(host, state)
+    baseline = known_baseline(keeper)
+    settling = decide(keeper, baseline, choice, keys, drifted(keeper, baseline))
+    return plan_of(keeper, settling)
+
+
+def known_baseline(keeper: Keeper) -> Baseline:
+    """Raises `SnapshotError` where harden-tui never changed this host."""
+    baseline = baseline_of(keeper)
+    if baseline is None:
+        raise SnapshotError("Nothing was changed by harden-tui yet, so nothing can have drifted.")
+    return baseline
+
+
+def decide(
+    keeper: Keeper,
+    baseline: Baseline,
+    choice: Choice,
+    keys: Iterable[Key],
+    things: list[Drifted],
+) -> Settling:
+    """What `choice` means for each of `keys`. Raises `SnapshotError` for what has not drifted."""
+    there = {(one.domain, one.key): one for one in things}
+    chosen = []
+    for key in dict.fromkeys(keys):
+        if key not in there:
+            raise SnapshotError(
+                f"{key[1]} is as harden-tui left it by now; nothing was changed. "
+                "`harden-tui drift` shows what is not."
+            )
+        chosen.append(there[key])
+    reader = Reader(keeper)
+    settling = Settling(
+        choice=choice,
+        things=chosen,
+        targets={},
+        refused={},
+        concerned=_concerned(chosen, baseline.standing),
+        contents=Contents(keeper.store.get),
+    )
+    for one in chosen:
+        key = (one.domain, one.key)
+        if choice not in choices_of(one, secret=is_secret(one)):
+            settling.refused[key] = _why_not(one, choice)
+        elif choice == "restore":
+            settling.targets[key] = one.before
+        elif choice == "merge":
+            contents = Contents(reader.reading(one))
+            target = merged(_before_steps(one), one.before, one.now, contents)
+            settling.contents.made |= contents.made
+            if target is None:
+                settling.refused[key] = (
+                    f"{one.key} cannot be merged: it is no text, or not a file any more. Nothing "
+                    "was changed. Put it back (`drift restore`) or accept it."
+                )
+            elif same(target, one.now):
+                settling.refused[key] = (
+                    f"{one.key} has everything a step wrote; only other things in it changed. "
+                    "Nothing was changed. Accept it, or put it back whole (`drift restore`)."
+                )
+            else:
+                settling.targets[key] = target
+    if choice == "restore":
+        _with_directories(settling, things)
+    return settling
+
+
+def _with_directories(settling: Settling, things: list[Drifted]) -> None:
+    """The directories that went together with a file that comes back."""
+    gone = {
+        one.key: one
+        for one in things
+        if one.domain == "files" and one.kind == "gone" and isinstance(one.before, FileItem)
+    }
+    for domain, path in list(settling.targets):
+        above = path.rpartition("/")[0]
+        while domain == "files" and above in gone and ("files", above) not in settling.targets:
+            settling.targets["files", above] = gone[above].before
+            settling.things.append(gone[above])
+            above = above.rpartition("/")[0]
+
+
+def _concerned(things: Iterable[Drifted], standing: Sequence[Standing]) -> tuple[Standing, ...]:
+    """The transactions whose daemons read these things: those that changed them, or something
+    in the same directory."""
+    keys = {(one.domain, one.key) for one in things}
+    places = {one.key.rpartition("/")[0] for one in things if one.domain == "files"} - {"/etc"}
+    return tuple(
+        one
+        for one in standing
+        if any(
+            key in keys or (key[0] == "files" and key[1].rpartition("/")[0] in places)
+            for key in one.deltas
+        )
+    )
+
+
+def _before_steps(one: Drifted) -> Item | None:
+    """What it was before the first step that still stands."""
+    return one.standing[0].deltas[one.domain, one.key].before if one.standing else None
+
+
+def _why_not(one: Drifted, choice: Choice) -> str:
+    if one.domain == "packages":
+        return (
+            f"The package {one.key} is not brought back from here; nothing was changed. Apply the "
+            "step that needs it, use apt, or accept it as it is (`drift accept`)."
+        )
+    if is_secret(one):
+        return (
+            f"{one.key} holds a secret, so its former content was not copied; nothing was changed. "
+            "Apply the step that wrote it again, or accept it as it is (`drift accept`)."
+        )
+    if not one.standing:
+        return (
+            f"No step wrote {one.key}, so there is nothing to merge; nothing was changed. Accept "
+            f"it (`drift accept`) or put it back (`drift restore`)."
+        )
+    return (
+        f"{one.key} is not the file any more that a step wrote, so a {choice} is not possible; "
+        "nothing was changed. Put it back (`drift restore`) or accept it (`drift accept`)."
+    )
+
+
+def plan_of(keeper: Keeper, settling: Settling) -> SettlePlan:
+    """The same for a person."""
+    reader = Reader(keeper)
+    items = []
+    for one in settling.things:
+        key = (one.domain, one.key)
+        refused = settling.refused.get(key, "")
+        if settling.choice == "accept":
+            shown = reader.diff(one)
+        elif refused:
+            shown = ""
+        else:
+            shown = reader.between(one, one.now, settling.targets[key], settling.contents.made)
+        items.append(
+            SettleItem(domain=one.domain, key=one.key, diff=shown, refused=refused, steps=one.steps)
+        )
+    commands = []
+    if settling.choice != "accept" and settling.targets:
+        host = keeper.host
+        commands = [
+            shlex.join(v.argv) for v in settling.validations if host.which(v.argv[0]) is not None
+        ]
+        commands += [
+            shlex.join(a.argv) if a.how == "command" else f"systemctl {a.how} {a.unit}".rstrip()
+            for a in settling.activations
+        ]
+    return SettlePlan(
+        choice=settling.choice,
+        items=tuple(items),
+        steps=settling.steps,
+        commands=tuple(dict.fromkeys(commands)),
+        fingerprint=_fingerprint(settling),
+    )
+
+
+def _fingerprint(settling: Settling) -> str:
+    """Changes with anything that would be done differently."""
+    encode = partial(exact_json, encode=msgspec.json.Encoder(order="sorted").encode)
+    digest = hashlib.sha256(encode((settling.choice, settling.steps)))
+    for one in settling.things:
+        key = (one.domain, one.key)
+        target = settling.targets.get(key)
+        digest.update(encode((key, _steady(one.now), _steady(target), key in settling.refused)))
+    return digest.hexdigest()
+
+
+def _steady(item: Item | None) -> object:
+    """Without times and sizes, which are no difference."""
+    if not isinstance(item, FileItem):
+        return item
+    return msgspec.structs.replace(item.state, mtime_ns=0, size_bytes=0)
+
+
+def must_be_as_shown(settling: Settling, fingerprint: str | None) -> None:
+    """Raise `SnapshotError` where what would be done is not what was shown."""
+    if fingerprint not in (None, _fingerprint(settling)):
+        raise SnapshotError(
+            "The host has changed since this was shown; nothing was changed. Look at it again."
+        )

@@ -1,0 +1,175 @@
+"""Settling what drifted: accept it, put it back, or merge it.
+
+Accepting changes nothing on the host: what stands is expected from then on. Putting back and
+merging are a transaction of their own, with a restore point, validation and activation, and a
+proof; it can be undone like a step's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+
+from host.base import Host, HostError
+from snapshots import drift_accepted
+from snapshots.capture import Keeper
+from snapshots.captured import Captured
+from snapshots.converge import Goal
+from snapshots.drift import Choice, Drifted, Key, content_roots, touched
+from snapshots.drift_accepted import Accepted
+from snapshots.drift_look import drifted, is_secret
+from snapshots.drift_plan import (
+    SettlePlan,
+    Settling,
+    decide,
+    known_baseline,
+    must_be_as_shown,
+    plan_of,
+)
+from snapshots.model import FileItem, SnapshotError, TransactionRecord
+from snapshots.progress import Progress
+from snapshots.records import Records, now_text
+from snapshots.state import StateDir
+from snapshots.transaction import Transaction, bring_back, open_transaction, ready
+
+
+def accept(
+    host: Host,
+    state: StateDir,
+    keys: Iterable[Key],
+    *,
+    expect_fingerprint: str | None,
+    user: str,
+) -> SettlePlan:
+    """Expect these things as they stand from now on; durable on return.
+
+    Raises `SnapshotError` where the host moved on since it was shown, `Busy` and `HostError`.
+    """
+    with state.lock("drift accept"):
+        ready(host, state)
+        keeper = Keeper(host, state)
+        baseline = known_baseline(keeper)
+        settling = decide(keeper, baseline, "accept", keys, drifted(keeper, baseline))
+        must_be_as_shown(settling, expect_fingerprint)
+        for one in settling.things:
+            _keep(keeper, one)
+        keeper.store.sync()
+        known = touched(baseline.standing)
+        kept = [
+            old
+            for old in drift_accepted.read(state)
+            if old.thing in known or old.transaction >= baseline.record.id
+        ]
+        fresh = (
+            Accepted(
+                transaction=baseline.last.id, domain=one.domain, key=one.key, item=one.now,
+                when=now_text(), by=user,
+            )
+            for one in settling.things
+        )  # fmt: skip
+        drift_accepted.write(state, [*kept, *fresh])
+        return plan_of(keeper, settling)
+
+
+def settle(
+    host: Host,
+    state: StateDir,
+    choice: Choice,
+    keys: Iterable[Key],
+    *,
+    expect_fingerprint: str | None,
+    user: str,
+    prove: Callable[[], None],
+    progress: Progress,
+) -> TransactionRecord:
+    """Put things back, or merge them, in a transaction of kind `drift`; returns its record.
+
+    Its status is `committed` where all went well. Where something failed, `prove` included, which
+    raises `HostError`, the host was brought back (`rolled-back`) or could not be (`needs-person`).
+    Raises `SnapshotError` (not possible, out of date) before anything is touched.
+    """
+    with ExitStack() as held:
+        held.enter_context(state.lock(f"drift {choice}"))
+        ready(host, state)
+        keeper = Keeper(host, state)
+        records = Records(state)
+        baseline = known_baseline(keeper)
+        roots = content_roots(baseline.standing)
+        current = keeper.capture(roots, progress)
+        things = drifted(keeper, baseline, {d: current[d] for d in baseline.items})
+        settling = decide(keeper, baseline, choice, keys, things)
+        if settling.refused:
+            raise SnapshotError(next(iter(settling.refused.values())))
+        must_be_as_shown(settling, expect_fingerprint)
+        for content in settling.contents.made.values():
+            keeper.store.add(content)
+        words = {"restore": "Put back", "merge": "Merge", "accept": "Accept"}
+        names = [one.key for one in settling.things]
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        record = TransactionRecord(
+            id=records.create_id(),
+            kind="drift",
+            steps=settling.steps,
+            title=f"{words[choice]} {names[0]}{more}",
+            status="open",
+            started=now_text(),
+            user=user,
+            validations=settling.validations,
+            activations=settling.activations,
+            roots=roots,
+            pid=os.getpid(),
+        )
+        tx = open_transaction(keeper, records, record, current, held.pop_all(), progress)
+    try:
+        return _perform(keeper, records, tx, settling, current, prove, progress)
+    except (HostError, OSError) as error:
+        return tx.roll_back(f"The host is as before it was tried: {error}")
+    except BaseException:
+        tx.roll_back("The program itself failed while it settled what had drifted.")
+        raise
+
+
+def _perform(
+    keeper: Keeper,
+    records: Records,
+    tx: Transaction,
+    settling: Settling,
+    current: Captured,
+    prove: Callable[[], None],
+    progress: Progress,
+) -> TransactionRecord:
+    target: Captured = {domain: dict(items) for domain, items in current.items()}
+    for domain, key in settling.targets:
+        path = key if domain == "files" else ""
+        records.journal(tx.id, "drift", f"{settling.choice} {domain} {key}", path=path)
+        item = settling.targets[domain, key]
+        if item is None:
+            target[domain].pop(key, None)
+        else:
+            target[domain][key] = item
+    goal = Goal(
+        captured=target,
+        roots=tx.record.roots,
+        validations=settling.validations,
+        activations=settling.activations,
+        named=frozenset(key for domain, key in settling.targets if domain == "files"),
+    )
+    notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True)
+    progress.doing("proving the result")
+    prove()
+    tx.write_after(after)
+    return tx.finish(" ".join(notes))
+
+
+def _keep(keeper: Keeper, one: Drifted) -> None:
+    """The content of what is accepted, so that a later difference can be shown and put back."""
+    if not isinstance(one.now, FileItem) or one.now.state.kind != "file" or is_secret(one):
+        return
+    sha256 = one.now.state.sha256
+    if not keeper.store.has(sha256):
+        kept = keeper.store.add(keeper.host.read_bytes(one.key))
+        if kept != sha256:
+            raise SnapshotError(
+                f"{one.key} changed while it was accepted; nothing was accepted. Try again."
+            )

@@ -1,0 +1,255 @@
+"""Drift as an administrator meets it: which steps it concerns, who wins, and settling it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, cast, get_args
+
+import msgspec
+
+from host.base import HostError
+from snapshots import drift_plan, drift_settle
+from snapshots.drift import Choice, Key
+from snapshots.drift_look import Drift, Seen
+from snapshots.drift_plan import SettlePlan
+from snapshots.model import Busy, DomainName, SnapshotError, TransactionRecord
+from steps import health
+from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED, ROLLED_BACK, interrupted
+from steps.drift_model import DriftReport, DriftRow, Verdict
+from steps.events import ChangeEvent, FindingEvent, GuardEvent
+from steps.listener import Listener
+from steps.model import Finding, Status, StepResult
+
+if TYPE_CHECKING:
+    from steps.engine import Engine, Prepared
+
+DIFFS_LIMIT = 1024 * 1024
+"""Characters of diffs in one report: an upgrade of half the host is not read as a diff."""
+
+_WAS_GOOD = ("pass", "not-applicable")
+_DONE = {"restore": "Put back", "merge": "Merged", "accept": "Accepted"}
+
+
+def report(engine: Engine, drift: Drift, results: Iterable[StepResult]) -> DriftReport:
+    """What was seen, with how the steps it concerns stand and without secrets."""
+    results = list(results)
+    rows = []
+    room = DIFFS_LIMIT
+    for seen in drift.seen:
+        diff = engine.redact(seen.diff)
+        if len(diff) > room:
+            diff = f"too long for here: `harden-tui drift show {seen.thing.key}`"
+        room -= len(diff)
+        rows.append(_row(seen, diff, results))
+    return DriftReport(
+        since=drift.since,
+        transaction=drift.transaction,
+        problem=drift.problem,
+        things=tuple(sorted(rows, key=lambda row: not row.concerned)),
+    )
+
+
+def plan(engine: Engine, choice: Choice, keys: Sequence[Key]) -> SettlePlan:
+    """What settling would do; nothing is changed. Raises `HostError`."""
+    planned = drift_plan.plan(engine.host, engine.state, choice, keys)
+    items = [msgspec.structs.replace(item, diff=engine.redact(item.diff)) for item in planned.items]
+    if choice != "accept" and not planned.refusals:
+        shut_out = _guarded(engine, planned.steps)
+        if shut_out:
+            items[0] = msgspec.structs.replace(items[0], refused=shut_out)
+    return msgspec.structs.replace(planned, items=tuple(items))
+
+
+def accept(
+    engine: Engine, keys: Sequence[Key], fingerprint: str | None
+) -> tuple[int, str, list[str]]:
+    """Expect things as they stand; exit status, a sentence, and no transaction."""
+    try:
+        with engine.state.lock("drift accept", LOCK_WAIT_S):
+            planned = drift_settle.accept(
+                engine.host,
+                engine.state,
+                keys,
+                expect_fingerprint=fingerprint,
+                user=engine.user,
+            )
+    except SnapshotError as error:
+        return REFUSED, str(error), []
+    names = [item.key for item in planned.items]
+    problem = engine.record("drift-accept", steps=list(planned.steps), things=names)
+    sentence = f"Accepted as it stands: {', '.join(names)}. {problem}".rstrip()
+    return NEEDS_PERSON if problem else GOOD, sentence, []
+
+
+def settle(
+    engine: Engine, choice: Choice, keys: Sequence[Key], fingerprint: str | None
+) -> tuple[int, str, list[str]]:
+    """Put back or merge; exit status, a sentence, and the transaction that did it."""
+    name = ", ".join(key for _, key in keys)
+    try:
+        with engine.state.lock(f"drift {choice}", LOCK_WAIT_S):
+            refusal = interrupted(engine)
+            if refusal:
+                return REFUSED, refusal, []
+            planned = plan(engine, choice, keys)
+            if planned.refusals:
+                return _refused(engine, choice, name, planned.refusals)
+            return _settle(engine, choice, keys, planned, fingerprint)
+    except (Busy, SnapshotError) as error:
+        return REFUSED, str(error), []
+
+
+def keys_of(words: Iterable[str]) -> list[Key]:
+    """ "files /etc/hosts" -> ("files", "/etc/hosts"). Raises `SnapshotError`."""
+    found: list[Key] = []
+    for word in words:
+        domain, _, key = word.partition(" ")
+        if domain not in get_args(DomainName) or not key:
+            raise SnapshotError(f"{word!r} names nothing that can drift; nothing was changed.")
+        found.append((cast(DomainName, domain), key))
+    return found
+
+
+def _settle(
+    engine: Engine,
+    choice: Choice,
+    keys: Sequence[Key],
+    planned: SettlePlan,
+    fingerprint: str | None,
+) -> tuple[int, str, list[str]]:
+    name = ", ".join(item.key for item in planned.items)
+    engine.say(name, "applying", f"{choice} what changed outside harden-tui")
+    listener = Listener(engine.emit, engine.redact)
+    concerned = [
+        engine.prepare(engine.catalogue.step(step_id))
+        for step_id in planned.steps
+        if step_id in engine.catalogue.steps
+    ]
+    stops = tuple(item.key for item in planned.items if item.domain == "units")
+    prove = _proof(engine, concerned, stops)
+    record = drift_settle.settle(
+        engine.host,
+        engine.state,
+        choice,
+        keys,
+        expect_fingerprint=fingerprint,
+        user=engine.user,
+        prove=prove,
+        progress=listener,
+    )
+    engine.facts.forget()
+    return _ended(engine, choice, name, planned, record)
+
+
+def _ended(
+    engine: Engine, choice: Choice, name: str, planned: SettlePlan, record: TransactionRecord
+) -> tuple[int, str, list[str]]:
+    things = [item.key for item in planned.items]
+    steps = list(planned.steps)
+    if record.status != "committed":
+        reason = engine.redact(record.reason)
+        problem = engine.record(
+            f"drift-{choice}-failed", steps=steps, things=things,
+            transaction=record.id, status=record.status, reason=reason,
+        )  # fmt: skip
+        engine.say(name, "failed", reason, transaction=record.id)
+        exit_status = ROLLED_BACK if record.status == "rolled-back" else NEEDS_PERSON
+        return exit_status, f"{name}: the {choice} failed. {reason} {problem}".rstrip(), []
+    for item in planned.items:
+        engine.emit(
+            ChangeEvent(step=name, summary=f"{choice} {item.key}", diff=item.diff, applied=True)
+        )
+    problem = engine.record(f"drift-{choice}", steps=steps, things=things, transaction=record.id)
+    engine.say(name, "done", _DONE[choice].lower(), transaction=record.id)
+    sentence = f"{_DONE[choice]} and proved: {name}. {record.reason} {problem}"
+    return NEEDS_PERSON if problem else GOOD, " ".join(sentence.split()), [record.id]
+
+
+def _refused(
+    engine: Engine, choice: Choice, name: str, reasons: tuple[str, ...]
+) -> tuple[int, str, list[str]]:
+    engine.emit(GuardEvent(step=name, reasons=reasons))
+    engine.say(name, "refused", reasons[0])
+    problem = engine.record("refused", things=[name], what=f"drift {choice}", reasons=list(reasons))
+    return REFUSED, f"{reasons[0]} {problem}".rstrip(), []
+
+
+def _guarded(engine: Engine, step_ids: Iterable[str]) -> str:
+    """Why a step that guards logins or the network would be refused now; empty if none would.
+
+    What puts its files back is as good as applying it. Where the daemon cannot be asked now, what
+    is there is broken already, and nothing could be foreseen.
+    """
+    for step_id in step_ids:
+        step = engine.catalogue.steps.get(step_id)
+        if step is None or not step.guard:
+            continue
+        one = engine.prepare(step)
+        if engine.measured(one).status in ("unknown", "error"):
+            continue
+        refusals = engine.work(one).refusals
+        if refusals:
+            return refusals[0]
+    return ""
+
+
+def _proof(
+    engine: Engine, concerned: Sequence[Prepared], stops: tuple[str, ...]
+) -> Callable[[], None]:
+    """Measure now; what is returned raises `HostError` where anything got worse since."""
+    before = health.measure(engine.host)
+    engine.facts.forget()
+    was: dict[str, Status] = {one.step.id: engine.measured(one).status for one in concerned}
+
+    def prove() -> None:
+        engine.facts.forget()
+        for one in concerned:
+            measured = engine.measured(one)
+            engine.emit(FindingEvent(result=engine.judged(measured)))
+            if was[one.step.id] in _WAS_GOOD and measured.status not in _WAS_GOOD:
+                raise SnapshotError(f"after it {one.step.id} is {measured.status}")
+        missing = health.lost(before, health.measure(engine.host), stops)
+        if missing:
+            raise HostError(f"after it {'; '.join(missing)}")
+
+    return prove
+
+
+def _row(seen: Seen, diff: str, results: Sequence[StepResult]) -> DriftRow:
+    thing, origin = seen.thing, seen.origin
+    return DriftRow(
+        domain=thing.domain,
+        key=thing.key,
+        kind=thing.kind,
+        when=origin.when,
+        owner=origin.owner,
+        package=origin.package,
+        explained=origin.explained,
+        steps=thing.steps,
+        transactions=tuple(one.record.id for one in thing.standing),
+        verdicts=tuple(_verdicts(thing.key, thing.steps, results)),
+        choices=seen.choices,
+        diff=diff,
+    )
+
+
+def _verdicts(key: str, steps: Sequence[str], results: Sequence[StepResult]) -> Iterable[Verdict]:
+    """How steps stand that wrote `key`, or for which it decides a setting.
+
+    Who wins is told of what is wrong, or else of what this very file decides.
+    """
+    for result in results:
+        named = [f for f in result.findings if f.applicable and f.origin]
+        here = [finding for finding in named if finding.origin.partition(":")[0] == key]
+        if result.id not in steps and not here:
+            continue
+        asked = named if result.id in steps else here
+        wrong = [finding for finding in asked if finding.ok is False]
+        unsure = [finding for finding in here if finding.ok is None]
+        shown = wrong or unsure or (here if result.id not in steps else [])
+        yield Verdict(step=result.id, status=result.status, decided_by=tuple(map(_who_wins, shown)))
+
+
+def _who_wins(finding: Finding) -> str:
+    value = finding.persistent or finding.running or "not set"
+    return f"{finding.setting} {value}: {finding.origin}"

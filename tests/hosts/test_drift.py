@@ -1,0 +1,97 @@
+"""What an administrator changes behind the program's back: seen, explained, settled, undone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.hosts.fingerprint import differences, fingerprint
+from tests.hosts.lab import LabHost
+from tests.hosts.program import apply, details, harden, history, roll_back
+
+SSH = "/etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
+MINE = "/etc/ssh/sshd_config.d/000-mine.conf"
+APACHE = "/etc/apache2/conf-available/zz-harden-tui-apache.banner.conf"
+HOSTS = "/etc/hosts"
+
+
+def test_drift_is_seen_settled_and_never_lost(host: LabHost) -> None:
+    first = fingerprint(host)
+    apply(host, "ssh.limits", "apache.banner")
+    assert details(host)["drift"]["things"] == []
+    left = fingerprint(host)
+
+    host.run("sed", "-i", "s/^MaxAuthTries .*/MaxAuthTries 6/", SSH)
+    host.run("sh", "-c", f"echo 'PrintMotd no' >> {SSH}")
+    host.write(MINE, "MaxSessions 99\n")
+    host.run("chmod", "0600", APACHE)
+    host.run("sh", "-c", f"echo '192.0.2.7 printer' >> {HOSTS}")
+    host.run("systemctl", "reload", "ssh.service")
+
+    answer = details(host)
+    rows = {row["key"]: row for row in answer["drift"]["things"]}
+    assert {key: row["kind"] for key, row in rows.items()} == {
+        SSH: "edited", MINE: "new", APACHE: "attributes", HOSTS: "edited",
+    }  # fmt: skip
+    assert rows[SSH]["steps"] == ["ssh.limits"] and rows[SSH]["owner"] == "root"
+    assert answer["drift"]["since"] < rows[SSH]["when"].replace("Z", "+00:00")
+    assert f"MaxAuthTries 6: {SSH}:3" in rows[SSH]["verdicts"][0]["decided_by"]
+    (winner,) = rows[MINE]["verdicts"]
+    assert winner["step"] == "ssh.limits" and winner["status"] == "fail"
+    assert winner["decided_by"] == [f"MaxSessions 99: {MINE}:1"]
+    assert "-MaxAuthTries 3" in rows[SSH]["diff"] and "+192.0.2.7 printer" in rows[HOSTS]["diff"]
+    said = harden(host, "check", "--checklist", "i-doit", "ssh.limits", check=False)
+    assert "Changed outside harden-tui since" in said.stdout and HOSTS not in said.stdout
+
+    shown = settling(host, "merge", SSH)
+    assert "+MaxAuthTries 3" in shown["items"][0]["diff"]
+    host.run("sh", "-c", f"echo '# later' >> {SSH}")
+    done = harden(
+        host, "drift", "merge", SSH, "--yes", "--fingerprint", shown["fingerprint"], check=False
+    )
+    assert done.returncode == 3 and "has changed since" in done.stdout + done.stderr
+    harden(host, "drift", "merge", SSH, "--yes")
+    assert [line for line in read(host, SSH) if "MaxAuthTries" in line] == ["MaxAuthTries 3"]
+    assert read(host, SSH)[-2:] == ["PrintMotd no", "# later"]
+    assert drifted(host) == {MINE, APACHE, HOSTS}
+
+    harden(host, "drift", "accept", HOSTS, "--yes")
+    assert drifted(host) == {MINE, APACHE}
+    harden(host, "drift", "restore", MINE, APACHE, "--yes")
+    assert drifted(host) == set()
+    changed = {line.partition(":")[0] for line in differences(left, fingerprint(host))}
+    assert changed == {f"files {SSH}", f"files {HOSTS}"}
+    assert "maxsessions 10" in host.out("sshd", "-T")
+    assert details(host, "ssh.limits", "apache.banner")["counts"] == {"pass": 2}
+
+    restored = history(host)[-1]
+    assert (restored["kind"], restored["status"]) == ("drift", "committed")
+    roll_back(host, restored["id"])
+    assert read(host, MINE) == ["MaxSessions 99"]
+    assert drifted(host) == {MINE, APACHE}
+    harden(host, "drift", "restore", "--all", "--yes")
+    assert harden(host, "log", "verify").returncode == 0
+
+    harden(host, "rollback", "--all", "--yes")
+    assert read(host, SSH) == ["PrintMotd no", "# later"], "the edits that were merged stay"
+    host.run("rm", SSH)
+    assert read(host, HOSTS)[-1] == "192.0.2.7 printer"
+    changed = {line.partition(":")[0] for line in differences(first, fingerprint(host))}
+    assert changed == {f"files {HOSTS}"}, "the first state and the accepted edit"
+
+
+def settling(host: LabHost, *arguments: str) -> dict[str, Any]:
+    """What it would do, as a dry run answers."""
+    answer: dict[str, Any] = json.loads(
+        harden(host, "drift", *arguments, "--dry-run", "--format", "json").stdout
+    )
+    return answer
+
+
+def drifted(host: LabHost) -> set[str]:
+    answer = json.loads(harden(host, "drift", "--format", "json", check=False).stdout)
+    return {row["key"] for row in answer["things"]}
+
+
+def read(host: LabHost, path: str) -> list[str]:
+    return host.out("cat", path).splitlines()

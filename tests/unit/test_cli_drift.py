@@ -1,0 +1,178 @@
+"""`check` and `drift` on the practice host: what is told, settled and refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tui.entry import main
+
+STEP = "apache.banner"
+CONF = "/etc/apache2/conf-available/zz-harden-tui-apache.banner.conf"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The practice host's file system."""
+    return tmp_path / "state/host/root"
+
+
+@pytest.fixture
+def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command on a practice host: (exit status, standard output, standard error)."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        exit_status = main(
+            ["--practice", "--state-dir", str(tmp_path / "state"), "--checklist", "lamp",
+             *arguments]
+        )  # fmt: skip
+        shown = capfd.readouterr()
+        return exit_status, shown.out, shown.err
+
+    return call
+
+
+@pytest.fixture
+def edited(run: Run, root: Path) -> Path:
+    """The step is applied; its file and another one were edited since."""
+    status, out, err = run("apply", STEP, "--yes")
+    assert status == 0, out + err
+    conf = root / CONF.lstrip("/")
+    left = conf.read_text()
+    conf.write_text(left.replace("ServerTokens Prod", "ServerTokens Full") + "Mine 1\n")
+    (root / "etc/hostname").write_text("renamed\n")
+    return conf
+
+
+def answer(run: Run, *arguments: str) -> dict[str, Any]:
+    _, out, err = run(*arguments, "--format", "json")
+    assert out, err
+    document: dict[str, Any] = json.loads(out)
+    return document
+
+
+def test_a_new_host_has_no_drift_and_a_check_says_nothing_of_it(run: Run) -> None:
+    assert answer(run, "check", STEP)["drift"] == {
+        "since": "", "transaction": "", "problem": "", "things": [],
+    }  # fmt: skip
+    assert "outside" not in run("check", STEP)[1]
+    status, out, _ = run("drift")
+    assert status == 0 and "nothing can have drifted" in out
+
+
+def test_a_check_tells_who_wins_and_its_exit_status_is_that_of_the_steps(
+    run: Run, edited: Path, root: Path
+) -> None:
+    rows = answer(run, "check")["drift"]["things"]
+    assert [(row["key"], row["kind"], row["steps"]) for row in rows] == [
+        (CONF, "edited", [STEP]),
+        ("/etc/hostname", "edited", []),
+    ]
+    assert rows[0]["choices"] == ["accept", "restore", "merge"]
+    assert [row["key"] for row in answer(run, "check", STEP)["drift"]["things"]] == [CONF]
+    _, out, _ = run("check")
+    assert "Changed outside harden-tui since" in out and "(2)" in out
+    assert "harden-tui drift show" in out
+
+    _, events, _ = run("check", STEP, "--format", "events")
+    (event,) = [e for e in map(json.loads, events.splitlines()) if e["event"] == "drift"]
+    assert event["asked"] == [STEP] and len(event["drift"]["things"]) == 2
+
+    edited.write_text(edited.read_text().replace("ServerTokens Full", "ServerTokens Prod"))
+    status, out, _ = run("check", STEP)
+    assert (root / "etc/hostname").read_text() == "renamed\n"
+    assert status == 0, "drift alone does not change it"
+
+
+def test_list_and_show(run: Run, edited: Path) -> None:
+    status, out, _ = run("drift")
+    assert status == 1 and CONF in out and "Mine 1" not in out
+    status, out, _ = run("drift", "show", "/etc/apache2")
+    assert status == 1 and "+Mine 1" in out and "hostname" not in out
+    assert [row["key"] for row in answer(run, "drift", "show", STEP)["things"]] == [CONF]
+    status, _, err = run("drift", "show", "/etc/hostnam")
+    assert status == 2 and "Did you mean '/etc/hostname'?" in err
+
+
+def test_each_way_of_settling(run: Run, edited: Path, root: Path) -> None:
+    before = edited.read_text()
+    shown = answer(run, "drift", "merge", CONF, "--dry-run")
+    assert shown["schema"] == "harden-tui/drift-plan/1"
+    assert edited.read_text() == before, "a dry run changes nothing"
+    status, out, err = run("drift", "merge", CONF, "--yes", "--fingerprint", shown["fingerprint"])
+    assert status == 0, out + err
+    merged = before.replace("ServerTokens Full", "ServerTokens Prod")
+    assert edited.read_text() == merged and merged.endswith("Mine 1\n")
+
+    edited.unlink()
+    status, out, err = run("drift", "restore", STEP, "--yes")
+    assert status == 0, out + err
+    assert edited.read_text() == merged
+
+    status, out, err = run("drift", "accept", "--all", "--yes")
+    assert status == 0 and "Accepted as it stands: /etc/hostname" in out, out + err
+    assert run("drift")[0] == 0
+    _, out, _ = run("log", "show", "--all")
+    assert [word for word in ("drift-merge", "drift-restore", "drift-accept") if word in out] == [
+        "drift-merge", "drift-restore", "drift-accept",
+    ]  # fmt: skip
+    _, out, _ = run("history")
+    assert f"merge {CONF}" in out and f"put back {CONF}" in out
+
+    status, out, err = run("rollback", "--all", "--yes")
+    assert status == 0, out + err
+    assert edited.read_text() == "Mine 1\n"
+    assert (root / "etc/hostname").read_text() == "renamed\n"
+
+
+@pytest.mark.parametrize(
+    ("exit_status", "said", "arguments"),
+    [
+        (2, "Name what to accept", ["accept"]),
+        (2, "either what it is about or --all", ["restore", CONF, "--all", "--yes"]),
+        (2, "add --yes", ["restore", CONF]),
+        (2, "did not drift", ["accept", "/etc/motd", "--yes"]),
+        (3, "No step wrote /etc/hostname", ["merge", "/etc/hostname", "--yes"]),
+        (3, "has changed since", ["restore", CONF, "--yes", "--fingerprint", "0" * 64]),
+        (3, "has changed since", ["accept", CONF, "--yes", "--fingerprint", "0" * 64]),
+    ],
+)
+def test_refusals_change_nothing(
+    run: Run, edited: Path, exit_status: int, said: str, arguments: list[str]
+) -> None:
+    before = edited.read_text()
+    status, out, err = run("drift", *arguments)
+    assert status == exit_status, out + err
+    assert said in out + err and "Traceback" not in out + err
+    assert edited.read_text() == before
+    assert len(answer(run, "drift")["things"]) == 2
+
+
+def test_what_the_daemon_does_not_accept_is_taken_back(run: Run, root: Path) -> None:
+    status, out, err = run("apply", "ssh.limits", "--yes")
+    assert status == 0, out + err
+    (file,) = (root / "etc/ssh/sshd_config.d").glob("*limits*")
+    file.write_text(file.read_text().replace("LoginGraceTime 30", "LoginGraceTime 99\nNonsense 1"))
+    edited = file.read_text()
+    status, out, err = run("drift", "merge", "ssh.limits", "--yes")
+    assert status == 4, out + err
+    assert "sshd -t" in out + err
+    assert file.read_text() == edited
+    assert answer(run, "history")["transactions"][-1]["status"] == "rolled-back"
+
+
+def test_password_hashes_are_masked(run: Run, edited: Path, root: Path) -> None:
+    assert edited.exists()
+    shadow = root / "etc/shadow"
+    shadow.write_text(shadow.read_text() + "mallory:$6$saltsalt$abcdefghijklmnop:19000::::::\n")
+    shown = run("drift", "show", "/etc/shadow")[1]
+    planned = run("drift", "accept", "/etc/shadow", "--dry-run")[1]
+    document = json.dumps(answer(run, "check"))
+    for text in (shown, planned, document):
+        assert "mallory" in text and "abcdefghijklmnop" not in text

@@ -1,0 +1,65 @@
+"""What changed outside harden-tui, in words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from steps.drift_model import DriftReport, DriftRow
+
+_KINDS: Final = {
+    "new": "new",
+    "gone": "gone",
+    "edited": "edited",
+    "attributes": "mode or owner",
+    "replaced": "replaced",
+    "value": "changed",
+}
+
+_VERDICTS: Final = {"pass": "still passes", "fail": "does not pass now"}
+
+
+def kind(row: DriftRow) -> str:
+    """What happened to it, in one or two words."""
+    return _KINDS.get(row.kind, row.kind)
+
+
+def moment(stamp: str) -> str:
+    """ "2026-11-25 14:02:11 UTC" from ISO 8601 UTC."""
+    return f"{stamp[:19].replace('T', ' ')} UTC" if stamp else ""
+
+
+def whose(row: DriftRow) -> str:
+    """When and by whom: "2026-11-25 14:02:11 UTC, owner root, at the upgrade of cups 2.4 -> 2.5".
+
+    Of what is gone, when its directory last changed; nobody keeps more.
+    """
+    when = moment(row.when)
+    parts = [f"by {when}" if row.kind == "gone" and when else when]
+    parts += [f"owner {row.owner}"] if row.owner else []
+    if row.explained:
+        parts.append(f"at the {row.explained}")
+    elif row.package:
+        parts.append(f"a file of {row.package}")
+    return ", ".join(part for part in parts if part)
+
+
+def verdicts(row: DriftRow, *, only: str = "") -> list[str]:
+    """How the steps it concerns (or one of them) stand, and who wins; a line each."""
+    lines = []
+    known = {one.step: one for one in row.verdicts}
+    for step in row.concerned:
+        if only not in ("", step):
+            continue
+        one = known.get(step)
+        if one is None:
+            lines.append(f"{step} wrote it; it was not checked now")
+            continue
+        word = _VERDICTS.get(one.status, f"is {one.status} now")
+        lines.append(f"{step} {word}")
+        lines += [f"  {who} decides" for who in one.decided_by]
+    return lines
+
+
+def title(report: DriftReport) -> str:
+    """ "Changed outside harden-tui since 2026-11-25 14:02:11 UTC (3)"."""
+    return f"Changed outside harden-tui since {moment(report.since)} ({len(report.things)})"
