@@ -59,7 +59,7 @@ def plan_undos(
     roots = {root.path: root for record in chosen for root in record.roots}
     current = keeper.capture(roots.values(), Silent()) if chosen else {}
     contents = Contents(keeper.store.get)
-    standing = _standing(keeper, records, min(tx_ids, default=""), current)
+    standing = _standing(keeper, records, tx_ids, current)
     plans = []
     for record in chosen:
         mine = standing.pop(record.id)
@@ -97,7 +97,7 @@ def undo(
         records = Records(state)
         record = _undoable(records, tx_id)
         current = keeper.capture(record.roots, progress)
-        standing = _standing(keeper, records, record.id, current)
+        standing = _standing(keeper, records, [record.id], current)
         mine = standing.pop(record.id)
         contents = Contents(keeper.store.get)
         inversion = _invert(
@@ -195,8 +195,11 @@ def _undoable(records: Records, tx_id: str) -> TransactionRecord:
     return record
 
 
-def _standing(keeper: Keeper, records: Records, since: str, current: Captured) -> dict[str, Later]:
-    """The transactions in force from `since` on, oldest first, with their differences."""
+def _standing(
+    keeper: Keeper, records: Records, chosen: Sequence[str], current: Captured
+) -> dict[str, Later]:
+    """What is to be undone, and every step in force since, oldest first, with its differences."""
+    since = min(chosen, default="")
     # One string for each path: what was captured and what was changed name the same 50,000.
     paths = {path: path for path in current.get("files", {})}
     return {
@@ -204,7 +207,8 @@ def _standing(keeper: Keeper, records: Records, since: str, current: Captured) -
             record, by_key(_keyed(keeper, d) for d in records.each_delta(record.id, paths))
         )
         for record in records.all()
-        if record.id >= since and record.kind == "apply" and record.status == "committed"
+        if record.id in chosen
+        or (record.id >= since and record.kind == "apply" and record.status == "committed")
     }
 
 
