@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from host import scratch
 from snapshots.durable import sync_directory, sync_files
 from snapshots.model import SnapshotError
 
@@ -34,7 +34,7 @@ class ObjectStore:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         # Under another name until it is on the disk: a power cut must not leave half an object
         # under a hash that later captures would trust.
-        temporary = path.with_name(f".{sha256}.{secrets.token_hex(4)}")
+        temporary = path.with_name(f".{sha256}.{scratch.suffix()}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -88,10 +88,10 @@ class ObjectStore:
                 yield from sorted(p.name for p in directory.iterdir() if p.name[0] != ".")
 
     def sweep(self) -> None:
-        """Remove what a crash left half-written; call it with the lock held."""
-        for half in self.path.glob("*/.*"):
-            if half not in self._pending.values():
-                half.unlink()
+        """Remove what a process that was killed left half-written."""
+        for directory in self.path.iterdir():
+            for half in scratch.left_in(directory):
+                half.unlink(missing_ok=True)
 
     def remove(self, sha256: str) -> int:
         """Forget one object; returns the bytes that became free."""

@@ -15,6 +15,7 @@ from snapshots.progress import Progress
 from snapshots.records import Records
 from snapshots.settle import finish_settling, keyed
 from snapshots.state import StateDir
+from snapshots.sweep import sweep
 from snapshots.transaction import Transaction, point_before
 
 
@@ -29,6 +30,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
     with state.lock("recover"):
         finish_settling(state)
         records = Records(state)
+        sweep(state)
         for record in reversed(_to_recover(records)):
             if not host.is_root:
                 raise SnapshotError("Recovering needs root; nothing was changed. Use sudo.")
@@ -43,6 +45,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             _keep_what_is_found(keeper, records, record, before, progress)
             tx = Transaction(keeper, records, record, before, progress, ExitStack())
             ended.append(tx.roll_back(_reason(record)))
+            sweep(state)
     return ended
 
 

@@ -32,6 +32,7 @@ from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.settle import finish_settling, forget_secrets, register_secrets
 from snapshots.state import StateDir
+from snapshots.sweep import sweep
 
 ATTEMPTS = 2
 """A daemon or a package script that interfered once has had its say by the second time."""
@@ -103,6 +104,7 @@ def ready(host: Host, state: StateDir) -> None:
             f"An earlier change ({', '.join(first.steps) or first.title or first.id}) was "
             "interrupted and not taken back yet; nothing was changed now. Run `harden-tui recover`."
         )
+    sweep(state)
 
 
 def open_transaction(

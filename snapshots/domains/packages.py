@@ -89,12 +89,16 @@ class Packages(Domain):
 
     def purge(self, host: Host, packages: list[str], progress: Progress) -> None:
         """Exactly these: dpkg never takes one more along, and refuses where another needs one."""
-        run_dpkg(host, progress, "--purge", *sorted(packages))
+        self._purge(host, packages, progress)
         left = self.capture(host, Scope())
         again = sorted(name for name in packages if name in left)
         if again:
             # A package whose removal script ended oddly stays half removed; once more clears it.
-            run_dpkg(host, progress, "--purge", *again)
+            self._purge(host, again, progress)
+
+    def _purge(self, host: Host, packages: list[str], progress: Progress) -> None:
+        """One whose unpacking was cut off dpkg would only install anew, if it were not told."""
+        run_dpkg(host, progress, "--purge", "--force-remove-reinstreq", *sorted(packages))
 
     def _install(self, host: Host, versions: Mapping[str, str], progress: Progress) -> None:
         words = []

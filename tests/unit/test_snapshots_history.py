@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -83,8 +84,11 @@ def test_prune_keeps_what_can_still_be_undone(bench: Bench) -> None:
     assert bench.fingerprint() == first
 
 
-def test_prune_sweeps_what_a_crash_left(bench: Bench) -> None:
+def test_prune_sweeps_what_a_crash_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.apply("one", write("A 1\n"))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    monkeypatch.setattr("host.scratch.suffix", lambda: f"{ended.pid}-00000000")
     ObjectStore(bench.state.objects).add(b"half")
     (bench.state.points / "20200101T000000.000000Z-aaaaaa.before").mkdir()
     gone = history.prune(bench.state, 30)
