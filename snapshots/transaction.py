@@ -15,6 +15,7 @@ from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, differences
 from snapshots.converge import Goal, converge, describe_left, what_is_left
+from snapshots.dpkg import packages_held
 from snapshots.execute import describe, execute, path_of
 from snapshots.model import (
     Activation,
@@ -77,6 +78,7 @@ def begin(
     with ExitStack() as held:
         held.enter_context(state.lock(title or "a change"))
         ready(host, state)
+        held.enter_context(packages_held(host, progress))
         keeper = Keeper(host, state)
         try:
             before = keeper.capture(record.roots, progress)

@@ -14,6 +14,7 @@ from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.converge import Goal
 from snapshots.domains.packages import Package
+from snapshots.dpkg import packages_held
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion, Later
 from snapshots.model import Conflict, Delta, SnapshotError, TransactionRecord, UndoPlan
@@ -57,6 +58,7 @@ def undo(
     with ExitStack() as held:
         held.enter_context(state.lock(f"rollback of {tx_id}"))
         ready(host, state)
+        held.enter_context(packages_held(host, progress))
         keeper = Keeper(host, state)
         records = Records(state)
         record = _undoable(records, tx_id)

@@ -26,9 +26,6 @@ class Row(msgspec.Struct):
     failed: list[Tried] = []
 
 
-
-
-
 def run(
     settings: Sequence[Setting], suite: str, layer: Path, *,
     limit: int | None, seconds: float | None, say: Callable[[str], None],

@@ -17,6 +17,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from tests.faults.launch import kill
 from tests.faults.supervisor import Call, Decide
 from tests.hosts.lab import LabHost, mounted_below
 
@@ -125,9 +126,7 @@ def power_cut_at(host: DiskHost, number: int) -> Decide:
     def decide(call: Call) -> int:
         if call.number == number:
             host.cut_power()
-        if call.number >= number:
-            os.kill(call.pid, signal.SIGKILL)
-        return 0
+        return kill(call) if call.number >= number else 0
 
     return decide
 

@@ -8,7 +8,7 @@ import msgspec
 
 from tests.faults.disks import DiskHost
 from tests.faults.judge import Sides, judge, settled, side_told
-from tests.faults.launch import Ended, Worker, killed_at, let_through
+from tests.faults.launch import Ended, Worker, killed_before_it_counts, let_through
 from tests.faults.supervisor import Call, Decide
 from tests.hosts.fingerprint import Fingerprint, differences
 
@@ -90,7 +90,7 @@ class Field:
     ) -> Iterator[Tried]:
         """An apply killed when it was all but committed; its recover with a fault, and another."""
         for number in numbers:
-            self.worker.run("apply", self.step, decide=killed_at(self.last_before_commit))
+            self.worker.run("apply", self.step, decide=killed_before_it_counts())
             self._sync()
             ended = self.worker.run("recover", decide=at(number))
             mend()
@@ -101,18 +101,8 @@ class Field:
 
     def count_of_recover(self) -> int:
         """How many writing calls a recover without a fault makes."""
-        self.worker.run("apply", self.step, decide=killed_at(self.last_before_commit))
+        self.worker.run("apply", self.step, decide=killed_before_it_counts())
         return len(self.worker.run("recover", decide=let_through).calls)
-
-    @property
-    def last_before_commit(self) -> int:
-        """The call of an apply that would make it count: the last but one record's rename."""
-        renames = [
-            call.number
-            for call in self.calls["apply"]
-            if call.name.startswith("rename") and ".record.json." in call.target
-        ]
-        return renames[-1]
 
     def differs(self, side: str) -> list[str]:
         """How the host differs from that side."""

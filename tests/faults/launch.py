@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -88,13 +89,30 @@ def let_through(call: Call) -> int:
     return 0
 
 
+def kill(call: Call) -> int:
+    """End the process that makes the call; an error, because the signal alone might come late."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(call.pid, signal.SIGKILL)
+    return errno.EINTR
+
+
 def killed_at(number: int) -> Decide:
     """SIGKILL for the worker just before its call `number`; nothing after it happens."""
 
     def decide(call: Call) -> int:
-        if call.number >= number:
-            os.kill(call.pid, signal.SIGKILL)
-        return 0
+        return kill(call) if call.number >= number else 0
+
+    return decide
+
+
+def killed_before_it_counts() -> Decide:
+    """SIGKILL just before the transaction's record says that it is committed."""
+    records = 0
+
+    def decide(call: Call) -> int:
+        nonlocal records
+        records += call.name.startswith("rename") and "/.record.json." in call.target
+        return kill(call) if records >= 2 else 0  # the first said that it was open
 
     return decide
 

@@ -28,8 +28,12 @@ def prune_killed(field: Field, numbers: Iterable[int] | None) -> Iterator[Tried]
     worker = field.worker
     if numbers is None:
         _something_old(field)
+        worker.program(*_COMMAND, decide=let_through)  # all there was before
+        _something_old(field)
+        field.clean("apply")
         for call in worker.program(*_COMMAND, decide=let_through):
             yield Tried("prune", "killed", _words(call), "before", ())
+        field.clean("rollback")
         return
     for number in numbers:
         _something_old(field)
