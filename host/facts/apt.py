@@ -103,22 +103,23 @@ def simulation(packages: Sequence[str]) -> Fact[Simulation]:
 
 
 def _in_the_way(host: Host, facts: Facts) -> str:
-    if any(name.isdigit() for name in host.listdir(UPDATES)):
-        return (
-            "dpkg was interrupted on this host: run `dpkg --configure -a` first."
-            " Nothing was changed."
-        )
     try:
         held = parse_lslocks(
             host.run(("lslocks", "--noheadings", "--raw", "--output", "PID,PATH"), ok=None).stdout
         )
     except HostError:
-        return ""  # apt itself says who holds the lock, only later
+        held = {}  # apt itself says who holds the lock, only later
     holder = next((held[lock] for lock in LOCKS if lock in held), 0)
     if holder and holder != os.getpid():
         return (
             f"{describe(host, holder)} is installing packages right now and holds dpkg's lock."
             " Nothing was changed; wait until it has finished and look again."
+        )
+    # Only now: whoever is at work has files there too.
+    if any(name.isdigit() for name in host.listdir(UPDATES)):
+        return (
+            "dpkg was interrupted on this host: run `dpkg --configure -a` first."
+            " Nothing was changed."
         )
     return ""
 
