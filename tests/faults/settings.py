@@ -37,18 +37,21 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 _BOTH: Final = ("apply", "rollback")
-_REFUSED: Final = ("no space once", "no space from then on", "I/O error once")
+_KILLED: Final = tuple((command, "killed") for command in _BOTH)
+_KILLED_TOO: Final = (("recover", "killed"), ("prune", "killed"))
+_REFUSED: Final = tuple(
+    (command, fault)
+    for fault in ("no space once", "no space from then on", "I/O error once")
+    for command in _BOTH
+)
+
+_MORE: Final = {
+    "ssh.limits": (*_KILLED_TOO, *_REFUSED), "firewall.ufw": _KILLED_TOO, "app.tree": _REFUSED,
+    "minimal.apache-modules": _REFUSED,
+}  # fmt: skip
 
 SETTINGS: Final = (
-    *(Setting(step, tuple((command, "killed") for command in _BOTH)) for step in STEPS),
-    *(
-        Setting(step, (("recover", "killed"), ("prune", "killed")))
-        for step in ("ssh.limits", "firewall.ufw")
-    ),
-    *(
-        Setting(step, tuple((command, fault) for fault in _REFUSED for command in _BOTH))
-        for step in ("ssh.limits", "app.tree", "minimal.apache-modules")
-    ),
+    *(Setting(step, (*_KILLED, *_MORE.get(step, ()))) for step in STEPS),
     *(
         Setting(
             step,
