@@ -22,11 +22,17 @@ def describe(host: Host, pid: int) -> str:
 
 def _name(host: Host, pid: int) -> str:
     """The program, and not the interpreter that runs it."""
-    words = _read(host, f"/proc/{pid}/cmdline").split("\0")
-    names = [word.rpartition("/")[2] for word in words if word and not word.startswith("-")]
-    if len(names) > 1 and names[0].rstrip("0123456789.") in _INTERPRETERS:
-        return names[1]
-    return names[0] if names else _read(host, f"/proc/{pid}/comm").strip()
+    words = [word for word in _read(host, f"/proc/{pid}/cmdline").split("\0") if word]
+    if not words:
+        return _read(host, f"/proc/{pid}/comm").strip()
+    program = words[0].rpartition("/")[2]
+    if program.rstrip("0123456789.") in _INTERPRETERS:
+        for word in words[1:]:
+            if word in ("-c", "-m"):
+                break
+            if not word.startswith("-"):
+                return word.rpartition("/")[2]
+    return program
 
 
 def _since(host: Host, pid: int) -> str:
