@@ -55,7 +55,9 @@ def test_whoever_holds_it_is_named(tmp_path: Path) -> None:
         words = describe(LocalHost(), holder.pid)
         assert words.startswith(f"unattended-upgrade (process {holder.pid}, since 20")
         holder.kill()
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(path)]) as nameless:
+    argv = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as nameless:
+        assert nameless.stdout is not None and nameless.stdout.readline() == "held\n"
         assert "python" in describe(LocalHost(), nameless.pid)
         nameless.kill()
     assert PackageLock(str(path)).take() == 0
