@@ -276,7 +276,7 @@ class Transaction:
     def _end(self, status: TransactionStatus, reason: str = "") -> None:
         ended = msgspec.structs.replace(self.record, status=status, ended=now_text(), reason=reason)
         self._keeper.state.release()
-        self._records.write(ended)
+        self._records.end(ended)
         self.record = ended
         if status == "rolled-back" or ended.kind == "rollback":
             # It counts from here on; what cannot be completed now is at the next start.

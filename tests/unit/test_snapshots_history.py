@@ -155,6 +155,19 @@ def test_an_end_that_cannot_be_written_is_recovered(
     assert ended.status == "rolled-back"
 
 
+def test_a_record_that_says_committed_is_never_gone_back_from(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tx = bench.begin("a")
+    tx.perform(write("A 1\n"))
+    monkeypatch.setattr(tx, "write_after", lambda after: None)
+    monkeypatch.setattr("snapshots.durable.sync_directory", full)  # after the rename
+    assert tx.commit().status == "committed"
+    monkeypatch.undo()
+    assert recover.recover(bench.host, bench.state, Silent()) == []
+    assert bench.read("/etc/ssh/sshd_config.d/00-test.conf") == "A 1\n"
+
+
 def test_what_recover_took_back_is_kept(bench: Bench) -> None:
     tx = bench.begin("a")
     tx.perform(write("A 1\n"))
