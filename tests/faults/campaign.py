@@ -100,4 +100,6 @@ def spread(points: int) -> list[int]:
     """1 … points, so ordered that each beginning of the list lies evenly over all of them."""
     width = max(points - 1, 1).bit_length()
     order = sorted(range(points), key=lambda n: int(f"{n:0{width}b}"[::-1], 2))
-    return [number + 1 for number in order]
+    return [
+        number + 1 for number in (*order[1:], *order[:1])
+    ]  # the middle tells more than the start
