@@ -362,6 +362,21 @@ class Host(ABC):
         """All packet filter tables, sorted by family and name. Raises `HostError` without root."""
         return ()
 
+    # Where there is no dpkg nobody is in the way.
+
+    def lock_packages(self) -> int:
+        """Keep apt, dpkg and unattended-upgrades out: 0 where that is so now, else the number of
+        the process that is at work. May be called again while held. Raises `HostError`."""
+        return 0
+
+    def unlock_packages(self) -> None:
+        """Let them in again, once called as often as `lock_packages` gave 0."""
+        return
+
+    @property
+    def has_packages_locked(self) -> bool:
+        return False
+
     def delete_firewall_table(self, family: str, name: str) -> None:
         """Delete a table with all it holds; no error where there is none. Raises `HostError`."""
         raise HostError(f"this host has no firewall table {family} {name}; nothing was changed")

@@ -21,6 +21,7 @@ from host.base import (
     TreeRule,
 )
 from host.light_walk import LightCache
+from host.package_lock import PackageLock
 
 
 class LocalHost(Host):
@@ -37,6 +38,7 @@ class LocalHost(Host):
         self.is_root = os.geteuid() == 0
         self.stat_cache = stat_cache or walk.StatCache()
         self.light_cache = LightCache()
+        self._package_lock = PackageLock()
         self.left_alone: tuple[str, ...] = ()
         """Of the last `apply_rules`: files with a further hard link outside the tree."""
 
@@ -154,6 +156,16 @@ class LocalHost(Host):
 
     def session(self) -> Session:
         return session.read()
+
+    def lock_packages(self) -> int:
+        return self._package_lock.take()
+
+    def unlock_packages(self) -> None:
+        self._package_lock.let_go()
+
+    @property
+    def has_packages_locked(self) -> bool:
+        return self._package_lock.is_held
 
     def firewall_tables(self) -> tuple[FirewallTable, ...]:
         return netfilter.tables()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from host.base import CommandFailed, CommandMissing, Completed, Host, HostError
+from host.base import CommandFailed, CommandMissing, Completed, Host
+from host.holders import describe
 from snapshots.model import Busy
 from snapshots.progress import Progress
 
@@ -45,6 +48,56 @@ _HELD_BY = re.compile(
 _LOCKED = re.compile(r"Could not get lock|Unable to acquire the dpkg|lock was locked by")
 
 
+POLL_S = 0.5
+
+_FRONTEND_IS_LOCKED = {"DPKG_FRONTEND_LOCKED": "1"}
+"""By this dpkg knows that whoever started it holds the lock, as apt does for it."""
+
+
+@contextmanager
+def packages_held(host: Host, progress: Progress, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Keep other package tools out: what they change at the same time would be taken for ours.
+
+    Waits for one that is at work. Raises `Busy` naming it after `wait_s` seconds.
+    """
+    _lock(host, progress, wait_s)
+    try:
+        yield
+    finally:
+        host.unlock_packages()
+
+
+@contextmanager
+def let_in(host: Host, progress: Progress) -> Iterator[None]:
+    """For apt, which takes the lock itself; afterwards it is ours again, where it was before."""
+    if not host.has_packages_locked:
+        yield
+        return
+    host.unlock_packages()
+    try:
+        yield
+    finally:
+        _lock(host, progress, OUTLIVED_WAIT_S)
+
+
+def dpkg_environment(host: Host) -> dict[str, str]:
+    """For dpkg and what calls it (apt-mark) while other package tools are kept out."""
+    return {**NONINTERACTIVE, **(_FRONTEND_IS_LOCKED if host.has_packages_locked else {})}
+
+
+def _lock(host: Host, progress: Progress, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
+    while holder := host.lock_packages():
+        who = describe(host, holder)
+        if time.monotonic() >= deadline:
+            raise Busy(
+                f"Another package tool is at work on this host: {who}; it was waited for"
+                f" {wait_s:.0f} s, and nothing was changed. Wait for it, then try again."
+            )
+        progress.doing(f"waiting up to {wait_s:.0f} s for {who}")
+        time.sleep(POLL_S)
+
+
 def run_apt(host: Host, progress: Progress, *words: str, simulate: bool = False) -> Completed:
     """`apt-get WORDS`, noninteractive. Raises `Busy` naming the holder of the lock."""
     argv = ("apt-get", *words, *(("-s",) if simulate else ()), *APT_OPTIONS)
@@ -52,7 +105,8 @@ def run_apt(host: Host, progress: Progress, *words: str, simulate: bool = False)
         progress.command(f"apt-get {' '.join(words)}")
     on_line = None if simulate else progress.output
     try:
-        return host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=on_line)
+        with contextlib.nullcontext() if simulate else let_in(host, progress):
+            return host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=on_line)
     except CommandFailed as error:
         _raise_if_locked(host, error.completed)
         raise
@@ -77,7 +131,7 @@ def run_dpkg(host: Host, progress: Progress, *words: str, wait_s: float = LOCK_W
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=progress.output)
+            host.run(argv, timeout_s=TIMEOUT_S, env=dpkg_environment(host), on_line=progress.output)
             return
         except CommandFailed as error:
             if not _LOCKED.search(error.completed.stderr):
@@ -95,16 +149,7 @@ def _raise_if_locked(host: Host, completed: Completed) -> None:
         return
     held = _HELD_BY.search(said)
     pid = (held["apt_pid"] or held["dpkg_pid"]) if held else ""
-    name = _program(host, pid) or ((held["apt"] or held["dpkg"]) if held else "")
     raise Busy(
-        f"Another package tool is at work ({name or 'unknown'}, process {pid or 'unknown'}) and "
-        f"did not finish in time; no package was changed. Wait for it, then try "
-        "again."
+        f"Another package tool is at work on this host: {describe(host, int(pid or 0))}; it was "
+        f"waited for {LOCK_WAIT_S} s, and no package was changed. Wait for it, then try again."
     )
-
-
-def _program(host: Host, pid: str) -> str:
-    try:
-        return host.read_bytes(f"/proc/{pid}/comm").decode("utf-8", "replace").strip()
-    except HostError:
-        return ""

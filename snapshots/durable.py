@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import ctypes
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
+
+from host import scratch
 
 
 def write_durably(path: Path, content: bytes | Iterable[bytes], *, mode: int = 0o600) -> None:
     """Replace `path` atomically: after a crash it holds the old bytes or the new ones, whole."""
     parts = (content,) if isinstance(content, bytes) else content
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{scratch.suffix()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:

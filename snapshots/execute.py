@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import time
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 
 from host.base import CommandFailed, FileState, Host, HostError
 from snapshots.debs import KeptDebs
-from snapshots.dpkg import NONINTERACTIVE, run_apt
+from snapshots.dpkg import NONINTERACTIVE, dpkg_environment, let_in, run_apt
 from snapshots.model import (
     Change,
     InstallPackages,
@@ -121,8 +122,14 @@ def _run(host: Host, change: RunCommand, tx_id: str, debs: KeptDebs, progress: P
         names = [word for word in change.argv[1:] if not word.startswith("-")]
         debs.keep(host, _versions(host, names), progress)
     env = {**NONINTERACTIVE, **change.env, MARKER: tx_id}
+    own: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if program in ("apt-get", "apt"):
+        own = let_in(host, progress)
+    else:
+        env = {**dpkg_environment(host), **env}
     progress.command(shlex.join(change.argv))
-    host.run(change.argv, timeout_s=change.timeout_s, env=env, on_line=progress.output)
+    with own:
+        host.run(change.argv, timeout_s=change.timeout_s, env=env, on_line=progress.output)
 
 
 def _install(host: Host, change: InstallPackages, debs: KeptDebs, progress: Progress) -> None:

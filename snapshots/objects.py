@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from host import scratch
 from snapshots.durable import sync_directory, sync_files
 from snapshots.model import SnapshotError
 
@@ -34,7 +34,7 @@ class ObjectStore:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             # Under another name until it is on the disk: a power cut must not leave half an
             # object under a hash that later captures would trust.
-            temporary = path.with_name(f".{sha256}.{secrets.token_hex(4)}")
+            temporary = path.with_name(f".{sha256}.{scratch.suffix()}")
             _write(temporary, (content,))
             self._pending[sha256] = temporary
         return sha256
@@ -52,7 +52,7 @@ class ObjectStore:
                 digest.update(part)
                 yield part
 
-        draft = self.path / f".{secrets.token_hex(16)}"
+        draft = self.path / f".draft.{scratch.suffix()}"
         _write(draft, hashed())
         sha256 = digest.hexdigest()
         if self.has(sha256):
@@ -61,7 +61,7 @@ class ObjectStore:
         path = self.where(sha256)
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            temporary = path.with_name(f".{sha256}.{secrets.token_hex(4)}")
+            temporary = path.with_name(f".{sha256}.{scratch.suffix()}")
             os.rename(draft, temporary)
         except OSError:
             draft.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import get_args
 
 import msgspec
 
+from host import scratch
 from host.base import FileState
 from snapshots import listing
 from snapshots.captured import Captured
@@ -59,30 +61,37 @@ class Points:
             roots=roots,
             chunks=chunks,
         )
-        directory = self.path / point_id
-        try:
-            directory.mkdir(mode=0o700)
-        except FileExistsError:
+        if (self.path / point_id).exists():
             raise SnapshotError(
                 f"The restore point {point_id} exists already; it was not overwritten and nothing "
                 "was changed."
-            ) from None
+            )
         # What is listed is on the disk before the list is.
         self._store.sync()
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-        written = [
-            _write(directory / "restore.list", _restore_list(manifest), 0o600),
-            _write(directory / "restore.sh", RESTORE_SCRIPT.read_bytes(), 0o700),
-            _write(directory / "manifest.json", text, 0o600),
-        ]
-        sync_files(written)
-        sync_directory(directory)
+        # Under another name until it is whole: whatever has this name can be gone back to.
+        draft = self.path / f".{point_id}.{scratch.suffix()}"
+        draft.mkdir(mode=0o700)
+        try:
+            written = [
+                _write(draft / "restore.list", _restore_list(manifest), 0o600),
+                _write(draft / "restore.sh", RESTORE_SCRIPT.read_bytes(), 0o700),
+                _write(draft / "manifest.json", text, 0o600),
+            ]
+            sync_files(written)
+            sync_directory(draft)
+            os.rename(draft, self.path / point_id)
+        except OSError:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
         sync_directory(self.path)
         return manifest
 
     def ids(self) -> list[str]:
         """Every restore point, oldest first."""
-        return sorted(path.name for path in self.path.iterdir() if path.is_dir())
+        return sorted(
+            path.name for path in self.path.iterdir() if path.name[0] != "." and path.is_dir()
+        )
 
     def manifest(self, point_id: str) -> Manifest:
         """Raises `SnapshotError` where it is missing or damaged."""

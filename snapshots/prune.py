@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from host import scratch
 from snapshots import drift_accepted, drift_baseline
 from snapshots.domains.packages import Package
 from snapshots.model import FileItem, TransactionRecord
@@ -14,6 +16,7 @@ from snapshots.points import Points, decode_chunk, domain_of
 from snapshots.records import Records
 from snapshots.secret_paths import PREFIX
 from snapshots.state import StateDir
+from snapshots.sweep import sweep
 
 
 def prune(state: StateDir, keep_days: int) -> list[str]:
@@ -56,10 +59,13 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
                     kept_packages.add((delta.key.partition(":")[0], package.version))
     # Everything was read by now: what is damaged raised before anything was let go.
     for point_id in gone:
-        shutil.rmtree(state.points / point_id)
+        # Under a name that is no restore point's first: half of one must never be found.
+        draft = state.points / f".{point_id}.{scratch.suffix()}"
+        os.rename(state.points / point_id, draft)
+        shutil.rmtree(draft)
     for tx_id in finished:
         (records.where(tx_id) / "delta.jsonl").unlink(missing_ok=True)
-    store.sweep()
+    sweep(state)
     for sha256 in list(store.all()):
         if sha256 not in needed:
             store.remove(sha256)

@@ -70,6 +70,19 @@ class Records:
         text = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
         write_durably(directory / "record.json", text)
 
+    def end(self, record: TransactionRecord) -> None:
+        """As `write`, for a last word: raises `OSError` only where the record does not say so.
+
+        Where merely its directory could not be synced, it counts: whoever went back then would
+        leave a host that the record lies about. After a power cut it says the one or the other,
+        and both are true.
+        """
+        try:
+            self.write(record)
+        except OSError:
+            if self.read(record.id) != record:
+                raise
+
     def read(self, tx_id: str) -> TransactionRecord:
         """Raises `SnapshotError` where there is none or it is damaged."""
         path = self.where(tx_id) / "record.json"

@@ -8,13 +8,14 @@ from contextlib import ExitStack
 from host.base import Host
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, differences
-from snapshots.dpkg import settle_dpkg
+from snapshots.dpkg import packages_held, settle_dpkg
 from snapshots.execute import wait_for_outlived
 from snapshots.model import SnapshotError, TransactionRecord
 from snapshots.progress import Progress
 from snapshots.records import Records
 from snapshots.settle import finish_settling, keyed
 from snapshots.state import StateDir
+from snapshots.sweep import sweep
 from snapshots.transaction import Transaction, point_before
 
 
@@ -29,6 +30,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
     with state.lock("recover"):
         finish_settling(state)
         records = Records(state)
+        sweep(state)
         for record in reversed(_to_recover(records)):
             if not host.is_root:
                 raise SnapshotError("Recovering needs root; nothing was changed. Use sudo.")
@@ -41,8 +43,11 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
                 keeper.secret_paths.register(secret)
             keyed(keeper, before["files"], keeper.secret_paths.paths)
             _keep_what_is_found(keeper, records, record, before, progress)
-            tx = Transaction(keeper, records, record, before, progress, ExitStack())
+            held = ExitStack()
+            held.enter_context(packages_held(host, progress))
+            tx = Transaction(keeper, records, record, before, progress, held)
             ended.append(tx.roll_back(_reason(record)))
+            sweep(state)
     return ended
 
 

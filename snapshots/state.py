@@ -181,8 +181,9 @@ class StateDir:
                 if time.monotonic() >= deadline:
                     os.close(descriptor)
                     raise Busy(
-                        f"Another harden-tui is at work on this host: {self._read_holder()}; "
-                        "nothing was changed. `harden-tui follow` shows it."
+                        f"Another harden-tui is at work on this host: {self._read_holder()}; it "
+                        f"was waited for {wait_s:.0f} s, and nothing was changed. "
+                        "`harden-tui follow` shows it."
                     ) from None
                 time.sleep(LOCK_POLL_S)
 

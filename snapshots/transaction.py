@@ -15,6 +15,7 @@ from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
 from snapshots.converge import Goal, converge, describe_left, what_is_left
+from snapshots.dpkg import packages_held
 from snapshots.execute import describe, execute, path_of
 from snapshots.model import (
     Activation,
@@ -32,6 +33,7 @@ from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.settle import finish_settling, forget_secrets, register_secrets
 from snapshots.state import StateDir
+from snapshots.sweep import sweep
 
 ATTEMPTS = 2
 """A daemon or a package script that interfered once has had its say by the second time."""
@@ -76,6 +78,7 @@ def begin(
     with ExitStack() as held:
         held.enter_context(state.lock(title or "a change"))
         ready(host, state)
+        held.enter_context(packages_held(host, progress))
         keeper = Keeper(host, state)
         try:
             before = keeper.capture(record.roots, progress)
@@ -103,6 +106,7 @@ def ready(host: Host, state: StateDir) -> None:
             f"An earlier change ({', '.join(first.steps) or first.title or first.id}) was "
             "interrupted and not taken back yet; nothing was changed now. Run `harden-tui recover`."
         )
+    sweep(state)
 
 
 def open_transaction(
@@ -278,7 +282,7 @@ class Transaction:
     def _end(self, status: TransactionStatus, reason: str = "") -> None:
         ended = msgspec.structs.replace(self.record, status=status, ended=now_text(), reason=reason)
         self._keeper.state.release()
-        self._records.write(ended)
+        self._records.end(ended)
         self.record = ended
         if status == "rolled-back" or ended.kind == "rollback":
             # It counts from here on; what cannot be completed now is at the next start.

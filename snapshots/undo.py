@@ -17,6 +17,7 @@ from snapshots.captured import VOLATILE_FILES, Captured
 from snapshots.converge import Goal
 from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
+from snapshots.dpkg import packages_held
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
 from snapshots.model import (
@@ -93,6 +94,7 @@ def undo(
     with ExitStack() as held:
         held.enter_context(state.lock(f"rollback of {tx_id}"))
         ready(host, state)
+        held.enter_context(packages_held(host, progress))
         keeper = Keeper(host, state)
         records = Records(state)
         record = _undoable(records, tx_id)

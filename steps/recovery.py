@@ -1,10 +1,18 @@
-"""Recovering: what was interrupted is rolled back, and the log says so."""
+"""Recovering: what was interrupted is rolled back, and the words and the log say where the host is.
+
+A working process may be killed at any moment: before its change began, in the middle, or when all
+was done and only the last words were missing. Each has its own sentence.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from host.base import HostError
+from snapshots.history import transactions
 from snapshots.model import Busy, TransactionRecord
 from snapshots.recover import recover as roll_back_open
 from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED
@@ -14,47 +22,102 @@ from steps.resource import StepError
 if TYPE_CHECKING:
     from steps.engine import Engine
 
+NOTHING = "Nothing was interrupted; there is nothing to recover."
 
-def recover(engine: Engine) -> tuple[int, str, list[str]]:
+
+class CutOff(msgspec.Struct, frozen=True):
+    """Work whose process ended before it did. `started` is ISO 8601 UTC; `steps` are as asked for,
+    steps or transactions, none for all."""
+
+    command: str
+    steps: tuple[str, ...]
+    pid: int
+    started: str
+
+
+def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, list[str]]:
     """Exit status, a sentence, and the ids of the transactions that were closed."""
     try:
         with engine.state.lock("recover", LOCK_WAIT_S):
             listener = Listener(engine.emit, engine.redact)
             records = roll_back_open(engine.host, engine.state, listener)
             engine.facts.forget()
-            for record in records:
-                _tidy(engine, record)
+            known = {record.id: record for record in transactions(engine.state)}
+            concerned = {step for record in records for step in record.steps}
+            for work in cut_off:
+                concerned |= {known[s].steps[0] if s in known else s for s in work.steps}
+            _tidy(engine, concerned)
     except Busy as error:
         return REFUSED, str(error), []
     left = []
     for record in records:
-        name = ", ".join(record.steps) or record.id
-        problem = engine.record(
-            "recover",
-            steps=list(record.steps),
-            transaction=record.id,
-            status=record.status,
-            reason=record.reason,
-        )
+        problem = _log(engine, record)
         if problem:
             left.append(problem)
         if record.status == "needs-person":
-            left.append(f"{name}: {record.reason}")
-            engine.say(name, "failed", record.reason, transaction=record.id)
+            left.append(f"{_name(record)}: {record.reason}")
+            engine.say(_name(record), "failed", record.reason, transaction=record.id)
         else:
-            engine.say(name, "done", record.status, transaction=record.id)
+            engine.say(_name(record), "done", record.status, transaction=record.id)
     ids = [record.id for record in records]
     if left:
         return NEEDS_PERSON, f"Not everything could be brought back: {'; '.join(left)}", ids
-    if not records:
-        return GOOD, "Nothing was interrupted; there is nothing to recover.", ids
-    names = ", ".join(", ".join(record.steps) or record.id for record in records)
-    return GOOD, f"Brought back to the state before: {names}.", ids
+    sentences = []
+    if records:
+        names = ", ".join(_name(record) for record in records)
+        sentences.append(f"Brought back to the state before: {names}.")
+    for work in cut_off:
+        sentences += _elsewhere(engine, work, list(known.values()), ids)
+    return GOOD, " ".join(sentences) or NOTHING, ids
 
 
-def _tidy(engine: Engine, record: TransactionRecord) -> None:
-    """What the proofs of a killed process left; the host is back where it was all the same."""
-    for step_id in record.steps:
+def _elsewhere(
+    engine: Engine, work: CutOff, records: Iterable[TransactionRecord], recovered: Sequence[str]
+) -> list[str]:
+    """A sentence for each change of cut-off work that needed no recovering."""
+    if work.command == "recover":
+        return []
+    own = [r for r in records if r.pid == work.pid and r.started >= work.started[:19]]
+    sentences = []
+    for record in own:
+        if record.id in recovered:
+            continue
+        if record.status in ("committed", "undone"):
+            _log(engine, record)  # the process may have been killed before it did
+            sentences.append(
+                f"{_name(record)} was complete before the interruption and is kept: the host is in"
+                " the state after it."
+            )
+        else:
+            sentences.append(
+                f"{_name(record)} had been taken back before the interruption: the host is in the"
+                " state before it."
+            )
+    if not own:
+        what = ", ".join(work.steps) or "what was asked for"
+        of = f"the undo of {what}" if work.command == "rollback" else what
+        sentences.append(f"Nothing of {of} had begun: the host is in the state before it.")
+    return sentences
+
+
+def _name(record: TransactionRecord) -> str:
+    steps = ", ".join(record.steps) or record.id
+    return f"the undo of {steps}" if record.kind == "rollback" else steps
+
+
+def _log(engine: Engine, record: TransactionRecord) -> str:
+    return engine.record(
+        "recover",
+        steps=list(record.steps),
+        transaction=record.id,
+        status=record.status,
+        reason=record.reason,
+    )
+
+
+def _tidy(engine: Engine, step_ids: Iterable[str]) -> None:
+    """What the rehearsals and proofs of a killed process left; the host is back all the same."""
+    for step_id in sorted(step_ids):
         step = engine.catalogue.steps.get(step_id)
         if step is None:
             continue

@@ -84,5 +84,5 @@ class Resource(ABC):
         return []
 
     def tidy(self, ctx: Context) -> None:
-        """Take away what a `prove` that was killed left behind. Raises `HostError`."""
+        """Take away what a `plan` or `prove` that was killed left behind. Raises `HostError`."""
         return

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from host import scratch
 from host.base import FileState, Host, HostError, Session
 from host.facts.sshd import Daemon, Effective, parse_effective, read_tree, said
 from host.facts.sshd_tree import Directive, Tree
@@ -16,8 +15,6 @@ NO_SESSION_ADDRESS = "198.51.100.1"
 
 
 COPIES = "/run/harden-tui-sshd-"
-LEFT_AFTER_NS = 10 * 60 * 1_000_000_000
-"""A copy is asked about for some seconds; its owner is gone after ten minutes."""
 
 
 class Merged:
@@ -72,8 +69,8 @@ def merged(host: Host, daemon: Daemon, overlay: Mapping[str, str | None]) -> Ite
     tree = read_tree(host, daemon.main_file, overlay)
     if tree.main not in tree.texts:
         raise HostError(f"{tree.main} cannot be read, so sshd's configuration cannot be tried out")
-    _remove_left(host)
-    folder = f"{COPIES}{os.urandom(8).hex()}"
+    remove_left(host)
+    folder = f"{COPIES}{scratch.suffix()}"
     names = {path: f"{folder}/{number}.conf" for number, path in enumerate(tree.texts)}
     host.put(folder, FileState(kind="dir", mode=0o700))
     written: list[str] = []
@@ -90,11 +87,11 @@ def merged(host: Host, daemon: Daemon, overlay: Mapping[str, str | None]) -> Ite
         host.put(folder, None)
 
 
-def _remove_left(host: Host) -> None:
-    """The copies of a process that was killed; younger ones may be another's, in use."""
+def remove_left(host: Host) -> None:
+    """Take away the copies of a process that was killed. Raises `HostError`."""
     for folder in host.glob(f"{COPIES}*"):
         state = host.state(folder)
-        if state is None or time.time_ns() - state.mtime_ns < LEFT_AFTER_NS:
+        if state is None or not scratch.is_left(folder, state.mtime_ns / 1e9):
             continue
         for name in host.listdir(folder):
             host.put(f"{folder}/{name}", None)

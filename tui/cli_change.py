@@ -13,7 +13,8 @@ from snapshots.history import transactions
 from snapshots.model import UNRESOLVED, Resolutions, UndoPlan
 from snapshots.recover import interrupted
 from steps import rollback as undoing
-from tui import hands, output, resolving
+from steps.recovery import NOTHING
+from tui import hands, output, resolving, runs
 from tui.cli_check import PlanFile, banner, read_plan
 from tui.cli_follow import follow_run, goes_on
 from tui.failures import refused, usage
@@ -118,7 +119,8 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
         )
     pending = interrupted(session.state)
     pending += [r for r in transactions(session.state) if r.status == "needs-person"]
-    if not pending:
+    cut_off = runs.cut_off(options.state_dir)
+    if not pending and not cut_off:
         _nothing_to_recover(out, options)
         return 0
     must_be_root(session, "recover", ())
@@ -128,7 +130,13 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
             what = ", ".join(record.steps) or record.id
             how = "was interrupted" if record.status == "open" else "could not be rolled back"
             out.line(f"{what} {how} ({record.started[:19]} UTC, {record.id}).")
-        out.line("The host is brought back to the state before.")
+        if pending:
+            out.line("The host is brought back to the state before.")
+        else:
+            what = ", ".join(step for run in cut_off.values() for step in run.steps)
+            out.line(
+                f"A run was cut off ({what or 'no step named'}), no change was: it is tidied up."
+            )
         ask("Recover?")
     return start_and_follow(out, session, "recover")
 
@@ -157,15 +165,14 @@ def start_and_follow(
 
 
 def _nothing_to_recover(out: Out, options: Options) -> None:
-    sentence = "Nothing was interrupted; there is nothing to recover."
     if options.format == "json":
-        out.json({"schema": "harden-tui/run/1", "exit": 0, "summary": sentence, "transactions": []})
+        out.json({"schema": "harden-tui/run/1", "exit": 0, "summary": NOTHING, "transactions": []})
     elif options.format == "events":
         from steps.events import Done
 
-        out.json(Done(exit=0, summary=sentence))
+        out.json(Done(exit=0, summary=NOTHING))
     else:
-        out.line(sentence)
+        out.line(NOTHING)
     note_whose(practice=options.practice, root=is_root())
 
 

@@ -33,6 +33,41 @@ START_TIMEOUT_S: Final = 60.0
 """A start takes 0.2 s; a machine so busy that it takes a minute is told, not waited for."""
 
 
+def job_of(
+    options: Options,
+    directory: Path,
+    command: str,
+    *,
+    steps: tuple[str, ...],
+    path: list[str],
+    fingerprint: str | None = None,
+    everything: bool = False,
+    resolutions: Resolutions = UNRESOLVED,
+    things: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """What the worker reads from its standard input; `path` is where its libraries lie."""
+    return {
+        "path": path,
+        "directory": str(directory),
+        "command": command,
+        "steps": list(steps),
+        "fingerprint": fingerprint,
+        "everything": everything,
+        "resolutions": msgspec.to_builtins(resolutions),
+        "things": list(things),
+        "options": {
+            "practice": options.practice,
+            "state_dir": str(options.state_dir),
+            "log_dir": str(options.log_dir),
+            "checklist": options.checklist,
+            "values": options.values,
+            "from_stdin": sorted(options.from_stdin),
+            "keep_days": options.keep_days,
+            "user": options.user,
+        },
+    }
+
+
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[list[int]]:
     """Ctrl-C waits: while a worker is being started nobody could say whether it was.
@@ -64,26 +99,17 @@ def start(
     terminal the worker cannot find out by itself.
     """
     directory = runs.create(options.state_dir, command=command, steps=steps, user=options.user)
-    job = {
-        "path": [entry for entry in sys.path if entry and os.path.isabs(entry)],
-        "directory": str(directory),
-        "command": command,
-        "steps": list(steps),
-        "fingerprint": fingerprint,
-        "everything": everything,
-        "resolutions": msgspec.to_builtins(resolutions),
-        "things": list(things),
-        "options": {
-            "practice": options.practice,
-            "state_dir": str(options.state_dir),
-            "log_dir": str(options.log_dir),
-            "checklist": options.checklist,
-            "values": options.values,
-            "from_stdin": sorted(options.from_stdin),
-            "keep_days": options.keep_days,
-            "user": options.user,
-        },
-    }
+    job = job_of(
+        options,
+        directory,
+        command,
+        steps=steps,
+        path=[entry for entry in sys.path if entry and os.path.isabs(entry)],
+        fingerprint=fingerprint,
+        everything=everything,
+        resolutions=resolutions,
+        things=things,
+    )
     # Values from YAML may be dates and the like: as text they meet the same strict conversion.
     payload = json.dumps(job, default=str).encode()
     environment = {**os.environ, **(session or {})}

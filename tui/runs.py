@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
+from host import scratch
+from snapshots.durable import sync_directory, write_durably
 from tui.failures import refused, usage
 
 POLL_S: Final = 0.05
@@ -79,6 +81,7 @@ def create(state_dir: Path, *, command: str, steps: tuple[str, ...], user: str) 
                 pid_start=start_of(os.getpid()),
             ),
         )
+        sync_directory(root(state_dir))
     except OSError as error:
         raise refused(
             f"Nothing was changed: {error.filename or directory} cannot be written"
@@ -88,14 +91,8 @@ def create(state_dir: Path, *, command: str, steps: tuple[str, ...], user: str) 
 
 
 def write(directory: Path, run: Run) -> None:
-    """Replace run.json, whole or not at all."""
-    temporary = directory / f".run.json.{os.getpid()}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(run) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, directory / "run.json")
+    """Replace run.json, whole or not at all, durably."""
+    write_durably(directory / "run.json", msgspec.json.encode(run) + b"\n")
 
 
 def load(directory: Path) -> Run:
@@ -153,6 +150,25 @@ def directories(state_dir: Path) -> list[Path]:
         for name in sorted(names)
         if (root(state_dir) / name / "run.json").exists()
     ]
+
+
+def cut_off(state_dir: Path, *, but: str = "") -> dict[Path, Run]:
+    """The runs whose process ended before it said how, oldest first, without the run `but`."""
+    found = {}
+    for directory in directories(state_dir):
+        if str(directory) != but and load(directory).status in ("starting", "running"):
+            run = read(directory)
+            if run.status == "interrupted":
+                found[directory] = run
+    return found
+
+
+def close(cut: Mapping[Path, Run]) -> None:
+    """Write down that these were cut off, and take away what they left half-written."""
+    for directory, run in cut.items():
+        write(directory, run)
+        for left in scratch.left_in(directory):
+            left.unlink()
 
 
 def find(state_dir: Path, name: str) -> Path | None:

@@ -16,7 +16,7 @@ from snapshots.model import Resolutions
 from steps.events import Done, Event, Started
 from steps.redact import Redactor
 from tui import runs
-from tui.failures import NEEDS_PERSON, Scene, Stop, explain, one_line
+from tui.failures import NEEDS_PERSON, REFUSED, Scene, Stop, explain, one_line
 from tui.options import Options
 
 _NEVER_MASKED = frozenset({"event", "phase", "run", "time", "stage", "status", "id", "step"})
@@ -143,10 +143,13 @@ def _perform(
         )
         return exit_status, session.engine.redact(summary), tuple(done)
     elif command == "recover":
-        from steps.recovery import recover
+        from steps.recovery import CutOff, recover
 
-        exit_status, summary, closed = recover(session.engine)
-        _close_runs(options, directory=job["directory"])
+        cut_off = runs.cut_off(options.state_dir, but=job["directory"])
+        works = [CutOff(run.command, run.steps, run.pid, run.started) for run in cut_off.values()]
+        exit_status, summary, closed = recover(session.engine, works)
+        if exit_status != REFUSED:
+            runs.close(cut_off)
         return exit_status, summary, tuple(closed)
     else:
         raise Stop(NEEDS_PERSON, f"{command} is nothing the worker can do.")
@@ -170,10 +173,3 @@ def _if_left_open(options: Options, exit_status: int, summary: str) -> tuple[int
         NEEDS_PERSON,
         f"{summary} The change of {what} is not finished; run `harden-tui recover`.",
     )
-
-
-def _close_runs(options: Options, *, directory: str) -> None:
-    """Write down that runs without a process were interrupted."""
-    for run in runs.directories(options.state_dir):
-        if str(run) != directory and runs.load(run).status in ("starting", "running"):
-            runs.mark(run, status=runs.read(run).status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -10,6 +11,7 @@ import msgspec
 
 from host.base import Host, HostError
 from host.facts.base import Fact, Facts
+from host.holders import describe
 
 LOCKS: Final = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")
 """Held by whoever installs or removes packages."""
@@ -75,13 +77,13 @@ def parse_simulation(stdout: str, stderr: str) -> Simulation:
     )
 
 
-def parse_lslocks(text: str) -> dict[str, str]:
-    """`lslocks --noheadings --raw --output COMMAND,PID,PATH`: {path: "apt-get (process 812)"}."""
-    holders: dict[str, str] = {}
+def parse_lslocks(text: str) -> dict[str, int]:
+    """`lslocks --noheadings --raw --output PID,PATH`: {path: process}."""
+    holders: dict[str, int] = {}
     for line in text.splitlines():
-        parts = line.split(None, 2)
-        if len(parts) == 3:
-            holders.setdefault(parts[2], f"{parts[0]} (process {parts[1]})")
+        pid, _, path = line.strip().partition(" ")
+        if path and pid.isdecimal():
+            holders.setdefault(path, int(pid))
     return holders
 
 
@@ -101,24 +103,23 @@ def simulation(packages: Sequence[str]) -> Fact[Simulation]:
 
 
 def _in_the_way(host: Host, facts: Facts) -> str:
+    try:
+        held = parse_lslocks(
+            host.run(("lslocks", "--noheadings", "--raw", "--output", "PID,PATH"), ok=None).stdout
+        )
+    except HostError:
+        held = {}  # apt itself says who holds the lock, only later
+    holder = next((held[lock] for lock in LOCKS if lock in held), 0)
+    if holder and holder != os.getpid():
+        return (
+            f"{describe(host, holder)} is installing packages right now and holds dpkg's lock."
+            " Nothing was changed; wait until it has finished and look again."
+        )
+    # Only now: whoever is at work has files there too.
     if any(name.isdigit() for name in host.listdir(UPDATES)):
         return (
             "dpkg was interrupted on this host: run `dpkg --configure -a` first."
             " Nothing was changed."
-        )
-    try:
-        held = parse_lslocks(
-            host.run(
-                ("lslocks", "--noheadings", "--raw", "--output", "COMMAND,PID,PATH"), ok=None
-            ).stdout
-        )
-    except HostError:
-        return ""  # apt itself says who holds the lock, only later
-    holder = next((held[lock] for lock in LOCKS if lock in held), "")
-    if holder:
-        return (
-            f"{holder} is installing packages right now and holds dpkg's lock."
-            " Nothing was changed; wait until it has finished and look again."
         )
     return ""
 

@@ -10,7 +10,13 @@ import msgspec
 from host.base import CommandFailed, CommandMissing, Host, HostError
 from snapshots.debs import KeptDebs
 from snapshots.domains.base import Domain, Scope
-from snapshots.dpkg import APT_OPTIONS, NONINTERACTIVE, run_dpkg
+from snapshots.dpkg import (
+    APT_OPTIONS,
+    NONINTERACTIVE,
+    dpkg_environment,
+    let_in,
+    run_dpkg,
+)
 from snapshots.model import DomainName, Item, SnapshotError, ValueItem
 from snapshots.progress import Progress
 
@@ -89,12 +95,16 @@ class Packages(Domain):
 
     def purge(self, host: Host, packages: list[str], progress: Progress) -> None:
         """Exactly these: dpkg never takes one more along, and refuses where another needs one."""
-        run_dpkg(host, progress, "--purge", *sorted(packages))
+        self._purge(host, packages, progress)
         left = self.capture(host, Scope())
         again = sorted(name for name in packages if name in left)
         if again:
             # A package whose removal script ended oddly stays half removed; once more clears it.
-            run_dpkg(host, progress, "--purge", *again)
+            self._purge(host, again, progress)
+
+    def _purge(self, host: Host, packages: list[str], progress: Progress) -> None:
+        """One whose unpacking was cut off dpkg would only install anew, if it were not told."""
+        run_dpkg(host, progress, "--purge", "--force-remove-reinstreq", *sorted(packages))
 
     def _install(self, host: Host, versions: Mapping[str, str], progress: Progress) -> None:
         words = []
@@ -108,7 +118,8 @@ class Packages(Domain):
         )  # fmt: skip
         progress.command(" ".join(argv))
         try:
-            host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=progress.output)
+            with let_in(host, progress):
+                host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=progress.output)
         except CommandFailed as error:
             raise SnapshotError(
                 f"What was installed before ({', '.join(sorted(versions))}) could not be "
@@ -131,7 +142,9 @@ class Packages(Domain):
             if names:
                 argv = ("apt-mark", word, *names)
                 progress.command(" ".join(argv))
-                host.run(argv, timeout_s=TIMEOUT_S, on_line=progress.output)
+                host.run(
+                    argv, timeout_s=TIMEOUT_S, env=dpkg_environment(host), on_line=progress.output
+                )
         unset = [
             key
             for key, item in wanted.items()

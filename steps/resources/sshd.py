@@ -31,7 +31,7 @@ from steps.guard import rehearse_login
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 from steps.resources.sshd_draft import draft, drop_in_path, kept_settings
-from steps.sshd_merged import Merged, merged
+from steps.sshd_merged import Merged, merged, remove_left
 
 _SAME = {"prohibit-password": "without-password"}
 _FORWARDING = (
@@ -115,6 +115,9 @@ class Sshd(Resource):
             ok=ok,
             note=note,
         )
+
+    def tidy(self, ctx: Context) -> None:
+        remove_left(ctx.host)
 
     def plan(self, ctx: Context) -> Planned:
         effective = ctx.facts.get(SSHD_EFFECTIVE)

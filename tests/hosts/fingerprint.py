@@ -6,6 +6,7 @@ import array
 import fcntl
 import hashlib
 import os
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -137,7 +138,15 @@ def _ruleset(host: LabHost) -> str:
         ["nsenter", "-t", str(host.leader), "-n", "nft", "-s", "list", "ruleset"],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
-    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    tables = re.split(r"^(?=table )", text, flags=re.MULTILINE)
+    return "\n".join(sorted(map(_without_order, tables)))
+
+
+def _without_order(table: str) -> str:
+    """The order of chains in a table tells who wrote them last, and means nothing."""
+    lines = [line for line in table.splitlines() if not line.startswith("#")]
+    head, *chains = re.split(r"\n(?=\t(?:chain|set|map) )", "\n".join(lines).rstrip("}\n"))
+    return "\n".join([head, *sorted(chain.rstrip() for chain in chains)])
 
 
 def _table(text: str) -> dict[str, str]:

@@ -166,19 +166,30 @@ class LabHost:
 
     def _mount(self) -> None:
         if self.directory.exists():
-            subprocess.run(["umount", "-l", str(self.root)], check=False, capture_output=True)
+            for mounted in mounted_below(self.directory):
+                subprocess.run(["umount", "-l", mounted], check=False, capture_output=True)
             shutil.rmtree(self.directory)
-        for part in ("upper", "work", "root"):
-            (self.directory / part).mkdir(parents=True)
-        _call(
-            "mount", "-t", "overlay", "overlay", "-o",
-            f"lowerdir={self._below},upperdir={self.directory / 'upper'},"
-            f"workdir={self.directory / 'work'}", str(self.root),
-        )  # fmt: skip
+        self.directory.mkdir(parents=True)
+        changes = self.place_for_changes()
+        for part in (changes / "upper", changes / "work", self.root):
+            part.mkdir(parents=True)
+        self.lay_over(changes)
         (self.root / "etc/hostname").write_text(f"{self.name}\n")
         (self.root / "etc/hosts").write_text(
             f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {self.name}\n"
         )
+
+    def place_for_changes(self) -> Path:
+        """An empty directory for what the host changes."""
+        return self.directory
+
+    def lay_over(self, changes: Path) -> None:
+        """Mount the host's root: what it changed over its base."""
+        _call(
+            "mount", "-t", "overlay", "overlay", "-o",
+            f"lowerdir={self._below},upperdir={changes / 'upper'},workdir={changes / 'work'}",
+            str(self.root),
+        )  # fmt: skip
 
     def _wait_until_up(self) -> None:
         assert self._nspawn is not None
@@ -240,6 +251,12 @@ _ENVIRONMENT = {
     "HOME": "/root",
     "TERM": "xterm-256color",
 }
+
+
+def mounted_below(directory: Path) -> list[str]:
+    """Mount points, the innermost first."""
+    rows = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [row[1] for row in reversed(rows) if row[1].startswith(f"{directory}/")]
 
 
 def _free_number() -> tuple[IO[str], int]:

@@ -43,8 +43,8 @@ def test_upgrades_and_removals() -> None:
 
 
 def test_who_holds_dpkgs_lock() -> None:
-    text = "unattended-upgr 812 /var/lib/dpkg/lock-frontend\ncron 5 /run/crond.pid\n"
-    assert parse_lslocks(text)["/var/lib/dpkg/lock-frontend"] == "unattended-upgr (process 812)"
+    text = "812 /var/lib/dpkg/lock-frontend\n  5 /run/crond.pid\n"
+    assert parse_lslocks(text)["/var/lib/dpkg/lock-frontend"] == 812
 
 
 def plan(directory: Path, **answers: Any) -> Planned:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -83,8 +84,11 @@ def test_prune_keeps_what_can_still_be_undone(bench: Bench) -> None:
     assert bench.fingerprint() == first
 
 
-def test_prune_sweeps_what_a_crash_left(bench: Bench) -> None:
+def test_prune_sweeps_what_a_crash_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.apply("one", write("A 1\n"))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    monkeypatch.setattr("host.scratch.suffix", lambda: f"{ended.pid}-00000000")
     ObjectStore(bench.state.objects).add(b"half")
     (bench.state.points / "20200101T000000.000000Z-aaaaaa.before").mkdir()
     gone = history.prune(bench.state, 30)
@@ -149,6 +153,19 @@ def test_an_end_that_cannot_be_written_is_recovered(
     monkeypatch.undo()
     (ended,) = recover.recover(bench.host, bench.state, Silent())
     assert ended.status == "rolled-back"
+
+
+def test_a_record_that_says_committed_is_never_gone_back_from(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tx = bench.begin("a")
+    tx.perform(write("A 1\n"))
+    monkeypatch.setattr(tx, "write_after", lambda after: None)
+    monkeypatch.setattr("snapshots.durable.sync_directory", full)  # after the rename
+    assert tx.commit().status == "committed"
+    monkeypatch.undo()
+    assert recover.recover(bench.host, bench.state, Silent()) == []
+    assert bench.read("/etc/ssh/sshd_config.d/00-test.conf") == "A 1\n"
 
 
 def test_what_recover_took_back_is_kept(bench: Bench) -> None:

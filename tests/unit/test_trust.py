@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from host import scratch
 from host.base import FileState
 from host.facts import Facts
 from host.facts.sshd import SSHD_DAEMON
@@ -186,14 +187,16 @@ def test_no_core_file_could_hold_a_password() -> None:
 def test_left_copies_of_sshds_configuration_go_and_those_in_use_stay(tmp_path: Path) -> None:
     host = PracticeHost(tmp_path)
     folder = FileState(kind="dir", mode=0o700)
-    for name in ("old", "young"):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    old, young = f"{ended.pid}-00000000", scratch.suffix()
+    for name in (old, young):
         host.put(COPIES + name, folder)
         host.write_file(f"{COPIES}{name}/0.conf", b"Port 22\n")
-    os.utime(next(tmp_path.rglob("harden-tui-sshd-old")), (1, 1))
     with merged(host, Facts(host).get(SSHD_DAEMON), {}):
         pass
     assert [name for name in host.listdir("/run") if name.startswith("harden-tui")] == [
-        "harden-tui-sshd-young"
+        f"harden-tui-sshd-{young}"
     ]
 
 

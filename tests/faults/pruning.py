@@ -1,0 +1,63 @@
+"""`history prune` killed in the middle: what can still be undone keeps everything it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tests.faults.field import Field, Tried
+from tests.faults.judge import whole
+from tests.faults.launch import killed_at, let_through
+from tests.faults.supervisor import Call
+
+_AGE = """
+for record in /var/lib/harden-tui/transactions/*/record.json; do
+    sed -i -E 's/("(started|ended)": ")20[0-9]{2}/\\12020/' "$record"
+done
+"""
+"""Transactions of today are not pruned: these become some years old."""
+
+_COMMAND = ("history", "prune", "--yes", "--keep-days", "1")
+
+
+def prune_killed(field: Field, numbers: Iterable[int] | None) -> Iterator[Tried]:
+    """A prune killed at each of `numbers`; without any, a point for each call of a whole one.
+
+    There is something to prune each time: a transaction that was undone. Another stands, and must
+    be undone byte for byte after the prune.
+    """
+    worker = field.worker
+    if numbers is None:
+        _something_old(field)
+        worker.program(*_COMMAND, decide=let_through)  # all there was before
+        _something_old(field)
+        field.clean("apply")
+        for call in worker.program(*_COMMAND, decide=let_through):
+            yield Tried("prune", "killed", _words(call), "before", ())
+        field.clean("rollback")
+        return
+    for number in numbers:
+        _something_old(field)
+        field.clean("apply")
+        worker.host.run("sh", "-c", _AGE)
+        calls = worker.program(*_COMMAND, decide=killed_at(number))
+        problems = whole(worker, swept=False)
+        again = worker.say(*_COMMAND)
+        if again.returncode != 0:
+            problems.append(f"prune again: {again.stdout}{again.stderr}")
+        problems += whole(worker)
+        undone = worker.say("rollback", field.step, "--yes")
+        if undone.returncode != 0:
+            problems.append(f"rollback after it: {undone.stdout}{undone.stderr}")
+        point = _words(calls[number - 1]) if len(calls) >= number else f"{number}: not reached"
+        problems += field.differs("before")
+        yield Tried("prune", "killed", point, "before", tuple(problems))
+
+
+def _something_old(field: Field) -> None:
+    field.clean("apply")
+    field.clean("rollback")
+    field.worker.host.run("sh", "-c", _AGE)
+
+
+def _words(call: Call) -> str:
+    return f"{call.number}: {call.name} {call.target}"

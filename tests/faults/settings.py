@@ -1,0 +1,149 @@
+"""Which faults are tried on which step, and on what kind of disk."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tests.faults import disks
+from tests.faults.disks import DiskHost
+from tests.faults.field import AtNumber, Field, Mend, Tried, nothing
+from tests.faults.launch import Worker, failing_at, killed_at, no_space_at, no_space_from
+from tests.faults.pruning import prune_killed
+from tests.hosts.lab import LabHost
+from tests.hosts.program import APP, furnish
+
+STEPS: Final = (
+    "ssh.limits", "minimal.apache-modules", "kernel.sysctl", "firewall.ufw", "defence.fail2ban",
+    "app.tree",
+)  # fmt: skip
+"""One of each kind: a drop-in, links and a reload, the kernel, a firewall with its packages,
+packages, a tree."""
+
+TREE_FILES: Final = 200
+STATE: Final = "/var/lib/harden-tui"
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A step on a host. `disk` is the part of it that lies on a disk of its own, or empty."""
+
+    step: str
+    trials: tuple[tuple[str, str], ...]
+    disk: str = ""
+
+
+_BOTH: Final = ("apply", "rollback")
+_KILLED: Final = tuple((command, "killed") for command in _BOTH)
+_KILLED_TOO: Final = (("recover", "killed"), ("prune", "killed"))
+_REFUSED: Final = tuple(
+    (command, fault)
+    for fault in ("no space once", "no space from then on", "I/O error once")
+    for command in _BOTH
+)
+
+_MORE: Final = {
+    "ssh.limits": (*_KILLED_TOO, *_REFUSED), "firewall.ufw": _KILLED_TOO, "app.tree": _REFUSED,
+    "minimal.apache-modules": _REFUSED,
+}  # fmt: skip
+
+SETTINGS: Final = (
+    *(Setting(step, (*_KILLED, *_MORE.get(step, ()))) for step in STEPS),
+    *(
+        Setting(
+            step,
+            (
+                *((command, "power cut") for command in (*_BOTH, "recover")),
+                ("apply", "disk filled up"), ("apply", "read-only from then on"),
+            ),
+            "/",
+        )
+        for step in ("ssh.limits", "firewall.ufw")
+    ),
+    *(
+        Setting(
+            "ssh.limits",
+            tuple(
+                (command, fault)
+                for fault in ("disk filled up", "read-only from then on")
+                for command in _BOTH
+            ),
+            part,
+        )
+        for part in (STATE, "/etc")
+    ),
+)  # fmt: skip
+
+SAMPLE: Final = (
+    Setting("ssh.limits", (("apply", "killed"), ("rollback", "killed"), ("recover", "killed"),
+                           ("prune", "killed"), ("apply", "no space from then on"))),
+    Setting("ssh.limits", (("apply", "power cut"), ("apply", "read-only from then on")), "/"),
+)  # fmt: skip
+
+
+def host_of(setting: Setting, suite: str, layer: Path) -> LabHost:
+    if not setting.disk:
+        return LabHost(suite, layer)
+    return DiskHost(suite, layer, setting.disk, 700 if setting.disk == "/" else 60)
+
+
+def field_of(setting: Setting, host: LabHost) -> Field:
+    """The host furnished, and the step tried without a fault."""
+    furnish(host)
+    roots: tuple[str, ...] = ()
+    if setting.step == "app.tree":
+        for number in range(TREE_FILES):
+            host.write(f"{APP}/src/{number % 20}/{number}.php", f"<?php // {number}\n")
+        host.run("chown", "-R", "www-data:www-data", APP)
+        roots = (APP,)
+    return Field(Worker(host), setting.step, roots)
+
+
+def count(field: Field, command: str, fault: str) -> int:
+    """How many points this trial has."""
+    if command == "recover":
+        return field.count_of_recover()
+    if command == "prune":
+        return len(list(prune_killed(field, None)))
+    return len(field.calls[command])
+
+
+def trial(field: Field, command: str, fault: str, numbers: Iterator[int]) -> Iterator[Tried]:
+    """Every point of `numbers`; ends early where the host was left between."""
+    if command == "prune":
+        return prune_killed(field, numbers)
+    at, mend = _fault(field, fault)
+    if command == "recover":
+        return field.in_recover(fault, numbers, at, mend)
+    return field.under(command, fault, numbers, at, mend)
+
+
+def _fault(field: Field, fault: str) -> tuple[AtNumber, Mend]:
+    plain: dict[str, AtNumber] = {
+        "killed": killed_at,
+        "no space once": no_space_at,
+        "no space from then on": no_space_from,
+        "I/O error once": lambda number: failing_at(number, errno.EIO),
+    }
+    if fault in plain:
+        return plain[fault], nothing
+    host = field.worker.host
+    assert isinstance(host, DiskHost)
+    if fault == "disk filled up":
+        return (lambda number: disks.full_from(host, number)), _recover_then(field, host.make_room)
+    if fault == "power cut":
+        return (lambda number: disks.power_cut_at(host, number)), host.start_again
+    return (lambda number: disks.read_only_from(host, number)), host.start_again
+
+
+def _recover_then(field: Field, mend: Callable[[], None]) -> Mend:
+    """A recover while the disk is still full may fail, and must leave what a later one needs."""
+
+    def again() -> None:
+        field.worker.say("recover", "--yes")
+        mend()
+
+    return again

@@ -1,0 +1,105 @@
+"""What recover says of work that was cut off: before, after, or not begun; and what it sweeps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from snapshots import history, transaction
+from snapshots.model import WriteFile
+from snapshots.progress import Silent
+from snapshots.sessionlog import SessionLog
+from snapshots.sweep import sweep
+from steps.catalog_load import load_catalogue
+from steps.engine import Engine
+from steps.recovery import NOTHING, CutOff, recover
+from tests.unit.snapshots_host import Bench, dies_in_the_middle
+from tests.unit.test_package_lock import ended_pid
+
+CHANGE = WriteFile(path="/etc/ssh/sshd_config.d/00-test.conf", content=b"MaxAuthTries 3\n")
+
+
+def an_engine(bench: Bench) -> Engine:
+    catalogue = load_catalogue(bench.host)
+    log = SessionLog(bench.state.log_dir, syslog=False)
+    return Engine(
+        bench.host, bench.state, catalogue, catalogue.checklist("i-doit"), {}, lambda event: None,
+        log=log, user="admin",
+    )  # fmt: skip
+
+
+def cut_off(command: str, *steps: str) -> CutOff:
+    return CutOff(command, steps, os.getpid(), "2000-01-01T00:00:00.000Z")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_what_had_not_begun_is_in_the_state_before(bench: Bench) -> None:
+    engine = an_engine(bench)
+    assert recover(engine) == (0, NOTHING, [])
+    _, said, _ = recover(engine, [cut_off("apply", "ssh.limits")])
+    assert said == "Nothing of ssh.limits had begun: the host is in the state before it."
+    _, said, _ = recover(engine, [cut_off("rollback", "ssh.limits")])
+    assert "Nothing of the undo of ssh.limits had begun" in said
+
+
+def test_what_was_complete_is_in_the_state_after(bench: Bench) -> None:
+    record = bench.apply("ssh.limits", CHANGE)
+    engine = an_engine(bench)
+    _, said, closed = recover(engine, [cut_off("apply", "ssh.limits")])
+    assert said.startswith("ssh.limits was complete before the interruption and is kept")
+    assert "the state after it" in said and closed == []
+    bench.undo(record.id)
+    _, said, _ = recover(engine, [cut_off("rollback", "ssh.limits")])
+    assert "the undo of ssh.limits was complete" in said
+
+
+def test_what_was_in_the_middle_is_in_the_state_before(bench: Bench) -> None:
+    def change() -> None:
+        bench.begin("ssh.limits").perform(CHANGE)
+
+    dies_in_the_middle(bench, change)
+    engine = an_engine(bench)
+    _, said, closed = recover(engine, [])
+    assert said == "Brought back to the state before: ssh.limits."
+    assert len(closed) == 1
+
+
+def test_what_a_crash_left_is_swept_and_what_is_needed_stays(bench: Bench) -> None:
+    record = bench.apply("one", CHANGE)
+    left = f"{ended_pid()}-0123abcd"
+    for path in (
+        bench.state.transactions / record.id / f".record.json.{left}",
+        bench.state.path / f".secret-paths.json.{left}",
+        bench.state.points / f".{record.id}.after.{left}" / "manifest.json",
+        bench.state.transactions / "20200101T000000.000000Z-aaaaaa" / f".record.json.{left}",
+        bench.state.points / "20200101T000000.000000Z-aaaaaa.before" / "manifest.json",
+        bench.state.debs / ".half.deb",
+        bench.state.path / "reserve",
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    whole = sorted(bench.state.path.rglob("*"))
+    sweep(bench.state)
+    gone = {str(path.relative_to(bench.state.path)) for path in whole if not path.exists()}
+    assert len(gone) == 10, gone  # seven, and the three folders made for them
+    assert history.verify(bench.state) == []
+    assert bench.undo(record.id).status == "committed"
+
+
+def test_a_restore_point_is_there_whole_or_not_at_all(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die() -> None:
+        monkeypatch.setattr("snapshots.points.sync_files", lambda paths: os._exit(9))
+        transaction.begin(
+            bench.host, bench.state, steps=("a",), title="a", user="x", progress=Silent()
+        )
+
+    dies_in_the_middle(bench, die)
+    assert history.verify(bench.state) == []
