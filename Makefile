@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: practice test lint deb bench docs docs-check screens lock clean
+.PHONY: practice test lint deb bench fidelity docs docs-check screens lock clean
 
 practice: $(VENV)/.ready
 	$(BIN)/harden-tui --practice
@@ -22,6 +22,9 @@ deb: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m tests.bench
+
+fidelity: $(VENV)/.ready
+	$(BIN)/python -m tests.fidelity
 
 docs: $(VENV)/.ready
 	$(BIN)/python packaging/docs.py

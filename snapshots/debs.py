@@ -90,7 +90,14 @@ class KeptDebs:
         tree = str(self.path / ".repack")
         listing = host.run(("dpkg-query", "-L", package)).stdout.splitlines()
         names = [line for line in listing if line.startswith("/") and line != "/."]
-        present = [name for name in names if host.state(name) is not None]
+        above = {name.rpartition("/")[0] for name in names}
+        states = {name: host.state(name) for name in names}
+        # /lib and the like are links to /usr/lib on the disk, and directories in the package.
+        present = [
+            name
+            for name, state in states.items()
+            if state is not None and not (state.kind == "symlink" and name in above)
+        ]
         host.run(("rm", "-rf", "--", tree))
         host.run(("mkdir", "-p", "-m", "755", f"{tree}/DEBIAN"))
         try:

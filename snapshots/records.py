@@ -24,7 +24,8 @@ _DELTAS = msgspec.json.Decoder(Delta)
 class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was about to happen, written and synced before it did. Never holds content.
 
-    `what`: change, done, validate, activate, undo. `path` is a file a change names.
+    `what`: change, done, came, validate, activate, undo. `path` is a file a change names, or (for
+    "came") what came with packages outside of what was captured.
     """
 
     time: str
@@ -142,7 +143,11 @@ class Records:
 
     def named_paths(self, tx_id: str) -> set[str]:
         """The files that changes of this transaction name."""
-        return {line.path for line in self.journal_of(tx_id) if line.path}
+        return {line.path for line in self.journal_of(tx_id) if line.path and line.what != "came"}
+
+    def came(self, tx_id: str) -> list[str]:
+        """What came with packages outside of what was captured."""
+        return [line.path for line in self.journal_of(tx_id) if line.what == "came"]
 
 
 def encode_deltas(deltas: Iterable[Delta]) -> Iterator[bytes]:

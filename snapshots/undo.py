@@ -9,15 +9,16 @@ import msgspec
 
 from host.base import Host, HostError
 from snapshots import inversion as inverting
-from snapshots import settle, undo_plan
+from snapshots import leftovers, settle, undo_plan
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.converge import Goal
 from snapshots.domains.packages import Package
+from snapshots.dpkg import refuse_interrupted
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion, Later
 from snapshots.model import Conflict, Delta, SnapshotError, TransactionRecord, UndoPlan
-from snapshots.package_ties import conffiles, ties
+from snapshots.package_ties import conffiles, ties, with_leftovers
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
@@ -70,6 +71,9 @@ def undo(
                 "The host has changed since this undo was shown; nothing was touched. Look at the "
                 "preview again."
             )
+        if any(d.delta.domain == "packages" and d.changes for d in inversion.decisions):
+            values = {k: getattr(item, "value", "") for k, item in current["packages"].items()}
+            refuse_interrupted(host, values)
         own = TransactionRecord(
             id=records.create_id(),
             kind="rollback",
@@ -109,6 +113,10 @@ def _perform(
     record = inversion.record
     records.journal(tx.id, "undo", f"undo {record.id}")
     target = inversion.target()
+    outside = leftovers.outside(inversion.current["files"], record.roots)
+    gone = _going(inversion, outside)
+    for path in outside:
+        target["files"].pop(path, None)
     goal = Goal(
         captured=target,
         roots=record.roots,
@@ -118,7 +126,10 @@ def _perform(
         free=frozenset(inversion.free),
     )
     notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True)
-    tx.write_after(after)
+    # Last, because nothing could bring these back if something else failed.
+    going = {delta.key for delta in gone}
+    leftovers.remove(keeper.host, going, set(outside) - going)
+    tx.write_after(after, gone)
     touched = inversion.touched
     settle.prepare(
         records,
@@ -130,6 +141,16 @@ def _perform(
         },
     )
     return tx.finish(" ".join(notes))
+
+
+def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:
+    """What came with the packages outside of what is captured, and goes with them."""
+    going = {d.delta.key: d for d in inversion.decisions if d.changes and d.target is None}
+    return [
+        Delta("files", path, inversion.now(going[path].delta), None)
+        for path in outside
+        if path in going
+    ]
 
 
 def _undoable(records: Records, tx_id: str) -> TransactionRecord:
@@ -147,6 +168,11 @@ def _invert(
     keeper: Keeper, records: Records, record: TransactionRecord, current: Captured
 ) -> Inversion:
     deltas = [_keyed(keeper, delta) for delta in records.deltas(record.id)]
+    came = leftovers.states(keeper.host, leftovers.tops_of(deltas, record.roots))
+    known = {delta.key for delta in deltas if delta.domain == "files"}
+    # What daemons put there since goes too.
+    deltas += [Delta("files", path, None, came[path]) for path in sorted(came.keys() - known)]
+    current = {**current, "files": {**current["files"], **came}}
     later = [
         Later(other, inverting.by_key(_keyed(keeper, d) for d in records.deltas(other.id)))
         for other in records.all()
@@ -162,6 +188,7 @@ def _invert(
         and delta.key not in kept.packages
         and Package.of(current["packages"].get(delta.key)) is not None
     }
+    kept = with_leftovers(keeper.host, kept, came, going)
     pristine, packaged = conffiles(keeper.host, going, current)
     return inverting.invert(
         record,

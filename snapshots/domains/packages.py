@@ -89,6 +89,15 @@ class Packages(Domain):
 
     def purge(self, host: Host, packages: list[str], progress: Progress) -> None:
         """Exactly these: dpkg never takes one more along, and refuses where another needs one."""
+        now = self.capture(host, Scope())
+        automatic = [
+            name for name in packages if (one := Package.of(now.get(name))) and one.mark == "auto"
+        ]
+        if automatic:
+            # Or apt would remember the mark, and take one that is installed again for automatic.
+            argv = ("apt-mark", "manual", *sorted(automatic))
+            progress.command(" ".join(argv))
+            host.run(argv, timeout_s=TIMEOUT_S)
         run_dpkg(host, progress, "--purge", *sorted(packages))
         left = self.capture(host, Scope())
         again = sorted(name for name in packages if name in left)
