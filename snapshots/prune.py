@@ -6,6 +6,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from snapshots.debs import sum_of
 from snapshots.domains.packages import Package
 from snapshots.model import FileItem, TransactionRecord
 from snapshots.objects import ObjectStore
@@ -87,3 +88,4 @@ def _prune_debs(path: Path, kept: set[tuple[str, str]]) -> None:
         name, version, _ = deb.stem.split("_", 2)
         if (name, version.replace("%3a", ":")) not in kept:
             deb.unlink()
+            sum_of(deb).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import secrets
@@ -12,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from host.names import exact_json
+from snapshots import sums
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.model import Delta, DomainName, Item, SnapshotError, TransactionRecord
 from snapshots.state import StateDir
@@ -33,6 +35,8 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     summary: str
     path: str = ""
     secret: bool = False
+    sum: str = ""
+    """The first 16 digits of the SHA-256 of the line without this field."""
 
 
 class Records:
@@ -69,18 +73,19 @@ class Records:
             directory.mkdir(mode=0o700)
             sync_directory(self.path)
         text = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
-        write_durably(directory / "record.json", text)
+        write_durably(directory / "record.json", sums.with_sum(text))
 
     def read(self, tx_id: str) -> TransactionRecord:
         """Raises `SnapshotError` where there is none or it is damaged."""
         path = self.where(tx_id) / "record.json"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=TransactionRecord)
+            text = sums.without_sum(path.read_bytes())
+            return msgspec.json.decode(text, type=TransactionRecord)
         except FileNotFoundError:
             raise SnapshotError(
                 f"There is no transaction {tx_id!r}; `harden-tui history list` names them all."
             ) from None
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError) as error:
             raise SnapshotError(
                 f"The record {path} cannot be read ({error}); nothing was changed. Put it back "
                 "from a backup of the state directory; without one, move its folder away, and that "
@@ -105,7 +110,7 @@ class Records:
         path = self.where(tx_id) / "delta.jsonl"
         try:
             with path.open("rb") as stream:
-                return list(_decode_deltas(stream))
+                return list(_decode_deltas(sums.opened_lines(stream)))
         except FileNotFoundError:
             return []
         except (msgspec.DecodeError, ValueError) as error:
@@ -125,6 +130,7 @@ class Records:
             path=path,
             secret=secret,
         )
+        line = msgspec.structs.replace(line, sum=_sum_of(line))
         append_durably(self.where(tx_id) / "journal.jsonl", msgspec.json.encode(line))
 
     def journal_of(self, tx_id: str) -> list[JournalLine]:
@@ -141,6 +147,15 @@ class Records:
                 continue
         return found
 
+    def altered_in_journal(self, tx_id: str) -> list[int]:
+        """The numbers of the lines that are not as they were written, from 1.
+
+        A last line that was cut off by a crash is none of them. Raises `OSError`.
+        """
+        *lines, cut_off = (self.where(tx_id) / "journal.jsonl").read_bytes().split(b"\n")
+        del cut_off
+        return [number for number, line in enumerate(lines, start=1) if not _is_whole(line)]
+
     def named_paths(self, tx_id: str) -> set[str]:
         """The files that changes of this transaction name."""
         return {line.path for line in self.journal_of(tx_id) if line.path and line.what != "came"}
@@ -151,10 +166,9 @@ class Records:
 
 
 def encode_deltas(deltas: Iterable[Delta]) -> Iterator[bytes]:
-    """JSON Lines, one thing a line."""
+    """JSON Lines, one thing a line, and a last line with the hash of the others."""
     encode = msgspec.json.Encoder().encode
-    for delta in deltas:
-        yield exact_json(delta, encode=encode) + b"\n"
+    return sums.sealed_lines(exact_json(delta, encode=encode) + b"\n" for delta in deltas)
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -195,6 +209,19 @@ def _decode_deltas(lines: Iterable[bytes]) -> Iterator[Delta]:
         if sides is None:
             sides = known[tail] = _SIDES.decode(b'{"before":' + tail)
         yield Delta(key.domain, key.key, sides.before, sides.after)
+
+
+def _sum_of(line: JournalLine) -> str:
+    bare = msgspec.json.encode(msgspec.structs.replace(line, sum=""))
+    return hashlib.sha256(bare).hexdigest()[:16]
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        found = msgspec.json.decode(line, type=JournalLine)
+    except msgspec.DecodeError:
+        return False
+    return found.sum == _sum_of(found) and msgspec.json.encode(found) == line
 
 
 def now_text() -> str:

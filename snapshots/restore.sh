@@ -281,8 +281,10 @@ strip() {
     [ -z "$setfattr" ] || getfattr -R -P -h -m - --absolute-names -- "$1" 2>/dev/null |
         while IFS= read -r line; do
             case $line in
+                '# file: '*\\*) holder= ;;
                 '# file: '*) holder=${line#??file: } ;;
                 user.* | security.capability)
+                    [ -n "$holder" ] || continue
                     unlock "$holder"
                     setfattr -h -x "$line" -- "$holder"
                     ;;
