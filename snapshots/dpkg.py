@@ -73,6 +73,15 @@ def settle_dpkg(host: Host, progress: Progress) -> None:
         run_dpkg(host, progress, "--configure", "--pending", wait_s=OUTLIVED_WAIT_S)
 
 
+def is_offered(host: Host, name: str, version: str) -> bool:
+    """Whether the host's sources have a package in this version."""
+    argv = ("apt-get", "--simulate", "install", "--allow-downgrades", f"{name}={version}")
+    try:
+        return host.run(argv, timeout_s=60.0, ok=None).ok
+    except CommandMissing:
+        return False
+
+
 def refuse_interrupted(host: Host, packages: Mapping[str, str]) -> None:
     """Raise `SnapshotError` where an installation was cut off: dpkg and apt would stop half-way.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
@@ -131,7 +132,9 @@ class Records:
             secret=secret,
         )
         line = msgspec.structs.replace(line, sum=_sum_of(line))
-        append_durably(self.where(tx_id) / "journal.jsonl", msgspec.json.encode(line))
+        path = self.where(tx_id) / "journal.jsonl"
+        start = b"\n" if _is_cut_off(path) else b""
+        append_durably(path, start + msgspec.json.encode(line))
 
     def journal_of(self, tx_id: str) -> list[JournalLine]:
         """What was written; a last line cut off by a crash is left out."""
@@ -147,14 +150,19 @@ class Records:
                 continue
         return found
 
-    def altered_in_journal(self, tx_id: str) -> list[int]:
+    def altered_in_journal(self, tx_id: str, *, was_interrupted: bool) -> list[int]:
         """The numbers of the lines that are not as they were written, from 1.
 
-        A last line that was cut off by a crash is none of them. Raises `OSError`.
+        With `was_interrupted` a line that a crash cut off is none of them. Raises `OSError`.
         """
-        *lines, cut_off = (self.where(tx_id) / "journal.jsonl").read_bytes().split(b"\n")
-        del cut_off
-        return [number for number, line in enumerate(lines, start=1) if not _is_whole(line)]
+        *lines, rest = (self.where(tx_id) / "journal.jsonl").read_bytes().split(b"\n")
+        if rest:
+            lines.append(rest + b" without its end")
+        return [
+            number
+            for number, line in enumerate(lines, start=1)
+            if not _is_whole(line) and not (was_interrupted and not line.endswith(b"}"))
+        ]
 
     def named_paths(self, tx_id: str) -> set[str]:
         """The files that changes of this transaction name."""
@@ -214,6 +222,19 @@ def _decode_deltas(lines: Iterable[bytes]) -> Iterator[Delta]:
 def _sum_of(line: JournalLine) -> str:
     bare = msgspec.json.encode(msgspec.structs.replace(line, sum=""))
     return hashlib.sha256(bare).hexdigest()[:16]
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether a crash left the last line without its end."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            if size == 0:
+                return False
+            stream.seek(size - 1)
+            return stream.read(1) != b"\n"
+    except FileNotFoundError:
+        return False
 
 
 def _is_whole(line: bytes) -> bool:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import msgspec
 
 from host.base import Host, HostError
 from snapshots import inversion as inverting
-from snapshots import leftovers, settle, undo_plan
+from snapshots import intact, leftovers, settle, undo_plan
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.converge import Goal
 from snapshots.domains.packages import Package
-from snapshots.dpkg import refuse_interrupted
+from snapshots.dpkg import is_offered, refuse_interrupted
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion, Later
-from snapshots.model import Conflict, Delta, SnapshotError, TransactionRecord, UndoPlan
+from snapshots.model import (
+    Conflict,
+    Delta,
+    FileItem,
+    Item,
+    SnapshotError,
+    TransactionRecord,
+    UndoPlan,
+)
 from snapshots.package_ties import conffiles, ties, with_leftovers
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records, now_text
@@ -90,6 +100,12 @@ def undo(
         )
         for content in inversion.contents.made.values():
             keeper.store.add(content)
+        intact.require_contents(
+            state,
+            _needed(inversion),
+            practice=host.is_practice,
+            offered=partial(is_offered, host),
+        )
         keeper.debs.keep(host, _leaving(inversion, current), progress)
         tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
     try:
@@ -153,6 +169,19 @@ def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:
     ]
 
 
+def _needed(inversion: Inversion) -> Iterator[Delta]:
+    """What will be put back, as differences from now."""
+    for decision in inversion.decisions:
+        if decision.changes and not _is_made(inversion, decision.target):
+            delta = decision.delta
+            yield Delta(delta.domain, delta.key, decision.target, inversion.now(delta))
+
+
+def _is_made(inversion: Inversion, item: Item | None) -> bool:
+    """A content that the merge just made is not on the disk yet."""
+    return isinstance(item, FileItem) and item.state.sha256 in inversion.contents.made
+
+
 def _undoable(records: Records, tx_id: str) -> TransactionRecord:
     record = records.read(tx_id)
     if record.kind == "rollback":
@@ -161,6 +190,7 @@ def _undoable(records: Records, tx_id: str) -> TransactionRecord:
         )
     if record.status != "committed":
         raise SnapshotError(f"{tx_id} is {record.status}, so there is nothing of it to undo.")
+    intact.require_lists(records, tx_id)
     return record
 
 
