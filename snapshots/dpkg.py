@@ -88,9 +88,7 @@ def refuse_interrupted(host: Host, packages: Mapping[str, str]) -> None:
     `packages`: name -> "VERSION;MARK;FLAG…" as captured.
     """
     half = [
-        name
-        for name, value in sorted(packages.items())
-        if _HALF.intersection(value.split(";")[2:])
+        name for name, value in sorted(packages.items()) if _HALF.intersection(value.split(";")[2:])
     ]
     if half or any(name.isdigit() for name in host.listdir(UPDATES)):
         what = f" and left {', '.join(half)} half installed" if half else ""

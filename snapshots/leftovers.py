@@ -43,9 +43,7 @@ def survey(host: Host) -> dict[str, FileState]:
     return found
 
 
-def came(
-    host: Host, before: Mapping[str, FileState], after: Mapping[str, FileState]
-) -> list[str]:
+def came(host: Host, before: Mapping[str, FileState], after: Mapping[str, FileState]) -> list[str]:
     """What is new and came with packages, without what lies below something new, sorted.
 
     A running application may have written in the same minute. Its own directories belong to its

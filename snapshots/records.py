@@ -132,9 +132,9 @@ class Records:
             secret=secret,
         )
         line = msgspec.structs.replace(line, sum=_sum_of(line))
-        path = self.where(tx_id) / "journal.jsonl"
-        start = b"\n" if _is_cut_off(path) else b""
-        append_durably(path, start + msgspec.json.encode(line))
+        journal = self.where(tx_id) / "journal.jsonl"
+        start = b"\n" if _is_cut_off(journal) else b""
+        append_durably(journal, start + msgspec.json.encode(line))
 
     def journal_of(self, tx_id: str) -> list[JournalLine]:
         """What was written; a last line cut off by a crash is left out."""

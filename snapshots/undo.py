@@ -10,8 +10,8 @@ from functools import partial
 import msgspec
 
 from host.base import Host, HostError
-from snapshots import inversion as inverting
 from snapshots import intact, leftovers, settle, undo_plan
+from snapshots import inversion as inverting
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.converge import Goal

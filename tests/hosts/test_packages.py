@@ -115,7 +115,10 @@ def test_an_interrupted_dpkg_is_met_with_a_sentence(host: LabHost) -> None:
     package = next((host.root / "srv/repo").glob("whois_*.deb")).name
     host.run("sh", "-c", f"dpkg --unpack /srv/repo/{package} /srv/repo/libidn2-0_*.deb")
     before = fingerprint(host)
-    for words in (("apply", "--checklist", "i-doit", "firewall.ufw"), ("rollback", "site.packages")):
+    for words in (
+        ("apply", "--checklist", "i-doit", "firewall.ufw"),
+        ("rollback", "site.packages"),
+    ):
         done = harden(host, *words, "--yes", check=False)
         said = done.stdout + done.stderr
         assert done.returncode != 0 and "dpkg --configure -a" in said, said

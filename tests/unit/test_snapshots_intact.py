@@ -173,9 +173,7 @@ def test_what_can_be_undone_is_and_what_cannot_is_refused(stage: Stage, how: str
 def test_damage_to_one_leaves_the_others_undoable(stage: Stage) -> None:
     bench = stage.copy()
     (name,) = (
-        delta
-        for delta in Records(bench.state).deltas(stage.ids[1])
-        if delta.key == "/etc/hostname"
+        delta for delta in Records(bench.state).deltas(stage.ids[1]) if delta.key == "/etc/hostname"
     )
     (sha256,) = history.contents_of(name.before)
     (bench.state.objects / sha256[:2] / sha256).unlink()
