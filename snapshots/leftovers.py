@@ -8,7 +8,7 @@ undone. Contents are not copied: before the installation there were none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from host.base import CommandMissing, FileState, Host, HostError
 from snapshots.model import Delta, FileItem, Item, Root, SnapshotError
@@ -18,6 +18,8 @@ DEPTH = 5
 """Deep enough for /var/lib/php/modules/8.2/fpm; what is below a new directory goes with it."""
 MANY = 2000
 """A directory with more entries holds data of something else; no look is taken into it."""
+
+DPKG_STATUS = "/var/lib/dpkg/status"
 
 _BY_THEMSELVES = re.compile(
     r"/var/lib/(harden-tui|apt|mysql|postgresql|docker|containerd|containers|lxc|libvirt|machines"
@@ -43,7 +45,7 @@ def survey(host: Host) -> dict[str, FileState]:
     return found
 
 
-def came(host: Host, before: Mapping[str, FileState], after: Mapping[str, FileState]) -> list[str]:
+def came(host: Host, before: Container[str], after: Mapping[str, FileState]) -> list[str]:
     """What is new and came with packages, without what lies below something new, sorted.
 
     A running application may have written in the same minute. Its own directories belong to its
@@ -58,6 +60,23 @@ def came(host: Host, before: Mapping[str, FileState], after: Mapping[str, FileSt
         if _is_roots_own(after.get(path.rpartition("/")[0]))
         and (_home(path) in known or _home(path) == path)
     ]
+
+
+def came_before_the_crash(
+    host: Host, before: Container[str], found: Mapping[str, FileState], dpkg_ended_ns: int
+) -> list[str]:
+    """As `came`, where nobody could look when apt had finished.
+
+    What is younger than dpkg's last word may be an administrator's, who came to help; it stays.
+    """
+    old = {path: state for path, state in found.items() if state.mtime_ns <= dpkg_ended_ns}
+    return came(host, before, {**old, **{p: s for p, s in found.items() if p in before}})
+
+
+def dpkg_ended_ns(host: Host) -> int:
+    """When dpkg last wrote down what is installed; 0 where there is none."""
+    state = host.state(DPKG_STATUS)
+    return 0 if state is None else state.mtime_ns
 
 
 def _tops(paths: Iterable[str]) -> list[str]:

@@ -19,6 +19,8 @@ from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.model import Delta, DomainName, Item, SnapshotError, TransactionRecord
 from snapshots.state import StateDir
 
+NAMES = "names.json"
+
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]+")
 _DELTAS = msgspec.json.Decoder(Delta)
@@ -167,6 +169,22 @@ class Records:
     def named_paths(self, tx_id: str) -> set[str]:
         """The files that changes of this transaction name."""
         return {line.path for line in self.journal_of(tx_id) if line.path and line.what != "came"}
+
+    def keep_names(self, tx_id: str, names: Iterable[str]) -> None:
+        """What was there before packages came, until it is known what came; durable on return."""
+        write_durably(self.where(tx_id) / NAMES, exact_json(sorted(names)))
+
+    def kept_names(self, tx_id: str) -> frozenset[str] | None:
+        """`None` where nothing was interrupted."""
+        try:
+            content = (self.where(tx_id) / NAMES).read_bytes()
+            return frozenset(msgspec.convert(json.loads(content), list[str]))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def forget_names(self, tx_id: str) -> None:
+        """All of what came is in the journal."""
+        (self.where(tx_id) / NAMES).unlink(missing_ok=True)
 
     def came(self, tx_id: str) -> list[str]:
         """What came with packages outside of what was captured."""

@@ -183,6 +183,8 @@ class Transaction:
         self._records.journal(self.id, "change", describe(change), path=path, secret=secret)
         host = self._keeper.host
         there = leftovers.survey(host) if may_bring_packages(change) else None
+        if there is not None:
+            self._records.keep_names(self.id, there)
         try:
             execute(host, change, self.id, self._keeper.debs, self._progress)
         finally:
@@ -193,6 +195,7 @@ class Transaction:
         host = self._keeper.host
         for path in leftovers.came(host, there, leftovers.survey(host)):
             self._records.journal(self.id, "came", f"{path} came with packages", path=path)
+        self._records.forget_names(self.id)
 
     def validate(self) -> None:
         """Ask whether the merged configuration is sound. Raises `SnapshotError`."""

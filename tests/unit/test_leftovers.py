@@ -102,3 +102,11 @@ def test_only_what_lies_outside_of_the_captured_trees() -> None:
         Delta("files", "/var/log/was-there", FileItem(LOG), FileItem(LOG)),
     ]
     assert leftovers.tops_of(deltas, (Root("/srv/app", content=True),)) == ["/var/log/new.log"]
+
+
+def test_after_a_crash_what_is_younger_than_dpkgs_last_word_stays(tmp_path: Path) -> None:
+    old = FileState(kind="dir", mode=0o755, mtime_ns=10)
+    young = FileState(kind="dir", mode=0o755, mtime_ns=30)
+    found = {**BEFORE, "/var/lib/came": old, "/var/lib/of-a-helper": young}
+    host = Host(tmp_path)
+    assert leftovers.came_before_the_crash(host, BEFORE, found, 20) == ["/var/lib/came"]
