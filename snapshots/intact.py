@@ -125,14 +125,14 @@ def standing(state: StateDir, *, practice: bool = False) -> list[Standing]:
 def require_lists(records: Records, tx_id: str) -> None:
     """Raise `SnapshotError` where this or a later one in force has no list of differences.
 
-    An empty answer for a lost file would make an undo that does nothing look complete.
+    An empty answer for a lost file would make an undo that does nothing look complete. One that
+    is there and damaged shows when it is read.
     """
     for record in records.all():
         in_force = (record.kind, record.status) == ("apply", "committed")
-        if record.id >= tx_id and in_force:
-            said = _list_problem(records, record.id)
-            if said:
-                raise SnapshotError(f"{_cannot(said)}")
+        path = records.where(record.id) / "delta.jsonl"
+        if record.id >= tx_id and in_force and not path.exists():
+            raise SnapshotError(_cannot(f"the list of differences {path} is missing"))
 
 
 def require_contents(
