@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: practice test lint deb bench faults docs docs-check screens lock clean
+.PHONY: practice test lint deb bench faults fidelity docs docs-check screens lock clean
 
 practice: $(VENV)/.ready
 	$(BIN)/harden-tui --practice
@@ -25,6 +25,9 @@ bench: $(VENV)/.ready
 
 faults: $(VENV)/.ready
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+fidelity: $(VENV)/.ready
+	$(BIN)/python -m tests.fidelity
 
 docs: $(VENV)/.ready
 	$(BIN)/python packaging/docs.py

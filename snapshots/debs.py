@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from host.base import CommandFailed, Host
+from snapshots import sums
 from snapshots.dpkg import NONINTERACTIVE, TIMEOUT_S
 from snapshots.durable import sync_directory, sync_files
 from snapshots.model import SnapshotError
@@ -33,6 +34,21 @@ class KeptDebs:
         found = sorted(self.path.glob(f"{name}_{_in_name(version)}_{arch or '*'}.deb"))
         return found[0] if found else None
 
+    def is_whole(self, path: Path) -> bool:
+        """Whether a kept .deb is what was kept."""
+        try:
+            listed = sums.read_listing(sum_of(path)).get(path.name)
+            return listed == sums.file_hash(path)
+        except (OSError, ValueError):
+            return False
+
+    def _has(self, package: str, version: str) -> bool:
+        path = self.find(package, version)
+        if path is not None and not self.is_whole(path):
+            path.unlink()  # altered, or cut off by a crash: kept anew
+            return False
+        return path is not None
+
     def keep(self, host: Host, versions: Mapping[str, str], progress: Progress) -> None:
         """Make sure that the .deb of each installed package is here; durable on return.
 
@@ -40,7 +56,7 @@ class KeptDebs:
         """
         if host.is_practice:
             return  # its pretend archive has every package it ever had
-        missing = {name: v for name, v in sorted(versions.items()) if not self.find(name, v)}
+        missing = {name: v for name, v in sorted(versions.items()) if not self._has(name, v)}
         if not missing:
             return
         progress.doing("keeping packages for the way back", 0, len(missing))
@@ -58,7 +74,8 @@ class KeptDebs:
                     f"The package {name} {version} could not be kept for the way back, so it was "
                     "not removed; no package was changed."
                 )
-            kept.append(path)
+            sum_of(path).write_bytes(sums.listing_of([path]))
+            kept += [path, sum_of(path)]
         sync_files(kept)
         sync_directory(self.path)
 
@@ -90,7 +107,14 @@ class KeptDebs:
         tree = str(self.path / ".repack")
         listing = host.run(("dpkg-query", "-L", package)).stdout.splitlines()
         names = [line for line in listing if line.startswith("/") and line != "/."]
-        present = [name for name in names if host.state(name) is not None]
+        above = {name.rpartition("/")[0] for name in names}
+        states = {name: host.state(name) for name in names}
+        # /lib and the like are links to /usr/lib on the disk, and directories in the package.
+        present = [
+            name
+            for name, state in states.items()
+            if state is not None and not (state.kind == "symlink" and name in above)
+        ]
         host.run(("rm", "-rf", "--", tree))
         host.run(("mkdir", "-p", "-m", "755", f"{tree}/DEBIAN"))
         try:
@@ -121,6 +145,11 @@ class KeptDebs:
             ) from None
         finally:
             host.run(("rm", "-rf", "--", tree, f"{tree}.tar", f"{tree}.tar.deb"))
+
+
+def sum_of(path: Path) -> Path:
+    """Where the hash of a kept .deb lies."""
+    return path.with_name(f"{path.name}.sha256")
 
 
 def control_of(status: str) -> str:

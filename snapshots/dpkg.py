@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from host.base import CommandFailed, CommandMissing, Completed, Host
 from host.holders import describe
-from snapshots.model import Busy
+from snapshots.model import Busy, SnapshotError
 from snapshots.progress import Progress
 
 LOCK_WAIT_S = 60
@@ -38,6 +38,11 @@ APT_OPTIONS = (
     "-o", "Dpkg::Use-Pty=0",
     "-o", "APT::Get::AutomaticRemove=false",
 )  # fmt: skip
+
+UPDATES = "/var/lib/dpkg/updates"
+"""dpkg's journal: files named by numbers lie here only while it works or after it was cut off."""
+
+_HALF = frozenset({"half-installed", "unpacked", "half-configured", "reinst-required"})
 
 # "held by process 42 (apt-get)" (apt), "locked by another process with pid 42" (dpkg of bookworm),
 # "locked by /usr/bin/apt-get process with pid 42" (dpkg of trixie).
@@ -119,6 +124,31 @@ def settle_dpkg(host: Host, progress: Progress) -> None:
     """
     with contextlib.suppress(CommandMissing, CommandFailed):
         run_dpkg(host, progress, "--configure", "--pending", wait_s=OUTLIVED_WAIT_S)
+
+
+def is_offered(host: Host, name: str, version: str) -> bool:
+    """Whether the host's sources have a package in this version."""
+    argv = ("apt-get", "--simulate", "install", "--allow-downgrades", f"{name}={version}")
+    try:
+        return host.run(argv, timeout_s=60.0, ok=None).ok
+    except CommandMissing:
+        return False
+
+
+def refuse_interrupted(host: Host, packages: Mapping[str, str]) -> None:
+    """Raise `SnapshotError` where an installation was cut off: dpkg and apt would stop half-way.
+
+    `packages`: name -> "VERSION;MARK;FLAG…" as captured.
+    """
+    half = [
+        name for name, value in sorted(packages.items()) if _HALF.intersection(value.split(";")[2:])
+    ]
+    if half or any(name.isdigit() for name in host.listdir(UPDATES)):
+        what = f" and left {', '.join(half)} half installed" if half else ""
+        raise SnapshotError(
+            f"dpkg was interrupted on this host{what}; nothing was touched. Run "
+            "`dpkg --configure -a`, then try again."
+        )
 
 
 def run_dpkg(host: Host, progress: Progress, *words: str, wait_s: float = LOCK_WAIT_S) -> None:

@@ -59,6 +59,13 @@ def path_of(change: Change) -> str:
     return change.path if isinstance(change, WriteFile | RemoveFile | MakeLink) else ""
 
 
+def may_bring_packages(change: Change) -> bool:
+    """Whether packages may come with it."""
+    if isinstance(change, RunCommand):
+        return change.argv[0].rpartition("/")[2] in ("apt-get", "apt", "dpkg")
+    return isinstance(change, InstallPackages)
+
+
 MARKER = "HARDEN_TUI_TRANSACTION"
 """In the environment of every command that makes a change: it may outlive a killed harden-tui."""
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import msgspec
 
-from snapshots import differences_text, drift_accepted
+from snapshots import differences_text, drift_accepted, intact
 from snapshots.captured import is_metadata_only
 from snapshots.model import Delta, DomainName, FileItem, SnapshotError, TransactionRecord
 from snapshots.objects import ObjectStore
@@ -107,7 +107,8 @@ def verify(state: StateDir) -> list[str]:
         problems += _verify_point(points, store, point_id, sound, checked)
     problems += _verify_transactions(Records(state), points, sound)
     problems += _verify_accepted(state, sound)
-    return problems
+    problems += intact.problems(state)
+    return list(dict.fromkeys(problems))
 
 
 def _verify_accepted(state: StateDir, sound: set[str]) -> Iterator[str]:
@@ -162,6 +163,8 @@ def _verify_transactions(records: Records, points: Points, sound: set[str]) -> I
         )
         if standing and f"{tx_id}.before" not in known:
             yield f"The transaction {tx_id} has lost its restore point {tx_id}.before."
+        if standing and record.status == "committed" and f"{tx_id}.after" not in known:
+            yield f"The transaction {tx_id} has lost its restore point {tx_id}.after."
         for delta in deltas:
             for side in (delta.before, delta.after):
                 for sha256 in contents_of(side):

@@ -6,6 +6,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+import msgspec
+
 from host.base import CommandMissing, Host
 from snapshots import dependencies
 from snapshots.captured import Captured
@@ -97,6 +99,30 @@ def conffiles(host: Host, packages: Iterable[str], current: Captured) -> tuple[s
             if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
                 pristine.add(path)
     return pristine, known
+
+
+def with_leftovers(host: Host, kept: Kept, came: Iterable[str], going: set[str]) -> Kept:
+    """`kept`, with what came with the packages outside of /etc.
+
+    It stays where a package has it that does not go. Where some packages stay, it goes only if it
+    bears the name of one that does.
+    """
+    paths = sorted(came)
+    if not paths:
+        return kept
+    answer = host.run(("dpkg-query", "-S", *paths), ok=None)
+    files = dict(kept.files)
+    for line in answer.stdout.splitlines():
+        names, _, path = line.rpartition(": ")
+        staying = [name for name in names.split(", ") if name not in going]
+        if staying and path in paths:
+            files.setdefault(path, staying[0])
+    if kept.packages:
+        leaving = {name.partition(":")[0] for name in going}
+        for path in paths:
+            if not leaving & set(path.replace(".log", "").split("/")):
+                files.setdefault(path, min(kept.packages))
+    return msgspec.structs.replace(kept, files=files)
 
 
 def _owned(host: Host, packages: Iterable[str]) -> list[str]:

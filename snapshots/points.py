@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ import msgspec
 
 from host import scratch
 from host.base import FileState
-from snapshots import listing
+from snapshots import listing, sums
 from snapshots.captured import Captured
 from snapshots.durable import sync_directory, sync_files
 from snapshots.model import DomainName, FileItem, Item, Root, SnapshotError, ValueItem
@@ -78,6 +79,7 @@ class Points:
                 _write(draft / "restore.sh", RESTORE_SCRIPT.read_bytes(), 0o700),
                 _write(draft / "manifest.json", text, 0o600),
             ]
+            written.append(_write(draft / sums.NAME, sums.listing_of(written), 0o600))
             sync_files(written)
             sync_directory(draft)
             os.rename(draft, self.path / point_id)
@@ -97,8 +99,12 @@ class Points:
         """Raises `SnapshotError` where it is missing or damaged."""
         path = self.path / point_id / "manifest.json"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Manifest)
-        except (OSError, msgspec.DecodeError) as error:
+            content = path.read_bytes()
+            listed = sums.read_listing(path.with_name(sums.NAME)).get(path.name)
+            if listed != hashlib.sha256(content).hexdigest():
+                raise ValueError(sums.ALTERED)
+            return msgspec.json.decode(content, type=Manifest)
+        except (OSError, ValueError) as error:
             raise SnapshotError(
                 f"The restore point {path} cannot be read ({error}); it was not used. "
                 "`harden-tui history verify` shows what else is damaged."

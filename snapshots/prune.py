@@ -9,6 +9,7 @@ from pathlib import Path
 
 from host import scratch
 from snapshots import drift_accepted, drift_baseline
+from snapshots.debs import sum_of
 from snapshots.domains.packages import Package
 from snapshots.model import FileItem, TransactionRecord
 from snapshots.objects import ObjectStore
@@ -98,3 +99,4 @@ def _prune_debs(path: Path, kept: set[tuple[str, str]]) -> None:
         name, version, _ = deb.stem.split("_", 2)
         if (name, version.replace("%3a", ":")) not in kept:
             deb.unlink()
+            sum_of(deb).unlink(missing_ok=True)

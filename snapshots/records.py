@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,9 +14,12 @@ from pathlib import Path
 import msgspec
 
 from host.names import exact_json
+from snapshots import sums
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.model import Delta, DomainName, Item, SnapshotError, TransactionRecord
 from snapshots.state import StateDir
+
+NAMES = "names.json"
 
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]+")
@@ -24,7 +29,8 @@ _DELTAS = msgspec.json.Decoder(Delta)
 class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was about to happen, written and synced before it did. Never holds content.
 
-    `what`: change, done, validate, activate, undo. `path` is a file a change names.
+    `what`: change, done, came, validate, activate, undo. `path` is a file a change names, or (for
+    "came") what came with packages outside of what was captured.
     """
 
     time: str
@@ -32,6 +38,8 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     summary: str
     path: str = ""
     secret: bool = False
+    sum: str = ""
+    """The first 16 digits of the SHA-256 of the line without this field."""
 
 
 class Records:
@@ -68,7 +76,7 @@ class Records:
             directory.mkdir(mode=0o700)
             sync_directory(self.path)
         text = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
-        write_durably(directory / "record.json", text)
+        write_durably(directory / "record.json", sums.with_sum(text))
 
     def end(self, record: TransactionRecord) -> None:
         """As `write`, for a last word: raises `OSError` only where the record does not say so.
@@ -87,12 +95,13 @@ class Records:
         """Raises `SnapshotError` where there is none or it is damaged."""
         path = self.where(tx_id) / "record.json"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=TransactionRecord)
+            text = sums.without_sum(path.read_bytes())
+            return msgspec.json.decode(text, type=TransactionRecord)
         except FileNotFoundError:
             raise SnapshotError(
                 f"There is no transaction {tx_id!r}; `harden-tui history list` names them all."
             ) from None
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError) as error:
             raise SnapshotError(
                 f"The record {path} cannot be read ({error}); nothing was changed. Put it back "
                 "from a backup of the state directory; without one, move its folder away, and that "
@@ -128,8 +137,10 @@ class Records:
         left_out = tuple(_FILE + msgspec.json.encode(f"{top.rstrip('/')}/")[:-1] for top in without)
         try:
             with path.open("rb") as stream:
-                lines = (line for line in stream if not line.startswith(left_out))
-                yield from _decode_deltas(lines if left_out else stream, keys)
+                lines: Iterable[bytes] = sums.opened_lines(stream)
+                if left_out:
+                    lines = (line for line in lines if not line.startswith(left_out))
+                yield from _decode_deltas(lines, keys)
         except FileNotFoundError:
             return
         except (msgspec.DecodeError, ValueError) as error:
@@ -149,7 +160,10 @@ class Records:
             path=path,
             secret=secret,
         )
-        append_durably(self.where(tx_id) / "journal.jsonl", msgspec.json.encode(line))
+        line = msgspec.structs.replace(line, sum=_sum_of(line))
+        journal = self.where(tx_id) / "journal.jsonl"
+        start = b"\n" if _is_cut_off(journal) else b""
+        append_durably(journal, start + msgspec.json.encode(line))
 
     def journal_of(self, tx_id: str) -> list[JournalLine]:
         """What was written; a last line cut off by a crash is left out."""
@@ -165,16 +179,49 @@ class Records:
                 continue
         return found
 
+    def altered_in_journal(self, tx_id: str, *, was_interrupted: bool) -> list[int]:
+        """The numbers of the lines that are not as they were written, from 1.
+
+        With `was_interrupted` a line that a crash cut off is none of them. Raises `OSError`.
+        """
+        *lines, rest = (self.where(tx_id) / "journal.jsonl").read_bytes().split(b"\n")
+        if rest:
+            lines.append(rest + b" without its end")
+        return [
+            number
+            for number, line in enumerate(lines, start=1)
+            if not _is_whole(line) and not (was_interrupted and not line.endswith(b"}"))
+        ]
+
     def named_paths(self, tx_id: str) -> set[str]:
         """The files that changes of this transaction name."""
-        return {line.path for line in self.journal_of(tx_id) if line.path}
+        return {line.path for line in self.journal_of(tx_id) if line.path and line.what != "came"}
+
+    def keep_names(self, tx_id: str, names: Iterable[str]) -> None:
+        """What was there before packages came, until it is known what came; durable on return."""
+        write_durably(self.where(tx_id) / NAMES, exact_json(sorted(names)))
+
+    def kept_names(self, tx_id: str) -> frozenset[str] | None:
+        """`None` where nothing was interrupted."""
+        try:
+            content = (self.where(tx_id) / NAMES).read_bytes()
+            return frozenset(msgspec.convert(json.loads(content), list[str]))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def forget_names(self, tx_id: str) -> None:
+        """All of what came is in the journal."""
+        (self.where(tx_id) / NAMES).unlink(missing_ok=True)
+
+    def came(self, tx_id: str) -> list[str]:
+        """What came with packages outside of what was captured."""
+        return [line.path for line in self.journal_of(tx_id) if line.what == "came"]
 
 
 def encode_deltas(deltas: Iterable[Delta]) -> Iterator[bytes]:
-    """JSON Lines, one thing a line."""
+    """JSON Lines, one thing a line, and a last line with the hash of the others."""
     encode = msgspec.json.Encoder().encode
-    for delta in deltas:
-        yield exact_json(delta, encode=encode) + b"\n"
+    return sums.sealed_lines(exact_json(delta, encode=encode) + b"\n" for delta in deltas)
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -217,6 +264,32 @@ def _decode_deltas(lines: Iterable[bytes], keys: Mapping[str, str]) -> Iterator[
         if sides is None:
             sides = known[tail] = _SIDES.decode(b'{"before":' + tail)
         yield Delta(key.domain, keys.get(key.key, key.key), sides.before, sides.after)
+
+
+def _sum_of(line: JournalLine) -> str:
+    bare = msgspec.json.encode(msgspec.structs.replace(line, sum=""))
+    return hashlib.sha256(bare).hexdigest()[:16]
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether a crash left the last line without its end."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            if size == 0:
+                return False
+            stream.seek(size - 1)
+            return stream.read(1) != b"\n"
+    except FileNotFoundError:
+        return False
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        found = msgspec.json.decode(line, type=JournalLine)
+    except msgspec.DecodeError:
+        return False
+    return found.sum == _sum_of(found) and msgspec.json.encode(found) == line
 
 
 def now_text() -> str:

@@ -6,6 +6,7 @@ import shutil
 from contextlib import ExitStack
 
 from host.base import Host
+from snapshots import leftovers
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, differences
 from snapshots.dpkg import packages_held, settle_dpkg
@@ -35,7 +36,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             if not host.is_root:
                 raise SnapshotError("Recovering needs root; nothing was changed. Use sudo.")
             wait_for_outlived(host, record.id, progress)
-            settle_dpkg(host, progress)
+            _settle_packages(host, records, record, progress)
             keeper = Keeper(host, state)
             before = keeper.points.load(point_before(record.id))
             secret = {line.path for line in records.journal_of(record.id) if line.secret}
@@ -49,6 +50,23 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             ended.append(tx.roll_back(_reason(record)))
             sweep(state)
     return ended
+
+
+def _settle_packages(
+    host: Host, records: Records, record: TransactionRecord, progress: Progress
+) -> None:
+    """Let dpkg come to an end, and note what came with packages until then."""
+    before = records.kept_names(record.id)
+    if before is None:
+        settle_dpkg(host, progress)
+        return
+    found, ended_ns = leftovers.survey(host), leftovers.dpkg_ended_ns(host)
+    settle_dpkg(host, progress)
+    came = leftovers.came_before_the_crash(host, before, found, ended_ns)
+    came += leftovers.came(host, found, leftovers.survey(host))
+    for path in came:
+        records.journal(record.id, "came", f"{path} came with packages", path=path)
+    records.forget_names(record.id)
 
 
 def interrupted(state: StateDir) -> list[TransactionRecord]:

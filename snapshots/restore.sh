@@ -1,7 +1,8 @@
 #!/bin/sh
 # Puts the files of this restore point back, without Python and without harden-tui:
-# content, owner, mode, links and absence. Needs a POSIX shell and coreutils; uses chattr, setfacl
-# and setfattr where they are installed. May be run again and again.
+# content, owner, mode, links and absence. Needs a POSIX shell and coreutils, nothing else. Flags,
+# ACLs and extended attributes need chattr, setfacl and setfattr; where one of these is missing and
+# a file had such a thing, that is said. May be run again and again.
 #
 #     sh restore.sh            on the machine itself
 #     sh restore.sh /mnt       on a disk mounted at /mnt
@@ -36,9 +37,12 @@ problems=0
 changed=0
 
 has() { command -v "$1" >/dev/null 2>&1; }
-chattr=; has chattr && chattr=yes
+chattr=; has chattr && has lsattr && chattr=yes
 setfacl=; has setfacl && has getfacl && setfacl=yes
-setfattr=; has setfattr && setfattr=yes
+setfattr=; has setfattr && has getfattr && setfattr=yes
+newline='
+'
+mark=$(printf '\001')
 
 problem() {
     problems=$((problems + 1))
@@ -51,6 +55,21 @@ plain() {
         *\\*) name=$(printf '%bx' "$1") && name=${name%x} ;;
         *) name=$1 ;;
     esac
+}
+
+# one_line NAME: the name without newlines, in $line; many_lines LINE: back again, in $name.
+one_line() {
+    line=$1
+    while case $line in *"$newline"*) ;; *) false ;; esac; do
+        line=${line%%"$newline"*}$mark${line#*"$newline"}
+    done
+}
+
+many_lines() {
+    name=$1
+    while case $name in *"$mark"*) ;; *) false ;; esac; do
+        name=${name%%"$mark"*}$newline${name#*"$mark"}
+    done
 }
 
 unlock() {
@@ -69,14 +88,10 @@ set_aside() {
 # below DIRECTORY: every entry below it, a line each.
 below() {
     for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
-        if [ -L "$entry" ]; then
-            printf '%s\n' "$entry"
-        elif [ -d "$entry" ]; then
-            printf '%s\n' "$entry"
-            below "$entry"
-        elif [ -e "$entry" ]; then
-            printf '%s\n' "$entry"
-        fi
+        [ -L "$entry" ] || [ -e "$entry" ] || continue
+        one_line "$entry"
+        printf '%s\n' "$line"
+        if [ -d "$entry" ] && [ ! -L "$entry" ]; then below "$entry"; fi
     done
 }
 
@@ -100,7 +115,10 @@ each() {
 
 # --- first: what stands in the way ---------------------------------------------------------------
 
-remember() { printf '%s\n' "$file" >>"$work/wanted"; }
+remember() {
+    one_line "$file"
+    printf '%s\n' "$line" >>"$work/wanted"
+}
 
 open_up() {
     [ "$kind" = dir ] && [ -d "$file" ] && unlock "$file"
@@ -131,7 +149,17 @@ x" ]; then return 0; fi
             if [ -L "$file" ] || [ -e "$file" ]; then set_aside "$file"; fi
             mkfifo -- "$file" || problem "The pipe $file could not be made."
             ;;
-        *) [ -e "$file" ] || problem "$file ($kind) is not there and cannot be made by this script." ;;
+        char | block)
+            if [ "$kind" = char ]; then letter=c; [ -c "$file" ] && return 0
+            else letter=b; [ -b "$file" ] && return 0; fi
+            if [ -L "$file" ] || [ -e "$file" ]; then set_aside "$file"; fi
+            # Linux: eight bits of the minor number, twelve of the major, the rest of the minor
+            mknod -- "$file" $letter $(((rdev >> 8) & 0xfff)) \
+                $(((rdev & 0xff) | ((rdev >> 12) & 0xfff00))) ||
+                problem "The device $file could not be made."
+            changed=$((changed + 1))
+            ;;
+        *) [ -e "$file" ] || problem "$file ($kind) is not there; its daemon makes it anew." ;;
     esac
 }
 
@@ -175,22 +203,51 @@ shape() {
             problem "Owner or mode of $file could not be set."
         changed=$((changed + 1))
     fi
-    if [ "$acl" != - ] && [ -n "$setfacl" ]; then
-        unlock "$file"
-        setfacl -m "$acl" -- "$file" && chmod "$mode" -- "$file" ||
-            problem "The ACL of $file could not be set."
+    case $path in
+        # Such names the tools write in ways of their own, so they were passed over before.
+        *\\*) strip_one "$file" ;;
+    esac
+    if [ "$acl" != - ]; then
+        if [ -z "$setfacl" ]; then
+            problem "The ACL of $file ($acl) was not set: setfacl is not installed."
+        else
+            unlock "$file"
+            setfacl -m "$acl" -- "$file" && chmod "$mode" -- "$file" ||
+                problem "The ACL of $file could not be set."
+        fi
     fi
-    [ "$xattrs" = - ] || [ -z "$setfattr" ] || shape_attributes
-    [ -n "$chattr" ] || return 0
-    case $kind in dir | file) ;; *) return 0 ;; esac
-    unlock "$file"
+    [ "$xattrs" = - ] || shape_attributes
+    case $kind in dir | file) shape_flags ;; esac
+}
+
+strip_one() {
+    unlock "$1"
+    [ -z "$setfacl" ] || setfacl -b -- "$1"
+    [ -z "$chattr" ] || chattr -s -u -c -S -d -A -- "$1" 2>/dev/null
+    [ -z "$setfattr" ] || getfattr -h -m - --absolute-names -- "$1" 2>/dev/null |
+        while IFS= read -r line; do
+            case $line in user.* | security.capability) setfattr -h -x "$line" -- "$1" ;; esac
+        done
+}
+
+shape_flags() {
     signs=
-    [ $((0x$flags & 0x40)) -ne 0 ] && signs=${signs}d
-    [ $((0x$flags & 0x80)) -ne 0 ] && signs=${signs}A
-    [ $((0x$flags & 0x20)) -ne 0 ] && signs=${signs}a
-    [ $((0x$flags & 0x10)) -ne 0 ] && signs=${signs}i
+    if [ "$flags" != 0 ]; then
+        for pair in $signs_of_flags; do
+            [ $((0x$flags & 0x${pair%:*})) -eq 0 ] || signs=$signs${pair#*:}
+        done
+    fi
+    if [ -z "$chattr" ]; then
+        [ -z "$signs" ] ||
+            problem "The flags of $file ($signs) were not set: chattr is not installed."
+        return 0
+    fi
+    unlock "$file"
     [ -z "$signs" ] || chattr "+$signs" -- "$file" || problem "The flags of $file could not be set."
 }
+
+# As chattr(1) and linux/fs.h name them; the last two forbid what comes before.
+signs_of_flags='1:s 2:u 4:c 8:S 40:d 80:A 4000:j 8000:t 10000:D 20000:T 800000:C 20:a 10:i'
 
 shape_attributes() {
     rest=$xattrs,
@@ -199,9 +256,47 @@ shape_attributes() {
         rest=${rest#*,}
         plain "${pair%=*}"
         case $name in system.posix_acl_*) continue ;; esac
+        if [ -z "$setfattr" ]; then
+            problem "The attribute $name of $file was not set: setfattr is not installed."
+            continue
+        fi
+        unlock "$file"
         setfattr -h -n "$name" -v "0x${pair##*=}" -- "$file" ||
             problem "The attribute $name of $file could not be set."
     done
+}
+
+# strip ROOT: takes away what may have been given to files since; `shape` gives what was there.
+strip() {
+    [ -z "$setfacl" ] || getfacl -R -P -s -p -n -- "$1" 2>/dev/null | while IFS= read -r line; do
+        case $line in
+            '# file: '*\\*) ;;
+            '# file: '*)
+                line=${line#??file: }
+                unlock "$line"
+                setfacl -b -- "$line"
+                ;;
+        esac
+    done
+    [ -z "$setfattr" ] || getfattr -R -P -h -m - --absolute-names -- "$1" 2>/dev/null |
+        while IFS= read -r line; do
+            case $line in
+                '# file: '*\\*) holder= ;;
+                '# file: '*) holder=${line#??file: } ;;
+                user.* | security.capability)
+                    [ -n "$holder" ] || continue
+                    unlock "$holder"
+                    setfattr -h -x "$line" -- "$holder"
+                    ;;
+            esac
+        done
+    [ -z "$chattr" ] || lsattr -R -a "$1" 2>/dev/null | while read -r line holder; do
+        case $line in
+            /* | *[!sucSdAjtDTCaieEIVFNPmx-]*) ;;
+            *[sucSdAjtDTC]*) chattr -i -a -s -u -c -S -d -A -- "$holder" 2>/dev/null ;;
+        esac
+    done
+    return 0
 }
 
 : >"$work/wanted"
@@ -218,30 +313,19 @@ sort -u "$work/wanted" -o "$work/wanted"
 sort -u "$work/present" -o "$work/present"
 comm -13 "$work/wanted" "$work/present" >"$work/extra"
 while IFS= read -r extra; do
+    many_lines "$extra"
     # The parent goes first in this order and takes the rest along.
-    if [ -L "$extra" ] || [ -e "$extra" ]; then set_aside "$extra"; fi
+    if [ -L "$name" ] || [ -e "$name" ]; then set_aside "$name"; fi
 done <"$work/extra"
 
 echo "Putting contents back"
 each put_back
 echo "Putting owners, modes and flags back"
-if [ -n "$setfacl" ]; then
-    while read -r word value rest; do
-        [ "$word" = root ] || continue
-        plain "$rest"
-        [ -e "$prefix$name" ] || continue
-        getfacl -R -s -p -n -- "$prefix$name" 2>/dev/null | while IFS= read -r line; do
-            case $line in
-                '# file: '*\\*) ;;
-                '# file: '*)
-                    line=${line#??file: }
-                    unlock "$line"
-                    setfacl -b -- "$line"
-                    ;;
-            esac
-        done
-    done <"$here/restore.list"
-fi
+while read -r word value rest; do
+    [ "$word" = root ] || continue
+    plain "$rest"
+    [ ! -e "$prefix$name" ] || strip "$prefix$name"
+done <"$here/restore.list"
 each shape
 
 echo "$changed changes made."

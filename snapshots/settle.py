@@ -17,7 +17,7 @@ import msgspec
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.durable import sync_directory, sync_files
-from snapshots.model import Delta, FileItem, Item, TransactionRecord
+from snapshots.model import Delta, FileItem, Item, SnapshotError, TransactionRecord
 from snapshots.records import Records, encode_deltas
 from snapshots.secret_paths import PREFIX, SecretPaths
 from snapshots.state import StateDir
@@ -111,9 +111,13 @@ def forget_secrets(state: StateDir) -> None:
             if record.status == "needs-person" or record.kind == "rollback":
                 standing |= secret_paths.paths
         elif record.status == "committed" and record.kind == "apply":
+            try:
+                deltas = records.deltas(record.id)
+            except SnapshotError:
+                return  # it cannot be told which are secret still, so all of them are
             standing |= {
                 delta.key
-                for delta in records.deltas(record.id)
+                for delta in deltas
                 if isinstance(delta.after, FileItem) and delta.after.state.sha256.startswith(PREFIX)
             }
     secret_paths.keep_only(standing)

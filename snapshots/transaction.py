@@ -7,16 +7,18 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 
 import msgspec
 
-from host.base import Host, HostError
+from host.base import FileState, Host, HostError
+from snapshots import leftovers
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
 from snapshots.converge import Goal, converge, describe_left, what_is_left
 from snapshots.dpkg import packages_held
-from snapshots.execute import describe, execute, path_of
+from snapshots.execute import describe, execute, may_bring_packages, path_of
 from snapshots.model import (
     Activation,
     Change,
@@ -184,7 +186,21 @@ class Transaction:
             register_secrets(self._keeper, self._before, (path,) if secret else ())
             self._keep_secret_content(path)
         self._records.journal(self.id, "change", describe(change), path=path, secret=secret)
-        execute(self._keeper.host, change, self.id, self._keeper.debs, self._progress)
+        host = self._keeper.host
+        there = leftovers.survey(host) if may_bring_packages(change) else None
+        if there is not None:
+            self._records.keep_names(self.id, there)
+        try:
+            execute(host, change, self.id, self._keeper.debs, self._progress)
+        finally:
+            if there is not None:
+                self._note_what_came(there)
+
+    def _note_what_came(self, there: dict[str, FileState]) -> None:
+        host = self._keeper.host
+        for path in leftovers.came(host, there, leftovers.survey(host)):
+            self._records.journal(self.id, "came", f"{path} came with packages", path=path)
+        self._records.forget_names(self.id)
 
     def validate(self) -> None:
         """Ask whether the merged configuration is sound. Raises `SnapshotError`."""
@@ -206,16 +222,20 @@ class Transaction:
             self.record.roots, self._before, self._progress, proved_since_s
         )
         self._progress.doing("writing the restore point")
-        self.write_after(after)
+        came = leftovers.states(self._keeper.host, self._records.came(self.id))
+        self.write_after(after, (Delta("files", path, None, came[path]) for path in sorted(came)))
         self._end("committed")
         self._held.close()
         return self.record
 
-    def write_after(self, after: Captured) -> None:
-        """Make what became of the host durable. Raises `SnapshotError` where there is no room."""
+    def write_after(self, after: Captured, outside: Iterable[Delta] = ()) -> None:
+        """Make what became of the host durable. Raises `SnapshotError` where there is no room.
+
+        `outside`: what came or went with packages outside of what was captured.
+        """
         try:
             self._keeper.write(point_after(self.id), self.record.roots, after)
-            self._records.write_deltas(self.id, self._differences(after))
+            self._records.write_deltas(self.id, chain(self._differences(after), outside))
         except OSError as error:
             shutil.rmtree(self._keeper.points.path / point_after(self.id), ignore_errors=True)
             raise SnapshotError(
@@ -242,6 +262,7 @@ class Transaction:
                 self._records.journal(self.id, "undo", "going back to the state before")
             try:
                 notes, _ = bring_back(self._keeper, self.goal(), self._progress)
+                self._remove_what_came()
                 status: TransactionStatus = "rolled-back"
                 reason = " ".join([reason, *notes])
             except (HostError, OSError) as error:
@@ -262,6 +283,9 @@ class Transaction:
                     "`harden-tui recover`.",
                 )
         return self.record
+
+    def _remove_what_came(self) -> None:
+        leftovers.remove(self._keeper.host, self._records.came(self.id))
 
     def goal(self) -> Goal:
         """The state from before."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import msgspec
 
 from host.base import Host, HostError
 from host.names import visible
+from snapshots import intact, leftovers, settle, undo_plan
 from snapshots import inversion as inverting
-from snapshots import settle, undo_plan
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured
 from snapshots.converge import Goal
 from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
-from snapshots.dpkg import packages_held
+from snapshots.dpkg import is_offered, packages_held, refuse_interrupted
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
 from snapshots.model import (
@@ -25,12 +26,13 @@ from snapshots.model import (
     Conflict,
     Delta,
     FileItem,
+    Item,
     Resolutions,
     SnapshotError,
     TransactionRecord,
     UndoPlan,
 )
-from snapshots.package_ties import conffiles, ties
+from snapshots.package_ties import conffiles, ties, with_leftovers
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
@@ -115,6 +117,9 @@ def undo(
                 "The host has changed since this undo was shown; nothing was touched. Look at the "
                 "preview again."
             )
+        if any(d.delta.domain == "packages" and d.changes for d in inversion.decisions):
+            values = {k: getattr(item, "value", "") for k, item in current["packages"].items()}
+            refuse_interrupted(host, values)
         own = TransactionRecord(
             id=records.create_id(),
             kind="rollback",
@@ -132,6 +137,12 @@ def undo(
         )
         for content in inversion.contents.made.values():
             keeper.store.add(content)
+        intact.require_contents(
+            state,
+            _needed(inversion),
+            practice=host.is_practice,
+            offered=partial(is_offered, host),
+        )
         keeper.debs.keep(host, _leaving(inversion, current), progress)
         secrets = _keep_secrets(keeper, inversion)
         tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
@@ -160,6 +171,10 @@ def _perform(
     record = inversion.record
     records.journal(tx.id, "undo", f"undo {record.id}")
     target = inversion.target()
+    outside = leftovers.outside(inversion.current["files"], record.roots)
+    gone = _going(inversion, outside)
+    for path in outside:
+        target["files"].pop(path, None)
     goal = Goal(
         captured=target,
         roots=record.roots,
@@ -172,7 +187,10 @@ def _perform(
     )
     inversion.let_go()
     notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True)
-    tx.write_after(after)
+    # Last, because nothing could bring these back if something else failed.
+    going = {delta.key for delta in gone}
+    leftovers.remove(keeper.host, going, set(outside) - going)
+    tx.write_after(after, gone)
     touched = inversion.touched
     settle.prepare(
         records,
@@ -186,6 +204,29 @@ def _perform(
     return tx.finish(" ".join(notes))
 
 
+def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:
+    """What came with the packages outside of what is captured, and goes with them."""
+    going = {d.delta.key: d for d in inversion.decisions if d.changes and d.target is None}
+    return [
+        Delta("files", path, inversion.now(going[path].delta), None)
+        for path in outside
+        if path in going
+    ]
+
+
+def _needed(inversion: Inversion) -> Iterator[Delta]:
+    """What will be put back, as differences from now."""
+    for decision in inversion.decisions:
+        if decision.changes and not _is_made(inversion, decision.target):
+            delta = decision.delta
+            yield Delta(delta.domain, delta.key, decision.target, inversion.now(delta))
+
+
+def _is_made(inversion: Inversion, item: Item | None) -> bool:
+    """A content that the merge just made is not on the disk yet."""
+    return isinstance(item, FileItem) and item.state.sha256 in inversion.contents.made
+
+
 def _undoable(records: Records, tx_id: str) -> TransactionRecord:
     record = records.read(tx_id)
     if record.kind == "rollback":
@@ -194,6 +235,7 @@ def _undoable(records: Records, tx_id: str) -> TransactionRecord:
         )
     if record.status != "committed":
         raise SnapshotError(f"{tx_id} is {record.status}, so there is nothing of it to undo.")
+    intact.require_lists(records, tx_id)
     return record
 
 
@@ -224,6 +266,12 @@ def _invert(
     resolutions: Resolutions,
 ) -> Inversion:
     deltas = list(mine.deltas.values())
+    came = leftovers.states(keeper.host, leftovers.tops_of(deltas, mine.record.roots))
+    known = {delta.key for delta in deltas if delta.domain == "files"}
+    # What daemons put there since goes too.
+    deltas += [Delta("files", path, None, came[path]) for path in sorted(came.keys() - known)]
+    if came:
+        current = {**current, "files": {**current["files"], **came}}
     declared = records.named_paths(mine.record.id)
     kept = ties(keeper.host, deltas, later, current, declared)
     going = {
@@ -234,6 +282,7 @@ def _invert(
         and delta.key not in kept.packages
         and Package.of(current["packages"].get(delta.key)) is not None
     }
+    kept = with_leftovers(keeper.host, kept, came, going)
     pristine, packaged = conffiles(keeper.host, going, current)
     return inverting.invert(
         mine.record,

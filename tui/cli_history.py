@@ -8,6 +8,7 @@ import difflib
 import msgspec
 
 from snapshots import history as past
+from snapshots import intact
 from snapshots.model import TransactionRecord
 from tui import output
 from tui.cli_change import ask, must_have_consent
@@ -33,16 +34,40 @@ def history(options: Options, arguments: argparse.Namespace) -> int:
     if arguments.what == "show":
         return _show(out, options, arguments.id)
     if arguments.what == "verify":
-        problems = past.verify(state)
-        if options.format != "text":
-            out.json({"schema": "harden-tui/history-verify/1", "problems": problems})
-        elif problems:
-            for problem in problems:
-                out.line(problem, "bad")
-        else:
-            out.line("All restore points are whole.", "ok")
-        return 1 if problems else 0
+        return _verify(out, options)
     return _prune(out, options, arguments)
+
+
+def _verify(out: Out, options: Options) -> int:
+    """What is damaged, and what can still be undone."""
+    state = open_state(options)
+    problems = past.verify(state)
+    standing = intact.standing(state, practice=options.practice)
+    lost = [one for one in standing if not one.can_be_undone]
+    if options.format != "text":
+        out.json(
+            {
+                "schema": "harden-tui/history-verify/1",
+                "problems": problems,
+                "transactions": standing,
+            }
+        )
+        return 1 if problems or lost else 0
+    for problem in problems:
+        output.wrapped(out, problem, indent=0, role="bad")
+    if not problems and not lost:
+        out.line("All restore points are whole.", "ok")
+        return 0
+    out.line()
+    for one in standing:
+        verdict = ("can be undone", "ok") if one.can_be_undone else ("CANNOT be undone", "bad")
+        out.parts((f"{verdict[0]:<18}", verdict[1]), (", ".join(one.steps), "bold"),
+                  (f"  {one.id}", "dim"))  # fmt: skip
+        for why in one.why:
+            output.wrapped(out, why, indent=18)
+    if not standing:
+        out.line("Nothing is in force that could be undone.")
+    return 1
 
 
 def _list_text(out: Out, records: list[TransactionRecord]) -> None:

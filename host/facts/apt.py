@@ -46,7 +46,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_simulation(stdout: str, stderr: str) -> Simulation:
-    """The answer of `apt-get --simulate install`.
+    """The answer of `apt-get --simulate install`, `remove` or `purge`.
 
     "Inst ufw (0.36.2-1 Debian:12.0/stable [all])" is new, "Inst libc6 [2.36-9] (2.36-10 …)" an
     upgrade, "Remv iptables-persistent [1.0.20]" a removal.
@@ -58,8 +58,8 @@ def parse_simulation(stdout: str, stderr: str) -> Simulation:
             upgrades.append(f"{found[1]} {found['old']} -> {found['new']}")
         elif found:
             brings.append(f"{found[1]} {found['new']}")
-        elif line.startswith("Remv "):
-            removes.append(line.split()[1])
+        elif line.startswith(("Remv ", "Purg ")):
+            removes.append(line.split()[1].partition(":")[0])
     missing: list[str] = []
     problem = ""
     for line in stderr.splitlines():
@@ -100,6 +100,18 @@ def simulation(packages: Sequence[str]) -> Fact[Simulation]:
         return parse_simulation(answer.stdout, answer.stderr)
 
     return Fact(f"apt-simulation {' '.join(names)}", read)
+
+
+def removal(verb: str, packages: Sequence[str]) -> Fact[Simulation]:
+    """What `apt-get remove` or `purge` would do. Needs no root, takes no lock."""
+    names = tuple(packages)
+
+    def read(host: Host, facts: Facts) -> Simulation:
+        argv = ("apt-get", "--simulate", verb, "-o", "APT::Get::AutomaticRemove=false", *names)
+        answer = host.run(argv, timeout_s=60, ok=None)
+        return parse_simulation(answer.stdout, answer.stderr)
+
+    return Fact(f"apt-{verb} {' '.join(names)}", read)
 
 
 def _in_the_way(host: Host, facts: Facts) -> str:

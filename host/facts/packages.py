@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -15,6 +17,9 @@ QUERY: Final = (
     "--showformat=${Package}\t${Version}\t${Architecture}\t${db:Status-Want}\t"
     "${db:Status-Status}\t${Essential}\n",
 )
+
+
+_UNIT: Final = re.compile(r"/systemd/system/[^/]+\.(service|socket|timer|path)$")
 
 
 class Package(msgspec.Struct, frozen=True):
@@ -51,6 +56,19 @@ def parse_packages(text: str) -> dict[str, Package]:
         key = name if name not in found else f"{name}:{architecture}"
         found[key] = Package(name, version, architecture, want, status, essential == "yes")
     return found
+
+
+def units_of(packages: Sequence[str]) -> Fact[tuple[str, ...]]:
+    """The units that the files of `packages` define, and the start scripts without one."""
+    names = tuple(packages)
+
+    def read(host: Host, facts: Facts) -> tuple[str, ...]:
+        files = host.run(("dpkg-query", "-L", *names), ok=None).stdout.splitlines()
+        units = {path.rpartition("/")[2] for path in files if _UNIT.search(path)}
+        scripts = {path.rpartition("/")[2] for path in files if path.startswith("/etc/init.d/")}
+        return tuple(sorted(units | {f"{name}.service" for name in scripts}))
+
+    return Fact(f"units-of {' '.join(names)}", read)
 
 
 def _all(host: Host, facts: Facts) -> dict[str, Package]:

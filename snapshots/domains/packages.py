@@ -95,6 +95,15 @@ class Packages(Domain):
 
     def purge(self, host: Host, packages: list[str], progress: Progress) -> None:
         """Exactly these: dpkg never takes one more along, and refuses where another needs one."""
+        now = self.capture(host, Scope())
+        automatic = [
+            name for name in packages if (one := Package.of(now.get(name))) and one.mark == "auto"
+        ]
+        if automatic:
+            # Or apt would remember the mark, and take one that is installed again for automatic.
+            argv = ("apt-mark", "manual", *sorted(automatic))
+            progress.command(" ".join(argv))
+            host.run(argv, timeout_s=TIMEOUT_S)
         self._purge(host, packages, progress)
         left = self.capture(host, Scope())
         again = sorted(name for name in packages if name in left)

@@ -1,4 +1,4 @@
-"""Packages that must be installed, from the host's own sources, without recommendations."""
+"""Packages that must be installed, from the host's own sources, or must not be there."""
 
 from __future__ import annotations
 
@@ -9,43 +9,80 @@ from typing import Any, ClassVar
 import msgspec
 
 from host.facts import Fact
-from host.facts.apt import DPKG_BUSY, Simulation, simulation
-from host.facts.packages import PACKAGES
-from snapshots.model import InstallPackages
+from host.facts.apt import DPKG_BUSY, Simulation, removal, simulation
+from host.facts.packages import KNOWN_PACKAGES, PACKAGES, units_of
+from snapshots.model import InstallPackages, RunCommand
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.+-]+")
+_WHOLE = ("installed", "triggers-awaited", "triggers-pending")
+"""A package that waits for a trigger works already."""
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    installed: list[str]
+    """`removed` keeps configuration and data, `purged` wipes both."""
+
+    installed: list[str] = []
+    removed: list[str] = []
+    purged: list[str] = []
 
 
 class Package(Resource):
-    """`package: {installed: [name, …]}`."""
+    """`package: {installed: [name, …], removed: [name, …], purged: [name, …]}`."""
 
     kind: ClassVar[str] = "package"
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(
+        self, names: Sequence[str], removed: Sequence[str] = (), purged: Sequence[str] = ()
+    ) -> None:
         self.names = tuple(names)
+        self.removed = tuple(removed)
+        self.purged = tuple(purged)
 
     @classmethod
     def parse(cls, step_id: str, body: Any) -> Package:
-        names = msgspec.convert(body, _Body).installed
-        for name in names:
-            if not _NAME.fullmatch(name):
-                raise StepError(f"installed: {name!r} is no package name")
-        return cls(names)
+        given = msgspec.convert(body, _Body)
+        named = {"installed": given.installed, "removed": given.removed, "purged": given.purged}
+        for field, names in named.items():
+            for name in names:
+                if not _NAME.fullmatch(name):
+                    raise StepError(f"{field}: {name!r} is no package name")
+        every = [name for names in named.values() for name in names]
+        if not every:
+            raise StepError("installed: expected at least one package (or in removed, or purged)")
+        if len(set(every)) < len(every):
+            twice = next(name for name in every if every.count(name) > 1)
+            raise StepError(f"installed: {twice} is named twice")
+        return cls(given.installed, given.removed, given.purged)
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (PACKAGES,)
+        return (PACKAGES, KNOWN_PACKAGES) if self.purged else (PACKAGES,)
 
     def observe(self, ctx: Context) -> list[Finding]:
-        return [installed_finding(ctx, name) for name in self.names]
+        return [
+            *(installed_finding(ctx, name) for name in self.names),
+            *(removed_finding(ctx, name, wiped=False) for name in self.removed),
+            *(removed_finding(ctx, name, wiped=True) for name in self.purged),
+        ]
 
     def plan(self, ctx: Context) -> Planned:
-        return plan_install(ctx, self.names)
+        parts = [
+            plan_install(ctx, self.names),
+            plan_removal(ctx, "remove", self.removed),
+            plan_removal(ctx, "purge", self.purged),
+        ]
+        return Planned(
+            changes=tuple(change for part in parts for change in part.changes),
+            packages=tuple(name for part in parts for name in part.packages),
+            notes=tuple(note for part in parts for note in part.notes),
+            refusals=tuple(dict.fromkeys(refusal for part in parts for refusal in part.refusals)),
+            stops=tuple(unit for part in parts for unit in part.stops),
+        )
+
+
+APT_WAITS = ("-o", "DPkg::Lock::Timeout=60", "-o", "APT::Get::AutomaticRemove=false")
+REMOVAL_TIMEOUT_S = 1800.0
 
 
 def installed_finding(ctx: Context, name: str) -> Finding:
@@ -67,6 +104,72 @@ def installed_finding(ctx: Context, name: str) -> Finding:
     )
 
 
+def removed_finding(ctx: Context, name: str, *, wiped: bool) -> Finding:
+    """Whether a package is gone; with `wiped` its configuration too."""
+    package = (ctx.facts.get(KNOWN_PACKAGES) if wiped else ctx.facts.get(PACKAGES)).get(name)
+    if package is None or package.status == "not-installed":
+        running, ok = "not installed", True
+    elif package.installed:
+        running, ok = f"{package.version} is installed", False
+    else:
+        running, ok = "removed, its configuration is still there", False
+    return Finding(
+        resource="package",
+        setting=name,
+        expected="not installed, no configuration left" if wiped else "not installed",
+        running=running,
+        persistent=running,
+        ok=ok,
+    )
+
+
+def plan_removal(ctx: Context, verb: str, names: Sequence[str]) -> Planned:
+    """What would take those of `names` away that are there; their .deb is kept before."""
+    there = ctx.facts.get(KNOWN_PACKAGES if verb == "purge" else PACKAGES)
+    going = tuple(name for name in names if name in there and there[name].status != "not-installed")
+    if not going:
+        return Planned()
+    refusal = _not_now(ctx)
+    if refusal:
+        return Planned(refusals=(refusal,))
+    essential = [name for name in going if there[name].essential]
+    if essential:
+        return Planned(
+            refusals=(f"{essential[0]} is essential to Debian; nothing was changed. Leave it.",)
+        )
+    answer = ctx.facts.get(removal(verb, going))
+    if answer.problem:
+        return Planned(
+            refusals=(
+                f"apt cannot {verb} {', '.join(going)} ({answer.problem}); nothing was changed."
+                " Run `apt-get --fix-broken install` and look again.",
+            )
+        )
+    others = [name for name in answer.removes if name not in going]
+    if others:
+        return Planned(
+            refusals=(
+                f"Removing {', '.join(going)} would also remove {', '.join(others)}; nothing was"
+                " changed. Name them in the step too, or decide by hand what needs them.",
+            )
+        )
+    wipes = (
+        f"Cannot come back: what {', '.join(going)} keeps outside of /etc (databases, queues,"
+        " logs) where the purge wipes it.",
+    )
+    return Planned(
+        changes=(
+            RunCommand(
+                argv=("apt-get", verb, "-y", "-q", *APT_WAITS, *going),
+                why=f"{verb} {', '.join(going)}",
+                timeout_s=REMOVAL_TIMEOUT_S,
+            ),
+        ),
+        notes=wipes if verb == "purge" else (),
+        stops=ctx.facts.get(units_of(going)),
+    )
+
+
 def absent(ctx: Context, names: Sequence[str]) -> tuple[str, ...]:
     """Those of `names` that are not installed."""
     packages = ctx.facts.get(PACKAGES)
@@ -76,11 +179,12 @@ def absent(ctx: Context, names: Sequence[str]) -> tuple[str, ...]:
 def plan_install(ctx: Context, names: Sequence[str]) -> Planned:
     """What would install those of `names` that are missing; a refusal where it cannot be done."""
     wanted = absent(ctx, names)
-    if not wanted:
+    packages = ctx.facts.get(PACKAGES)
+    if not wanted and all(packages[name].status == "installed" for name in names):
         return Planned()
-    busy = ctx.facts.get(DPKG_BUSY)
-    if busy:
-        return Planned(refusals=(busy,))
+    refusal = _not_now(ctx)
+    if refusal:
+        return Planned(refusals=(refusal,))
     answer = ctx.facts.get(simulation(wanted))
     refusal = refusal_of(wanted, answer)
     if refusal:
@@ -93,6 +197,24 @@ def plan_install(ctx: Context, names: Sequence[str]) -> Planned:
         packages=wanted,
         notes=notes,
     )
+
+
+def _not_now(ctx: Context) -> str:
+    """Why dpkg cannot be used now: somebody holds it, or an installation was cut off."""
+    busy = ctx.facts.get(DPKG_BUSY)
+    if busy:
+        return busy
+    half = [
+        f"{name} ({package.status})"
+        for name, package in sorted(ctx.facts.get(PACKAGES).items())
+        if package.status not in _WHOLE
+    ]
+    if half:
+        return (
+            f"An installation was interrupted on this host and left {', '.join(half)}; nothing was"
+            " changed. Run `dpkg --configure -a`, then look again."
+        )
+    return ""
 
 
 def refusal_of(wanted: Sequence[str], answer: Simulation) -> str:

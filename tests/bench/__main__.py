@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import checking, machine, memory, painting, report, sealing
+from tests.bench import checking, machine, memory, painting, report, restore_points, sealing
 from tests.bench.figures import Row
 from tests.bench.hosts import RELEASES, BenchHost, package
 from tests.hosts.base import missing
@@ -19,6 +19,7 @@ PAGE = machine.ROOT / "docs/evidence-bench.md"
 PARTS: dict[str, Callable[[BenchHost, int], list[Row]]] = {
     "painting": lambda host, rounds: painting.measure(host, 2 * rounds + 1),
     "checking": lambda host, rounds: [*checking.measure(host, rounds), *memory.measure(host)],
+    "restore points": restore_points.measure,
     "sealing": sealing.measure,
 }
 

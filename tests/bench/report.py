@@ -70,6 +70,8 @@ NOTES = """\
 - **First paint**: the installed program and a Textual application that shows one word, each in a
   pseudo-terminal of 80×24, from its start until a terminal emulator shows the first character.
 - **Bytes**: all that is written to the terminal until it is quiet again.
+- **Restore points**: a capture of /etc with every content proved again, when all of it is stored
+  already; a hundred transactions that each change a file, with both restore points of each.
 - **Sealing**: `harden-tui apply app.tree` and `rollback app.tree`, as typed: checking, the restore
   points, sealing or unsealing, proving, all of it. Against `find -exec chmod {} \\;` there and
   back, and against `chmod -R` and `chattr -R` there and back, which keep no way back and prove

@@ -11,6 +11,7 @@ import stat
 import subprocess
 from pathlib import Path
 
+from tests.hosts import leftovers
 from tests.hosts.lab import LabHost
 
 FS_IOC_GETFLAGS = 0x80086601
@@ -28,9 +29,11 @@ Fingerprint = dict[str, dict[str, str]]
 
 
 def fingerprint(host: LabHost, *roots: str) -> Fingerprint:
-    """Area -> key -> value: files (/etc and `roots`), packages, units, ports, sysctls, firewall,
-    MariaDB accounts."""
+    """Area -> key -> value: files (/etc and `roots`), names of the rest of the disk, packages with
+    dpkg's tables, units, ports, sysctls, firewall, MariaDB accounts."""
     return {
+        "names": leftovers.names(host),
+        "tables": leftovers.tables(host),
         "files": {k: v for root in ("/etc", *roots) for k, v in _files(host, root).items()},
         "packages": _table(
             host.out("dpkg-query", "-W", "-f", "${Package} ${Version};${db:Status-Abbrev}\\n")

@@ -10,7 +10,7 @@ import pytest
 from host.base import FileState
 from host.facts.apt import Simulation, parse_lslocks, parse_simulation
 from host.facts.packages import Package as Installed
-from snapshots.model import InstallPackages, WriteFile
+from snapshots.model import InstallPackages, RunCommand, WriteFile
 from steps.catalog_load import load_catalogue
 from steps.resource import Planned, StepError
 from steps.resources.attest import Attest
@@ -50,6 +50,80 @@ def test_who_holds_dpkgs_lock() -> None:
 def plan(directory: Path, **answers: Any) -> Planned:
     ctx = context(directory, **{"packages": packages("sudo"), "dpkg_busy": "", **answers})
     return Package.parse("x.y", {"installed": ["sudo", "chrony"]}).plan(ctx)
+
+
+def removal_plan(directory: Path, body: dict[str, list[str]], **answers: Any) -> Planned:
+    known = {
+        "vsftpd": Installed("vsftpd", "3.0", "amd64", "install", "installed"),
+        "rpcbind": Installed("rpcbind", "1.2", "amd64", "deinstall", "config-files"),
+        "dash": Installed("dash", "0.5", "amd64", "install", "installed", essential=True),
+    }
+    there = {name: one for name, one in known.items() if one.installed}
+    given = {"known_packages": known, "packages": there, "dpkg_busy": "", "units_of": (), **answers}
+    return Package.parse("x.y", body).plan(context(directory, **given))
+
+
+def test_what_is_there_is_removed_and_what_is_left_purged(tmp_path: Path) -> None:
+    planned = removal_plan(
+        tmp_path,
+        {"removed": ["vsftpd"], "purged": ["rpcbind"]},
+        apt_remove=Simulation(removes=("vsftpd",)),
+        apt_purge=Simulation(removes=("rpcbind",)),
+        units_of=("vsftpd.service",),
+    )
+    commands = [change.argv for change in planned.changes if isinstance(change, RunCommand)]
+    assert [(argv[1], argv[-1]) for argv in commands] == [
+        ("remove", "vsftpd"),
+        ("purge", "rpcbind"),
+    ]
+    assert any("Cannot come back" in note and "rpcbind" in note for note in planned.notes)
+    assert "vsftpd.service" in planned.stops
+    # Its configuration alone is no reason to remove it again.
+    assert removal_plan(tmp_path, {"removed": ["rpcbind", "telnetd"]}).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "answer", "said"),
+    [
+        (
+            {"removed": ["vsftpd"]},
+            Simulation(removes=("vsftpd", "ftpd-ssl")),
+            "also remove ftpd-ssl",
+        ),
+        ({"removed": ["vsftpd"]}, Simulation(problem="Unmet dependencies"), "Unmet dependencies"),
+        ({"removed": ["dash"]}, Simulation(removes=("dash",)), "essential"),
+    ],
+)
+def test_what_is_not_removed(
+    tmp_path: Path, body: dict[str, list[str]], answer: Simulation, said: str
+) -> None:
+    planned = removal_plan(tmp_path, body, apt_remove=answer)
+    assert planned.changes == ()
+    assert said in planned.refusals[0] and "nothing was changed" in planned.refusals[0]
+
+
+def test_nothing_is_installed_or_removed_over_an_interrupted_dpkg(tmp_path: Path) -> None:
+    half = {
+        **packages("sudo"),
+        "whois": Installed("whois", "5.5", "amd64", "install", "half-configured"),
+    }
+    planned = plan(tmp_path, packages=half, apt_simulation=Simulation(brings=("chrony 4.3",)))
+    assert planned.changes == ()
+    assert "whois (half-configured)" in planned.refusals[0]
+    assert "dpkg --configure -a" in planned.refusals[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "at least one"),
+        ({"installed": ["sudo"], "purged": ["sudo"]}, "twice"),
+        ({"removed": ["No Name"]}, "removed: 'No Name'"),
+    ],
+)
+def test_bodies_of_packages_that_make_no_sense(body: dict[str, list[str]], said: str) -> None:
+    with pytest.raises(StepError, match=said):
+        Package.parse("x.y", body)
 
 
 def test_only_what_is_missing_is_installed(tmp_path: Path) -> None:

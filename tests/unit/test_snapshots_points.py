@@ -22,6 +22,14 @@ from snapshots.records import Records
 from snapshots.state import StateDir
 
 ETC = (Root("/etc", content=True),)
+needs_tools = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(map(shutil.which, ("setfacl", "setfattr", "chattr"))),
+    reason="needs root and the packages acl, attr and e2fsprogs",
+)
+COREUTILS = (
+    "chmod", "chown", "comm", "cp", "cut", "dirname", "ln", "mkdir", "mkfifo", "mknod", "mv",
+    "readlink", "rm", "sha256sum", "sort", "stat", "sync",
+)  # fmt: skip
 NAMES = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=()), min_size=1, max_size=12
 ).filter(lambda name: name.encode("utf-8", "surrogateescape") if _encodes(name) else False)
@@ -167,6 +175,62 @@ def test_restore_sh_puts_owners_flags_and_acls_back(points: Points, tree: Path) 
         assert summary(tree) == before
     finally:
         subprocess.run(["chattr", "-R", "-i", etc], check=False)
+
+
+def test_restore_sh_sets_odd_names_aside(points: Points, tree: Path) -> None:
+    """Spaces, a newline within, a leading dash, bytes that are no UTF-8: nothing is overlooked."""
+    before = summary(tree)
+    points.write("one", "host", ETC, capture(tree, points._store))
+    odd = [b"new\nline", b"  spaces  ", b"-dash", b"caf\xe9 \xff", b"back\\slash\\n", b"*"]
+    for name in odd:
+        (tree / "etc" / os.fsdecode(name)).write_bytes(name)
+        (tree / "etc/ssh" / os.fsdecode(name)).mkdir()
+        (tree / "etc/ssh" / os.fsdecode(name) / "inner").symlink_to("../config")
+    done = run_restore(points, tree)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert summary(tree) == before
+    kept = {os.fsencode(path.name) for path in (points.path / "one").rglob("*") if path.is_file()}
+    assert kept >= set(odd)
+
+
+@needs_tools
+def test_restore_sh_takes_away_what_files_were_given_since(points: Points, tree: Path) -> None:
+    odd = tree / "etc/ssh/deep/with space, 100% \\ odd\nname "
+    hosts = tree / "etc/hosts"
+    before = summary(tree)
+    points.write("one", "host", ETC, capture(tree, points._store))
+    for path in (odd, hosts):
+        subprocess.run(["setfacl", "-m", "u:34:rwx", path], check=True)
+        os.setxattr(path, "user.note", b"came since")
+        subprocess.run(["chattr", "+dA", path], check=True)
+    done = run_restore(points, tree)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert summary(tree) == before
+
+
+@needs_tools
+def test_restore_sh_says_what_coreutils_cannot_do(
+    points: Points, tree: Path, tmp_path: Path
+) -> None:
+    key, config = tree / "etc/ssh/key", tree / "etc/ssh/config"
+    subprocess.run(["setfacl", "-m", "u:33:r--", key], check=True)
+    os.setxattr(key, "user.note", b"kept")
+    subprocess.run(["chattr", "+d", config], check=True)
+    points.write("one", "host", ETC, capture(tree, points._store))
+    key.unlink()
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in COREUTILS:
+        (tools / name).symlink_to(str(shutil.which(name)))
+    done = subprocess.run(
+        ["/bin/sh", points.path / "one/restore.sh", tree],
+        capture_output=True, text=True, check=False, env={"PATH": str(tools)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    for said in ("The ACL of", "setfacl is not installed", "user.note", "flags of", "(d)"):
+        assert said in done.stderr
+    assert "not found" not in done.stderr
+    assert key.read_text() == "secret\n"
 
 
 def test_restore_sh_refuses_altered_content(points: Points, tree: Path) -> None:

@@ -1,0 +1,234 @@
+"""Whether what harden-tui remembers is whole, and what can still be restored from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from snapshots import sums
+from snapshots.captured import is_metadata_only
+from snapshots.debs import KeptDebs
+from snapshots.domains.packages import Package
+from snapshots.model import Delta, FileItem, Item, SnapshotError, TransactionRecord
+from snapshots.objects import ObjectStore
+from snapshots.records import Records
+from snapshots.secret_paths import PREFIX, SecretPaths
+from snapshots.state import StateDir
+
+POINT_FILES = ("manifest.json", "restore.list", "restore.sh")
+
+
+Offered = Callable[[str, str], bool]
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A transaction in force, and whether it can still be undone; `why` says why not."""
+
+    id: str
+    steps: tuple[str, ...]
+    can_be_undone: bool
+    why: tuple[str, ...] = ()
+
+
+class Stores:
+    """The contents and packages of one state directory, each looked at once."""
+
+    def __init__(
+        self, state: StateDir, *, practice: bool = False, offered: Offered | None = None
+    ) -> None:
+        self._offered = offered
+        self._objects = ObjectStore(state.objects)
+        self._secrets = SecretPaths(state)
+        self._debs = None if practice else KeptDebs(state.debs)
+        self._known: dict[str, str] = {}
+
+    def lacks(self, delta: Delta) -> str:
+        """What the way back of a difference needs and does not have, a sentence; "" if nothing."""
+        if delta.domain == "packages":
+            return self._package(delta)
+        return self.content(delta.key, delta.before)
+
+    def content(self, key: str, item: Item | None) -> str:
+        """Why the content of a file cannot be had; "" where it can, or none is needed."""
+        if not isinstance(item, FileItem) or not item.state.sha256 or is_metadata_only(item):
+            return ""
+        sha256 = item.state.sha256
+        if sha256 not in self._known:
+            self._known[sha256] = self._look(sha256)
+        return f"the saved content of {key} {self._known[sha256]}" if self._known[sha256] else ""
+
+    def _look(self, sha256: str) -> str:
+        try:
+            if not sha256.startswith(PREFIX):
+                self._objects.get(sha256)
+            elif self._secrets.content(sha256) is None:
+                return "is secret and was not kept"
+        except SnapshotError:
+            there = not sha256.startswith(PREFIX) and self._objects.where(sha256).exists()
+            return f"({sha256[:12]}…) {'was altered on the disk' if there else 'is missing'}"
+        return ""
+
+    def _package(self, delta: Delta) -> str:
+        before, after = Package.of(delta.before), Package.of(delta.after)
+        if self._debs is None or before is None:
+            return ""
+        if after is not None and after.version == before.version:
+            return ""
+        path = self._debs.find(delta.key, before.version)
+        if path is None and self._offered and self._offered(delta.key, before.version):
+            return ""
+        if path is None:
+            return f"the kept package {delta.key} {before.version} is missing"
+        if not self._debs.is_whole(path):
+            return f"the kept package {path.name} was altered on the disk"
+        return ""
+
+
+def problems(state: StateDir) -> Iterator[str]:
+    """What is damaged beside contents, lists and records, a sentence each."""
+    for directory in sorted(state.points.iterdir()):
+        if directory.is_dir() and directory.name[0] != ".":
+            yield from _point(directory)
+    records = Records(state)
+    for tx_id in records.ids():
+        yield from _transaction(records, state.points, tx_id)
+    yield from _debs(state)
+    yield from _secrets(state)
+
+
+def standing(state: StateDir, *, practice: bool = False) -> list[Standing]:
+    """Every transaction in force, oldest first, and what an undo of it would meet."""
+    records = Records(state)
+    stores = Stores(state, practice=practice)
+    unreadable: list[str] = []
+    found: list[TransactionRecord] = []
+    for tx_id in records.ids():
+        try:
+            if (records.where(tx_id) / "record.json").exists():
+                found.append(records.read(tx_id))
+        except SnapshotError:
+            unreadable.append(f"the record of {tx_id} was altered or cannot be read")
+    in_force = [one for one in found if (one.kind, one.status) == ("apply", "committed")]
+    lists = {one.id: _list_problem(records, one.id) for one in in_force}
+    answer = []
+    for number, one in enumerate(in_force):
+        why = list(unreadable)
+        why += [lists[later.id] for later in in_force[number:] if lists[later.id]]
+        if not lists[one.id]:
+            why += [said for delta in records.deltas(one.id) if (said := stores.lacks(delta))]
+        answer.append(Standing(one.id, one.steps, not why, tuple(dict.fromkeys(why))))
+    return answer
+
+
+def require_lists(records: Records, tx_id: str) -> None:
+    """Raise `SnapshotError` where this or a later one in force has no list of differences.
+
+    An empty answer for a lost file would make an undo that does nothing look complete. One that
+    is there and damaged shows when it is read.
+    """
+    for record in records.all():
+        in_force = (record.kind, record.status) == ("apply", "committed")
+        path = records.where(record.id) / "delta.jsonl"
+        if record.id >= tx_id and in_force and not path.exists():
+            raise SnapshotError(_cannot(f"the list of differences {path} is missing"))
+
+
+def require_contents(
+    state: StateDir, deltas: Iterable[Delta], *, practice: bool, offered: Offered
+) -> None:
+    """Raise `SnapshotError` where an undo would come to something that is not there any more.
+
+    `offered` says whether the host's sources have a package in a version.
+    """
+    stores = Stores(state, practice=practice, offered=offered)
+    lacking = [said for delta in deltas if (said := stores.lacks(delta))]
+    if lacking:
+        more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
+        raise SnapshotError(_cannot(f"{lacking[0]}{more}"))
+
+
+def _cannot(what: str) -> str:
+    return (
+        f"This cannot be undone: {what}; nothing was touched. Put it back from a backup of the "
+        "state directory. `harden-tui history verify` shows what else is damaged."
+    )
+
+
+def _list_problem(records: Records, tx_id: str) -> str:
+    path = records.where(tx_id) / "delta.jsonl"
+    if not path.exists():
+        return f"the list of differences {path} is missing"
+    try:
+        records.deltas(tx_id)
+    except SnapshotError:
+        return f"the list of differences {path} was altered or cannot be read"
+    return ""
+
+
+def _point(directory: Path) -> Iterator[str]:
+    listing = directory / sums.NAME
+    try:
+        listed = sums.read_listing(listing)
+    except (OSError, ValueError) as error:
+        yield f"{listing} cannot be read ({error}); the files beside it could not be proved."
+        listed = {}
+    for name in POINT_FILES:
+        path = directory / name
+        try:
+            sha256 = sums.file_hash(path)
+        except OSError as error:
+            yield f"{path} cannot be read ({error.strerror})."
+            continue
+        if listed and listed.get(name) != sha256:
+            yield f"{path} was altered on the disk."
+
+
+def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
+    directory = records.where(tx_id)
+    there = {name for name in ("delta.jsonl", "journal.jsonl") if (directory / name).exists()}
+    if not (directory / "record.json").exists():
+        if there:
+            yield f"The transaction {tx_id} has lost its record {directory / 'record.json'}."
+        return
+    try:
+        record = records.read(tx_id)
+    except SnapshotError:
+        return  # said already
+    journal = directory / "journal.jsonl"
+    whole = record.status in ("committed", "undone")
+    try:
+        for number in records.altered_in_journal(tx_id, was_interrupted=not whole):
+            yield f"{journal} was altered on the disk, in line {number}."
+    except FileNotFoundError:
+        if whole:
+            yield f"{journal} is missing."
+    except OSError as error:
+        yield f"{journal} cannot be read ({error.strerror})."
+    in_force = (record.kind, record.status) == ("apply", "committed")
+    # Pruning takes the restore points of what was undone, and its list of differences with them.
+    pruned = not in_force and not (points / f"{tx_id}.before").exists()
+    if whole and not pruned and "delta.jsonl" not in there:
+        yield f"{directory / 'delta.jsonl'} is missing."
+
+
+def _debs(state: StateDir) -> Iterator[str]:
+    debs = KeptDebs(state.debs)
+    for path in sorted(state.debs.glob("*.deb")):
+        if path.name[0] != "." and not debs.is_whole(path):
+            yield f"The kept package {path} was altered on the disk, or its hash was."
+    for path in sorted(state.debs.glob("*.deb.sha256")):
+        if not path.with_suffix("").exists():
+            yield f"The kept package {path.with_suffix('')} is missing."
+
+
+def _secrets(state: StateDir) -> Iterator[str]:
+    secrets = SecretPaths(state)
+    try:
+        _ = secrets.paths
+        for path in sorted(state.secret_contents.iterdir()):
+            if path.name[0] != ".":
+                secrets.content(PREFIX + path.name)
+    except (SnapshotError, OSError) as error:
+        yield str(error)

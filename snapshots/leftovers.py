@@ -1,0 +1,172 @@
+"""What packages leave outside /etc when they are purged: what came with them is known by its name.
+
+Maintainer scripts and daemons make directories and logs that no list of dpkg's names. What is new
+in these trees when apt has finished came with the packages, and goes when their installation is
+undone. Contents are not copied: before the installation there were none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Mapping
+
+from host.base import CommandMissing, FileState, Host, HostError
+from snapshots.model import Delta, FileItem, Item, Root, SnapshotError
+
+TREES = ("/var/lib", "/var/log", "/var/cache", "/var/spool", "/var/opt", "/srv", "/opt")
+DEPTH = 5
+"""Deep enough for /var/lib/php/modules/8.2/fpm; what is below a new directory goes with it."""
+MANY = 2000
+"""A directory with more entries holds data of something else; no look is taken into it."""
+
+DPKG_STATUS = "/var/lib/dpkg/status"
+
+_BY_THEMSELVES = re.compile(
+    r"/var/lib/(harden-tui|apt|mysql|postgresql|docker|containerd|containers|lxc|libvirt|machines"
+    r"|snapd|kubelet|ucf|systemd/(timers|catalog|timesync|random-seed|coredump))(/.*)?"
+    r"|/var/lib/dpkg/(?!alternatives(/|$)).*"
+    r"|/var/log/(harden-tui|journal|apt|private)(/.*)?"
+    r"|/var/log/(alternatives|dpkg|auth|syslog|kern|cron|daemon|user|mail|messages|debug)(\.log)?"
+    r"|/var/log/(wtmp|btmp|lastlog|faillog|wtmp\.db)|/var/lib/wtmpdb(/.*)?"
+    r"|/var/log/.*[.-]\d+(\.(gz|xz|zst))?"
+    r"|/var/cache/(apt|debconf|man|ldconfig|fontconfig)(/.*)?"
+    r"|/var/spool/(mail|postfix|exim4|rsyslog|cups|cron/.*)(/.*)?"
+    r"|/srv/.*/.*|.*/__pycache__(/.*)?"
+)
+"""What comes and goes without packages: Debian's own logs and caches, mail, rotated logs, data of
+large daemons whose removal only a person decides."""
+
+
+def survey(host: Host) -> dict[str, FileState]:
+    """Every name in `TREES` down to `DEPTH` -> its state; links are not followed."""
+    found: dict[str, FileState] = {}
+    for tree in TREES:
+        _look(host, tree, DEPTH, found)
+    return found
+
+
+def came(host: Host, before: Container[str], after: Mapping[str, FileState]) -> list[str]:
+    """What is new and came with packages, without what lies below something new, sorted.
+
+    A running application may have written in the same minute. Its own directories belong to its
+    user, or no package knows them; nothing in those is counted.
+    """
+    new = _tops(path for path in after if path not in before)
+    homes = {_home(path) for path in new} - set(new)
+    known = _known_to_dpkg(host, homes)
+    return [
+        path
+        for path in new
+        if _is_roots_own(after.get(path.rpartition("/")[0]))
+        and (_home(path) in known or _home(path) == path)
+    ]
+
+
+def came_before_the_crash(
+    host: Host, before: Container[str], found: Mapping[str, FileState], dpkg_ended_ns: int
+) -> list[str]:
+    """As `came`, where nobody could look when apt had finished.
+
+    What is younger than dpkg's last word may be an administrator's, who came to help; it stays.
+    """
+    old = {path: state for path, state in found.items() if state.mtime_ns <= dpkg_ended_ns}
+    return came(host, before, {**old, **{p: s for p, s in found.items() if p in before}})
+
+
+def dpkg_ended_ns(host: Host) -> int:
+    """When dpkg last wrote down what is installed; 0 where there is none."""
+    state = host.state(DPKG_STATUS)
+    return 0 if state is None else state.mtime_ns
+
+
+def _tops(paths: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    # "/" sorts first, so that /a/b stands before /a-b
+    for path in sorted(paths, key=lambda path: path.split("/")):
+        if not found or not path.startswith(f"{found[-1]}/"):
+            found.append(path)
+    return found
+
+
+def _home(path: str) -> str:
+    """The entry right below a tree that `path` lies in: "/var/lib/php"."""
+    tree = next(tree for tree in TREES if path.startswith(f"{tree}/"))
+    return f"{tree}/{path[len(tree) + 1 :].partition('/')[0]}"
+
+
+def _known_to_dpkg(host: Host, paths: Iterable[str]) -> set[str]:
+    wanted = sorted(paths)
+    if not wanted:
+        return set()
+    try:
+        answer = host.run(("dpkg-query", "-S", *wanted), ok=None)
+    except CommandMissing:
+        return set()
+    return {line.rpartition(": ")[2] for line in answer.stdout.splitlines()}
+
+
+def _is_roots_own(directory: FileState | None) -> bool:
+    """Where only root writes; `None` is one of the trees themselves."""
+    return directory is None or (directory.uid == 0 and not directory.mode & 0o002)
+
+
+def states(host: Host, paths: Iterable[str]) -> dict[str, Item]:
+    """What is there at and below `paths`, without contents."""
+    found: dict[str, Item] = {}
+    for path in paths:
+        if host.state(path) is not None:
+            for below, state in host.walk(path, content=False):
+                found[below] = FileItem(state)
+    return found
+
+
+def outside(paths: Iterable[str], roots: Iterable[Root]) -> list[str]:
+    """Those neither in /etc nor in a tree of the step: known only because packages brought them."""
+    tops = ("/etc", *(root.path.rstrip("/") for root in roots))
+    inside = tuple(f"{top}/" for top in tops)
+    return [path for path in paths if path not in tops and not path.startswith(inside)]
+
+
+def tops_of(deltas: Iterable[Delta], roots: Iterable[Root]) -> list[str]:
+    """The paths among a transaction's differences that came with packages."""
+    new = (delta.key for delta in deltas if delta.domain == "files" and delta.before is None)
+    return _tops(outside(new, roots))
+
+
+def remove(host: Host, paths: Iterable[str], staying: Iterable[str] = ()) -> None:
+    """Remove these and what lies below them now, without `staying` and what holds it.
+
+    Removal scripts write there too, so what is below is asked anew. Raises `SnapshotError` naming
+    what would not go.
+    """
+    left = []
+    there = states(host, _tops(paths)).keys() - set(staying)
+    for path in sorted(there, key=lambda path: (-path.count("/"), path)):
+        now = host.state(path)
+        if now is None or (now.kind == "dir" and host.listdir(path)):
+            continue
+        try:
+            host.put(path, None)
+        except HostError as error:
+            left.append(f"{path} ({error})")
+    if left:
+        raise SnapshotError(
+            f"{left[0]} came with packages that are gone and could not be removed; everything else "
+            "was put back. Remove it by hand."
+        )
+
+
+def _look(host: Host, directory: str, depth: int, found: dict[str, FileState]) -> None:
+    names = host.listdir(directory)
+    if len(names) > MANY:
+        return
+    for name in names:
+        path = f"{directory}/{name}"
+        if _BY_THEMSELVES.fullmatch(path):
+            continue
+        state = host.state(path)
+        if state is None:
+            continue
+        found[path] = state
+        if state.kind == "dir" and depth > 1:
+            _look(host, path, depth - 1, found)

@@ -1,0 +1,121 @@
+"""What one step left behind, as data, and the share of steps that left nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+HEADS = ("Release", "Step", "What remained different", "Result")
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """One step on one release.
+
+    `left` are the differences after the rollback, one line each; `problem` says why there was
+    nothing to compare ("" where there was). `changed` counts the differences after the apply.
+    """
+
+    suite: str
+    step: str
+    changed: int = 0
+    left: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def result(self) -> str:
+        if self.problem:
+            return "NOT MEASURED"
+        return "different" if self.left else "identical"
+
+    @property
+    def is_identical(self) -> bool:
+        return self.result == "identical"
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """The figure, in words."""
+    identical = sum(one.is_identical for one in outcomes)
+    share = 100 * identical / len(outcomes) if outcomes else 0.0
+    return f"{identical} of {len(outcomes)} steps came back identical: {share:.0f} %"
+
+
+def is_complete(outcomes: Sequence[Outcome]) -> bool:
+    """100 %."""
+    return bool(outcomes) and all(one.is_identical for one in outcomes)
+
+
+def cells(one: Outcome) -> tuple[str, str, str, str]:
+    """A row of the table; the first difference stands for all of them."""
+    what = one.problem or f"nothing (of {one.changed} things that changed)"
+    if one.left:
+        more = f" and {len(one.left) - 1} more" if len(one.left) > 1 else ""
+        what = f"{one.left[0]}{more}"
+    return (one.suite, one.step, what, one.result)
+
+
+def as_text(outcomes: Sequence[Outcome]) -> str:
+    """Aligned columns, every difference on a line of its own below its step."""
+    rows = [HEADS, *(cells(one) for one in outcomes)]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    lines = []
+    for row, one in zip(rows, (None, *outcomes), strict=True):
+        front = "  ".join(cell.ljust(width) for cell, width in zip(row[:2], widths, strict=True))
+        lines.append(f"{front}  {row[3]:<12}  {row[2]}")
+        lines += [f"{'':{sum(widths) + 18}}{line}" for line in (one.left[1:] if one else ())]
+    return "\n".join(lines)
+
+
+def page(
+    facts: Mapping[str, str],
+    outcomes: Sequence[Outcome],
+    left_out: Mapping[str, str],
+    irreversible: Mapping[str, Sequence[str]],
+) -> str:
+    """The page of the documentation."""
+    table = [HEADS, ("---",) * len(HEADS), *(cells(one) for one in outcomes)]
+    rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
+    declared = [f"- `{step}`: {phrase}." for step, said in irreversible.items() for phrase in said]
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(f"`{name}`")
+    named = [f"- {reason}: {', '.join(names)}" for reason, names in by_reason.items()]
+    return "\n".join(
+        [
+            INTRODUCTION,
+            *(f"- {name}: {value}" for name, value in facts.items()),
+            "",
+            f"**{summary(outcomes)}.**",
+            "",
+            *rows,
+            "",
+            "## What by nature cannot come back",
+            "",
+            "Declared by the steps and shown in their previews:",
+            "",
+            *(declared or ["- nothing"]),
+            "",
+            LEFT_OUT,
+            *named,
+            "",
+        ]
+    )
+
+
+INTRODUCTION = """\
+# Evidence: what is different after an undo
+
+Written by `make fidelity`, never by hand. Each step of the catalogue is applied and rolled back,
+alone, on a fresh Debian host with Apache, PHP, MariaDB, CUPS and an application, over SSH, as an
+administrator would. Before and after, everything is read from outside the program: /etc and the
+application with content, owner, mode, ACLs, attributes and flags; every name on the rest of the
+disk with owner and mode; packages and automatic marks; dpkg's alternatives, diversions and
+overrides; crontabs; units, running and enabled; ports; kernel settings; the packet filter;
+MariaDB's accounts. The command fails under 100 %.
+"""
+
+LEFT_OUT = """\
+## What is left out of the comparison, by name
+
+Logs, caches and what running daemons write by themselves (regular expressions of paths):
+"""

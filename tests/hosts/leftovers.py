@@ -1,0 +1,101 @@
+"""What an installation may leave outside /etc: every name on the disk, and dpkg's own tables."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from pathlib import Path
+
+from tests.hosts.lab import LabHost
+
+NOT_THE_HOSTS = (
+    "etc", "proc", "sys", "dev", "run", "tmp", "root", "home", "lost+found", "srv/repo",
+    "var/tmp", "var/lib/harden-tui", "var/log/harden-tui", "var/log/journal",
+)  # fmt: skip
+"""Not looked at here: /etc is read with its contents elsewhere; file systems of the kernel and of
+one boot; what the tests themselves put there; what harden-tui remembers."""
+
+BY_NAME = {
+    r"/var/log/(alternatives|dpkg|auth|syslog|kern|cron|daemon|user|mail|messages|debug)(\.log)?":
+        "logs of Debian itself, begun with the first line",
+    r"/var/log/apt/(history\.log|term\.log|eipp\.log\.xz)": "apt's logs, begun with the first run",
+    r"/var/log/(wtmp|btmp|lastlog|faillog|wtmp\.db)": "records of logins, begun with the first one",
+    r"/var/lib/wtmpdb(/.*)?": "records of logins, begun with the first one",
+    r"/var/log/(apache2|mysql|cups)/[^/]+": "logs of daemons that were there before",
+    r"/var/lib/ucf/(hashfile|registry)\.\d": "ucf's backups of its tables",
+    r"/var/lib/apt/extended_states": "read by package below",
+    r"/var/lib/dpkg/(status|available|diversions|statoverride)-old": "dpkg's backups of its tables",
+    r"/var/lib/dpkg/(lock.*|triggers/.*)": "dpkg's locks and its queue",
+    r"/var/cache/(apt|debconf|man)/.*": "caches, made anew at any time",
+    r"/var/lib/apt/(lists|periodic|mirrors)(/.*)?": "apt's lists and stamps",
+    r"/var/cache/ldconfig/.*": "a cache, made anew at any time",
+    r"/var/lib/systemd/(timers/.*|catalog/.*|random-seed|credential\.secret|timesync/.*|linger)":
+        "systemd's own memory of this machine",
+    r"/var/lib/(mysql|php/sessions)/.*": "data of daemons that were there before",
+    r"/var/lib/(private|cups|dbus|rsyslog)/.*|/var/spool/(rsyslog|cups)/.*|/var/cache/cups/.*":
+        "data of daemons that were there before",
+    r"/usr/lib/(python3|harden-tui)/.*__pycache__(/.*)?": "Python's compiled copies",
+    r"/var/www/html/i-doit/log/.*": "the application's logs",
+}  # fmt: skip
+"""Left out, each name with its reason: what changes by itself, or is a log."""
+
+_LEFT_OUT = re.compile("|".join(f"(?:{pattern})" for pattern in BY_NAME))
+
+TABLES = (
+    "var/lib/dpkg/diversions", "var/lib/dpkg/statoverride", "var/lib/ucf/hashfile",
+    "var/lib/ucf/registry",
+)  # fmt: skip
+TABLE_DIRECTORIES = (
+    "var/lib/dpkg/alternatives", "var/spool/cron", "var/lib/systemd/deb-systemd-helper-enabled",
+    "var/lib/systemd/deb-systemd-helper-masked", "var/lib/systemd/deb-systemd-user-helper-enabled",
+    "var/lib/pam",
+)  # fmt: skip
+"""Files whose content counts too: alternatives, diversions, overrides, crontabs, enablement."""
+
+
+def names(host: LabHost) -> dict[str, str]:
+    """Every path outside /etc -> mode, owner and target of a link."""
+    found = {}
+    for directory, below, files in os.walk(host.root):
+        inside = os.path.relpath(directory, host.root)
+        below[:] = [name for name in below if _inner(inside, name) not in NOT_THE_HOSTS]
+        for name in [*below, *files]:
+            path = "/" + _inner(inside, name)
+            if not _LEFT_OUT.fullmatch(path):
+                found[path] = _shape(Path(directory) / name)
+    return found
+
+
+def tables(host: LabHost) -> dict[str, str]:
+    """The tables of packages and crontabs: path -> hash of the content, lines in any order."""
+    paths = [host.root / name for name in TABLES]
+    for name in TABLE_DIRECTORIES:
+        paths += [path for path in (host.root / name).rglob("*") if path.is_file()]
+    found = {}
+    for path in paths:
+        # apt and update-alternatives write the same lines in another order
+        lines = sorted(path.read_bytes().splitlines()) if path.exists() else []
+        if lines:
+            digest = hashlib.sha256(b"\n".join(lines)).hexdigest()[:16]
+            found["/" + os.path.relpath(path, host.root)] = digest
+    return found | _automatic_marks(host)
+
+
+def _automatic_marks(host: LabHost) -> dict[str, str]:
+    """apt's own memory, which may hold packages that are gone."""
+    path = host.root / "var/lib/apt/extended_states"
+    blocks = path.read_text().split("\n\n") if path.exists() else []
+    marked = [block for block in blocks if "Auto-Installed: 1" in block]
+    return {f"automatic mark: {block.splitlines()[0]}": "1" for block in marked if block.strip()}
+
+
+def _inner(inside: str, name: str) -> str:
+    return name if inside == "." else f"{inside}/{name}"
+
+
+def _shape(path: Path) -> str:
+    status = path.lstat()
+    target = f" {os.readlink(path)}" if stat.S_ISLNK(status.st_mode) else ""
+    return f"{stat.filemode(status.st_mode)} {status.st_uid}:{status.st_gid}{target}"

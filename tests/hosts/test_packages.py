@@ -1,0 +1,129 @@
+"""Undoing what packages did: nothing of them is left, and what was taken away is there again."""
+
+from __future__ import annotations
+
+import json
+
+from tests.hosts.fingerprint import differences, fingerprint
+from tests.hosts.lab import LabHost
+from tests.hosts.program import apply, harden, roll_back
+
+STEP = """\
+- id: site.packages
+  stage: post-install
+  title: Packages of the site
+  why: A test of packages that bring users, services, configuration and data.
+  breaks: Nothing.
+  source: this test
+  ensure:
+    - package: {{{body}}}
+"""
+
+
+def _site_step(host: LabHost, body: str) -> None:
+    host.write("/etc/harden-tui/steps.d/packages.yaml", STEP.format(body=body))
+
+
+def _php(host: LabHost) -> str:
+    return host.out("php", "-r", "echo 'php'.PHP_MAJOR_VERSION.'.'.PHP_MINOR_VERSION;")
+
+
+def _without_sources(host: LabHost) -> None:
+    """No repository any more, and nothing in apt's cache; the host has no way out anyway."""
+    host.run("mount", "-t", "tmpfs", "none", "/srv/repo")
+    host.run("apt-get", "clean")
+
+
+def _conffile_hashes(host: LabHost) -> str:
+    return host.out("dpkg-query", "-W", "-f", "${Package}${Conffiles}\\n")
+
+
+def test_an_installation_leaves_nothing_behind(host: LabHost) -> None:
+    """Users, groups, units, conffiles, alternatives, logs and data, those of today included."""
+    fpm = f"{_php(host)}-fpm"
+    _site_step(host, f"installed: [vsftpd, rpcbind, {fpm}, fail2ban]")
+    first = fingerprint(host)
+    apply(host, "site.packages")
+    changed = differences(first, fingerprint(host))
+    for part in ("names /srv/ftp", f"names /var/log/{fpm}.log", "names /var/lib/fail2ban",
+                 "names /var/lib/dpkg/alternatives/php-fpm.sock", "units enabled rpcbind.socket",
+                 "files /etc/passwd", "files /etc/vsftpd.conf"):  # fmt: skip
+        assert any(line.startswith(part) for line in changed), part
+    host.run("sh", "-c", f"echo later >> /var/log/{fpm}.log; echo more >> /etc/vsftpd.conf")
+    host.run("sh", "-c", "echo x > /var/lib/fail2ban/written-later; mkdir /srv/ftp/incoming")
+    host.run("touch", "/var/log/of-somebody-else.log")
+
+    shown = harden(host, "history", "show", "site.packages").stdout
+    for part in ("+ftp:x:", "packages: vsftpd", "units: rpcbind.socket", "/etc/vsftpd.conf",
+                 f"/var/log/{fpm}.log", "/srv/ftp"):  # fmt: skip
+        assert part in shown, part
+    detail = json.loads(harden(host, "history", "show", "site.packages", "--format", "json").stdout)
+    assert {delta["domain"] for delta in detail["deltas"]} >= {"files", "packages", "units"}
+
+    preview = harden(host, "rollback", "site.packages", "--dry-run").stdout
+    assert f"/var/log/{fpm}.log" in preview and "of-somebody-else" not in preview
+    _without_sources(host)
+    # What the administrator added to a package's file goes with the package, once that is said.
+    host.run("sed", "-i", "$d", "/etc/vsftpd.conf")
+    roll_back(host, "site.packages")
+    left = differences(first, fingerprint(host))
+    assert left == ["names /var/log/of-somebody-else.log: None -> -rw-r--r-- 0:0"]
+
+
+def test_what_was_removed_is_there_again_without_a_source(host: LabHost) -> None:
+    """The same versions, changed configuration, marks, what ran, and dpkg's own memory of it."""
+    host.run(
+        "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q",
+        "--no-install-recommends", "vsftpd", "rpcbind", "avahi-daemon",
+    )  # fmt: skip
+    host.run("apt-mark", "auto", "avahi-daemon", "libavahi-core7")
+    host.run("apt-mark", "hold", "rpcbind")
+    for path in ("/etc/vsftpd.conf", "/etc/avahi/avahi-daemon.conf", "/etc/default/rpcbind"):
+        host.run("sh", "-c", f"echo '# changed by hand' >> {path}")
+    host.run("chmod", "0640", "/etc/vsftpd.conf")
+    host.run("systemctl", "disable", "--now", "avahi-daemon.socket", "avahi-daemon.service")
+    _site_step(host, "removed: [avahi-daemon], purged: [vsftpd]")
+    first, hashes = fingerprint(host), _conffile_hashes(host)
+
+    plan = harden(host, "plan", "--checklist", "i-doit", "site.packages", check=False).stdout
+    assert "apt-get purge" in plan and "Cannot come back" in plan
+    apply(host, "site.packages")
+    changed = differences(first, fingerprint(host))
+    assert any(line.startswith("files /etc/vsftpd.conf") for line in changed)
+    assert not any(line.startswith("files /etc/avahi/avahi-daemon.conf") for line in changed)
+    _without_sources(host)
+    roll_back(host, "site.packages")
+    assert differences(first, fingerprint(host)) == []
+    assert _conffile_hashes(host) == hashes
+
+
+def test_a_removal_without_any_source_keeps_the_package_itself(host: LabHost) -> None:
+    """Nothing to download: the package is packed again from what is installed."""
+    _site_step(host, "purged: [cups-daemon]")
+    first = fingerprint(host)
+    _without_sources(host)
+    apply(host, "site.packages")
+    assert host.run("systemctl", "is-active", "cups.service", check=False).returncode != 0
+    roll_back(host, "site.packages")
+    assert differences(first, fingerprint(host)) == []
+
+
+def test_an_interrupted_dpkg_is_met_with_a_sentence(host: LabHost) -> None:
+    """Neither an apply nor an undo begins where dpkg has unfinished work."""
+    _site_step(host, "installed: [rpcbind]")
+    apply(host, "site.packages")
+    package = next((host.root / "srv/repo").glob("whois_*.deb")).name
+    host.run("sh", "-c", f"dpkg --unpack /srv/repo/{package} /srv/repo/libidn2-0_*.deb")
+    before = fingerprint(host)
+    for words in (
+        ("apply", "--checklist", "i-doit", "firewall.ufw"),
+        ("rollback", "site.packages"),
+    ):
+        done = harden(host, *words, "--yes", check=False)
+        said = done.stdout + done.stderr
+        assert done.returncode != 0 and "dpkg --configure -a" in said, said
+        assert "whois" in said and "Traceback" not in said
+    assert differences(before, fingerprint(host)) == []
+    host.run("dpkg", "--configure", "-a")
+    host.run("dpkg", "--purge", "whois")
+    roll_back(host, "site.packages")

@@ -1,0 +1,35 @@
+"""The figure of `make fidelity`: counted right, and never 100 % by counting nothing."""
+
+from __future__ import annotations
+
+from tests.fidelity.outcome import Outcome, as_text, is_complete, page, summary
+
+SAME = Outcome(suite="trixie", step="ssh.limits", changed=3)
+LEFT = Outcome(
+    suite="trixie", step="firewall.ufw", changed=9, left=("names /a: None -> x", "ports b|c")
+)
+UNKNOWN = Outcome(suite="trixie", step="app.tree", problem="the host did not boot")
+
+
+def test_the_figure() -> None:
+    assert is_complete([SAME, SAME])
+    assert summary([SAME, SAME]).endswith("100 %")
+    for outcomes in ([], [SAME, LEFT], [SAME, UNKNOWN]):
+        assert not is_complete(outcomes)
+    assert summary([SAME, LEFT, UNKNOWN, SAME]) == "2 of 4 steps came back identical: 50 %"
+
+
+def test_every_difference_is_printed() -> None:
+    text = as_text([SAME, LEFT, UNKNOWN])
+    assert "names /a: None -> x and 1 more" in text and "ports b|c" in text
+    assert "NOT MEASURED" in text and "the host did not boot" in text
+
+
+def test_the_page_names_what_is_left_out() -> None:
+    text = page(
+        {"Date": "today"}, [SAME, LEFT], {"/var/log/x": "a log"}, {"firewall.ufw": ["log lines"]}
+    )
+    assert "| trixie | firewall.ufw | names /a: None -> x and 1 more | different |" in text
+    assert "- a log: `/var/log/x`" in text
+    assert "- `firewall.ufw`: log lines." in text
+    assert "1 of 2 steps came back identical: 50 %" in text

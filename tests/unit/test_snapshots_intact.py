@@ -1,0 +1,208 @@
+"""Damage of any kind is found and named, and an undo that would come to it is not begun."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from snapshots import history, intact
+from snapshots.model import RemoveFile, RunCommand, SnapshotError, WriteFile
+from snapshots.records import Records
+from snapshots.state import StateDir
+from tests.unit.snapshots_host import Bench
+
+DROP_IN = "/etc/ssh/sshd_config.d/00-test.conf"
+SECRET = "/etc/relay.password"
+
+
+class Stage:
+    """A host with some history, to be copied and damaged again and again."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.place = directory / "whole"
+        bench = Bench(self.place)
+        self.first = bench.fingerprint()
+        self.ids = [
+            bench.apply("motd", WriteFile(path="/etc/motd", content=b"changed\n")).id,
+            bench.apply("gone", RemoveFile("/etc/hostname")).id,
+            bench.apply(
+                "secret", WriteFile(path=SECRET, content=b"one\n", mode=0o600, secret=True)
+            ).id,
+            bench.apply(
+                "again", WriteFile(path=SECRET, content=b"two\n", mode=0o600, secret=True)
+            ).id,
+            bench.apply(
+                "kernel",
+                RunCommand(argv=("sysctl", "-w", "net.ipv4.ip_forward=1"), why="a test"),
+            ).id,
+        ]
+        undone = bench.apply("undone", WriteFile(path=DROP_IN, content=b"A 1\n"))
+        bench.undo(undone.id)
+        self.number = 0
+
+    def copy(self) -> Bench:
+        self.number += 1
+        target = self.directory / f"copy{self.number}"
+        shutil.copytree(self.place, target, symlinks=True)
+        return Bench(target)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    return Stage(tmp_path_factory.mktemp("intact"))
+
+
+def stored(state: StateDir) -> list[Path]:
+    """Every file whose loss would matter, below the state directory."""
+    places = (state.objects, state.points, state.transactions, state.secret_contents, state.debs)
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    return sorted(path.relative_to(state.path) for path in files)
+
+
+def flip(path: Path, where: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[where % len(content)] ^= 1 << (where % 8)
+    path.chmod(0o600)
+    path.write_bytes(content)
+
+
+def kinds(state: StateDir) -> dict[str, Path]:
+    """One of each kind of file: its shape -> its path."""
+    found: dict[str, Path] = {}
+    for path in stored(state):
+        name = path.name if path.suffix or path.name.isupper() else path.parts[1]
+        found[f"{path.parts[0]} {name}"] = path
+    return found
+
+
+def needed_by_undos(state: StateDir) -> list[Path]:
+    """The records, lists and kept secrets, and the contents that the lists name."""
+    records = Records(state)
+    named = {
+        sha256
+        for tx_id in records.ids()
+        for delta in records.deltas(tx_id)
+        for side in (delta.before, delta.after)
+        for sha256 in history.contents_of(side)
+    }
+    return [
+        path
+        for path in stored(state)
+        if path.parts[1] == "secrets"
+        or path.name in named
+        or path.name in ("record.json", "delta.jsonl")
+    ]
+
+
+def test_a_whole_state_has_no_problems(stage: Stage) -> None:
+    bench = stage.copy()
+    assert history.verify(bench.state) == []
+    standing = intact.standing(bench.state, practice=True)
+    assert [one.id for one in standing] == stage.ids
+    assert all(one.can_be_undone for one in standing)
+
+
+def test_there_is_one_of_each_kind(stage: Stage) -> None:
+    assert kinds(stage.copy().state).keys() >= {
+        "snapshots objects", "snapshots secrets", "snapshots manifest.json",
+        "snapshots restore.sh", "snapshots restore.list", "snapshots SHA256SUMS",
+        "transactions record.json", "transactions delta.jsonl", "transactions journal.jsonl",
+    }  # fmt: skip
+
+
+def test_a_flipped_bit_is_found_and_named(stage: Stage) -> None:
+    """In every file, at its beginning, somewhere within, and at its end."""
+    bench = stage.copy()
+    for relative in stored(bench.state):
+        path = bench.state.path / relative
+        whole = path.read_bytes()
+        for where in (0, len(whole) // 3, len(whole) - 1):
+            flip(path, where)
+            said = " ".join(history.verify(bench.state))
+            assert path.name in said or path.parent.name in said, f"{relative} byte {where}"
+            path.write_bytes(whole)
+    assert history.verify(bench.state) == []
+
+
+def test_a_missing_file_is_found_and_named(stage: Stage) -> None:
+    bench = stage.copy()
+    for relative in stored(bench.state):
+        if relative.parts[1] == "secrets":
+            continue  # it shows where it is needed: the next test
+        path = bench.state.path / relative
+        aside = path.rename(bench.state.path / "aside")
+        said = " ".join(history.verify(bench.state))
+        assert path.name in said or path.parent.name in said, relative
+        aside.rename(path)
+    assert history.verify(bench.state) == []
+
+
+@pytest.mark.parametrize("how", ["flip", "remove"])
+def test_what_can_be_undone_is_and_what_cannot_is_refused(stage: Stage, how: str) -> None:
+    """For each file that is damaged: what `verify` says of each transaction is what happens."""
+    refused = 0
+    for relative in needed_by_undos(stage.copy().state):
+        damaged = stage.copy()
+        path = damaged.state.path / relative
+        if how == "flip":
+            flip(path, path.stat().st_size // 2)
+        else:
+            path.unlink()
+        standing = intact.standing(damaged.state, practice=True)
+        if all(one.can_be_undone for one in standing):
+            continue
+        before = damaged.fingerprint()
+        for one in standing:
+            if one.can_be_undone:
+                continue
+            refused += 1
+            with pytest.raises(SnapshotError):
+                damaged.undo(one.id)
+            assert damaged.fingerprint() == before
+            assert one.why
+        for one in standing[-1:]:
+            if one.can_be_undone:
+                assert damaged.undo(one.id).status == "committed"
+    assert refused > 10
+
+
+def test_damage_to_one_leaves_the_others_undoable(stage: Stage) -> None:
+    bench = stage.copy()
+    (name,) = (
+        delta for delta in Records(bench.state).deltas(stage.ids[1]) if delta.key == "/etc/hostname"
+    )
+    (sha256,) = history.contents_of(name.before)
+    (bench.state.objects / sha256[:2] / sha256).unlink()
+    verdicts = {one.id: one for one in intact.standing(bench.state, practice=True)}
+    assert [one.can_be_undone for one in verdicts.values()] == [True, False, True, True, True]
+    assert "/etc/hostname" in verdicts[stage.ids[1]].why[0]
+    before = bench.fingerprint()
+    with pytest.raises(SnapshotError, match="nothing was touched"):
+        bench.undo(stage.ids[1])
+    assert bench.fingerprint() == before
+    for tx_id in (*stage.ids[2:], stage.ids[0]):
+        assert bench.undo(tx_id).status == "committed"
+    left = bench.fingerprint()
+    assert isinstance(left["files"], dict) and isinstance(stage.first["files"], dict)
+    assert {k for k, v in stage.first["files"].items() if left["files"].get(k) != v} == {
+        "/etc/hostname"
+    }
+
+
+def test_a_record_that_is_lost_is_missed(stage: Stage) -> None:
+    bench = stage.copy()
+    (bench.state.transactions / stage.ids[0] / "record.json").unlink()
+    assert any("has lost its record" in said for said in history.verify(bench.state))
+
+
+def test_an_altered_record_that_is_still_json_is_not_believed(stage: Stage) -> None:
+    bench = stage.copy()
+    path = bench.state.transactions / stage.ids[0] / "record.json"
+    path.write_text(path.read_text().replace('"committed"', '"undone"'))
+    with pytest.raises(SnapshotError, match="altered on the disk"):
+        history.transactions(bench.state)
+    assert msgspec.json.decode(path.read_bytes())["status"] == "undone"
