@@ -160,7 +160,7 @@ def test_a_record_that_says_committed_is_never_gone_back_from(
 ) -> None:
     tx = bench.begin("a")
     tx.perform(write("A 1\n"))
-    monkeypatch.setattr(tx, "write_after", lambda after: None)
+    monkeypatch.setattr(tx, "write_after", lambda after, outside: None)
     monkeypatch.setattr("snapshots.durable.sync_directory", full)  # after the rename
     assert tx.commit().status == "committed"
     monkeypatch.undo()
