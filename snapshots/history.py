@@ -158,9 +158,7 @@ def _verify_transactions(records: Records, points: Points, sound: set[str]) -> I
         except SnapshotError as error:
             yield str(error)
             continue
-        standing = record.status == "open" or (
-            record.kind in ("apply", "drift") and record.status == "committed"
-        )
+        standing = record.status == "open" or record.in_force
         if standing and f"{tx_id}.before" not in known:
             yield f"The transaction {tx_id} has lost its restore point {tx_id}.before."
         if standing and record.status == "committed" and f"{tx_id}.after" not in known:

@@ -110,7 +110,7 @@ def standing(state: StateDir, *, practice: bool = False) -> list[Standing]:
                 found.append(records.read(tx_id))
         except SnapshotError:
             unreadable.append(f"the record of {tx_id} was altered or cannot be read")
-    in_force = [one for one in found if (one.kind, one.status) == ("apply", "committed")]
+    in_force = [one for one in found if one.in_force]
     lists = {one.id: _list_problem(records, one.id) for one in in_force}
     answer = []
     for number, one in enumerate(in_force):
@@ -129,9 +129,8 @@ def require_lists(records: Records, tx_id: str) -> None:
     is there and damaged shows when it is read.
     """
     for record in records.all():
-        in_force = (record.kind, record.status) == ("apply", "committed")
         path = records.where(record.id) / "delta.jsonl"
-        if record.id >= tx_id and in_force and not path.exists():
+        if record.id >= tx_id and record.in_force and not path.exists():
             raise SnapshotError(_cannot(f"the list of differences {path} is missing"))
 
 
@@ -206,9 +205,8 @@ def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
             yield f"{journal} is missing."
     except OSError as error:
         yield f"{journal} cannot be read ({error.strerror})."
-    in_force = (record.kind, record.status) == ("apply", "committed")
     # Pruning takes the restore points of what was undone, and its list of differences with them.
-    pruned = not in_force and not (points / f"{tx_id}.before").exists()
+    pruned = not record.in_force and not (points / f"{tx_id}.before").exists()
     if whole and not pruned and "delta.jsonl" not in there:
         yield f"{directory / 'delta.jsonl'} is missing."
 

@@ -197,6 +197,11 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Of an undo: what was chosen for each thing that was in conflict."""
     pid: int = 0
 
+    @property
+    def in_force(self) -> bool:
+        """Whether it changed the host, counts, and can be undone."""
+        return self.kind != "rollback" and self.status == "committed"
+
 
 class Side(msgspec.Struct, frozen=True):
     """One of the three sides of a conflict, as text for a person."""

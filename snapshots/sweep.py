@@ -24,10 +24,11 @@ def sweep(state: StateDir) -> None:
     store.sweep()
     begun = {record.id: record for record in records.all()}
     for tx_id in records.ids():
-        if tx_id not in begun:  # its record comes first, and before any change
+        if tx_id not in begun and not records.has_begun(tx_id):
             shutil.rmtree(records.where(tx_id))
+    known = set(records.ids())  # of those whose record was lost, too
     for point_id in Points(state.points, store).ids():
-        if point_id.rpartition(".")[0] not in begun:
+        if point_id.rpartition(".")[0] not in known:
             shutil.rmtree(state.points / point_id)
     for directory in (
         state.path, state.log_dir, state.points, state.secret_contents,

@@ -92,6 +92,15 @@ def test_what_a_crash_left_is_swept_and_what_is_needed_stays(bench: Bench) -> No
     assert bench.undo(record.id).status == "committed"
 
 
+def test_a_transaction_whose_record_was_lost_is_damage_and_not_swept(bench: Bench) -> None:
+    record = bench.apply("one", CHANGE)
+    (bench.state.transactions / record.id / "record.json").unlink()
+    sweep(bench.state)
+    assert (bench.state.transactions / record.id / "delta.jsonl").exists()
+    assert (bench.state.points / f"{record.id}.before").is_dir()
+    assert any(record.id in problem for problem in history.verify(bench.state))
+
+
 def test_a_restore_point_is_there_whole_or_not_at_all(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
