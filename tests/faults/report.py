@@ -79,7 +79,7 @@ def sections_of(text: str, suites: Iterable[str]) -> dict[str, str]:
 
 def _table(rows: Sequence[Row]) -> list[str]:
     cells = [
-        (row.what, row.fault, row.disk, *map(str, (row.points, row.tried, row.before, row.after,
+        (row.what, row.fault, row.disk or "no", *map(str, (row.points, row.tried, row.before, row.after,
                                                    len(row.failed))))
         for row in rows
     ]  # fmt: skip
