@@ -78,11 +78,10 @@ def sections_of(text: str, suites: Iterable[str]) -> dict[str, str]:
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    cells = [
-        (row.what, row.fault, row.disk, *map(str, (row.points, row.tried, row.before, row.after,
-                                                   len(row.failed))))
-        for row in rows
-    ]  # fmt: skip
+    cells = []
+    for row in rows:
+        numbers = (row.points, row.tried, row.before, row.after, len(row.failed))
+        cells.append((row.what, row.fault, row.disk or "no", *map(str, numbers)))
     return ["| " + " | ".join(line) + " |" for line in (HEADS, ("---",) * len(HEADS), *cells)]
 
 

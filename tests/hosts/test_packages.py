@@ -60,7 +60,9 @@ def test_an_installation_leaves_nothing_behind(host: LabHost) -> None:
     detail = json.loads(harden(host, "history", "show", "site.packages", "--format", "json").stdout)
     assert {delta["domain"] for delta in detail["deltas"]} >= {"files", "packages", "units"}
 
-    preview = harden(host, "rollback", "site.packages", "--dry-run").stdout
+    in_conflict = harden(host, "rollback", "site.packages", "--dry-run", check=False)
+    preview = in_conflict.stdout
+    assert in_conflict.returncode == 3 and "--keep-current" in in_conflict.stderr
     assert f"/var/log/{fpm}.log" in preview and "of-somebody-else" not in preview
     _without_sources(host)
     # What the administrator added to a package's file goes with the package, once that is said.
