@@ -9,7 +9,7 @@ practice: $(VENV)/.ready
 	$(BIN)/harden-tui --practice
 
 test: $(VENV)/.ready
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
