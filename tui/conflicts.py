@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.events import Resize
 
 from snapshots.model import RESOLUTIONS, Resolution, UndoItem
-from tui.dialogs import Dialog
+from tui.question import Question
 from tui.resolving import MEANINGS
 from tui.text import Line, Role, Span, paragraph, wrap
 from tui.views import preview
 from tui.views.frame import rule
-from tui.widgets.lines import LinePane, position
 from tui.widgets.single import Fixed
 
 LABELS: Final[dict[Resolution, str]] = {
@@ -27,56 +24,34 @@ LABELS: Final[dict[Resolution, str]] = {
 UNDECIDED = "Nothing is done yet; the whole undo is shown and asked for at the end."
 
 
-class Conflicts(Dialog):
+class Conflicts(Question):
     """One conflict after the other. The mark begins on Cancel, so that Enter alone does nothing.
 
     Dismissed with the choices by key once there is one for each, and with `None` otherwise.
     """
 
     BINDINGS: ClassVar = [
-        Binding("up,k", "scroll(-1)", show=False),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown,space", "page(1)", show=False),
         Binding("left", "turn(-1)", show=False, priority=True),
         Binding("right", "turn(1)", show=False, priority=True),
         Binding("tab", "other(1)", show=False, priority=True),
         Binding("shift+tab", "other(-1)", show=False, priority=True),
-        Binding("enter", "take", show=False),
         Binding("a", "take_all", show=False),
-        Binding("q", "cancel", show=False),
     ]
 
     def __init__(self, title: str, items: Sequence[UndoItem]) -> None:
-        super().__init__()
-        self._title = title
+        super().__init__(title, lambda width: preview.dispute_lines(self._item, width))
         self._items = items
         self._choices: dict[str, Resolution] = {}
         self._here = 0
         self._mark = -1  # -1 is Cancel, else an index of RESOLUTIONS
-        self._hint = ""
 
     @property
     def _item(self) -> UndoItem:
         return self._items[self._here]
 
-    def compose(self) -> ComposeResult:
-        yield Fixed(self._draw_title, id="question")
-        yield LinePane(id="body", focusable=False)
-        yield Fixed(self._draw_rule, id="rule")
-        yield Fixed(self._draw_answer, id="answer")
-
-    def on_mount(self) -> None:
-        self._draw()
-
-    def on_resize(self, event: Resize) -> None:
-        self.call_after_refresh(self._draw)
-
     def _draw(self, *, top: bool = False) -> None:
-        pane = self.query_one("#body", LinePane)
-        if pane.size.width:
-            pane.show(preview.dispute_lines(self._item, pane.size.width), keep_place=not top)
-        for name in ("question", "rule", "answer"):
+        self._draw_body(keep_place=not top)
+        for name in ("question", "answer"):
             self.query_one(f"#{name}", Fixed).update()
 
     def _draw_title(self, width: int) -> list[Line]:
@@ -88,9 +63,6 @@ class Conflicts(Dialog):
             ((f"{place} – {state}", "info" if chosen else "warn"),),
             rule("", "", width),
         ]
-
-    def _draw_rule(self, width: int) -> list[Line]:
-        return [rule(self._hint, position(self.query_one("#body", LinePane)), width, warn=True)]
 
     def _draw_answer(self, width: int) -> list[Line]:
         spans: list[Span] = []
@@ -115,15 +87,6 @@ class Conflicts(Dialog):
             return f"Not possible: {self._item.cannot[choice]}."
         meaning = MEANINGS[choice]
         return f"{meaning[:1].upper()}{meaning[1:]}."
-
-    def on_line_pane_scrolled(self) -> None:
-        self.query_one("#rule", Fixed).update()
-
-    def action_scroll(self, by: int) -> None:
-        self.query_one("#body", LinePane).scroll_lines(by)
-
-    def action_page(self, by: int) -> None:
-        self.query_one("#body", LinePane).scroll_pages(by)
 
     def action_turn(self, by: int) -> None:
         self._hint = ""
@@ -151,8 +114,7 @@ class Conflicts(Dialog):
 
     def action_take_all(self) -> None:
         if self._mark < 0:
-            self._hint = "Choose with the arrows first what is taken for all that are left."
-            self.query_one("#rule", Fixed).update()
+            self._say("Choose with the arrows first what is taken for all that are left.")
         else:
             left = [item for item in self._items if item.key not in self._choices]
             self._take([self._item, *left])
@@ -161,8 +123,7 @@ class Conflicts(Dialog):
         """Choose what is marked for these, as far as it is possible, and go on to what is left."""
         choice = RESOLUTIONS[self._mark]
         if choice in items[0].cannot:
-            self._hint = "That is not possible here; choose another way, or press Esc."
-            self.query_one("#rule", Fixed).update()
+            self._say("That is not possible here; choose another way, or press Esc.")
             return
         self._choices |= {item.key: choice for item in items if choice not in item.cannot}
         left = [n for n, item in enumerate(self._items) if item.key not in self._choices]

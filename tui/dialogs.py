@@ -8,43 +8,20 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
-from textual.events import Resize
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from steps.model import Parameter
 from steps.parameters import convert
 from steps.resource import StepError
+from tui.question import Dialog, Draw, Question
 from tui.text import BLANK, Line, paragraph, wrap
 from tui.views.frame import rule
 from tui.views.step import shown_value
 from tui.widgets.field import Field
-from tui.widgets.lines import LinePane, position
 from tui.widgets.single import Fixed
 
-Draw = Callable[[int], Sequence[Line]]
 
-
-class Dialog(ModalScreen[Any]):
-    """A question over the whole screen: title, body, answer."""
-
-    DEFAULT_CSS = """
-    Dialog { background: ansi_default; }
-    """
-
-    AUTO_FOCUS = ""
-    """Each dialog says itself where the focus begins: a field that took it would swallow arrows."""
-
-    BINDINGS: ClassVar = [
-        Binding("escape", "cancel", "Cancel", show=False),
-        Binding("ctrl+c", "cancel", "Cancel", show=False),
-    ]
-
-    def action_cancel(self) -> None:
-        self.dismiss(None)
-
-
-class Confirm(Dialog):
+class Confirm(Question):
     """Yes or no. The diff is in sight, the focus on Cancel, so that Enter alone does nothing.
 
     With `word` it must be typed: what can lock a person out takes more than a key. Dismissed with
@@ -52,49 +29,19 @@ class Confirm(Dialog):
     """
 
     BINDINGS: ClassVar = [
-        Binding("up,k", "scroll(-1)", show=False),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown,space", "page(1)", show=False),
         Binding("left,right,tab,shift+tab", "turn", show=False, priority=True),
-        Binding("enter", "take", show=False),
-        Binding("q", "cancel", show=False),
     ]
 
     def __init__(self, title: str, body: Draw, *, verb: str, word: str = "") -> None:
-        super().__init__()
-        self._title = title
-        self._body = body
+        super().__init__(title, body)
         self._verb = verb
         self._word = word
         self._yes = False
-        self._hint = ""
 
     def compose(self) -> ComposeResult:
-        yield Fixed(self._draw_title, id="question")
-        yield LinePane(id="body", focusable=False)
-        yield Fixed(self._draw_rule, id="rule")
-        yield Fixed(self._draw_answer, id="answer")
+        yield from super().compose()
         if self._word and self._verb:
             yield Field(id="word")
-
-    def on_mount(self) -> None:
-        self._draw_body()
-
-    def on_resize(self, event: Resize) -> None:
-        self.call_after_refresh(self._draw_body)
-
-    def _draw_body(self) -> None:
-        pane = self.query_one("#body", LinePane)
-        if pane.size.width:
-            pane.show(self._body(pane.size.width))
-            self.query_one("#rule", Fixed).update()
-
-    def _draw_title(self, width: int) -> list[Line]:
-        return [*(((piece, "bold"),) for piece in wrap(self._title, width)), rule("", "", width)]
-
-    def _draw_rule(self, width: int) -> list[Line]:
-        return [rule(self._hint, position(self.query_one("#body", LinePane)), width, warn=True)]
 
     def _draw_answer(self, width: int) -> list[Line]:
         def button(label: str, on: bool) -> tuple[str, Any]:
@@ -112,15 +59,6 @@ class Confirm(Dialog):
             lines.append((*said, (self._word, "bold"), (" below and press Enter:", "")))
         return lines
 
-    def on_line_pane_scrolled(self) -> None:
-        self.query_one("#rule", Fixed).update()
-
-    def action_scroll(self, by: int) -> None:
-        self.query_one("#body", LinePane).scroll_lines(by)
-
-    def action_page(self, by: int) -> None:
-        self.query_one("#body", LinePane).scroll_pages(by)
-
     def action_turn(self) -> None:
         if not self._verb:
             return
@@ -136,8 +74,7 @@ class Confirm(Dialog):
         if not self._yes:
             self.dismiss(None)
         elif self._word and self.query_one("#word", Field).value.strip() != self._word:
-            self._hint = f"Type the word {self._word} to go on, or press Esc."
-            self.query_one("#rule", Fixed).update()
+            self._say(f"Type the word {self._word} to go on, or press Esc.")
         else:
             self.dismiss(True)
 

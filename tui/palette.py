@@ -14,7 +14,7 @@ from textual.events import Resize
 from textual.widgets import Input
 
 from tui.actions import Action
-from tui.dialogs import Dialog
+from tui.question import Dialog
 from tui.text import Line, Row, cut, fit
 from tui.views.frame import rule
 from tui.widgets.field import Field

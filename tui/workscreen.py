@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.events import Resize
 
-from tui.dialogs import Dialog
+from tui.question import Dialog
 from tui.running import Work
 from tui.text import Line, aligned
 from tui.views.frame import rule
