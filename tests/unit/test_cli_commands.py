@@ -281,6 +281,8 @@ def test_live_streams_a_line_a_second(state: Path) -> None:
         [sys.executable, "-m", "tui.entry", "--practice", "--state-dir", str(state), "live",
          "--format", "events"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # Where the tests run in the background of a shell, SIGINT is ignored and stays so.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert stream.stdout is not None
     lines = [json.loads(stream.stdout.readline()) for _ in range(2)]
