@@ -13,6 +13,11 @@ Captured = dict[DomainName, dict[str, Item]]
 CHANGING = "changing"
 """The value of a unit on its way from one state to another: never a difference."""
 
+WITHOUT_FILE = "without-file"
+"""The value of a unit that systemd still calls active although its file is gone and nothing of it
+runs (ufw's, once it was purged): no difference to one that is active, and nobody can start it
+again."""
+
 ONE_WAY = frozenset(
     {
         "kernel.unprivileged_bpf_disabled",
@@ -115,6 +120,8 @@ def _counts(
                 return False
             return None not in sides or not key.startswith(loose)
         case "units":
+            if ValueItem(WITHOUT_FILE) in sides and ValueItem("active") in sides:
+                return False
             return ValueItem(CHANGING) not in sides
         case "kernel":
             return None not in sides

@@ -13,7 +13,7 @@ import msgspec
 from host.base import HostError
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
-from snapshots.captured import ONE_WAY, Captured, each_difference
+from snapshots.captured import ONE_WAY, WITHOUT_FILE, Captured, each_difference
 from snapshots.domains.base import Domain, Scope
 from snapshots.model import (
     Activation,
@@ -163,6 +163,8 @@ def _tolerable(goal: Goal, delta: Delta) -> bool:
     if delta.domain == "kernel":
         return delta.key in ONE_WAY
     if delta.domain == "units":
+        if delta.after == ValueItem(WITHOUT_FILE):
+            return True
         # A unit that had failed and is stopped now is as good; it cannot be made to fail again.
         return getattr(delta.after, "value", "") == "failed" and delta.before is None
     if delta.domain == "firewall":

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from host.base import CommandMissing, Host, HostError, Service
-from snapshots.captured import CHANGING
+from snapshots.captured import CHANGING, WITHOUT_FILE
 from snapshots.domains.base import Domain, Scope
 from snapshots.model import DomainName, Item, ValueItem
 from snapshots.progress import Progress
@@ -36,7 +36,8 @@ BY_THEMSELVES = re.compile(
 
 
 class Units(Domain):
-    """Values: "active", "failed", "changing" (on its way); an inactive unit is absent."""
+    """Values: "active", "failed", "changing" (on its way), "without-file"; an inactive unit is
+    absent."""
 
     name: ClassVar[DomainName] = "units"
 
@@ -46,9 +47,9 @@ class Units(Domain):
             value = value_of(service)
             if value:
                 found[service.unit] = ValueItem(value)
-        for unit, active in _without_file(host):
+        for unit, active, sub in _without_file(host):
             if unit not in found and unit.endswith(KINDS) and active in ("active", "failed"):
-                found[unit] = ValueItem(active)
+                found[unit] = ValueItem(WITHOUT_FILE if sub == "exited" else active)
         for path in host.glob("/run/systemd/system/*"):
             state = host.state(path)
             if state is not None and state.kind == "symlink" and state.target == "/dev/null":
@@ -72,7 +73,9 @@ class Units(Domain):
         }
         # One command for all: a socket left behind would start its service again.
         stop = [
-            u for u, v in plain.items() if v in ("", "failed") and _is(now, u, "active", CHANGING)
+            u
+            for u, v in plain.items()
+            if v in ("", "failed") and _is(now, u, "active", CHANGING, WITHOUT_FILE)
         ]
         if stop:
             _systemctl(host, progress, "stop", *sorted(stop))
@@ -80,7 +83,7 @@ class Units(Domain):
         for unit in sorted(start, key=lambda unit: (not unit.endswith(TRIGGERS), unit)):
             _systemctl(host, progress, "start", unit)
         now = self.capture(host, Scope())
-        linger = [u for u, v in plain.items() if not v and _is(now, u, "failed")]
+        linger = [u for u, v in plain.items() if v in ("", WITHOUT_FILE) and _is(now, u, "failed")]
         for unit in linger:
             _systemctl(host, progress, "reset-failed", unit)
 
@@ -105,13 +108,18 @@ def _is(now: Mapping[str, Item], unit: str, *values: str) -> bool:
     return getattr(now.get(unit), "value", "") in values
 
 
-def _without_file(host: Host) -> list[tuple[str, str]]:
+def _without_file(host: Host) -> list[tuple[str, str, str]]:
+    """Unit, ACTIVE and SUB as `systemctl list-units` has them."""
     try:
         answer = host.run(NOT_FOUND, ok=None)
     except CommandMissing:
         return []
     lines = [line.split() for line in answer.stdout.splitlines()]
-    return [(words[0], words[2]) for words in lines if len(words) >= 3 and words[1] == "not-found"]
+    return [
+        (words[0], words[2], words[3])
+        for words in lines
+        if len(words) >= 4 and words[1] == "not-found"
+    ]
 
 
 def _systemctl(host: Host, progress: Progress, *words: str) -> None:

@@ -148,7 +148,9 @@ def _ruleset(host: LabHost) -> str:
 def _without_order(table: str) -> str:
     """The order of chains in a table tells who wrote them last, and means nothing."""
     lines = [line for line in table.splitlines() if not line.startswith("#")]
-    head, *chains = re.split(r"\n(?=\t(?:chain|set|map) )", "\n".join(lines).rstrip("}\n"))
+    head, *chains = re.split(
+        r"\n(?=\t(?:chain|set|map) )", "\n".join(lines).rstrip().removesuffix("}")
+    )
     return "\n".join([head, *sorted(chain.rstrip() for chain in chains)])
 
 
