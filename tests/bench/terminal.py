@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -56,12 +57,18 @@ class Recording:
         trace: TracebackType | None,
     ) -> None:
         assert self._process is not None
-        os.close(self._master)  # the line drops; the program inside ends by itself
+        inside = self._inside()
+        os.close(self._master)  # the line drops; our program ends by itself
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        # Textual alone reads the end of a dropped line again and again, for ever: whatever is
+        # measured next would share a processor with it.
+        if inside:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(inside, signal.SIGKILL)
 
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
@@ -91,11 +98,18 @@ class Recording:
 
     def peak_kib(self) -> int:
         """The largest resident set so far of the program below `nsenter`."""
+        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{self._inside()}/status").read_text())
+        return int(found[1]) if found else 0
+
+    def _inside(self) -> int:
+        """The process below `nsenter`; 0 where it ended."""
         assert self._process is not None
         pid = self._process.pid
-        child = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
-        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{child}/status").read_text())
-        return int(found[1]) if found else 0
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except FileNotFoundError:
+            children = []
+        return int(children[0]) if children else 0
 
     def when(self, seen: Callable[[str], bool]) -> float:
         """Seconds until the screen showed it. Raises `AssertionError` where it never did."""
