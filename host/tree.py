@@ -102,6 +102,18 @@ class _Pass:
             raise HostError(f"{problem}; {self.changed} entries before it were changed")
         return came
 
+    @contextlib.contextmanager
+    def _both_or_neither(self) -> Iterator[None]:
+        """Where one process fails the other leaves off. Raises `HostError` naming the file."""
+        try:
+            yield
+        except OSError as error:
+            self._leave_off()
+            raise self._failed(error) from error
+        except BaseException:
+            self._leave_off()
+            raise
+
     def _leave_off(self) -> None:
         """This process failed: the second one shall not go on."""
         if self._second is not None:
@@ -125,15 +137,9 @@ class _Restoring(_Pass):
     """Every entry of a list becomes what it was."""
 
     def run(self, wanted: Iterable[tuple[str, FileState]]) -> int:
-        try:
+        with self._both_or_neither():
             self._give(iter(wanted))
             self._join()
-        except OSError as error:
-            self._leave_off()
-            raise self._failed(error) from error
-        except BaseException:
-            self._leave_off()
-            raise
         return self.changed
 
     def _give(self, wanted: Iterator[tuple[str, FileState]]) -> None:
@@ -180,7 +186,7 @@ class _Sealing(_Pass):
 
     def run(self, root: str) -> int:
         self._at = root
-        try:
+        with self._both_or_neither():
             with paths.directory(root) as fd:
                 self._device = os.fstat(fd).st_dev
                 base = root.rstrip("/")
@@ -190,12 +196,6 @@ class _Sealing(_Pass):
             for inode, names in (self._join() or {}).items():
                 self._links.setdefault(inode, []).extend(names)
             self._shared_files()
-        except OSError as error:
-            self._leave_off()
-            raise self._failed(error) from error
-        except BaseException:
-            self._leave_off()
-            raise
         return self.changed
 
     def _below(self, pending: list[tuple[str, int, list[TreeRule]]]) -> None:

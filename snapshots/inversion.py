@@ -273,7 +273,7 @@ class Inversion:
                 item = now.get(key[0], {}).get(key[1])
                 changed = not same(mine.before, item)
                 merged[key] = Delta(key[0], key[1], mine.before, item) if changed else None
-        return [merged[key] for key in sorted(merged) if merged[key] is not None]  # type: ignore[misc]
+        return [delta for key in sorted(merged) if (delta := merged[key]) is not None]
 
     @property
     def conflicts(self) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.bench import machine
 from tests.bench.hosts import RELEASES, package
+from tests.bench.report import sections_of
 from tests.faults import campaign, report
 from tests.faults.alone import be_alone
 from tests.faults.settings import SAMPLE, SETTINGS
@@ -73,7 +74,7 @@ def _write(suite: str, section: str) -> None:
     with (LAB / "faults-page.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-        sections = {**report.sections_of(old, RELEASES), suite: section}
+        sections = {**sections_of(old, RELEASES), suite: section}
         PAGE.write_text(report.page(sections), encoding="utf-8")
     _say(f"written to {PAGE.relative_to(machine.ROOT)}")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from tests.faults.campaign import Row
 
@@ -65,16 +64,6 @@ def section(facts: Mapping[str, str], rows: Sequence[Row]) -> str:
 def page(sections: Mapping[str, str]) -> str:
     parts = [f"## {suite}\n\n{text}\n" for suite, text in sorted(sections.items())]
     return "\n".join([INTRODUCTION, *parts, NOTES])
-
-
-def sections_of(text: str, suites: Iterable[str]) -> dict[str, str]:
-    """The sections of a page that was written before."""
-    found = {}
-    for suite in suites:
-        there = re.search(rf"^## {suite}\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
-        if there:
-            found[suite] = there[1].strip()
-    return found
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.bench.report import sections_of
 from tests.faults import report
 from tests.faults.campaign import Row, spread
 from tests.faults.field import Tried
@@ -33,4 +34,4 @@ def test_the_page_counts_and_names_what_failed() -> None:
     assert section.startswith("**3 points tried of 9, 1 failed.**")
     assert "- apply a, killed, 7: rename x: between: files /etc/a" in section
     page = report.page({"bookworm": section, "trixie": section})
-    assert report.sections_of(page, ["bookworm", "trixie"])["trixie"] == section
+    assert sections_of(page, ["bookworm", "trixie"])["trixie"] == section
