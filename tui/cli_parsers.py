@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from tui.options import add_common
 
@@ -14,17 +15,13 @@ class Resolve(argparse._AppendAction):
 
 def add_all(commands: Any) -> None:
     """Every command, in the order an administrator meets them."""
-    _check(commands)
-    _plan(commands)
-    _apply(commands)
-    _rollback(commands)
-    _drift(commands)
-    _recover(commands)
-    _follow(commands)
-    _history(commands)
-    _log(commands)
-    _steps(commands)
-    _live(commands)
+    add(commands, COMMANDS)
+
+
+def add(commands: Any, names: Iterable[str]) -> None:
+    """These commands."""
+    for name in names:
+        COMMANDS[name](commands)
 
 
 def _command(
@@ -273,3 +270,19 @@ def _live(commands: Any) -> None:
         "--all", action="store_true", help="also units that are neither running nor enabled"
     )
     add_common(parser)
+
+
+COMMANDS: Final[dict[str, Callable[[Any], None]]] = {
+    "check": _check,
+    "plan": _plan,
+    "apply": _apply,
+    "rollback": _rollback,
+    "drift": _drift,
+    "recover": _recover,
+    "follow": _follow,
+    "history": _history,
+    "log": _log,
+    "steps": _steps,
+    "live": _live,
+}
+"""Every command and what adds it, in the order an administrator meets them."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tui.cli import build_parser, parse
 from tui.entry import main
 from tui.version import VERSION
 
@@ -59,6 +60,22 @@ def test_mistakes_are_one_line_with_a_hint(
     assert "--help." in line
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--practice", "--set", "ssh.limits.max-auth-tries=3"],
+        ["--checklist", "check"],
+        ["--checklist", "check", "plan", "ssh.limits", "--out", "steps"],
+        ["rollback", "ssh.limits", "--restore", "--merge=/etc/hosts", "--yes"],
+        ["drift"],
+        ["log", "export", "--as", "html"],
+    ],
+)
+def test_what_knows_only_the_named_commands_understands_the_same(arguments: list[str]) -> None:
+    assert vars(parse(arguments)) == vars(build_parser().parse_args(arguments))
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completions_know_the_commands(capsys: pytest.CaptureFixture[str], shell: str) -> None:
     assert main(["--print-completion", shell]) == 0
@@ -91,6 +108,22 @@ def test_little_is_imported_before_a_command_runs(statement: str) -> None:
     assert not loaded & {"textual", "rich", "yaml", "sh", "psutil", "distro"}
     if "--version" in statement:
         assert not loaded & {"argparse", "msgspec"}
+
+
+def test_the_screen_loads_no_tls() -> None:
+    script = (
+        "from tui.open import without_tls\n"
+        "with without_tls():\n"
+        "    import tui.app, sys\n"
+        "print('_ssl' in sys.modules)\n"
+        "import ssl\n"
+        "print(ssl.OPENSSL_VERSION)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded, version = done.stdout.splitlines()
+    assert loaded == "False" and version
 
 
 @pytest.mark.parametrize("command", [["check"], ["plan", "ssh.limits"], ["live", "--once"]])
