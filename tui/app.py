@@ -92,7 +92,7 @@ class HardenApp(Drifting):
 
     def on_mount(self) -> None:
         self.view.panes()[0].focus()
-        self.start_listening(self._first_check)
+        self.board.checking = True
         self.call_after_refresh(self._after_first_paint)
 
     def on_resize(self, event: Resize) -> None:
@@ -229,6 +229,7 @@ class HardenApp(Drifting):
         """What the first paint did not need; `/` must find its field when it is pressed."""
         from tui.widgets.filterbar import FilterBar
 
+        self.start_listening(self._first_check)
         gc.freeze()
         gc.enable()
         self._filter = FilterBar()

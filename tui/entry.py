@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sys
@@ -25,6 +26,7 @@ UNWRITTEN = 5
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status. Never raises."""
+    gc.disable()  # until the command begins or the screen is painted: what is imported stays
     os.umask(0o077)
     _keep_no_core()
     if argv is None:
@@ -39,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return 0
     finally:
+        gc.enable()
         _flush_stdout()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 from tui import terminal
 from tui.client import Hands
@@ -18,7 +20,6 @@ def run_screen(options: Options) -> int:
     if refusal:
         print(refusal, file=sys.stderr)
         return terminal.EXIT_USAGE
-    gc.disable()  # until the first paint: what is imported stays, looking at it costs 15 ms
     hands = Hands(options)
     if hands.rights == "user" and os.path.exists("/usr/bin/sudo"):
         hands.rights = "sudo"  # tried without asking; without a ticket it falls back
@@ -31,14 +32,32 @@ def run_screen(options: Options) -> int:
 
     theme.use_ascii(terminal.only_ascii(sys.stderr.encoding, os.environ))
     terminal.prepare(os.environ)
-    from tui import mends
-    from tui.app import HardenApp
+    with without_tls():
+        from tui import mends
+        from tui.app import HardenApp
 
     mends.apply()
     host = "practice" if options.practice else this_host()
     app = HardenApp(hands, host=host, first_check=first_check)
     app.run()
     return app.return_code or 0
+
+
+@contextlib.contextmanager
+def without_tls() -> Iterator[None]:
+    """What is imported meanwhile finds no `ssl`, as in a Python that was built without it.
+
+    asyncio would bring it, 5 ms and 3 MB for a screen that speaks to no network.
+    """
+    modules: dict[str, Any] = sys.modules
+    if "ssl" in modules:
+        yield
+        return
+    modules["ssl"] = None
+    try:
+        yield
+    finally:
+        del modules["ssl"]
 
 
 def this_host() -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from snapshots.model import Resolution
 from tui.messages import Answered
-from tui.resolving import flags
 from tui.views import preview
 from tui.wire import UndoAnswer
 from tui.working import Working
@@ -45,6 +44,7 @@ class Undoing(Working):
     def _settle_conflicts(self, ids: Sequence[str], answer: UndoAnswer) -> None:
         """Ask for a choice for each conflict; what was chosen before for others still counts."""
         from tui.conflicts import Conflicts
+        from tui.resolving import flags
 
         items = {item.key: item for plan in answer.plans for item in plan.conflicts}
         settled: dict[str, Resolution] = {
