@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +10,7 @@ from textual.containers import Container
 from textual.events import Resize
 from textual.screen import Screen
 
-from tui import actions
+from tui import actions, garbage
 from tui.board import Board
 from tui.client import Call, Hands
 from tui.drifting import Drifting
@@ -230,8 +229,7 @@ class HardenApp(Drifting):
         from tui.widgets.filterbar import FilterBar
 
         self.start_listening(self._first_check)
-        gc.freeze()
-        gc.enable()
+        garbage.begin()
         self._filter = FilterBar()
         self._filter.display = False
         self._frame.mount(self._filter, before=self._rule)

@@ -6,13 +6,13 @@ Modules are imported only for the command that is asked for: `--help` and mistak
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib
 import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tui import garbage
 from tui.failures import USAGE, Scene, Stop, usage
 from tui.version import VERSION
 
@@ -179,7 +179,7 @@ def dispatch(arguments: list[str], scene: Scene, screen: Callable[[Options], int
         return screen(options)
     module, _, name = parsed.run.partition(":")
     command: Callable[..., int] = getattr(importlib.import_module(module), name)
-    gc.enable()
+    garbage.begin()
     return command(options, parsed)
 
 

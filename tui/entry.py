@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 if __name__ == "__main__":  # by path: `python -P …/tui/entry.py` (see tui.program)
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from tui import garbage
 from tui.version import VERSION
 
 TYPE_CHECKING = False  # as in typing, whose import would cost 6 ms
@@ -26,7 +26,7 @@ UNWRITTEN = 5
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status. Never raises."""
-    gc.disable()  # until the command begins or the screen is painted: what is imported stays
+    garbage.wait()  # until the command begins or the screen is painted
     os.umask(0o077)
     _keep_no_core()
     if argv is None:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return 0
     finally:
-        gc.enable()
+        garbage.begin()
         _flush_stdout()
 
 

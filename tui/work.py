@@ -15,7 +15,7 @@ from host.names import shown_json
 from snapshots.model import Resolutions
 from steps.events import Done, Event, Started
 from steps.redact import Redactor
-from tui import runs
+from tui import garbage, runs
 from tui.failures import NEEDS_PERSON, REFUSED, Scene, Stop, explain, one_line
 from tui.options import Options
 
@@ -121,6 +121,7 @@ def _perform(
 ) -> tuple[int, str, tuple[str, ...]]:
     from tui.session import open_session
 
+    garbage.begin()
     session = open_session(options, emit)
     command = job["command"]
     if command == "apply":

@@ -8,6 +8,7 @@ the job says where the libraries lie.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from typing import Any
 def main() -> int:
     """Read the job, detach, work. The exit status is that of starting, not of the work."""
     os.umask(0o077)
+    gc.disable()  # until the work begins, see tui.garbage
     job: dict[str, Any] = json.loads(sys.stdin.buffer.read())
     sys.path[:] = job["path"]
     nothing = os.open(os.devnull, os.O_RDONLY)
