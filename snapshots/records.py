@@ -224,8 +224,23 @@ class Records:
 
 def encode_deltas(deltas: Iterable[Delta]) -> Iterator[bytes]:
     """JSON Lines, one thing a line, and a last line with the hash of the others."""
+    return sums.sealed_lines(_encoded(deltas))
+
+
+def _encoded(deltas: Iterable[Delta]) -> Iterator[bytes]:
+    """Of a sealed tree's 50,000 files in a row nearly all have the same two sides."""
     encode = msgspec.json.Encoder().encode
-    return sums.sealed_lines(exact_json(delta, encode=encode) + b"\n" for delta in deltas)
+    last: tuple[Item | None, Item | None] | None = None
+    sides = b""
+    for delta in deltas:
+        try:
+            if last is None or delta.before is not last[0] or delta.after is not last[1]:
+                last = None
+                sides = encode(_Sides(delta.before, delta.after)).replace(b"{", b",", 1) + b"\n"
+                last = (delta.before, delta.after)
+            yield b'{"domain":"%b","key":%b%b' % (delta.domain.encode(), encode(delta.key), sides)
+        except UnicodeEncodeError:
+            yield exact_json(delta, encode=encode) + b"\n"
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -239,6 +254,7 @@ class _Sides(msgspec.Struct, frozen=True):
 
 
 _KEYS = msgspec.json.Decoder(_Key)
+_PATHS = msgspec.json.Decoder(str)
 _SIDES = msgspec.json.Decoder(_Sides)
 _FILE = b'{"domain":"files","key":'
 """How a line about a file begins."""
@@ -255,6 +271,7 @@ def _decode_deltas(lines: Iterable[bytes], keys: Mapping[str, str]) -> Iterator[
     Raises `msgspec.DecodeError` and `ValueError`.
     """
     known: dict[bytes, _Sides] = {}
+    path_of, begin = _PATHS.decode, len(_FILE)
     for line in lines:
         if _RAW_BYTE in line:
             yield msgspec.convert(json.loads(line), Delta)
@@ -263,11 +280,15 @@ def _decode_deltas(lines: Iterable[bytes], keys: Mapping[str, str]) -> Iterator[
         if not between:
             yield _DELTAS.decode(line)
             continue
-        key = _KEYS.decode(head + b"}")
         sides = known.get(tail)
         if sides is None:
             sides = known[tail] = _SIDES.decode(b'{"before":' + tail)
-        yield Delta(key.domain, keys.get(key.key, key.key), sides.before, sides.after)
+        if head.startswith(_FILE):
+            path = path_of(head[begin:])
+            yield Delta("files", keys.get(path, path), sides.before, sides.after)
+        else:
+            key = _KEYS.decode(head + b"}")
+            yield Delta(key.domain, key.key, sides.before, sides.after)
 
 
 def _sum_of(line: JournalLine) -> str:

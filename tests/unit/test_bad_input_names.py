@@ -12,7 +12,16 @@ import pytest
 from host.base import FileState
 from host.local import LocalHost
 from host.names import exact_json, shown_json, visible
-from snapshots.model import Change, Delta, FileItem, MakeLink, RemoveFile, SealTree, WriteFile
+from snapshots.model import (
+    Change,
+    Delta,
+    FileItem,
+    MakeLink,
+    RemoveFile,
+    SealTree,
+    ValueItem,
+    WriteFile,
+)
 from snapshots.records import Records
 from snapshots.state import StateDir
 from steps.in_the_way import in_the_way
@@ -49,9 +58,15 @@ def test_differences_of_such_a_file_come_back_as_they_were(tmp_path: Path) -> No
         Delta("files", "/etc/plain", sealed, None),
         Delta("files", LATIN, plain, sealed),
         Delta("files", "/etc/literal \\udce9", None, sealed),
+        Delta("files", "/etc/next", None, sealed),
+        Delta("files", f"{LATIN}.too", None, sealed),
+        Delta("files", "/etc/other", sealed, None),
+        Delta("units", "x.service", None, ValueItem("active")),
     ]
     records.write_deltas("tx", deltas)
     assert records.deltas("tx") == deltas
+    lines = (records.where("tx") / "delta.jsonl").read_bytes().splitlines()
+    assert lines[:-1] == [exact_json(delta) for delta in deltas]
 
 
 def test_a_diff_of_another_encoding_is_shown() -> None:
