@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def settle_directories(inversion: Inversion) -> None:
     """Keep a directory that something lies in, and give a file the directories above it."""
+    if not any(_is_moved(inversion, decision) for decision in inversion.decisions):
+        return  # no directory is in question: everything stays what it is, and where it is
     gone: dict[str, Decision] = {}
     come: dict[str, Item] = {}
     for decision in inversion.decisions:
@@ -43,6 +45,17 @@ def settle_directories(inversion: Inversion) -> None:
             obstacle = _in_the_way(decision, stands, needed, sound)
             if obstacle:
                 _blocked(inversion, decision, obstacle)
+
+
+def _is_moved(inversion: Inversion, decision: Decision) -> bool:
+    """Whether a file comes, goes, or becomes something else than a file, link or directory."""
+    if decision.delta.domain != "files" or not decision.changes:
+        return False
+    now, target = inversion.now(decision.delta), decision.target
+    if now is target:
+        return False
+    kinds = [item.state.kind for item in (now, target) if isinstance(item, FileItem)]
+    return len(kinds) != 2 or kinds[0] != kinds[1]
 
 
 def _needed(there: dict[str, Item], gone: Collection[str], come: dict[str, Item]) -> dict[str, str]:

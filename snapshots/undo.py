@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -62,12 +62,13 @@ def plan_undos(
     roots = {root.path: root for record in chosen for root in record.roots}
     current = keeper.capture(roots.values(), Silent()) if chosen else {}
     contents = Contents(keeper.store.get)
-    standing = _standing(keeper, records, tx_ids, current)
+    standing = _standing(keeper, records, tx_ids, _paths(current))
     plans = []
     for record in chosen:
         mine = standing.pop(record.id)
         later = [one for tx_id, one in standing.items() if tx_id > record.id]
-        inversion = _invert(keeper, records, mine, later, current, contents, resolutions)
+        deltas = list(mine.deltas.values())
+        inversion = _invert(keeper, records, record, deltas, later, current, contents, resolutions)
         plans.append(undo_plan.plan_of(host, inversion))
         current = inversion.target()
         for one in later:
@@ -101,13 +102,14 @@ def undo(
         records = Records(state)
         record = _undoable(records, tx_id)
         current = keeper.capture(record.roots, progress)
-        standing = _standing(keeper, records, [record.id], current)
-        mine = standing.pop(record.id)
+        paths = _paths(current)
+        deltas = list(_differences(keeper, records, record.id, paths))
+        standing = _standing(keeper, records, [record.id], paths, but=record.id)
+        del paths
         contents = Contents(keeper.store.get)
-        inversion = _invert(
-            keeper, records, mine, list(standing.values()), current, contents, resolutions
-        )
-        del mine, standing  # 50,000 differences of a tree, of which each decision has its own
+        later = list(standing.values())
+        inversion = _invert(keeper, records, record, deltas, later, current, contents, resolutions)
+        del deltas, later, standing  # 50,000 of a tree, which the decisions have, or let go of
         if inversion.conflicts:
             raise Conflict(undo_plan.refusal(undo_plan.plan_of(host, inversion), resolutions))
         approved = expect_fingerprint is None or expect_fingerprint == undo_plan.fingerprint(
@@ -240,40 +242,55 @@ def _undoable(records: Records, tx_id: str) -> TransactionRecord:
     return record
 
 
+def _paths(current: Captured) -> dict[str, str]:
+    """One string for each path: what was captured and what was changed name the same 50,000."""
+    return {path: path for path in current.get("files", {})}
+
+
+def _differences(
+    keeper: Keeper, records: Records, tx_id: str, paths: Mapping[str, str]
+) -> Iterator[Delta]:
+    return (_keyed(keeper, delta) for delta in records.each_delta(tx_id, paths))
+
+
 def _standing(
-    keeper: Keeper, records: Records, chosen: Sequence[str], current: Captured
+    keeper: Keeper, records: Records, chosen: Sequence[str], paths: Mapping[str, str], but: str = ""
 ) -> dict[str, Later]:
-    """What is to be undone, and every step in force since, oldest first, with its differences."""
+    """What is to be undone, and every step in force since, oldest first, with its differences.
+
+    Without `but`: of the only one that is to be undone nobody asks by key, and keys of 50,000
+    differences take 6 MB.
+    """
     since = min(chosen, default="")
-    # One string for each path: what was captured and what was changed name the same 50,000.
-    paths = {path: path for path in current.get("files", {})}
     return {
-        record.id: Later(
-            record, by_key(_keyed(keeper, d) for d in records.each_delta(record.id, paths))
-        )
+        record.id: Later(record, by_key(_differences(keeper, records, record.id, paths)))
         for record in records.all()
-        if record.id in chosen
-        or (record.id >= since and record.kind == "apply" and record.status == "committed")
+        if record.id != but
+        and (
+            record.id in chosen
+            or (record.id >= since and record.kind == "apply" and record.status == "committed")
+        )
     }
 
 
 def _invert(
     keeper: Keeper,
     records: Records,
-    mine: Later,
+    record: TransactionRecord,
+    deltas: list[Delta],
     later: list[Later],
     current: Captured,
     contents: Contents,
     resolutions: Resolutions,
 ) -> Inversion:
-    deltas = list(mine.deltas.values())
-    came = leftovers.states(keeper.host, leftovers.tops_of(deltas, mine.record.roots))
-    known = {delta.key for delta in deltas if delta.domain == "files"}
-    # What daemons put there since goes too.
-    deltas += [Delta("files", path, None, came[path]) for path in sorted(came.keys() - known)]
+    """`deltas` are those of `record`; what came with its packages since is added to them."""
+    came = leftovers.states(keeper.host, leftovers.tops_of(deltas, record.roots))
     if came:
+        known = {delta.key for delta in deltas if delta.domain == "files"}
+        # What daemons put there since goes too.
+        deltas += [Delta("files", path, None, came[path]) for path in sorted(came.keys() - known)]
         current = {**current, "files": {**current["files"], **came}}
-    declared = records.named_paths(mine.record.id)
+    declared = records.named_paths(record.id)
     kept = ties(keeper.host, deltas, later, current, declared)
     going = {
         delta.key
@@ -286,7 +303,7 @@ def _invert(
     kept = with_leftovers(keeper.host, kept, came, going)
     pristine, packaged = conffiles(keeper.host, going, current)
     return inverting.invert(
-        mine.record,
+        record,
         deltas,
         later,
         current,
