@@ -14,10 +14,9 @@ from array import array
 from collections.abc import Collection, Generator, Iterable, Iterator
 from typing import Any, Final
 
-import msgspec
-
 from host import attributes, files, paths, second_process, walk_ahead
 from host.base import FileState, HostError
+from host.listed import Listed, nothing_on
 
 _AT_REST_NS: Final = 50_000_000
 """The clock that stamps changes ticks every 10 ms at most (HZ=100). Of a file that last changed
@@ -35,32 +34,6 @@ Seen = tuple[FileState, int, int]
 Entry = tuple[str, bool | None, Seen | None]
 """A name; whether it is a regular file or a directory, which may be opened, if that is known;
 and all about it, if that is."""
-
-
-class Listed(msgspec.Struct):
-    """What lay in a directory, sorted by name. In columns: an object for each of 50,000 entries
-    would take 5 MB.
-
-    `inodes` and `stamps` tell whether a file still is what it was; an inode of 0 tells nothing,
-    and the entry is looked at anew.
-    """
-
-    device: int
-    paths: list[str]
-    inodes: array[int]
-    stamps: array[int]
-    states: list[FileState]
-
-    def add(self, path: str, state: FileState, inode: int = 0, stamp: int = 0) -> None:
-        self.paths.append(path)
-        self.inodes.append(inode)
-        self.stamps.append(stamp)
-        self.states.append(state)
-
-
-def nothing_on(device: int) -> Listed:
-    """A directory of which nothing is known."""
-    return Listed(device, [], array("Q"), array("q"), [])
 
 
 class LightCache:
@@ -101,13 +74,22 @@ class LightCache:
                 if state.kind == "dir" and path in self.directories:
                     pending.append(path)
 
+    def entries(self, root: str = "/") -> int:
+        """How many entries were last seen below `root`."""
+        inside = root.rstrip("/")
+        return sum(
+            len(listed.paths)
+            for directory, listed in self.directories.items()
+            if directory == inside or directory.startswith(f"{inside}/")
+        )
+
     def changed(self, entries: int = 0) -> None:
         """So many were changed: where that is most of them, all are opened without a `stat` first.
 
         Their paths stay known, so that whoever keeps both walks has one string for each.
         """
         self._ended.clear()
-        if entries and 2 * entries > sum(len(listed.paths) for listed in self.directories.values()):
+        if entries and 2 * entries > self.entries():
             for listed in self.directories.values():
                 listed.inodes = array("Q", bytes(8 * len(listed.paths)))
 
@@ -134,12 +116,13 @@ def below(
 ) -> Generator[tuple[str, FileState], None, set[str]]:
     """See `host.walk.walk`. Takes over `root_fd`; returns what was entered. Raises `HostError`.
 
-    From `second_process.WORTH_IT` entries on a second process comes from the other end.
+    From `second_process.WORTH_IT` entries on a second process comes from the other end; at once
+    where there were as many the last time.
     """
     look = Look(cache, device)
     pending: Pending = [(root, root_fd)]
     ahead: walk_ahead.Ahead | None = None
-    seen = 0
+    seen = cache.entries(root)
     entered: set[str] = set()
     try:
         while pending:
@@ -148,7 +131,11 @@ def below(
             directory, fd = pending.pop()
             try:
                 told = ahead.told(directory) if ahead is not None else None
-                listed, inner = look.directory(directory, fd, told)
+                inner: Pending = []
+                if isinstance(told, Listed):
+                    listed = told
+                else:
+                    listed, inner = look.directory(directory, fd, told)
             finally:
                 os.close(fd)
             cache.directories[directory] = listed

@@ -103,7 +103,13 @@ class LocalHost(Host):
     ) -> int:
         left_alone: list[str] = []
         self.light_cache.changed()
-        changed = tree.apply_rules(root, rules, on_progress=on_progress, left_alone=left_alone)
+        changed = tree.apply_rules(
+            root,
+            rules,
+            on_progress=on_progress,
+            left_alone=left_alone,
+            expected=self.light_cache.entries(root),
+        )
         self.left_alone = tuple(left_alone)
         self.light_cache.changed(changed)
         return changed
@@ -115,7 +121,8 @@ class LocalHost(Host):
         on_progress: Callable[[int], None] | None = None,
     ) -> int:
         self.light_cache.changed()
-        changed = tree.apply_states(wanted, on_progress=on_progress)
+        expected = self.light_cache.entries()
+        changed = tree.apply_states(wanted, on_progress=on_progress, expected=expected)
         self.light_cache.changed(changed)
         return changed
 

@@ -25,10 +25,16 @@ _SAY_EVERY: Final = 1000
 
 
 def apply_states(
-    wanted: Iterable[tuple[str, FileState]], *, on_progress: Callable[[int], None] | None = None
+    wanted: Iterable[tuple[str, FileState]],
+    *,
+    on_progress: Callable[[int], None] | None = None,
+    expected: int = 0,
 ) -> int:
-    """See `host.base.Host.apply_states`. Raises `HostError` naming the file."""
-    return _Restoring(on_progress).run(wanted)
+    """See `host.base.Host.apply_states`. Raises `HostError` naming the file.
+
+    `expected`: how many entries there will be about, as far as is known.
+    """
+    return _Restoring(on_progress, expected).run(wanted)
 
 
 def apply_rules(
@@ -37,21 +43,23 @@ def apply_rules(
     *,
     on_progress: Callable[[int], None] | None = None,
     left_alone: list[str] | None = None,
+    expected: int = 0,
 ) -> int:
     """See `host.base.Host.apply_rules`. Raises `HostError` naming the file.
 
     `left_alone` receives the files with a further hard link outside the tree. One file system:
-    what is mounted below `root` is not entered.
+    what is mounted below `root` is not entered. `expected`: as for `apply_states`.
     """
-    return _Sealing(wanted, on_progress, left_alone).run(root)
+    return _Sealing(wanted, on_progress, left_alone, expected).run(root)
 
 
 class _Pass:
     """One pass over many entries. From `second_process.WORTH_IT` entries on, a second process
     gives half of the directories' entries what they shall have."""
 
-    def __init__(self, on_progress: Callable[[int], None] | None) -> None:
+    def __init__(self, on_progress: Callable[[int], None] | None, expected: int) -> None:
         self._on_progress = on_progress
+        self._expected = expected
         self._second: SecondProcess | None = None
         self._alone = True
         self._is_second = False
@@ -68,8 +76,9 @@ class _Pass:
 
         `rest` may raise `OSError` and `HostError` and returns plain data for `_join`.
         """
+        many = max(self.seen, self._expected)
         # Other threads may hold what a copy would wait for, for ever.
-        if not self._alone or not second_process.worth_it(self.seen) or active_count() > 1:
+        if not self._alone or not second_process.worth_it(many) or active_count() > 1:
             return
         with contextlib.suppress(OSError):  # no room for another process: alone it goes too
             self._second = SecondProcess(partial(self._as_second, rest))
@@ -176,8 +185,9 @@ class _Sealing(_Pass):
         wanted: Sequence[TreeRule],
         on_progress: Callable[[int], None] | None,
         left_alone: list[str] | None,
+        expected: int,
     ) -> None:
-        super().__init__(on_progress)
+        super().__init__(on_progress, expected)
         self._rules = rules.strongest(wanted)
         self._paths = {rule.path.rstrip("/") or "/" for rule in wanted}
         self._left_alone = left_alone

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from host import files
 from host.base import FileState
+from host.listed import Listed
 from host.second_process import SecondProcess
 
 if TYPE_CHECKING:
-    from host.light_walk import Entry, Listed, Look, Pending
+    from host.light_walk import Entry, Look, Pending
 
 _ANEW = -1
 """In place of a state's number: the first process must look itself (at directories, which it goes
@@ -40,8 +41,11 @@ class Ahead:
                 _Telling(look, pending).run, keeps=[fd for _, fd in pending]
             )
 
-    def told(self, directory: str) -> Iterator[Entry] | None:
-        """What it saw in a directory; `None` where it did not come to it yet."""
+    def told(self, directory: str) -> Listed | Iterator[Entry] | None:
+        """What it saw in a directory: all there is to know, or entry for entry.
+
+        `None` where it did not come to it yet.
+        """
         if self._second is not None:
             for where, *rest in self._second.heard():
                 *_, keys = rest
@@ -49,10 +53,17 @@ class Ahead:
                 self._told[where] = tuple(rest)
         if directory not in self._told:
             return None
-        names, numbers, inodes, stamps, _ = self._told.pop(directory)
+        names, told_numbers, told_inodes, told_stamps, _ = self._told.pop(directory)
+        before = self._look.before(directory)
         if names is None:
-            return self._same(self._look.before(directory))
-        return self._entries(names, array("i", numbers), array("Q", inodes), array("q", stamps))
+            return before if all(before.inodes) else self._same(before)
+        numbers, inodes = array("i", told_numbers), array("Q", told_inodes)
+        stamps = array("q", told_stamps)
+        paths = [f"{directory}/{name}" for name in names]
+        if _ANEW in numbers or before.paths not in ([], paths):
+            return self._entries(names, numbers, inodes, stamps)
+        states = [self._states[number] for number in numbers]
+        return Listed(self._look.device, before.paths or paths, inodes, stamps, states)
 
     def end(self) -> None:
         """Let go of it, finished or not: it changes nothing."""

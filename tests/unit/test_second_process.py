@@ -24,15 +24,17 @@ Entries = list[tuple[str, object]]
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Path]:
-    """Forty directories of ten files, some with odd names, links and hard links between them."""
+    """Forty directories of ten files, half of them with a link and a pipe, some with odd names,
+    and hard links between them."""
     root = tmp_path / "app"
     for number in range(40):
         directory = root / f"m{number % 5}" / f"p{number:02}"
         directory.mkdir(parents=True)
         for name in range(10):
             (directory / f"f{name}").write_text("x")
-        (directory / "link").symlink_to("f1")
-        os.mkfifo(directory / "pipe")
+        if number % 2 == 0:
+            (directory / "link").symlink_to("f1")
+            os.mkfifo(directory / "pipe")
     for number in range(40):
         os.link(root / f"m{number % 5}/p{number:02}/f0", root / f"m{(number + 1) % 5}/h{number}")
     (root / "m0" / "caf\udce9").write_text("x")
@@ -112,6 +114,25 @@ def test_of_both_walks_a_path_and_alike_states_are_one_object(
     assert len({id(state) for path, state in second.items() if path.endswith(("f3", "f4"))}) == 1
 
 
+def test_a_tree_that_was_large_is_divided_from_its_root(
+    app: Path, two: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(second_process, "WORTH_IT", 300)
+    begun: list[list[str]] = []
+    real = walk_ahead.Ahead.__init__
+
+    def begin(ahead: walk_ahead.Ahead, look: light_walk.Look, pending: light_walk.Pending) -> None:
+        begun.append([directory for directory, _ in pending])
+        real(ahead, look, pending)
+
+    monkeypatch.setattr(walk_ahead.Ahead, "__init__", begin)
+    cache = LightCache()
+    first = looked(app, cache)
+    assert len(begun) == 1 and str(app) not in begun[0]
+    assert looked(app, cache) == first == alone(app, monkeypatch)
+    assert begun[1:] == [[str(app)]]
+
+
 def test_a_second_process_that_dies_is_not_missed(
     app: Path, two: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,7 +208,7 @@ def test_both_seal_and_restore_the_same(app: Path, processes: bool) -> None:
     changed = tree.apply_rules(str(app), wanted, on_progress=said.append, left_alone=left_alone)
     assert left_alone == [f"{app}/m1/p01/f2"]
     # Directories, files, symbolic links outside of m3, and not the one that leads outside.
-    assert changed == 46 + 400 + 1 + 32 - 1
+    assert changed == 46 + 400 + 1 + 16 - 1
     after = dict(walk.walk(str(app), content=False))
     for path, state in after.items():
         if state.kind == "file" and path not in left_alone:
