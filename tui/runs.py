@@ -21,8 +21,8 @@ from host import scratch
 from snapshots.durable import sync_directory, write_durably
 from tui.failures import refused, usage
 
-POLL_S: Final = 0.05
-"""How often a follower looks: below what a person notices, and 0.1 % of a processor."""
+POLL_S: Final = 0.02
+"""How often a follower looks: below what a person notices, and 0.2 % of a processor."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
