@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import get_args
 
@@ -159,7 +160,8 @@ def _file_chunks(
     """One list for each directory right below a root, and one for the root's own entries."""
     tops = sorted((root.path.rstrip("/") for root in roots), key=len, reverse=True)
     groups: dict[str, list[str]] = {}
-    part, below = "", "\0"
+    group: list[str] = []
+    below = "\0"
     for path, item in items.items():
         if not isinstance(item, FileItem):
             continue
@@ -167,16 +169,11 @@ def _file_chunks(
             part = _part_of(path, item.state, tops)
             # The next entries of a walk lie in the same directory, mostly.
             below = f"{part}/" if part not in tops else "\0"
-        groups.setdefault(part, []).append(path)
+            group = groups.setdefault(part, [])
+        group.append(path)
     for name in sorted(groups):
-        yield f"files {name}", listing.encode_parts(_states(items, groups[name]))
-
-
-def _states(items: dict[str, Item], keys: Iterable[str]) -> Iterable[tuple[str, FileState]]:
-    for path in keys:
-        item = items[path]
-        if isinstance(item, FileItem):
-            yield path, item.state
+        states = map(attrgetter("state"), map(items.__getitem__, groups[name]))
+        yield f"files {name}", listing.encode_parts(zip(groups[name], states, strict=True))
 
 
 def _part_of(path: str, state: FileState, tops: list[str]) -> str:

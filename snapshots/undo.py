@@ -218,11 +218,20 @@ def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:
 
 
 def _needed(inversion: Inversion) -> Iterator[Delta]:
-    """What will be put back, as differences from now."""
+    """What will be put back and was kept for it, as differences from now."""
     for decision in inversion.decisions:
-        if decision.changes and not _is_made(inversion, decision.target):
+        if (
+            decision.changes
+            and not _is_without_content(decision.target)
+            and not _is_made(inversion, decision.target)
+        ):
             delta = decision.delta
             yield Delta(delta.domain, delta.key, decision.target, inversion.now(delta))
+
+
+def _is_without_content(item: Item | None) -> bool:
+    """Directories, links, and all of a tree that was captured without contents."""
+    return isinstance(item, FileItem) and not item.state.sha256
 
 
 def _is_made(inversion: Inversion, item: Item | None) -> bool:
@@ -321,11 +330,15 @@ def _keep_secrets(keeper: Keeper, inversion: Inversion) -> list[str]:
     Returns those that only the way back of the undo itself needs. What a person gives up by choice
     is not among them: it stays readable as long as the undo's restore point.
     """
-    passing = []
+    passing: list[str] = []
+    secret = keeper.secret_paths.paths
+    if not secret:
+        return passing
     for decision in inversion.decisions:
         path, now = decision.delta.key, inversion.now(decision.delta)
-        secret = decision.delta.domain == "files" and path in keeper.secret_paths.paths
-        if secret and decision.changes and isinstance(now, FileItem) and now.state.kind == "file":
+        if decision.delta.domain != "files" or path not in secret or not decision.changes:
+            continue
+        if isinstance(now, FileItem) and now.state.kind == "file":
             hashed = keeper.secret_paths.keep_content(keeper.host, path)
             if hashed and decision.chosen != "restore":
                 passing.append(hashed)
