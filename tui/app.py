@@ -47,6 +47,7 @@ class HardenApp(Drifting):
     .-small #small { display: block; }
     #frame { height: 1fr; layout: vertical; }
     #body { height: 1fr; }
+    #filter { display: none; height: 1; }
     """
 
     def __init__(self, hands: Hands, *, host: str, first_check: Call | None = None) -> None:
@@ -61,6 +62,8 @@ class HardenApp(Drifting):
         self._frame = Container(id="frame")
         self._header = Fixed(self._draw_header, id="header")
         self._body = Container(id="body")
+        # Where the filter will be: what is mounted in a place that is not shown is not painted.
+        self._filter_place = Container(id="filter")
         self._rule = Fixed(self._draw_rule, id="rule")
         self._footer = Fixed(self._draw_footer, id="footer")
         self._views: dict[actions.Place, PlaceView] = {"checklist": Checklist()}
@@ -86,6 +89,7 @@ class HardenApp(Drifting):
             yield self._header
             with self._body:
                 yield self._views["checklist"]
+            yield self._filter_place
             yield self._rule
             yield self._footer
 
@@ -232,11 +236,11 @@ class HardenApp(Drifting):
         garbage.begin()
         self._filter = FilterBar()
         self._filter.display = False
-        self._frame.mount(self._filter, before=self._rule)
+        self._filter_place.mount(self._filter)
 
     def do_filter(self) -> None:
         if self._filter is not None:
-            self._filter.display = True
+            self._filter_place.display = self._filter.display = True
             self.screen.set_focus(self._filter.field)
             self.say("Enter keeps the filter, Esc ends it.")
 
@@ -251,7 +255,7 @@ class HardenApp(Drifting):
     def end_filter(self) -> None:
         """Show everything again."""
         if self._filter is not None and self._filter.display:
-            self._filter.display = False
+            self._filter_place.display = self._filter.display = False
             self._filter.field.value = ""
             self.view.filtered("")
             self.screen.set_focus(self.view.panes()[0])
