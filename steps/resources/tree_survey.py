@@ -81,13 +81,12 @@ def measure(
             few(found.special, path)
         if "system.posix_acl_access" in state.xattrs:
             found.with_acl += 1
-        directory = path.rpartition("/")[0]
-        if path in exact or directory not in reaches:
+        if path in exact:
             reach = in_reach(path, ordered)
-            if path not in exact:
-                reaches[directory] = reach
         else:
-            reach = reaches[directory]
+            directory = path.rpartition("/")[0]
+            known = reaches.get(directory)
+            reach = reaches[directory] = in_reach(path, ordered) if known is None else known
         rule = _first(reach, path, state)
         if state.links:
             linked.setdefault((state.inode, state.links), []).append((path, state, rule))
