@@ -95,7 +95,7 @@ class HardenApp(Drifting):
 
     def on_mount(self) -> None:
         self.view.panes()[0].focus()
-        self.board.checking = True
+        self.expect(self._first_check)
         self.call_after_refresh(self._after_first_paint)
 
     def on_resize(self, event: Resize) -> None:

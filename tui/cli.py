@@ -136,7 +136,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """What was typed. Raises `SystemExit` for what ends here, and `Stop` (exit 2) for mistakes.
 
     Most command lines name one command or none, and are understood by a parser that knows no
-    other, 5 ms sooner. What it does not understand is for the whole one to help with.
+    other, 3 ms sooner. What it does not understand is for the whole one to help with.
     """
     from tui import cli_parsers
     from tui.options import add_common

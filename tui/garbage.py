@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 
 SELDOM = 20_000
-"""New objects between two looks. Python's own 700 makes it look a hundred times while a tree of
-50,000 files is walked: 0.1 s of each half second, for nothing."""
+"""New objects between two looks. With Python's own 700 it looks so often, for nothing, that it
+costs 0.14 s of the 2.8 s of processor time that sealing 50,000 files takes."""
 
 
 def wait() -> None:

@@ -88,9 +88,14 @@ class Working(QuietCrash):
 
         self.spawn(run)
 
-    def start_listening(self, first_check: Call | None) -> None:
-        """Take over the check that runs since before Textual was imported."""
+    def expect(self, first_check: Call | None) -> None:
+        """Know of the check that runs since before Textual was imported, to let go of it."""
         self.board.checking = True
+        if first_check is not None:
+            self._calls["check"] = first_check
+
+    def start_listening(self, first_check: Call | None) -> None:
+        """Hear what that check says from now on."""
         if first_check is None:
             self.start_check()
         else:
