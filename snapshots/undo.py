@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from functools import partial
 
 import msgspec
 
-from host.base import Host, HostError
+from host.base import Host
 from host.names import visible
 from snapshots import intact, leftovers, settle, undo_plan
 from snapshots import inversion as inverting
@@ -18,7 +16,7 @@ from snapshots.captured import VOLATILE_FILES, Captured
 from snapshots.converge import Goal
 from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
-from snapshots.dpkg import is_offered, packages_held, refuse_interrupted
+from snapshots.dpkg import is_offered, refuse_interrupted
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
 from snapshots.model import (
@@ -34,9 +32,9 @@ from snapshots.model import (
 )
 from snapshots.package_ties import conffiles, ties, with_leftovers
 from snapshots.progress import Progress, Silent
-from snapshots.records import Records, now_text
+from snapshots.records import Records
 from snapshots.state import StateDir
-from snapshots.transaction import Transaction, bring_back, open_transaction, ready
+from snapshots.transaction import Transaction, bring_back, changing, open_transaction
 
 
 def plan_undo(
@@ -93,10 +91,7 @@ def undo(
     Raises `Conflict` and `SnapshotError` (not undoable, approved plan out of date) before
     anything is touched.
     """
-    with ExitStack() as held:
-        held.enter_context(state.lock(f"rollback of {tx_id}"))
-        ready(host, state)
-        held.enter_context(packages_held(host, progress))
+    with changing(host, state, f"rollback of {tx_id}", progress) as held:
         keeper = Keeper(host, state)
         records = Records(state)
         record = _undoable(records, tx_id)
@@ -122,19 +117,18 @@ def undo(
             values = {k: getattr(item, "value", "") for k, item in current["packages"].items()}
             refuse_interrupted(host, values)
         own = TransactionRecord(
-            id=records.create_id(),
+            id="",
             kind="rollback",
             steps=record.steps,
             title=f"Undo: {record.title}",
             status="open",
-            started=now_text(),
+            started="",
             user=user,
             undoes=record.id,
             validations=record.validations,
             activations=record.activations,
             roots=record.roots,
             resolved={visible(key): choice for key, choice in inversion.chosen.items()},
-            pid=os.getpid(),
         )
         for content in inversion.contents.made.values():
             keeper.store.add(content)
@@ -147,14 +141,7 @@ def undo(
         keeper.debs.keep(host, _leaving(inversion, current), progress)
         secrets = _keep_secrets(keeper, inversion)
         tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
-    try:
-        ended = _perform(keeper, records, tx, inversion, current, progress)
-    except (HostError, OSError) as error:
-        name = ", ".join(record.steps) or record.id
-        ended = tx.roll_back(f"The undo of {name} failed, the host is as before the undo: {error}")
-    except BaseException:
-        tx.roll_back("The program itself failed in the middle of an undo.")
-        raise
+    ended = tx.complete(partial(_perform, keeper, records, tx, inversion, current, progress))
     if ended.status != "needs-person":
         for hashed in secrets:
             keeper.secret_paths.drop(hashed)

@@ -12,9 +12,10 @@ from snapshots import undo
 from snapshots.history import open_for_step, transactions
 from snapshots.model import UNRESOLVED, Busy, Conflict, Resolutions, TransactionRecord, UndoPlan
 from snapshots.undo_plan import refusal
-from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED, ROLLED_BACK, interrupted
+from steps.apply import LOCK_WAIT_S, interrupted
 from steps.events import FindingEvent, GuardEvent
 from steps.listener import Listener
+from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, ROLLED_BACK, failure
 from steps.resource import StepError
 
 if TYPE_CHECKING:
@@ -166,8 +167,7 @@ def _undo_one(
         problem = engine.record(
             "rollback-failed", steps=list(record.steps), transaction=record.id, reason=ended.reason
         )
-        exit_status = ROLLED_BACK if ended.status == "rolled-back" else NEEDS_PERSON
-        return exit_status, f"The undo of {name} failed: {ended.reason} {problem}".rstrip()
+        return failure(f"The undo of {name}", ended, ended.reason, problem)
     done.append(record.id)
     resolved = {"resolved": dict(ended.resolved)} if ended.resolved else {}
     problem = engine.record(
