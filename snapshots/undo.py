@@ -17,6 +17,7 @@ from snapshots.converge import Goal
 from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
 from snapshots.dpkg import is_offered, refuse_interrupted
+from snapshots.fitting import misfit, require_fit
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
 from snapshots.model import (
@@ -30,11 +31,18 @@ from snapshots.model import (
     TransactionRecord,
     UndoPlan,
 )
+from snapshots.package_growth import grown
 from snapshots.package_ties import conffiles, ties, with_leftovers
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records
 from snapshots.state import StateDir
-from snapshots.transaction import Transaction, bring_back, changing, open_transaction
+from snapshots.transaction import (
+    Transaction,
+    bring_back,
+    changing,
+    open_transaction,
+    point_before,
+)
 
 
 def plan_undo(
@@ -61,12 +69,15 @@ def plan_undos(
     current = keeper.capture(roots.values(), Silent()) if chosen else {}
     contents = Contents(keeper.store.get)
     standing = _standing(keeper, records, tx_ids, current)
-    plans = []
+    plans: list[UndoPlan] = []
     for record in chosen:
         mine = standing.pop(record.id)
         later = [one for tx_id, one in standing.items() if tx_id > record.id]
         inversion = _invert(keeper, records, mine, later, current, contents, resolutions)
-        plans.append(undo_plan.plan_of(host, inversion))
+        coming = _coming(inversion)
+        # Of an undo after another it is known only when its turn has come.
+        unfit = misfit(host, keeper.debs, coming) if not plans else ""
+        plans.append(undo_plan.plan_of(host, inversion, dict.fromkeys(coming, unfit)))
         current = inversion.target()
         for one in later:
             one.deltas = by_key(inversion.deltas_of(one, current))
@@ -138,6 +149,7 @@ def undo(
             practice=host.is_practice,
             offered=partial(is_offered, host),
         )
+        require_fit(host, keeper.debs, _coming(inversion))
         keeper.debs.keep(host, _leaving(inversion, current), progress)
         secrets = _keep_secrets(keeper, inversion)
         tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
@@ -272,6 +284,11 @@ def _invert(
     }
     kept = with_leftovers(keeper.host, kept, came, going)
     pristine, packaged = conffiles(keeper.host, going, current)
+    if going:
+        before = keeper.points.load(point_before(mine.record.id))["files"]
+        deltas += grown(
+            keeper.host, mine.record, deltas, later, going, before, current, packaged - pristine
+        )
     return inverting.invert(
         mine.record,
         deltas,
@@ -311,6 +328,17 @@ def _keyed(keeper: Keeper, delta: Delta) -> Delta:
         for item in (delta.before, delta.after)
     )
     return msgspec.structs.replace(delta, before=before, after=after)
+
+
+def _coming(inversion: Inversion) -> dict[str, str]:
+    """The packages the undo installs, with their versions."""
+    found = {}
+    for decision in inversion.decisions:
+        if decision.delta.domain == "packages" and decision.changes:
+            now, goal = Package.of(inversion.now(decision.delta)), Package.of(decision.target)
+            if goal is not None and (now is None or goal.version != now.version):
+                found[decision.delta.key] = goal.version
+    return found
 
 
 def _leaving(inversion: Inversion, current: Captured) -> dict[str, str]:
