@@ -120,6 +120,25 @@ def test_a_removed_package_whose_dependency_was_upgraded_is_refused_whole(
     assert differences(first, fingerprint(host)) == []
 
 
+@pytest.mark.parametrize("how", ["rm", "ln -sf /run/mine"])
+def test_a_package_that_no_source_has_comes_back_without_its_removed_conffile(
+    host: LabHost, tmp_path: Path, how: str
+) -> None:
+    """It is packed again; dpkg still knows the file, and an upgrade does not bring it."""
+    offer(host, tmp_path, tuple(archive.debs()), "1")
+    host.run("apt-get", "install", "-y", "-q", "oldthing")
+    upgrade(host, "oldthing_2")
+    host.run("sh", "-c", f"{how} {archive.OLD}")
+    site_step(host, "package: {purged: [oldthing]}")
+    first = fingerprint(host)
+    apply(host, "site.packages")
+    roll_back(host, "site.packages")
+    assert differences(first, fingerprint(host)) == []
+    conf = host.root / archive.OLD.lstrip("/")
+    upgrade(host, "oldthing_3")
+    assert conf.is_symlink() == (how != "rm") and not conf.is_file()
+
+
 @pytest.mark.parametrize("takes", [False, True], ids=["keeps", "takes"])
 def test_apt_upgrades_with_needrestart_between_apply_and_undo(
     host: LabHost, tmp_path: Path, takes: bool
