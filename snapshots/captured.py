@@ -33,13 +33,15 @@ VOLATILE_FILES = frozenset(
         "/etc/resolv.conf",
         "/etc/adjtime",
         "/etc/mtab",
+        "/etc/machine-id",
+        "/etc/fake-hwclock.data",
         "/etc/cups/subscriptions.conf",
         "/etc/cups/subscriptions.conf.O",
         "/etc/cups/printers.conf.O",
         "/etc/.pwd.lock",
     }
 )
-"""Rewritten by daemons (DHCP, the clock, CUPS) at any time; ours only if a change names them."""
+"""Rewritten by daemons (DHCP, the clock, CUPS) or a boot; ours only if a change names them."""
 
 
 def same(left: Item | None, right: Item | None) -> bool:
