@@ -13,7 +13,7 @@ import msgspec
 from host.base import Host
 from host.names import exact_json
 from snapshots.activation import is_active
-from snapshots.captured import ONE_WAY, is_metadata_only
+from snapshots.captured import is_locked, is_metadata_only
 from snapshots.decision import Decision, name_of
 from snapshots.differences_text import between, metadata_change, side_text
 from snapshots.inversion import Inversion
@@ -133,7 +133,7 @@ def _item(inversion: Inversion, decision: Decision, read: Callable[[str], bytes]
             found_by=tuple(name_of(clash.by) for clash in decision.clashes if clash.by),
             cannot=decision.cannot,
         )
-    if delta.domain == "kernel" and delta.key in ONE_WAY and decision.changes:
+    if delta.domain == "kernel" and decision.changes and is_locked(delta.key, now):
         note = "the kernel takes this back only at the next boot"
         return msgspec.structs.replace(item, note=note)
     return item
