@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: practice test lint deb bench faults fidelity docs docs-check screens lock clean
+.PHONY: practice test lint deb bench faults fidelity histories docs docs-check screens lock clean
 
 practice: $(VENV)/.ready
 	$(BIN)/harden-tui --practice
@@ -28,6 +28,9 @@ faults: $(VENV)/.ready
 
 fidelity: $(VENV)/.ready
 	$(BIN)/python -m tests.fidelity
+
+histories: $(VENV)/.ready
+	$(BIN)/python -m tests.histories $(HISTORIES)
 
 docs: $(VENV)/.ready
 	$(BIN)/python packaging/docs.py

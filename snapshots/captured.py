@@ -18,28 +18,40 @@ WITHOUT_FILE = "without-file"
 runs (ufw's, once it was purged): no difference to one that is active, and nobody can start it
 again."""
 
-ONE_WAY = frozenset(
-    {
-        "kernel.unprivileged_bpf_disabled",
-        "kernel.modules_disabled",
-        "kernel.kexec_load_disabled",
-        "kernel.yama.ptrace_scope",
-    }
-)
-"""Keys the kernel lets nobody set back before the next boot (settings: rows of kernel.sysctl)."""
+_LOCKS = {
+    "kernel.unprivileged_bpf_disabled": "1",
+    "kernel.modules_disabled": "1",
+    "kernel.kexec_load_disabled": "1",
+    "kernel.yama.ptrace_scope": "3",
+}
+_ONLY_LESS = ("kernel.kexec_load_limit_panic", "kernel.kexec_load_limit_reboot")
+"""How often; -1 is without a limit."""
+
+
+def is_locked(key: str, item: Item | None) -> bool:
+    """Whether the kernel lets nobody set `key` back from this value before the next boot.
+
+    Documentation/admin-guide/sysctl/kernel.rst and LSM/Yama.rst of the kernel.
+    """
+    if not isinstance(item, ValueItem):
+        return False
+    return item.value == _LOCKS.get(key) or (key in _ONLY_LESS and item.value != "-1")
+
 
 VOLATILE_FILES = frozenset(
     {
         "/etc/resolv.conf",
         "/etc/adjtime",
         "/etc/mtab",
+        "/etc/machine-id",
+        "/etc/fake-hwclock.data",
         "/etc/cups/subscriptions.conf",
         "/etc/cups/subscriptions.conf.O",
         "/etc/cups/printers.conf.O",
         "/etc/.pwd.lock",
     }
 )
-"""Rewritten by daemons (DHCP, the clock, CUPS) at any time; ours only if a change names them."""
+"""Rewritten by daemons (DHCP, the clock, CUPS) or a boot; ours only if a change names them."""
 
 
 def same(left: Item | None, right: Item | None) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 from host.base import HostError
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
-from snapshots.captured import ONE_WAY, WITHOUT_FILE, Captured, each_difference
+from snapshots.captured import WITHOUT_FILE, Captured, each_difference, is_locked
 from snapshots.domains.base import Domain, Scope
 from snapshots.model import (
     Activation,
@@ -161,7 +161,7 @@ def _tolerable(goal: Goal, delta: Delta) -> bool:
     if delta.domain == "files":
         return delta.key in goal.free
     if delta.domain == "kernel":
-        return delta.key in ONE_WAY
+        return is_locked(delta.key, delta.before)
     if delta.domain == "units":
         if delta.after == ValueItem(WITHOUT_FILE):
             return True

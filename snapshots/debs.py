@@ -132,6 +132,7 @@ class KeptDebs:
                     if host.state(source) is not None:
                         host.run(("cp", "-p", "--", source, f"{tree}/DEBIAN/{part}"))
                         break
+            _with_every_conffile(host, tree)
             arch = re.search(r"^Architecture: (\S+)$", control, re.MULTILINE)
             name = package.partition(":")[0]
             target = f"{name}_{_in_name(version)}_{arch[1] if arch else 'all'}.deb"
@@ -145,6 +146,24 @@ class KeptDebs:
             ) from None
         finally:
             host.run(("rm", "-rf", "--", tree, f"{tree}.tar", f"{tree}.tar.deb"))
+
+
+def _with_every_conffile(host: Host, tree: str) -> None:
+    """An empty file in place of each configuration file that is none now, or dpkg-deb refuses.
+
+    Somebody removed it, or put a link there. dpkg shall still know it: else it would come anew with
+    the next upgrade. What really stood there is put back as a file, not by the package.
+    """
+    listing = f"{tree}/DEBIAN/conffiles"
+    if host.state(listing) is None:
+        return
+    for path in host.read_bytes(listing).decode("utf-8", "surrogateescape").splitlines():
+        state = host.state(f"{tree}{path}") if path.startswith("/") else None
+        if not path.startswith("/") or (state is not None and state.kind == "file"):
+            continue
+        host.run(("rm", "-rf", "--", f"{tree}{path}"))
+        host.run(("mkdir", "-p", "--", f"{tree}{path}".rpartition("/")[0]))
+        host.write_file(f"{tree}{path}", b"")
 
 
 def sum_of(path: Path) -> Path:

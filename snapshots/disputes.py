@@ -77,6 +77,8 @@ def why_no_merge(delta: Delta, x: Item | None, contents: Contents) -> str:
 
 def _merged(delta: Delta, x: Item | None, contents: Contents) -> Item | None:
     before, after = delta.before, delta.after
+    if after is None and before is None:
+        raise Unmergeable("it came with a later version of its package, which goes")
     if after is None:
         raise Unmergeable("the step removed it and somebody made it anew")
     if isinstance(x, FileItem) and isinstance(after, FileItem):

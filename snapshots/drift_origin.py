@@ -63,7 +63,7 @@ def origins(host: Host, things: Iterable[Drifted], since_s: float) -> list[Origi
     things = list(things)
     if not things:
         return []
-    deeds = parse_log(_log(host), since_s)
+    deeds = deeds_since(host, since_s)
     owners = _conffiles(host) if any(one.domain == "files" for one in things) else {}
     names = _users(host)
     return [_origin(host, one, deeds, owners, names) for one in things]
@@ -104,6 +104,11 @@ def explanation(package: str, changed_s: float, deeds: Iterable[Deed]) -> str:
     if len(at_work) > 1:
         return f"{at_work[0]} and {len(at_work) - 1} more"
     return str(at_work[0]) if at_work else ""
+
+
+def deeds_since(host: Host, since_s: float) -> list[Deed]:
+    """What dpkg did since a moment (seconds since 1970), oldest first."""
+    return parse_log(_log(host), since_s)
 
 
 def parse_log(text: str, since_s: float) -> list[Deed]:

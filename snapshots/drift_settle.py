@@ -7,11 +7,10 @@ proof; it can be undone like a step's.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from functools import partial
 
-from host.base import Host, HostError
+from host.base import Host
 from snapshots import drift_accepted
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
@@ -31,7 +30,13 @@ from snapshots.model import FileItem, SnapshotError, TransactionRecord
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
-from snapshots.transaction import Transaction, bring_back, open_transaction, ready
+from snapshots.transaction import (
+    Transaction,
+    bring_back,
+    changing,
+    open_transaction,
+    ready,
+)
 
 
 def accept(
@@ -89,9 +94,7 @@ def settle(
     raises `HostError`, the host was brought back (`rolled-back`) or could not be (`needs-person`).
     Raises `SnapshotError` (not possible, out of date) before anything is touched.
     """
-    with ExitStack() as held:
-        held.enter_context(state.lock(f"drift {choice}"))
-        ready(host, state)
+    with changing(host, state, f"drift {choice}", progress) as held:
         keeper = Keeper(host, state)
         records = Records(state)
         baseline = known_baseline(keeper)
@@ -108,26 +111,19 @@ def settle(
         names = [one.key for one in settling.things]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         record = TransactionRecord(
-            id=records.create_id(),
+            id="",
             kind="drift",
             steps=settling.steps,
             title=f"{words[choice]} {names[0]}{more}",
             status="open",
-            started=now_text(),
+            started="",
             user=user,
             validations=settling.validations,
             activations=settling.activations,
             roots=roots,
-            pid=os.getpid(),
         )
         tx = open_transaction(keeper, records, record, current, held.pop_all(), progress)
-    try:
-        return _perform(keeper, records, tx, settling, current, prove, progress)
-    except (HostError, OSError) as error:
-        return tx.roll_back(f"The host is as before it was tried: {error}")
-    except BaseException:
-        tx.roll_back("The program itself failed while it settled what had drifted.")
-        raise
+    return tx.complete(partial(_perform, keeper, records, tx, settling, current, prove, progress))
 
 
 def _perform(

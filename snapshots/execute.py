@@ -164,7 +164,10 @@ def leaving(host: Host, words: Sequence[str], progress: Progress) -> dict[str, s
         raise
     found = dict(_TAKES_AWAY.findall(answer.stdout))
     found.update(_REPLACES.findall(answer.stdout))
-    return found
+    # apt may take a status file that was just written again for the one it knows; dpkg does not.
+    installed = _versions(host, sorted(found)) if found else {}
+    known = {word for name in installed for word in (name, name.partition(":")[0])}
+    return {**{name: found[name] for name in found.keys() - known}, **installed}
 
 
 def wait_for_outlived(host: Host, tx_id: str, progress: Progress) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 
 import msgspec
@@ -75,22 +75,31 @@ def begin(
         packages=tuple(packages),
         claims=tuple(claims),
         roots=tuple(roots),
-        pid=os.getpid(),
     )
-    with ExitStack() as held:
-        held.enter_context(state.lock(title or "a change"))
-        ready(host, state)
-        held.enter_context(packages_held(host, progress))
+    with changing(host, state, title or "a change", progress) as held:
         keeper = Keeper(host, state)
         try:
             before = keeper.capture(record.roots, progress)
         except (HostError, OSError) as error:
             keeper.store.forget()
             raise error if isinstance(error, HostError) else _no_way_back(keeper, error) from None
-        record = msgspec.structs.replace(record, id=records.create_id(), started=now_text())
         return open_transaction(
             keeper, records, record, before, held.pop_all(), progress, tuple(secret_paths)
         )
+
+
+@contextmanager
+def changing(host: Host, state: StateDir, what: str, progress: Progress) -> Iterator[ExitStack]:
+    """Where a change may begin: both locks are held, nothing before it was interrupted.
+
+    Yields what lets go of the locks; `pop_all` of it goes to `open_transaction`. Raises `Busy`,
+    `SnapshotError`; nothing was changed then.
+    """
+    with ExitStack() as held:
+        held.enter_context(state.lock(what))
+        ready(host, state)
+        held.enter_context(packages_held(host, progress))
+        yield held
 
 
 def ready(host: Host, state: StateDir) -> None:
@@ -120,7 +129,13 @@ def open_transaction(
     progress: Progress,
     secret_paths: tuple[str, ...] = (),
 ) -> Transaction:
-    """Make the way back durable, and only then say that the transaction is open."""
+    """Make the way back durable, and only then say that the transaction is open.
+
+    `record` gets its id, start and process here.
+    """
+    record = msgspec.structs.replace(
+        record, id=records.create_id(), started=now_text(), pid=os.getpid()
+    )
     with held as on_failure:
         progress.doing("writing the restore point")
         try:
@@ -136,6 +151,10 @@ def open_transaction(
             shutil.rmtree(records.where(record.id), ignore_errors=True)
             raise _no_way_back(keeper, error) from None
         return Transaction(keeper, records, record, before, progress, on_failure.pop_all())
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith(".") else f"{words}."
 
 
 def _no_way_back(keeper: Keeper, error: OSError) -> SnapshotError:
@@ -248,6 +267,19 @@ class Transaction:
         goal = self.goal()
         return each_difference(self._before, after, named=goal.named, loose=goal.loose)
 
+    def complete(self, work: Callable[[], TransactionRecord]) -> TransactionRecord:
+        """What `work` ends with; where it fails, the end of going back.
+
+        What is no failure of the host is raised, after going back.
+        """
+        try:
+            return work()
+        except (HostError, OSError) as error:
+            return self.roll_back(str(error))
+        except BaseException:
+            self.roll_back("the program itself failed")
+            raise
+
     def roll_back(self, reason: str) -> TransactionRecord:
         """Put back everything that differs from before the transaction.
 
@@ -268,7 +300,8 @@ class Transaction:
             except (HostError, OSError) as error:
                 status = "needs-person"
                 reason = (
-                    f"{reason} Going back failed too: {error} The state from before lies in "
+                    f"{_sentence(reason)} Going back failed too: {_sentence(str(error))} "
+                    "The state from before lies in "
                     f"{self._keeper.points.path / point_before(self.id)}; `harden-tui recover` "
                     "tries again, its restore.sh does it by hand."
                 )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from functools import partial
 
 import msgspec
 
-from host.base import Host, HostError
+from host.base import Host
 from host.names import visible
 from snapshots import intact, leftovers, settle, undo_plan
 from snapshots import inversion as inverting
@@ -18,7 +16,8 @@ from snapshots.captured import VOLATILE_FILES, Captured
 from snapshots.converge import Goal
 from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
-from snapshots.dpkg import is_offered, packages_held, refuse_interrupted
+from snapshots.dpkg import is_offered, refuse_interrupted
+from snapshots.fitting import misfit, require_fit
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
 from snapshots.model import (
@@ -32,11 +31,18 @@ from snapshots.model import (
     TransactionRecord,
     UndoPlan,
 )
+from snapshots.package_growth import grown
 from snapshots.package_ties import conffiles, ties, with_leftovers
 from snapshots.progress import Progress, Silent
-from snapshots.records import Records, now_text
+from snapshots.records import Records
 from snapshots.state import StateDir
-from snapshots.transaction import Transaction, bring_back, open_transaction, ready
+from snapshots.transaction import (
+    Transaction,
+    bring_back,
+    changing,
+    open_transaction,
+    point_before,
+)
 
 
 def plan_undo(
@@ -63,13 +69,16 @@ def plan_undos(
     current = keeper.capture(roots.values(), Silent()) if chosen else {}
     contents = Contents(keeper.store.get)
     standing = _standing(keeper, records, tx_ids, _paths(current))
-    plans = []
+    plans: list[UndoPlan] = []
     for record in chosen:
         mine = standing.pop(record.id)
         later = [one for tx_id, one in standing.items() if tx_id > record.id]
         deltas = list(mine.deltas.values())
         inversion = _invert(keeper, records, record, deltas, later, current, contents, resolutions)
-        plans.append(undo_plan.plan_of(host, inversion))
+        coming = _coming(inversion)
+        # Of an undo after another it is known only when its turn has come.
+        unfit = misfit(host, keeper.debs, coming) if not plans else ""
+        plans.append(undo_plan.plan_of(host, inversion, dict.fromkeys(coming, unfit)))
         current = inversion.target()
         for one in later:
             one.deltas = by_key(inversion.deltas_of(one, current))
@@ -94,10 +103,7 @@ def undo(
     Raises `Conflict` and `SnapshotError` (not undoable, approved plan out of date) before
     anything is touched.
     """
-    with ExitStack() as held:
-        held.enter_context(state.lock(f"rollback of {tx_id}"))
-        ready(host, state)
-        held.enter_context(packages_held(host, progress))
+    with changing(host, state, f"rollback of {tx_id}", progress) as held:
         keeper = Keeper(host, state)
         records = Records(state)
         record = _undoable(records, tx_id)
@@ -124,19 +130,18 @@ def undo(
             values = {k: getattr(item, "value", "") for k, item in current["packages"].items()}
             refuse_interrupted(host, values)
         own = TransactionRecord(
-            id=records.create_id(),
+            id="",
             kind="rollback",
             steps=record.steps,
             title=f"Undo: {record.title}",
             status="open",
-            started=now_text(),
+            started="",
             user=user,
             undoes=record.id,
             validations=record.validations,
             activations=record.activations,
             roots=record.roots,
             resolved={visible(key): choice for key, choice in inversion.chosen.items()},
-            pid=os.getpid(),
         )
         for content in inversion.contents.made.values():
             keeper.store.add(content)
@@ -146,17 +151,11 @@ def undo(
             practice=host.is_practice,
             offered=partial(is_offered, host),
         )
+        require_fit(host, keeper.debs, _coming(inversion))
         keeper.debs.keep(host, _leaving(inversion, current), progress)
         secrets = _keep_secrets(keeper, inversion)
         tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
-    try:
-        ended = _perform(keeper, records, tx, inversion, current, progress)
-    except (HostError, OSError) as error:
-        name = ", ".join(record.steps) or record.id
-        ended = tx.roll_back(f"The undo of {name} failed, the host is as before the undo: {error}")
-    except BaseException:
-        tx.roll_back("The program itself failed in the middle of an undo.")
-        raise
+    ended = tx.complete(partial(_perform, keeper, records, tx, inversion, current, progress))
     if ended.status != "needs-person":
         for hashed in secrets:
             keeper.secret_paths.drop(hashed)
@@ -311,6 +310,11 @@ def _invert(
     }
     kept = with_leftovers(keeper.host, kept, came, going)
     pristine, packaged = conffiles(keeper.host, going, current)
+    if going:
+        before = keeper.points.load(point_before(record.id))["files"]
+        deltas += grown(
+            keeper.host, record, deltas, later, going, before, current, packaged - pristine
+        )
     return inverting.invert(
         record,
         deltas,
@@ -354,6 +358,17 @@ def _keyed(keeper: Keeper, delta: Delta) -> Delta:
         for item in (delta.before, delta.after)
     )
     return msgspec.structs.replace(delta, before=before, after=after)
+
+
+def _coming(inversion: Inversion) -> dict[str, str]:
+    """The packages the undo installs, with their versions."""
+    found = {}
+    for decision in inversion.decisions:
+        if decision.delta.domain == "packages" and decision.changes:
+            now, goal = Package.of(inversion.now(decision.delta)), Package.of(decision.target)
+            if goal is not None and (now is None or goal.version != now.version):
+                found[decision.delta.key] = goal.version
+    return found
 
 
 def _leaving(inversion: Inversion, current: Captured) -> dict[str, str]:

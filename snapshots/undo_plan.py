@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os.path
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from host.base import Host
 from host.names import exact_json
 from snapshots.activation import is_active
-from snapshots.captured import ONE_WAY, is_metadata_only
+from snapshots.captured import is_locked, is_metadata_only
 from snapshots.decision import Decision, name_of
 from snapshots.differences_text import between, metadata_change, side_text
 from snapshots.inversion import Inversion
@@ -23,14 +23,17 @@ MANY = 20
 """From here on files that change alike are shown as one line."""
 
 
-def plan_of(host: Host, inversion: Inversion) -> UndoPlan:
-    """The plan, with a fingerprint that changes with anything that would be done differently."""
+def plan_of(host: Host, inversion: Inversion, unfit: Mapping[str, str] | None = None) -> UndoPlan:
+    """The plan, with a fingerprint that changes with anything that would be done differently.
+
+    `unfit`: why packages could not come back now, by name.
+    """
     record = inversion.record
     commands = _commands(host, inversion)
     return UndoPlan(
         transaction=record.id,
         steps=record.steps,
-        items=tuple(_items(inversion)),
+        items=tuple(_with_misfits(_items(inversion), unfit or {})),
         commands=commands,
         fingerprint=_fingerprint(inversion, commands),
     )
@@ -60,6 +63,12 @@ def refusal(plan: UndoPlan, resolutions: Resolutions) -> str:
         f"place; nothing was touched. See the sides with `harden-tui rollback {typed} --dry-run`, "
         "then choose --keep-current, --restore or --merge."
     )
+
+
+def _with_misfits(items: Iterable[UndoItem], unfit: Mapping[str, str]) -> Iterator[UndoItem]:
+    for item in items:
+        why = unfit.get(item.key, "") if item.domain == "packages" else ""
+        yield msgspec.structs.replace(item, note=f"cannot come back now: {why}") if why else item
 
 
 def _items(inversion: Inversion) -> list[UndoItem]:
@@ -124,7 +133,7 @@ def _item(inversion: Inversion, decision: Decision, read: Callable[[str], bytes]
             found_by=tuple(name_of(clash.by) for clash in decision.clashes if clash.by),
             cannot=decision.cannot,
         )
-    if delta.domain == "kernel" and delta.key in ONE_WAY and decision.changes:
+    if delta.domain == "kernel" and decision.changes and is_locked(delta.key, now):
         note = "the kernel takes this back only at the next boot"
         return msgspec.structs.replace(item, note=note)
     return item

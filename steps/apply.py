@@ -14,12 +14,12 @@ from steps import health
 from steps.events import ChangeEvent, FindingEvent, GuardEvent
 from steps.listener import Listener
 from steps.model import Step, StepResult
+from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, ROLLED_BACK, failure
 from steps.plan import Plan, StepPlan, Work
 
 if TYPE_CHECKING:
     from steps.engine import Engine, Prepared
 
-GOOD, REFUSED, ROLLED_BACK, NEEDS_PERSON = 0, 3, 4, 5
 LOCK_WAIT_S = 10.0
 
 _AS_WANTED = ("pass", "attested", "waived", "not-applicable")
@@ -247,12 +247,9 @@ def _go_back(
         reason=reason,
     )
     engine.emit(FindingEvent(result=engine.measure(one)))
-    if record.status == "rolled-back":
-        engine.say(one.step.id, "failed", reason, transaction=record.id)
-        return ROLLED_BACK, f"{one.step.id} failed and was rolled back: {reason} {problem}".rstrip()
-    engine.say(one.step.id, "failed", record.reason, transaction=record.id)
-    why = f"{record.reason} {problem}".rstrip()
-    return NEEDS_PERSON, f"{one.step.id} failed and could not be rolled back completely: {why}"
+    why = reason if record.status == "rolled-back" else engine.redact(record.reason)
+    engine.say(one.step.id, "failed", why, transaction=record.id)
+    return failure(one.step.id, record, why, problem)
 
 
 def _unmeasured(result: StepResult) -> set[tuple[str, str]]:

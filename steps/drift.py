@@ -14,11 +14,12 @@ from snapshots.drift_look import Drift, Seen
 from snapshots.drift_plan import SettlePlan
 from snapshots.model import Busy, DomainName, SnapshotError, TransactionRecord
 from steps import health
-from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED, ROLLED_BACK, interrupted
+from steps.apply import LOCK_WAIT_S, interrupted
 from steps.drift_model import DriftReport, DriftRow, Verdict
 from steps.events import ChangeEvent, FindingEvent, GuardEvent
 from steps.listener import Listener
 from steps.model import Finding, Status, StepResult
+from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, failure
 
 if TYPE_CHECKING:
     from steps.engine import Engine, Prepared
@@ -153,8 +154,7 @@ def _ended(
             transaction=record.id, status=record.status, reason=reason,
         )  # fmt: skip
         engine.say(name, "failed", reason, transaction=record.id)
-        exit_status = ROLLED_BACK if record.status == "rolled-back" else NEEDS_PERSON
-        return exit_status, f"{name}: the {choice} failed. {reason} {problem}".rstrip(), []
+        return *failure(f"The {choice} of {name}", record, reason, problem), []
     for item in planned.items:
         engine.emit(
             ChangeEvent(step=name, summary=f"{choice} {item.key}", diff=item.diff, applied=True)

@@ -15,8 +15,9 @@ from host.base import HostError
 from snapshots.history import transactions
 from snapshots.model import Busy, TransactionRecord
 from snapshots.recover import recover as roll_back_open
-from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED
+from steps.apply import LOCK_WAIT_S
 from steps.listener import Listener
+from steps.outcome import GOOD, NEEDS_PERSON, REFUSED
 from steps.resource import StepError
 
 if TYPE_CHECKING:

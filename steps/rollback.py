@@ -12,9 +12,10 @@ from snapshots import undo
 from snapshots.history import open_for_step, transactions
 from snapshots.model import UNRESOLVED, Busy, Conflict, Resolutions, TransactionRecord, UndoPlan
 from snapshots.undo_plan import refusal
-from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED, ROLLED_BACK, interrupted
+from steps.apply import LOCK_WAIT_S, interrupted
 from steps.events import FindingEvent, GuardEvent
 from steps.listener import Listener
+from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, failure
 from steps.resource import StepError
 
 if TYPE_CHECKING:
@@ -144,30 +145,23 @@ def _undo_one(
             progress=listener,
             resolutions=resolutions,
         )
-    except Conflict as error:
-        engine.emit(GuardEvent(step=name, reasons=(str(error),)))
+    except (HostError, OSError) as error:  # what had begun ends with a record
+        sentence = f"The undo of {name} was not begun, nothing of it was changed: {error}"
+        if isinstance(error, Conflict):
+            sentence = str(error)
+            engine.emit(GuardEvent(step=name, reasons=(sentence,)))
         engine.say(name, "refused", str(error), transaction=record.id)
         problem = engine.record(
             "rollback-refused", steps=list(record.steps), transaction=record.id, reason=str(error)
         )
-        return REFUSED, f"{error} {problem}".rstrip()
-    except (HostError, OSError) as error:
-        engine.say(name, "failed", str(error), transaction=record.id)
-        problem = engine.record(
-            "rollback-failed", steps=list(record.steps), transaction=record.id, reason=str(error)
-        )
-        return (
-            ROLLED_BACK,
-            f"The undo of {name} failed, the host is as before it: {error} {problem}".rstrip(),
-        )
+        return REFUSED, f"{sentence} {problem}".rstrip()
     # What the undo saw last of a tree proved it: nothing was changed after that.
     engine.facts.forget(seen_since_s=began_s)
     if ended.status not in ("committed", "undone"):
         problem = engine.record(
             "rollback-failed", steps=list(record.steps), transaction=record.id, reason=ended.reason
         )
-        exit_status = ROLLED_BACK if ended.status == "rolled-back" else NEEDS_PERSON
-        return exit_status, f"The undo of {name} failed: {ended.reason} {problem}".rstrip()
+        return failure(f"The undo of {name}", ended, ended.reason, problem)
     done.append(record.id)
     resolved = {"resolved": dict(ended.resolved)} if ended.resolved else {}
     problem = engine.record(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from host.base import CommandMissing, Host, HostError
-from snapshots.captured import ONE_WAY
+from snapshots.captured import is_locked
 from snapshots.domains.base import Domain, Scope
 from snapshots.model import DomainName, Item, ValueItem
 from snapshots.progress import Progress
@@ -79,7 +79,7 @@ class Kernel(Domain):
         failed = [
             key
             for key, value in targets.items()
-            if key in now and now[key] != ValueItem(value) and key not in ONE_WAY
+            if key in now and now[key] != ValueItem(value) and not is_locked(key, now[key])
         ]
         if failed:
             raise HostError(

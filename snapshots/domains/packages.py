@@ -17,6 +17,7 @@ from snapshots.dpkg import (
     let_in,
     run_dpkg,
 )
+from snapshots.fitting import INSTALL, words_for_apt
 from snapshots.model import DomainName, Item, SnapshotError, ValueItem
 from snapshots.progress import Progress
 
@@ -116,15 +117,8 @@ class Packages(Domain):
         run_dpkg(host, progress, "--purge", "--force-remove-reinstreq", *sorted(packages))
 
     def _install(self, host: Host, versions: Mapping[str, str], progress: Progress) -> None:
-        words = []
-        for name, version in sorted(versions.items()):
-            kept = self._debs.find(name, version)
-            # Without a kept .deb the host's sources may still have it; a practice host's do.
-            words.append(str(kept) if kept else name if host.is_practice else f"{name}={version}")
-        argv = (
-            "apt-get", "install", "-y", "--no-install-recommends", "--no-remove",
-            "--allow-downgrades", "--allow-change-held-packages", *APT_OPTIONS, *words,
-        )  # fmt: skip
+        words = words_for_apt(self._debs, versions, practice=host.is_practice)
+        argv = ("apt-get", *INSTALL, *APT_OPTIONS, *words)
         progress.command(" ".join(argv))
         try:
             with let_in(host, progress):

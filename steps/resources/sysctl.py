@@ -22,7 +22,8 @@ from host.facts.sysctl import (
     read_boot,
     winner,
 )
-from snapshots.model import Change, RunCommand, WriteFile
+from snapshots.captured import is_locked
+from snapshots.model import Change, RunCommand, ValueItem, WriteFile
 from steps.expectation import Expectation
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
@@ -152,7 +153,7 @@ class Sysctl(Resource):
             )
         return Planned(
             changes=tuple(changes),
-            notes=tuple(self._notes(ctx, boot, edits)),
+            notes=(*self._notes(ctx, boot, edits), *_locks(now)),
             refusals=refusals,
             # ufw sets some of these too; undoing it must not take them from this step.
             claims=tuple(("kernel", key) for key in ours),
@@ -205,6 +206,16 @@ class Sysctl(Resource):
             if left and key in FORWARDING:
                 notes.append(f"{key}: {left}.")
         return notes
+
+
+def _locks(now: Iterable[tuple[str, str]]) -> list[str]:
+    """What the kernel will not take back."""
+    return [
+        f"Cannot come back before the next boot: {key} = {value}. The kernel takes no other value "
+        "from then on; an undo takes the files back, and says so."
+        for key, value in now
+        if is_locked(key, ValueItem(str(value)))
+    ]
 
 
 def _finding(

@@ -13,7 +13,7 @@ from tests.hosts.fingerprint import Fingerprint, differences, fingerprint
 from tests.hosts.lab import LabHost
 
 _SAYS: Final = {
-    "before": ("the state before", "was rolled back", "the host is as before"),
+    "before": ("the state before", "was rolled back"),
     "after": ("the state after", "was applied, proved and kept", "was undone."),
 }
 """The words by which a person knows where the host is."""

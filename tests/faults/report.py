@@ -36,6 +36,8 @@ NOTES = """\
   is full, and once more when there is room.
 - **read-only from then on**: ext4's own reaction to an error (`remount,abort`), then a boot.
 - **On a disk of its own**: "/" is everything the host writes; else that directory alone.
+- **Not waited for**: that a unit which took its configuration is still up is asked after a quarter
+  of a second instead of two; no call that writes lies in between.
 - **Points**: calls counted in a run without a fault. Where fewer were tried than there are, those
   tried lie evenly from the first to the last.
 """

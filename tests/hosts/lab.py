@@ -217,6 +217,11 @@ class LabHost:
             self._nspawn.kill()
             self._nspawn.wait(5)
         self._nspawn = None
+        if Path(f"/sys/class/net/ve-{self.name}").exists():
+            # The kernel takes a network namespace down when it likes; the next boot needs the name.
+            subprocess.run(
+                ["ip", "link", "delete", f"ve-{self.name}"], check=False, capture_output=True
+            )
 
     def _leave(self) -> None:
         self._stop(signal.SIGKILL)

@@ -80,6 +80,28 @@ def test_drift_is_seen_settled_and_never_lost(host: LabHost) -> None:
     assert changed == {f"files {HOSTS}"}, "the first state and the accepted edit"
 
 
+def test_what_a_reboot_changes_is_no_drift_and_edits_are(host: LabHost) -> None:
+    apply(host, "ssh.limits", "kernel.sysctl", "firewall.ufw", "apache.banner")
+    # What a boot fills in: a host made from an image, and one whose /usr was updated.
+    host.run("truncate", "--size=0", "/etc/machine-id")
+    host.run("touch", "/usr")
+    host.run("sh", "-c", f"echo '192.0.2.7 printer' >> {HOSTS}")
+    host.reboot()
+    assert len(host.out("cat", "/etc/machine-id")) == 32
+    host.write("/etc/resolv.conf", "nameserver 192.0.2.53\n")
+    host.write("/etc/adjtime", "0.0 0 0.0\n0\nUTC\n")
+    host.run("ldconfig")
+    # The container's device is moved in after the settings of the boot were made.
+    after_the_boot = {key for key in drifted(host) if ".host0." not in key}
+    assert after_the_boot == {HOSTS}
+    host.run("sysctl", "-w", "net.ipv4.conf.all.accept_redirects=1")
+    host.run("ufw", "allow", "8081/tcp")
+    host.run("systemctl", "stop", "ufw.service")
+    found = drifted(host)
+    assert {HOSTS, "net.ipv4.conf.all.accept_redirects", "/etc/ufw/user.rules"} <= found
+    assert not found & {"/etc/machine-id", "/etc/resolv.conf", "/etc/adjtime", "/etc/ld.so.cache"}
+
+
 def settling(host: LabHost, *arguments: str) -> dict[str, Any]:
     """What it would do, as a dry run answers."""
     answer: dict[str, Any] = json.loads(

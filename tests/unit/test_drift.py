@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from host.base import FileState, HostError, TreeRule
+from host.base import FileState, Host, HostError, TreeRule
 from snapshots import drift_accepted, history
 from snapshots.drift import CHOICES, Drifted, choices_of, compare, kind_of
 from snapshots.drift_look import Drift, Seen, look
@@ -203,6 +203,27 @@ def test_what_cannot_be_proved_is_taken_back(bench: Bench) -> None:
     assert record.status == "rolled-back" and "sshd stopped" in record.reason
     assert bench.fingerprint() == edited
     assert kinds(bench) == {DROP_IN: "edited"}
+
+
+def test_other_package_tools_are_kept_out_while_drift_is_settled(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.apply("a.b", write())
+    edit(bench, DROP_IN, "A 7\n")
+    locked: list[bool] = []
+
+    def lock(host: Host) -> int:
+        locked.append(True)
+        return 0
+
+    monkeypatch.setattr(type(bench.host), "lock_packages", lock)
+    monkeypatch.setattr(type(bench.host), "unlock_packages", lambda host: locked.pop())
+    at_the_proof: list[bool] = []
+    settle(
+        bench.host, bench.state, "restore", [("files", DROP_IN)], expect_fingerprint=None,
+        user="", prove=lambda: at_the_proof.extend(locked), progress=Silent(),
+    )  # fmt: skip
+    assert at_the_proof == [True] and locked == []
 
 
 def test_a_merge_brings_the_steps_lines_back_and_keeps_the_others(bench: Bench) -> None:

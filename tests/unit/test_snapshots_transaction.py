@@ -238,6 +238,26 @@ def test_an_undo_that_fails_goes_back(bench: Bench, monkeypatch: pytest.MonkeyPa
     assert Records(bench.state).read(record.id).status == "committed"
 
 
+def test_where_going_back_fails_too_nobody_is_told_that_the_host_is_as_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = bench.apply("a", *everything())
+    original = type(bench.host).run
+
+    def run(self: object, argv: tuple[str, ...], **rest: object) -> object:
+        if argv[0] == "dpkg" or argv[:2] == ("systemctl", "daemon-reload"):
+            raise HostError("the disk is dying")
+        return original(self, argv, **rest)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr(type(bench.host), "run", run)
+    ended = bench.undo(record.id)
+    assert ended.status == "needs-person"
+    assert "as before" not in ended.reason
+    assert ended.reason.startswith(
+        "the disk is dying. Going back failed too: the disk is dying. The"
+    )
+
+
 def test_links_and_removals_come_back(bench: Bench) -> None:
     first = bench.fingerprint()
     record = bench.apply("a", RemoveFile("/etc/motd"), MakeLink("/etc/new", "/etc/passwd"))

@@ -1,0 +1,105 @@
+"""What later versions of a package brought to /etc: an upgrade since goes with its package.
+
+A transaction that installed a package knows the files of that version. When its package goes,
+purged by dpkg, so does what an upgrade added: configuration files, directories, and what scripts
+made in a directory of the package at the moment of an upgrade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+
+from host.base import Host
+from snapshots.captured import Captured
+from snapshots.decision import Later
+from snapshots.drift_origin import deeds_since
+from snapshots.model import Delta, FileItem, Item, TransactionRecord
+
+ETC = "/etc/"
+WHOLE_S = 1.0
+"""dpkg's log leaves out the fraction of a second."""
+
+
+def grown(
+    host: Host,
+    record: TransactionRecord,
+    deltas: Iterable[Delta],
+    later: Iterable[Later],
+    going: Collection[str],
+    before: Mapping[str, Item],
+    current: Captured,
+    changed: Collection[str],
+) -> list[Delta]:
+    """What is to be taken away besides `deltas`, as differences from nothing.
+
+    `going`: the packages that go; `before`: the files there were before they came; `changed`:
+    those of their configuration files that somebody changed, which nobody may take away unasked.
+    """
+    if not going:
+        return []
+    there = current["files"]
+    brought = {delta.key for delta in deltas if delta.domain == "files" and delta.before is None}
+    owned = {path for path in _listed(host, going) if path.startswith(ETC)}
+    new = {path for path in owned if path in there and path not in before and path not in brought}
+    new -= _of_others(host, new, going)
+    homes = {path for path in (*new, *(owned & brought)) if _is_directory(there.get(path))}
+    new |= _made_by_scripts(host, record, going, homes, owned | before.keys() | brought, there)
+    chains = list(later)
+    return [
+        Delta("files", path, None, None if path in changed else _left(path, chains, there[path]))
+        for path in sorted(new)
+    ]
+
+
+def _left(path: str, later: Iterable[Later], now: Item) -> Item | None:
+    """The file as the packages left it: as the first later transaction found it, or as it is."""
+    for one in later:
+        if ("files", path) in one.deltas:
+            return one.deltas["files", path].before
+    return now
+
+
+def _made_by_scripts(
+    host: Host,
+    record: TransactionRecord,
+    going: Collection[str],
+    homes: Collection[str],
+    known: Collection[str],
+    there: Mapping[str, Item],
+) -> set[str]:
+    """What nobody owns, lies in a directory of the packages, and came while dpkg upgraded one."""
+    tops = tuple(f"{home}/" for home in homes)
+    found = [path for path in there if path.startswith(tops) and path not in known] if tops else []
+    if not found:
+        return set()
+    names = {name.partition(":")[0] for name in going}
+    since_s = datetime.fromisoformat(record.started).timestamp()
+    deeds = [deed for deed in deeds_since(host, since_s) if deed.package in names]
+    return {
+        path
+        for path in found
+        if any(deed.began <= host.changed_ns(path) / 1e9 < deed.ended + WHOLE_S for deed in deeds)
+    }
+
+
+def _listed(host: Host, packages: Iterable[str]) -> list[str]:
+    answer = host.run(("dpkg-query", "-L", *sorted(packages)), ok=None)
+    return [line for line in answer.stdout.splitlines() if line.startswith("/")]
+
+
+def _of_others(host: Host, paths: Collection[str], going: Collection[str]) -> set[str]:
+    """Those of `paths` that a package has that does not go."""
+    if not paths:
+        return set()
+    answer = host.run(("dpkg-query", "-S", *sorted(paths)), ok=None)
+    found = set()
+    for line in answer.stdout.splitlines():
+        names, _, path = line.rpartition(": ")
+        if any(name not in going for name in names.split(", ")):
+            found.add(path)
+    return found & set(paths)
+
+
+def _is_directory(item: Item | None) -> bool:
+    return isinstance(item, FileItem) and item.state.kind == "dir"
