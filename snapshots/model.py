@@ -168,6 +168,14 @@ UNRESOLVED: Final = Resolutions()
 TransactionStatus = Literal["open", "committed", "rolled-back", "undone", "needs-person"]
 
 
+class Worked(msgspec.Struct, frozen=True):
+    """Ports that listened ("tcp 0.0.0.0 80") and what each site answered (its HTTP status, 0:
+    nothing) at one moment."""
+
+    ports: tuple[str, ...] = ()
+    sites: dict[str, int] = {}
+
+
 class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction as history shows it. Times are ISO 8601 UTC with microseconds.
 
@@ -195,6 +203,8 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     that is undone hands them over instead of taking them back."""
     resolved: dict[str, Resolution] = {}
     """Of an undo: what was chosen for each thing that was in conflict."""
+    worked: Worked | None = None
+    """What worked before it: its undo must not lose that, but may lose what came only since."""
     pid: int = 0
 
     @property

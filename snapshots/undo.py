@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -85,13 +85,14 @@ def undo(
     user: str,
     progress: Progress,
     resolutions: Resolutions = UNRESOLVED,
+    prove: Callable[[], None] = lambda: None,
 ) -> TransactionRecord:
     """Undo `tx_id`; returns the record of the undo, a transaction of kind `rollback`.
 
-    Its status is `committed` where all went well. Where something failed the host was brought
-    back to before the undo (`rolled-back`), or could not be (`needs-person`); `reason` says why.
-    Raises `Conflict` and `SnapshotError` (not undoable, approved plan out of date) before
-    anything is touched.
+    Its status is `committed` where all went well. Where something failed, `prove` included, which
+    raises `HostError`, the host was brought back to before the undo (`rolled-back`), or could not
+    be (`needs-person`); `reason` says why. Raises `Conflict` and `SnapshotError` (not undoable,
+    approved plan out of date) before anything is touched.
     """
     with ExitStack() as held:
         held.enter_context(state.lock(f"rollback of {tx_id}"))
@@ -148,7 +149,7 @@ def undo(
         secrets = _keep_secrets(keeper, inversion)
         tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
     try:
-        ended = _perform(keeper, records, tx, inversion, current, progress)
+        ended = _perform(keeper, records, tx, inversion, current, prove, progress)
     except (HostError, OSError) as error:
         name = ", ".join(record.steps) or record.id
         ended = tx.roll_back(f"The undo of {name} failed, the host is as before the undo: {error}")
@@ -167,6 +168,7 @@ def _perform(
     tx: Transaction,
     inversion: Inversion,
     current: Captured,
+    prove: Callable[[], None],
     progress: Progress,
 ) -> TransactionRecord:
     record = inversion.record
@@ -188,6 +190,8 @@ def _perform(
     )
     inversion.let_go()
     notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True)
+    progress.doing("proving the result")
+    prove()
     # Last, because nothing could bring these back if something else failed.
     going = {delta.key for delta in gone}
     leftovers.remove(keeper.host, going, set(outside) - going)

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, cast, get_args
 
 import msgspec
 
-from host.base import HostError
 from snapshots import drift_plan, drift_settle
 from snapshots.drift import Choice, Key
 from snapshots.drift_look import Drift, Seen
 from snapshots.drift_plan import SettlePlan
 from snapshots.model import Busy, DomainName, SnapshotError, TransactionRecord
-from steps import health
 from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED, ROLLED_BACK, interrupted
 from steps.drift_model import DriftReport, DriftRow, Verdict
 from steps.events import ChangeEvent, FindingEvent, GuardEvent
+from steps.health import Meant
 from steps.listener import Listener
 from steps.model import Finding, Status, StepResult
+from steps.watch import Watch
 
 if TYPE_CHECKING:
     from steps.engine import Engine, Prepared
@@ -197,8 +197,9 @@ def _proof(
     engine: Engine, concerned: Sequence[Prepared], stops: tuple[str, ...]
 ) -> Callable[[], None]:
     """Measure now; what is returned raises `HostError` where anything got worse since."""
-    before = health.measure(engine.host)
     engine.facts.forget()
+    watch = Watch(engine)
+    watch.look()
     was: dict[str, Status] = {one.step.id: engine.measured(one).status for one in concerned}
 
     def prove() -> None:
@@ -208,9 +209,7 @@ def _proof(
             engine.emit(FindingEvent(result=engine.judged(measured)))
             if was[one.step.id] in _WAS_GOOD and measured.status not in _WAS_GOOD:
                 raise SnapshotError(f"after it {one.step.id} is {measured.status}")
-        missing = health.lost(before, health.measure(engine.host), stops)
-        if missing:
-            raise HostError(f"after it {'; '.join(missing)}")
+        watch.require(Meant(stops))
 
     return prove
 

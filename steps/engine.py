@@ -17,8 +17,8 @@ from steps.catalog_load import Catalogue, Checklist, build_resources
 from steps.check import applies, facts_needed, measure_step, with_answers
 from steps.events import Emit, FindingEvent, StepEvent
 from steps.in_the_way import in_the_way
-from steps.model import ParameterValue, Step, StepResult
-from steps.parameters import convert, resolve
+from steps.model import MeantAnswer, ParameterValue, Step, StepResult
+from steps.parameters import convert, fill, resolve
 from steps.plan import Plan, StepPlan, Work, combined_fingerprint, gather, step_plan
 from steps.redact import Redactor
 from steps.resource import Context, Resource, StepError
@@ -39,6 +39,12 @@ class Prepared(msgspec.Struct, frozen=True):
     values: dict[str, ParameterValue]
     missing: list[str]
     resources: list[Resource]
+
+
+def _answers(one: Prepared) -> tuple[MeantAnswer, ...]:
+    """What sites may answer after a step, as its file says it."""
+    given = fill(one.step.answers, one.values)
+    return tuple(MeantAnswer(site, tuple(statuses)) for site, statuses in given.items())
 
 
 class Engine:
@@ -138,7 +144,9 @@ class Engine:
         try:
             work = gather([resource.plan(self.ctx) for resource in one.resources])
             obstacles = in_the_way(work.changes, self.host)
-            return Work(refusals=obstacles) if obstacles else work
+            if obstacles:
+                return Work(refusals=obstacles)
+            return msgspec.structs.replace(work, answers=(*work.answers, *_answers(one)))
         except (HostError, OSError) as error:
             return Work(refusals=(str(error),))
 

@@ -16,6 +16,7 @@ from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED, ROLLED_BACK, i
 from steps.events import FindingEvent, GuardEvent
 from steps.listener import Listener
 from steps.resource import StepError
+from steps.watch import Unhealthy, Watch
 
 if TYPE_CHECKING:
     from steps.engine import Engine
@@ -102,17 +103,19 @@ def rollback(
                 conflict = refusal_of(planned, resolutions)
                 if conflict:
                     return REFUSED, _told_refusal(engine, records, conflict), done
+            watch = Watch(engine)
+            told: list[str] = []
             for number, record in enumerate(records, 1):
                 name = ", ".join(record.steps) or record.id
                 engine.say(name, "rolling-back", record.title, index=number, of=len(records))
-                exit_status, sentence = _undo_one(engine, record, done, resolutions)
+                exit_status, sentence = _undo_one(engine, record, done, resolutions, watch, told)
                 if exit_status != GOOD:
                     kept = f"{len(done)} undone. " if done else ""
                     return exit_status, f"{kept}{sentence}", done
     except Busy as error:
         return REFUSED, str(error), done
     names = ", ".join(", ".join(record.steps) or record.id for record in records)
-    return GOOD, f"Undone: {names}.", done
+    return GOOD, " ".join([f"Undone: {names}.", *told]), done
 
 
 def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: str) -> str:
@@ -129,12 +132,31 @@ def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: 
 
 
 def _undo_one(
-    engine: Engine, record: TransactionRecord, done: list[str], resolutions: Resolutions
+    engine: Engine,
+    record: TransactionRecord,
+    done: list[str],
+    resolutions: Resolutions,
+    watch: Watch,
+    told: list[str],
 ) -> tuple[int, str]:
+    """Exit status, and a sentence where it is not good; what else is to be said goes to `told`."""
     listener = Listener(engine.emit, engine.redact)
     name = ", ".join(record.steps) or record.id
     began_s = time.monotonic()
+    harm: list[Unhealthy] = []
+
+    def prove() -> None:
+        engine.facts.forget()
+        try:
+            lost = watch.require_after_undo(record.worked)
+        except Unhealthy as error:
+            harm.append(error)
+            raise
+        if lost:
+            told.append(f"Since {name} is undone {lost}.")
+
     try:
+        watch.look()
         ended = undo.undo(
             engine.host,
             engine.state,
@@ -143,6 +165,7 @@ def _undo_one(
             user=engine.user,
             progress=listener,
             resolutions=resolutions,
+            prove=prove,
         )
     except Conflict as error:
         engine.emit(GuardEvent(step=name, reasons=(str(error),)))
@@ -164,8 +187,12 @@ def _undo_one(
     engine.facts.forget(seen_since_s=began_s)
     if ended.status not in ("committed", "undone"):
         problem = engine.record(
-            "rollback-failed", steps=list(record.steps), transaction=record.id, reason=ended.reason
-        )
+            "rollback-failed", steps=list(record.steps), transaction=record.id,
+            reason=ended.reason, **(harm[0].fields if harm else {}),
+        )  # fmt: skip
+        still = watch.still_lost() if ended.status == "rolled-back" else ""
+        if still:
+            return NEEDS_PERSON, f"The undo of {name} failed: {ended.reason} {still} {problem}"
         exit_status = ROLLED_BACK if ended.status == "rolled-back" else NEEDS_PERSON
         return exit_status, f"The undo of {name} failed: {ended.reason} {problem}".rstrip()
     done.append(record.id)

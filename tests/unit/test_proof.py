@@ -8,7 +8,8 @@ from typing import cast
 
 import pytest
 
-from host.base import FileState, Host, HostError
+from host.base import CommandMissing, FileState, Host, HostError
+from host.facts import Facts
 from host.facts.base import FactUnavailable
 from snapshots.model import SnapshotError
 from steps import health
@@ -74,13 +75,17 @@ def test_a_service_manager_that_does_not_answer_is_not_a_missing_one() -> None:
     def silent() -> None:
         raise HostError("systemd does not answer")
 
+    def missing(argv: list[str]) -> None:
+        raise CommandMissing(f"{argv[0]} is not installed")
+
     running = SimpleNamespace(
-        services=silent, ports=tuple, state=lambda _path: FileState(kind="dir")
+        services=silent, ports=tuple, state=lambda _path: FileState(kind="dir"), run=missing
     )
+    host = cast(Host, running)
     with pytest.raises(HostError, match="does not answer"):
-        health.measure(cast(Host, running))
+        health.measure(host, Facts(host))
     running.state = lambda _path: None
-    assert health.measure(cast(Host, running)).active == frozenset()
+    assert health.measure(host, Facts(host)).active == frozenset()
 
 
 def test_nothing_to_change_is_said_of_what_was_measured(
