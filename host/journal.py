@@ -44,4 +44,4 @@ def shown(lines: Iterable[str]) -> tuple[str, ...]:
 
 def in_short(name: str, lines: Sequence[str]) -> str:
     """The very last of them in one clause."""
-    return f"{name} said last: {' / '.join(lines[-LINES_IN_SHORT:])}"
+    return f"{name} said last: {' / '.join(lines[-LINES_IN_SHORT:]).rstrip('.')}"

@@ -168,12 +168,19 @@ UNRESOLVED: Final = Resolutions()
 TransactionStatus = Literal["open", "committed", "rolled-back", "undone", "needs-person"]
 
 
+class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a site answered: its HTTP status (0: nothing), and how old the page said it was
+    (Last-Modified in seconds since 1970, 0: it did not)."""
+
+    status: int
+    modified_s: float = 0.0
+
+
 class Worked(msgspec.Struct, frozen=True):
-    """Ports that listened ("tcp 0.0.0.0 80") and what each site answered (its HTTP status, 0:
-    nothing) at one moment."""
+    """Ports that listened ("tcp 0.0.0.0 80") and what each site answered at one moment."""
 
     ports: tuple[str, ...] = ()
-    sites: dict[str, int] = {}
+    sites: dict[str, Answered] = {}
 
 
 class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from host.base import Host, HostError
 from host.facts import Facts, FactUnavailable
 from host.facts.apache import APACHE, UNIT, Apache
 from host.facts.apache_http import Target
-from snapshots.model import Worked
+from snapshots.model import Answered, Worked
 from steps import sites
 from steps.model import MeantAnswer
 from steps.sites import Page
@@ -113,16 +113,15 @@ def lost(before: Health, after: Health, meant: Meant) -> list[Loss]:
         Loss(f"{unit} has failed", (unit,))
         for unit in sorted(after.failed - before.failed - before.active)
     ]
-    gone += lost_ports(before, after, meant.stops)
-    if UNIT in meant.stops:
-        return gone
-    if after.apache and not before.apache:
-        gone.append(Loss(f"{after.apache}; its next start would fail", (UNIT,)))
-    return gone + [
-        Loss(what, whose(before, page), is_site=True)
-        for earlier, page in both(before, after)
-        if (what := sites.worse(earlier, page, meant.answers))
-    ]
+    if UNIT not in meant.stops:
+        if after.apache and not before.apache:
+            gone.append(Loss(f"{after.apache}; its next start would fail", (UNIT,)))
+        gone += [
+            Loss(what, whose(before, page), is_site=True)
+            for earlier, page in both(before, after)
+            if (what := sites.worse(earlier, page, meant.answers))
+        ]
+    return gone + lost_ports(before, after, meant.stops)
 
 
 def lost_ports(before: Health, after: Health, stops: Sequence[str] = ()) -> list[Loss]:
@@ -160,7 +159,7 @@ def worked(health: Health) -> Worked:
     """What of it an undo is held to, in the terms of a transaction's record."""
     return Worked(
         ports=tuple(sorted(map(port_name, health.ports))),
-        sites={site_name(page): page.status for page in health.sites},
+        sites={site_name(p): Answered(p.status, p.modified_s) for p in health.sites},
     )
 
 

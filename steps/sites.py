@@ -39,8 +39,8 @@ class Page(msgspec.Struct, frozen=True):
     """What came back. `status` 0: nothing did, and `problem` says why.
 
     `named`: a virtual host has this very name; `modified_s` (Last-Modified) and `asked_s` in
-    seconds since 1970, 0 where not known; `listing`: the files of a folder; `source`: a program of
-    PHP as text.
+    seconds since 1970, 0 where not known; `static`: Apache itself sent a file; `listing`: the files
+    of a folder; `source`: a program of PHP as text.
     """
 
     target: Target
@@ -49,6 +49,7 @@ class Page(msgspec.Struct, frozen=True):
     named: bool = False
     modified_s: float = 0.0
     asked_s: float = 0.0
+    static: bool = False
     listing: bool = False
     source: bool = False
 
@@ -109,6 +110,7 @@ def _ask(host: Host, target: Target, *, named: bool) -> Page:
         named=named,
         modified_s=_modified_s(answer),
         asked_s=asked_s,
+        static=bool(answer.header("accept-ranges") and answer.header("last-modified")),
         listing=b"<title>Index of /" in begin,
         source=begin.startswith((b"<?php", b"<?=")),
     )
@@ -145,7 +147,7 @@ def worse(before: Page, after: Page, meant: Iterable[MeantAnswer] = ()) -> str:
             f"{url} answered {before.status} before and now another site answers for it, because"
             " no virtual host has its name any more"
         )
-    if _is_another_page(before, after):
+    if is_another_page(before, after):
         return f"{url} answers {after.status} as before, but with another page"
     return ""
 
@@ -158,9 +160,12 @@ def _means(one: MeantAnswer, before: Page, after: Page) -> bool:
     )
 
 
-def _is_another_page(before: Page, after: Page) -> bool:
-    """Another file is served: one that was there already when we asked before, so that nobody has
-    edited the page since. What a program puts into its header moves forward, and is none."""
-    if before.kind != "page" or not (before.modified_s and after.modified_s):
+def is_another_page(before: Page, after: Page) -> bool:
+    """Another file is served, or a file where a program answered: one that was there already when
+    we asked before, so that nobody has edited the page since. What a program says of its page's age
+    moves forward, and is no other page."""
+    if before.kind != "page" or not 0 < after.modified_s < before.asked_s - 1:
         return False
-    return after.modified_s != before.modified_s and after.modified_s < before.asked_s - 1
+    if not before.modified_s:
+        return after.static
+    return after.modified_s != before.modified_s

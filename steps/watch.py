@@ -12,7 +12,7 @@ import msgspec
 from host.base import Host, HostError
 from host.facts.apache import UNIT
 from host.journal import in_short, last_lines, shown
-from snapshots.model import Worked
+from snapshots.model import Answered, Worked
 from steps import health, sites
 from steps.events import OutputEvent
 from steps.health import Health, Loss, Meant
@@ -172,13 +172,12 @@ def health_after_undo(
         else:
             wrong.append(loss)
     for earlier, page in health.both(before, after):
-        # Another page may well be what was there before.
-        what = sites.worse(msgspec.structs.replace(earlier, modified_s=0.0), page)
+        what = sites.worse(earlier, page)
         if not what:
             continue
         if then is None:
             told.append(what)
-        elif not _was_so(page, then.sites.get(health.site_name(page)), earlier.named):
+        elif not _was_so(earlier, page, then.sites.get(health.site_name(page))):
             wrong.append(Loss(what, health.whose(before, page), is_site=True))
         elif page.kind in ("broken", "missing"):
             told.append(f"{what}, as it was before that change")
@@ -195,13 +194,16 @@ def _ports(before: Health, after: Health, then: Worked | None) -> Iterable[Loss]
     return health.lost_ports(msgspec.structs.replace(before, ports=frozenset(old)), after)
 
 
-def _was_so(page: Page, then: int | None, named: bool) -> bool:
-    """Whether a site is as it was before what is undone. `then` is what it answered (0: nothing),
-    `None` where there was no such site: one whose virtual host stays did not come with it."""
+def _was_so(before: Page, page: Page, then: Answered | None) -> bool:
+    """Whether a site is as it was `then`, before what is undone; `None` where there was no such
+    site: one whose virtual host stays did not come with it."""
     if then is None:
         return not page.named
-    gone = named and not page.named
-    return not gone and sites.kind_of(then) in (page.kind, "broken")
+    if before.named and not page.named:
+        return False
+    if sites.is_another_page(before, page) and page.modified_s != then.modified_s:
+        return False
+    return sites.kind_of(then.status) in (page.kind, "broken")
 
 
 def _since(host: Host, path: str, size_bytes: int) -> tuple[str, ...]:

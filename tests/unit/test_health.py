@@ -15,7 +15,7 @@ import pytest
 from host import http
 from host.base import FileState, HttpAnswer, Port, Service
 from host.facts import Facts
-from snapshots.model import Worked
+from snapshots.model import Answered, Worked
 from steps import sites
 from steps.engine import Engine
 from steps.events import OutputEvent
@@ -216,6 +216,9 @@ def test_a_site_that_hangs_is_given_up_and_not_waited_for_again(
 
 
 def test_a_port_that_closed_is_said_with_its_site(web: Web, host: Served) -> None:
+    del web.hosts[WIKI]
+    web.hosts[SHOP] = []
+
     def close() -> None:
         web.server.socket.close()
         host.listening = ()
@@ -240,6 +243,10 @@ def test_another_page_and_the_source_of_a_program_are_no_answer(web: Web, host: 
     fresh = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 60))
     assert _after(web, host, _answers(web, SHOP, answer(200, Last_Modified=fresh))) == ""
     assert _after(web, host, _answers(web, SHOP, answer(200))) == ""
+    web.answers[SHOP] = answer(200)
+    static = answer(200, Last_Modified=OLD, Accept_Ranges="bytes")
+    assert "with another page" in _after(web, host, _answers(web, SHOP, static))
+    web.answers[SHOP] = answer(200)
     said = _after(web, host, _answers(web, SHOP, answer(200, b"<?php echo 1;")))
     assert "sends the source of a PHP program" in said
 
@@ -347,7 +354,7 @@ def _then(web: Web, **statuses: int) -> Worked:
     urls = {"shop": f"http://{SHOP}:{web.port}/", "wiki": f"http://{WIKI}:{web.port}/"}
     return Worked(
         ports=(f"tcp 127.0.0.1 {web.port}",),
-        sites={f"{urls[name]} at 127.0.0.1": status for name, status in statuses.items()},
+        sites={f"{urls[name]} at 127.0.0.1": Answered(code) for name, code in statuses.items()},
     )
 
 
@@ -384,11 +391,23 @@ def test_an_undo_may_let_in_again_what_a_step_refused(web: Web, host: Served) ->
     assert _undone(web, host, _then(web, shop=200), _answers(web, SHOP, answer(200))) == ""
 
 
+def test_an_undo_brings_back_the_page_that_was_there(web: Web, host: Served) -> None:
+    moved = _answers(web, SHOP, answer(200, Last_Modified=OLDER))
+    web.answers[SHOP] = answer(200, Last_Modified=OLD)
+    first = measure(host, Facts(host))
+    with pytest.raises(Unhealthy, match="with another page"):
+        _undone(web, host, worked(first), moved)
+    moved()
+    then = worked(measure(host, Facts(host)))
+    web.answers[SHOP] = answer(200, Last_Modified=OLD)
+    assert _undone(web, host, then, moved) == ""
+
+
 def test_what_worked_is_kept_in_the_terms_of_a_record(web: Web, host: Served) -> None:
     web.answers[WIKI] = answer(503)
     kept = worked(measure(host, Facts(host)))
     assert kept.ports == (f"tcp 127.0.0.1 {web.port}",)
-    assert kept.sites[f"http://{WIKI}:{web.port}/ at 127.0.0.1"] == 503
+    assert kept.sites[f"http://{WIKI}:{web.port}/ at 127.0.0.1"] == Answered(503)
 
 
 def _health(*ports: tuple[str, str, int]) -> Health:
