@@ -56,6 +56,7 @@ def request(
         raise HostError(said) from error
     finally:
         clock.cancel()
+        clock.join()  # whoever forks next shall be alone
         connection.close()
 
 

@@ -27,7 +27,7 @@ from snapshots.drift_plan import (
     must_be_as_shown,
     plan_of,
 )
-from snapshots.model import FileItem, SnapshotError, TransactionRecord
+from snapshots.model import FileItem, SnapshotError, TransactionRecord, Worked
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
@@ -81,6 +81,7 @@ def settle(
     expect_fingerprint: str | None,
     user: str,
     prove: Callable[[], None],
+    worked: Worked | None = None,
     progress: Progress,
 ) -> TransactionRecord:
     """Put things back, or merge them, in a transaction of kind `drift`; returns its record.
@@ -118,6 +119,7 @@ def settle(
             validations=settling.validations,
             activations=settling.activations,
             roots=roots,
+            worked=worked,
             pid=os.getpid(),
         )
         tx = open_transaction(keeper, records, record, current, held.pop_all(), progress)

@@ -11,7 +11,7 @@ from snapshots import drift_plan, drift_settle
 from snapshots.drift import Choice, Key
 from snapshots.drift_look import Drift, Seen
 from snapshots.drift_plan import SettlePlan
-from snapshots.model import Busy, DomainName, SnapshotError, TransactionRecord
+from snapshots.model import Busy, DomainName, SnapshotError, TransactionRecord, Worked
 from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED, ROLLED_BACK, interrupted
 from steps.drift_model import DriftReport, DriftRow, Verdict
 from steps.events import ChangeEvent, FindingEvent, GuardEvent
@@ -126,7 +126,7 @@ def _settle(
         if step_id in engine.catalogue.steps
     ]
     stops = tuple(item.key for item in planned.items if item.domain == "units")
-    prove = _proof(engine, concerned, stops)
+    prove, worked = _proof(engine, concerned, stops)
     record = drift_settle.settle(
         engine.host,
         engine.state,
@@ -135,6 +135,7 @@ def _settle(
         expect_fingerprint=fingerprint,
         user=engine.user,
         prove=prove,
+        worked=worked,
         progress=listener,
     )
     engine.facts.forget()
@@ -195,11 +196,12 @@ def _guarded(engine: Engine, step_ids: Iterable[str]) -> str:
 
 def _proof(
     engine: Engine, concerned: Sequence[Prepared], stops: tuple[str, ...]
-) -> Callable[[], None]:
-    """Measure now; what is returned raises `HostError` where anything got worse since."""
+) -> tuple[Callable[[], None], Worked]:
+    """Measure now; what is returned raises `HostError` where anything got worse since. And what
+    works now."""
     engine.facts.forget()
     watch = Watch(engine)
-    watch.look()
+    worked = watch.look()
     was: dict[str, Status] = {one.step.id: engine.measured(one).status for one in concerned}
 
     def prove() -> None:
@@ -211,7 +213,7 @@ def _proof(
                 raise SnapshotError(f"after it {one.step.id} is {measured.status}")
         watch.require(Meant(stops))
 
-    return prove
+    return prove, worked
 
 
 def _row(seen: Seen, diff: str, results: Sequence[StepResult]) -> DriftRow:

@@ -41,10 +41,21 @@ class Prepared(msgspec.Struct, frozen=True):
     resources: list[Resource]
 
 
-def _answers(one: Prepared) -> tuple[MeantAnswer, ...]:
-    """What sites may answer after a step, as its file says it."""
+def _with_answers(one: Prepared, work: Work) -> Work:
+    """The work, with what sites are meant to answer after it as the step's file says it, and says
+    to whoever approves."""
     given = fill(one.step.answers, one.values)
-    return tuple(MeantAnswer(site, tuple(statuses)) for site, statuses in given.items())
+    if not (given and work.changes):
+        return work
+    meant = [MeantAnswer(site, tuple(statuses)) for site, statuses in given.items()]
+    notes = [
+        f"{'Every site' if one.site == '*' else one.site} may answer"
+        f" {' or '.join(map(str, one.statuses))} for its first page afterwards"
+        for one in meant
+    ]
+    return msgspec.structs.replace(
+        work, answers=(*work.answers, *meant), notes=(*work.notes, *notes)
+    )
 
 
 class Engine:
@@ -146,7 +157,7 @@ class Engine:
             obstacles = in_the_way(work.changes, self.host)
             if obstacles:
                 return Work(refusals=obstacles)
-            return msgspec.structs.replace(work, answers=(*work.answers, *_answers(one)))
+            return _with_answers(one, work)
         except (HostError, OSError) as error:
             return Work(refusals=(str(error),))
 

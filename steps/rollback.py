@@ -110,8 +110,8 @@ def rollback(
                 engine.say(name, "rolling-back", record.title, index=number, of=len(records))
                 exit_status, sentence = _undo_one(engine, record, done, resolutions, watch, told)
                 if exit_status != GOOD:
-                    kept = f"{len(done)} undone. " if done else ""
-                    return exit_status, f"{kept}{sentence}", done
+                    kept = [f"{len(done)} undone.", *told] if done else []
+                    return exit_status, " ".join([*kept, sentence]), done
     except Busy as error:
         return REFUSED, str(error), done
     names = ", ".join(", ".join(record.steps) or record.id for record in records)
@@ -144,6 +144,7 @@ def _undo_one(
     name = ", ".join(record.steps) or record.id
     began_s = time.monotonic()
     harm: list[Unhealthy] = []
+    gone: list[str] = []
 
     def prove() -> None:
         engine.facts.forget()
@@ -153,7 +154,7 @@ def _undo_one(
             harm.append(error)
             raise
         if lost:
-            told.append(f"Since {name} is undone {lost}.")
+            gone.append(lost)
 
     try:
         watch.look()
@@ -196,9 +197,12 @@ def _undo_one(
         exit_status = ROLLED_BACK if ended.status == "rolled-back" else NEEDS_PERSON
         return exit_status, f"The undo of {name} failed: {ended.reason} {problem}".rstrip()
     done.append(record.id)
-    resolved = {"resolved": dict(ended.resolved)} if ended.resolved else {}
+    more: dict[str, object] = {"resolved": dict(ended.resolved)} if ended.resolved else {}
+    if gone:
+        told.append(f"Since {name} is undone: {gone[0]}.")
+        more["lost"] = gone
     problem = engine.record(
-        "rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id, **resolved
+        "rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id, **more
     )
     engine.say(name, "done", "undone", transaction=ended.id)
     for step_id in record.steps:

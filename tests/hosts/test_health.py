@@ -140,7 +140,7 @@ def test_harm_to_the_rest_of_the_host_goes_back(
     assert (_page(host), _page(host, WIKI, 443)) == ("200 shop", "200 wiki")
     assert history(host)[-1]["status"] == "rolled-back"
     entry = _logged(host)
-    assert entry["kind"] == "apply-failed"
+    assert entry["kind"] == "apply-failed" and entry["fields"]["lost"]
     assert differences(before, fingerprint(host)) == []
 
 
@@ -167,7 +167,7 @@ def test_an_undo_that_loses_a_site_goes_back(sites: tuple[LabHost, Fingerprint])
     said = " ".join(done.stdout.split())
     assert f"http://{SHOP}/ answers 200 as before, but with another page" in said
     assert _page(host) == "200 shop"
-    assert _logged(host)["lost"]
+    assert _logged(host)["fields"]["lost"]
 
     host.write(f"{SITES}/shop.conf", SHOP_HOST)
     host.run("systemctl", "reload", "apache2")

@@ -306,6 +306,18 @@ def test_after_one_step_is_before_the_next(web: Web, host: Served) -> None:
         watch.require(Meant())
 
 
+def test_what_still_does_not_work_after_going_back_is_said(web: Web, host: Served) -> None:
+    watch = _watch(host)
+    watch.look()
+    web.answers[SHOP] = answer(500)
+    assert watch.still_lost() == (
+        f"It was taken back, but still http://{SHOP}:{web.port}/ answered 200 before and answers"
+        " 500 now."
+    )
+    web.answers.clear()
+    assert watch.still_lost() == ""
+
+
 def test_the_first_three_are_told_and_all_are_kept(web: Web, host: Served) -> None:
     said: list[str] = []
     host.units += tuple(service(f"daemon{n}.service") for n in range(5))
