@@ -30,7 +30,7 @@ MOST_TOLD = 3
 
 _LOG_BYTES = 64 * 1024
 _CLIENT = re.compile(r"\[client [^]]*\] ")
-_GRAVE = (":error]", ":crit]", ":alert]", ":emerg]")
+_GRAVE = ("[php:warn]", ":error]", ":crit]", ":alert]", ":emerg]")
 
 
 class Unhealthy(HostError):

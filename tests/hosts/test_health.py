@@ -75,7 +75,7 @@ def _furnish(host: LabHost) -> None:
     )  # fmt: skip
     host.run("a2enmod", "-q", "ssl")
     host.run("a2ensite", "-q", "shop", "wiki")
-    host.run("systemctl", "restart", "apache2")
+    _reload(host)
     conf = "/etc/apache2/conf-enabled/zz-site.conf"
     denied = "<Location />\nRequire all denied\n</Location>\n"
     steps = [
@@ -92,6 +92,12 @@ def _furnish(host: LabHost) -> None:
         _step("mend", {"/etc/php/first.php": "<?php\n"}),
     ]  # fmt: skip
     host.write("/etc/harden-tui/steps.d/site.yaml", "\n".join(steps))
+
+
+def _reload(host: LabHost) -> None:
+    """A graceful restart, which `systemctl reload` does not wait for."""
+    host.run("systemctl", "reload", "apache2")
+    host.run("sleep", "1")
 
 
 def _page(host: LabHost, name: str = SHOP, port: int = 80) -> str:
@@ -160,7 +166,7 @@ def test_an_undo_that_loses_a_site_goes_back(sites: tuple[LabHost, Fingerprint])
     apply(host, "site.include")
     built_on = SHOP_HOST.replace("DocumentRoot /var/www/shop", "IncludeOptional shop-root.conf")
     host.write(f"{SITES}/shop.conf", built_on)
-    host.run("systemctl", "reload", "apache2")
+    _reload(host)
     assert _page(host) == "200 shop"
     done = harden(host, "rollback", "site.include", "--yes", check=False)
     assert done.returncode == ROLLED_BACK, done.stdout + done.stderr
@@ -170,7 +176,7 @@ def test_an_undo_that_loses_a_site_goes_back(sites: tuple[LabHost, Fingerprint])
     assert _logged(host)["fields"]["lost"]
 
     host.write(f"{SITES}/shop.conf", SHOP_HOST)
-    host.run("systemctl", "reload", "apache2")
+    _reload(host)
     roll_back(host, "site.include")
     assert differences(before, fingerprint(host)) == []
 
@@ -182,7 +188,7 @@ def test_a_site_that_was_broken_before_is_no_reason(sites: tuple[LabHost, Finger
     host.write("/etc/php/first.php", "<?php if (\n")
     ini = f"/etc/php/{php}/apache2/conf.d/99-site.ini"
     host.write(ini, "auto_prepend_file=/etc/php/first.php\n")
-    host.run("systemctl", "reload", "apache2")
+    _reload(host)
     assert _page(host)[:3] == "500"
     apply(host, "apache.banner")
     roll_back(host, "apache.banner")
@@ -192,5 +198,5 @@ def test_a_site_that_was_broken_before_is_no_reason(sites: tuple[LabHost, Finger
     assert "answers 500 now, as it was before that change." in " ".join(done.stdout.split())
     assert _page(host)[:3] == "500"
     host.run("rm", ini, "/etc/php/first.php")
-    host.run("systemctl", "reload", "apache2")
+    _reload(host)
     assert differences(before, fingerprint(host)) == []
