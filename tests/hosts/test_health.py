@@ -160,6 +160,19 @@ def test_what_a_step_means_to_refuse_is_kept_and_undone(
     assert differences(before, fingerprint(host)) == []
 
 
+def test_a_list_of_files_may_go_and_comes_back(sites: tuple[LabHost, Fingerprint]) -> None:
+    """Without mod_autoindex a folder without an index file is not found, which the step means."""
+    host, before = sites
+    host.run("mv", "/var/www/wiki/index.html", "/var/www/wiki/page.html")
+    assert "Index of /" in _page(host, WIKI, 443)
+    apply(host, "minimal.apache-modules")
+    assert _page(host, WIKI, 443)[:3] in ("403", "404")
+    roll_back(host, "minimal.apache-modules")
+    assert "Index of /" in _page(host, WIKI, 443)
+    host.run("mv", "/var/www/wiki/page.html", "/var/www/wiki/index.html")
+    assert differences(before, fingerprint(host)) == []
+
+
 def test_an_undo_that_loses_a_site_goes_back(sites: tuple[LabHost, Fingerprint]) -> None:
     """Somebody has built on what the step brought."""
     host, before = sites
