@@ -18,6 +18,13 @@ SITES = "/etc/apache2/sites-available"
 REFUSED, ROLLED_BACK = 3, 4
 
 
+FRAGILE = """[Service]
+ExecStart=/bin/sh -c 'until test -e /etc/fragile.stop; do sleep 0.1; done; sleep 1; \
+  printf "\\033[31mgoing down\\033[0m\\n"; exit 3'
+"""
+"""It fails a second after a file appears, whatever was told to reload then."""
+
+
 def _virtual_host(name: str, address: str, *lines: str) -> str:
     inside = "".join(f"    {line}\n" for line in (f"ServerName {name}", *lines))
     return f"<VirtualHost {address}>\n{inside}</VirtualHost>\n"
@@ -73,6 +80,8 @@ def _furnish(host: LabHost) -> None:
         "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj",
         f"/CN={WIKI}", "-keyout", "/etc/ssl/wiki.key", "-out", "/etc/ssl/wiki.pem",
     )  # fmt: skip
+    host.write("/etc/systemd/system/fragile.service", FRAGILE)
+    host.run("systemctl", "start", "fragile")
     host.run("a2enmod", "-q", "ssl")
     host.run("a2ensite", "-q", "shop", "wiki")
     _reload(host)
@@ -87,6 +96,7 @@ def _furnish(host: LabHost) -> None:
                        _virtual_host(WIKI, "*:443", "DocumentRoot /var/www/html", *WIKI_LINES)}),
         _step("curves", {conf: "SSLOpenSSLConfCmd Curves X25519MLKEM768:NoSuchCurve\n"}),
         _step("port", {"/etc/apache2/ports.conf": PORTS}),
+        _step("unit", {"/etc/fragile.stop": "now\n"}),
         _step("meant", {conf: denied}, '  answers: {"*": [403]}'),
         _step("include", {"/etc/apache2/shop-root.conf": "DocumentRoot /var/www/shop\n"}),
         _step("mend", {"/etc/php/first.php": "<?php\n"}),
@@ -128,6 +138,10 @@ HARM = {
     "root": (f"https://{WIKI}/ answers 200 as before, but with another page",),
     # Dead two seconds after a reload that exits 0. In a container systemd may still call it active.
     "curves": ("AH02312: Fatal error initialising mod_ssl, exiting.",),
+    "unit": (
+        "fragile.service was running and has failed",
+        "fragile.service said last: ^[[31mgoing down^[[0m / fragile.service: Main process exited",
+    ),
     "port": ("http://localhost:8080/ answered 200 before and does not answer now",
              "nothing listens on tcp port 8080 (127.0.0.1) any more",),
 }  # fmt: skip
