@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
+import threading
 from typing import Final
 
 from host.base import HostError, HttpAnswer
@@ -25,10 +27,14 @@ def request(
     """See `host.base.Host.http`; at most `BODY_LIMIT_BYTES` of the body are kept.
 
     The certificate is not verified: it is this very machine, and a self-signed one is common.
-    With `tls` the name asked for (SNI) is `host_header`. Raises `HostError`.
+    With `tls` the name asked for (SNI) is `host_header`. `timeout_s` is for all of it, an answer
+    that comes in drops included. Raises `HostError`.
     """
     name = host_header.partition(":")[0]  # it may carry a port
     connection = _Connection(address, port, timeout_s, name if tls else None)
+    clock = threading.Timer(timeout_s, connection.expire)
+    clock.daemon = True
+    clock.start()
     try:
         connection.request(
             method,
@@ -36,29 +42,36 @@ def request(
             headers={"Host": host_header, "User-Agent": "harden-tui", "Connection": "close"},
         )
         response = connection.getresponse()
-        return HttpAnswer(
+        answer = HttpAnswer(
             status=response.status,
             reason=response.reason,
             headers=tuple((name.lower(), value) for name, value in response.getheaders()),
             body=response.read(BODY_LIMIT_BYTES),
         )
-    except ssl.SSLError as error:
-        raise HostError(
-            f"no TLS connection to {address} port {port}: {error.reason or error}"
-        ) from error
-    except TimeoutError as error:
-        raise HostError(
-            f"{address} port {port} did not answer an HTTP request within {timeout_s:g} s"
-        ) from error
-    except OSError as error:
-        raise HostError(
-            f"no HTTP answer from {address} port {port}: {(error.strerror or str(error)).lower()}"
-        ) from error
-    except (http.client.HTTPException, ValueError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise HostError(f"{address} port {port} does not answer in HTTP: {said}") from error
+        if connection.expired:  # a body without a length ends like this
+            raise TimeoutError
+        return answer
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        said = _problem(error, connection, timeout_s)
+        raise HostError(said) from error
     finally:
+        clock.cancel()
+        clock.join()  # whoever forks next shall be alone
         connection.close()
+
+
+def _problem(error: Exception, connection: _Connection, timeout_s: float) -> str:
+    """Why there is no answer, as a sentence without its full stop."""
+    where = f"{connection.host} port {connection.port}"
+    if connection.expired or isinstance(error, TimeoutError):
+        return f"{where} did not answer an HTTP request within {timeout_s:g} s"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS connection to {where}: {error.reason or error}"
+    if isinstance(error, http.client.HTTPException | ValueError):
+        said = " ".join(str(error).split()) or type(error).__name__
+        return f"{where} does not answer in HTTP: {said}"
+    reason = error.strerror if isinstance(error, OSError) else ""
+    return f"no HTTP answer from {where}: {(reason or str(error)).lower()}"
 
 
 class _Connection(http.client.HTTPConnection):
@@ -67,6 +80,7 @@ class _Connection(http.client.HTTPConnection):
     def __init__(self, address: str, port: int, timeout_s: float, tls_name: str | None) -> None:
         super().__init__(address, port, timeout=timeout_s)
         self._tls_name = tls_name
+        self.expired = False
 
     def connect(self) -> None:
         self.sock = socket.create_connection((self.host, self.port), self.timeout)
@@ -74,4 +88,17 @@ class _Connection(http.client.HTTPConnection):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-            self.sock = context.wrap_socket(self.sock, server_hostname=self._tls_name)
+            secured = context.wrap_socket(
+                self.sock, server_hostname=self._tls_name, do_handshake_on_connect=False
+            )
+            self.sock = secured
+            secured.do_handshake()
+
+    def expire(self) -> None:
+        """Time is up: whoever waits for this connection finds it at its end."""
+        self.expired = True
+        sock: socket.socket | None = self.sock
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                # That of a TLS socket would change what another thread is using.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)

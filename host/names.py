@@ -7,6 +7,7 @@ one, and an upload named in Latin-1 must not stop a check or an undo.
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,26 @@ import msgspec
 def visible(text: str) -> str:
     r"""`text` with each byte that is no UTF-8 spelled out: "caf\xe9"."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def clean(text: str) -> str:
+    """`text` safe to show: tabs become spaces, control and direction characters become visible.
+
+    Output of programs and content of files may hold escape sequences; they must not reach the
+    terminal.
+    """
+    if text.isprintable():
+        return text
+    shown = []
+    for character in text.expandtabs(4):
+        category = unicodedata.category(character)
+        if category == "Cc":
+            shown.append("^" + chr((ord(character) + 64) % 128) if ord(character) < 128 else "?")
+        elif category in ("Cf", "Cs", "Zl", "Zp", "Co", "Cn"):
+            shown.append(f"<{ord(character):04X}>")
+        else:
+            shown.append(character)
+    return "".join(shown)
 
 
 def shown_json(document: Any) -> bytes:

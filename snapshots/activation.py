@@ -6,7 +6,8 @@ import shlex
 import time
 from collections.abc import Iterable
 
-from host.base import CommandFailed, CommandMissing, CommandTimeout, Host, HostError
+from host.base import CommandFailed, CommandMissing, CommandTimeout, Host
+from host.journal import in_short, last_lines
 from snapshots.model import Activation, SnapshotError, Validation
 from snapshots.progress import Progress
 
@@ -40,6 +41,7 @@ def activate(host: Host, activations: Iterable[Activation], progress: Progress) 
     Units that are not active, or not there, are left alone. Raises `SnapshotError`.
     """
     running: dict[str, float] = {}
+    since_s = time.time()
     for activation in dict.fromkeys(activations):
         argv = _argv(activation)
         if activation.how in ("reload", "restart"):
@@ -55,7 +57,8 @@ def activate(host: Host, activations: Iterable[Activation], progress: Progress) 
         except CommandMissing:
             progress.output(f"{argv[0]} is not installed; passed over")
         except (CommandFailed, CommandTimeout) as error:
-            raise SnapshotError(f"{error}{_why(host, activation.unit)}") from None
+            why = _why(host, activation.unit, since_s, progress)
+            raise SnapshotError(f"{error}{why}") from None
     if not running:
         return
     wait_s = max(running.values())
@@ -65,7 +68,8 @@ def activate(host: Host, activations: Iterable[Activation], progress: Progress) 
     for unit in sorted(running):
         if not is_active(host, unit):
             raise SnapshotError(
-                f"{unit} stopped running after it took the new configuration{_why(host, unit)}"
+                f"{unit} stopped running after it took the new configuration"
+                f"{_why(host, unit, since_s, progress)}"
             )
 
 
@@ -86,13 +90,9 @@ def _argv(activation: Activation) -> tuple[str, ...]:
             return ("systemctl", how, activation.unit)
 
 
-def _why(host: Host, unit: str) -> str:
-    """The last thing the unit logged, which says more than systemctl does."""
-    if not unit:
-        return ""
-    try:
-        answer = host.run(("journalctl", "-u", unit, "-n", "1", "-o", "cat", "--no-pager"), ok=None)
-    except HostError:
-        return ""
-    last = answer.stdout.strip().splitlines()
-    return f" (its log says: {last[-1]})" if last else ""
+def _why(host: Host, unit: str, since_s: float, progress: Progress) -> str:
+    """What the unit logged since, which says more than systemctl does; shown, and in short."""
+    lines = last_lines(host, unit, since_s) if unit else ()
+    for line in lines:
+        progress.output(line)
+    return f" ({in_short(unit, lines)})" if lines else ""

@@ -26,7 +26,7 @@ from snapshots.drift_plan import (
     must_be_as_shown,
     plan_of,
 )
-from snapshots.model import FileItem, SnapshotError, TransactionRecord
+from snapshots.model import FileItem, SnapshotError, TransactionRecord, Worked
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
@@ -86,6 +86,7 @@ def settle(
     expect_fingerprint: str | None,
     user: str,
     prove: Callable[[], None],
+    worked: Worked | None = None,
     progress: Progress,
 ) -> TransactionRecord:
     """Put things back, or merge them, in a transaction of kind `drift`; returns its record.
@@ -121,6 +122,7 @@ def settle(
             validations=settling.validations,
             activations=settling.activations,
             roots=roots,
+            worked=worked,
         )
         tx = open_transaction(keeper, records, record, current, held.pop_all(), progress)
     return tx.complete(partial(_perform, keeper, records, tx, settling, current, prove, progress))

@@ -168,6 +168,21 @@ UNRESOLVED: Final = Resolutions()
 TransactionStatus = Literal["open", "committed", "rolled-back", "undone", "needs-person"]
 
 
+class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a site answered: its HTTP status (0: nothing), and how old the page said it was
+    (Last-Modified in seconds since 1970, 0: it did not)."""
+
+    status: int
+    modified_s: float = 0.0
+
+
+class Worked(msgspec.Struct, frozen=True):
+    """Ports that listened ("tcp 0.0.0.0 80") and what each site answered at one moment."""
+
+    ports: tuple[str, ...] = ()
+    sites: dict[str, Answered] = {}
+
+
 class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction as history shows it. Times are ISO 8601 UTC with microseconds.
 
@@ -195,6 +210,8 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     that is undone hands them over instead of taking them back."""
     resolved: dict[str, Resolution] = {}
     """Of an undo: what was chosen for each thing that was in conflict."""
+    worked: Worked | None = None
+    """What worked before it: its undo must not lose that, but may lose what came only since."""
     pid: int = 0
 
     @property

@@ -29,6 +29,7 @@ from snapshots.model import (
     TransactionRecord,
     TransactionStatus,
     Validation,
+    Worked,
     WriteFile,
 )
 from snapshots.progress import Progress
@@ -54,6 +55,7 @@ def begin(
     packages: Iterable[str] = (),
     claims: Iterable[tuple[DomainName, str]] = (),
     secret_paths: Iterable[str] = (),
+    worked: Worked | None = None,
     progress: Progress,
 ) -> Transaction:
     """Lock the host, capture what it is, make that durable, and open a transaction.
@@ -75,6 +77,7 @@ def begin(
         packages=tuple(packages),
         claims=tuple(claims),
         roots=tuple(roots),
+        worked=worked,
     )
     with changing(host, state, title or "a change", progress) as held:
         keeper = Keeper(host, state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -95,13 +95,14 @@ def undo(
     user: str,
     progress: Progress,
     resolutions: Resolutions = UNRESOLVED,
+    prove: Callable[[], None] = lambda: None,
 ) -> TransactionRecord:
     """Undo `tx_id`; returns the record of the undo, a transaction of kind `rollback`.
 
-    Its status is `committed` where all went well. Where something failed the host was brought
-    back to before the undo (`rolled-back`), or could not be (`needs-person`); `reason` says why.
-    Raises `Conflict` and `SnapshotError` (not undoable, approved plan out of date) before
-    anything is touched.
+    Its status is `committed` where all went well. Where something failed, `prove` included, which
+    raises `HostError`, the host was brought back to before the undo (`rolled-back`), or could not
+    be (`needs-person`); `reason` says why. Raises `Conflict` and `SnapshotError` (not undoable,
+    approved plan out of date) before anything is touched.
     """
     with changing(host, state, f"rollback of {tx_id}", progress) as held:
         keeper = Keeper(host, state)
@@ -155,7 +156,7 @@ def undo(
         keeper.debs.keep(host, _leaving(inversion, current), progress)
         secrets = _keep_secrets(keeper, inversion)
         tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
-    ended = tx.complete(partial(_perform, keeper, records, tx, inversion, current, progress))
+    ended = tx.complete(partial(_perform, keeper, records, tx, inversion, current, prove, progress))
     if ended.status != "needs-person":
         for hashed in secrets:
             keeper.secret_paths.drop(hashed)
@@ -168,6 +169,7 @@ def _perform(
     tx: Transaction,
     inversion: Inversion,
     current: Captured,
+    prove: Callable[[], None],
     progress: Progress,
 ) -> TransactionRecord:
     record = inversion.record
@@ -189,6 +191,8 @@ def _perform(
     )
     inversion.let_go()
     notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True)
+    progress.doing("proving the result")
+    prove()
     # Last, because nothing could bring these back if something else failed.
     going = {delta.key for delta in gone}
     leftovers.remove(keeper.host, going, set(outside) - going)

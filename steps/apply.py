@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from host.base import HostError
 from snapshots import transaction
 from snapshots.history import transactions
-from snapshots.model import Busy, SnapshotError, WriteFile
-from steps import health
+from snapshots.model import Busy, SnapshotError, Worked, WriteFile
 from steps.events import ChangeEvent, FindingEvent, GuardEvent
+from steps.health import Meant
 from steps.listener import Listener
 from steps.model import Step, StepResult
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, ROLLED_BACK, failure
 from steps.plan import Plan, StepPlan, Work
+from steps.watch import Unhealthy, Watch
 
 if TYPE_CHECKING:
     from steps.engine import Engine, Prepared
@@ -96,6 +97,7 @@ def _apply_all(
     if not changing:
         return GOOD, _as_wanted(engine, list(chosen.values())), done
     unmeasured = []
+    watch = Watch(engine)
     for number, approved in enumerate(changing, 1):
         engine.say(approved.id, "applying", approved.title, index=number, of=len(changing))
         if number > 1:
@@ -118,7 +120,7 @@ def _apply_all(
             engine.say(approved.id, "done", "nothing left to change")
             continue
         approved = planned
-        exit_status, sentence = _apply_one(engine, one, work, approved, done)
+        exit_status, sentence = _apply_one(engine, one, work, approved, done, watch)
         if exit_status != GOOD:
             return exit_status, f"{_so_far(done)}{sentence}", done
         if sentence:
@@ -147,15 +149,20 @@ def _so_far(done: list[str]) -> str:
 
 
 def _apply_one(
-    engine: Engine, one: Prepared, work: Work, approved: StepPlan, done: list[str]
+    engine: Engine,
+    one: Prepared,
+    work: Work,
+    approved: StepPlan,
+    done: list[str],
+    watch: Watch,
 ) -> tuple[int, str]:
     """Exit status, and a sentence where there is more to say than that it is done."""
     listener = Listener(engine.emit, engine.redact)
     unmeasured = _unmeasured(engine.measured(one))
-    before = health.measure(engine.host)
+    worked = watch.look()
     listener.doing("capturing the state before")
     try:
-        tx = _begin(engine, one, work, listener)
+        tx = _begin(engine, one, work, worked, listener)
     except HostError as error:
         engine.say(one.step.id, "refused", str(error))
         return REFUSED, f"{one.step.id} was not begun, nothing of it was changed: {error}"
@@ -179,15 +186,14 @@ def _apply_one(
         measured = engine.measured(one, prove=True)
         result = engine.judged(measured)
         engine.emit(FindingEvent(result=result))
+        # First: a daemon that died explains why it could not be asked.
+        watch.require(Meant(work.stops, work.answers))
         _require_proof(measured, unmeasured)
-        missing = health.lost(before, health.measure(engine.host), work.stops)
-        if missing:
-            raise _Unproved(f"after the change {'; '.join(missing)}")
         record = tx.commit(proving_since_s)
     except (HostError, OSError) as error:
-        return _go_back(engine, one, tx, str(error))
+        return _go_back(engine, one, tx, watch, error)
     except BaseException:
-        _go_back(engine, one, tx, "the program itself failed")
+        _go_back(engine, one, tx, watch, HostError("the program itself failed"))
         raise
     done.append(record.id)
     problem = _kept(engine, one) or engine.record(
@@ -205,7 +211,7 @@ def _apply_one(
 
 
 def _begin(
-    engine: Engine, one: Prepared, work: Work, listener: Listener
+    engine: Engine, one: Prepared, work: Work, worked: Worked, listener: Listener
 ) -> transaction.Transaction:
     return transaction.begin(
         engine.host,
@@ -219,6 +225,7 @@ def _begin(
         packages=work.packages,
         claims=work.claims,
         secret_paths=tuple(c.path for c in work.changes if isinstance(c, WriteFile) and c.secret),
+        worked=worked,
         progress=listener,
     )
 
@@ -233,9 +240,9 @@ def _kept(engine: Engine, one: Prepared) -> str:
 
 
 def _go_back(
-    engine: Engine, one: Prepared, tx: transaction.Transaction, reason: str
+    engine: Engine, one: Prepared, tx: transaction.Transaction, watch: Watch, error: Exception
 ) -> tuple[int, str]:
-    reason = engine.redact(reason)
+    reason = engine.redact(str(error))
     engine.say(one.step.id, "rolling-back", reason)
     record = tx.roll_back(reason)
     engine.facts.forget()
@@ -245,8 +252,14 @@ def _go_back(
         transaction=record.id,
         status=record.status,
         reason=reason,
+        **(error.fields if isinstance(error, Unhealthy) else {}),
     )
     engine.emit(FindingEvent(result=engine.measure(one)))
+    still = watch.still_lost() if record.status == "rolled-back" else ""
+    if still:
+        why = f"{reason}. {still}"
+        engine.say(one.step.id, "failed", why, transaction=record.id)
+        return NEEDS_PERSON, f"{one.step.id} failed: {why} {problem}".rstrip()
     why = reason if record.status == "rolled-back" else engine.redact(record.reason)
     engine.say(one.step.id, "failed", why, transaction=record.id)
     return failure(one.step.id, record, why, problem)

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, cast, get_args
 
 import msgspec
 
-from host.base import HostError
 from snapshots import drift_plan, drift_settle
 from snapshots.drift import Choice, Key
 from snapshots.drift_look import Drift, Seen
 from snapshots.drift_plan import SettlePlan
-from snapshots.model import Busy, DomainName, SnapshotError, TransactionRecord
-from steps import health
+from snapshots.model import Busy, DomainName, SnapshotError, TransactionRecord, Worked
 from steps.apply import LOCK_WAIT_S, interrupted
 from steps.drift_model import DriftReport, DriftRow, Verdict
 from steps.events import ChangeEvent, FindingEvent, GuardEvent
+from steps.health import Meant
 from steps.listener import Listener
 from steps.model import Finding, Status, StepResult
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, failure
+from steps.watch import Watch
 
 if TYPE_CHECKING:
     from steps.engine import Engine, Prepared
@@ -127,7 +127,7 @@ def _settle(
         if step_id in engine.catalogue.steps
     ]
     stops = tuple(item.key for item in planned.items if item.domain == "units")
-    prove = _proof(engine, concerned, stops)
+    prove, worked = _proof(engine, concerned, stops)
     record = drift_settle.settle(
         engine.host,
         engine.state,
@@ -136,6 +136,7 @@ def _settle(
         expect_fingerprint=fingerprint,
         user=engine.user,
         prove=prove,
+        worked=worked,
         progress=listener,
     )
     engine.facts.forget()
@@ -195,10 +196,12 @@ def _guarded(engine: Engine, step_ids: Iterable[str]) -> str:
 
 def _proof(
     engine: Engine, concerned: Sequence[Prepared], stops: tuple[str, ...]
-) -> Callable[[], None]:
-    """Measure now; what is returned raises `HostError` where anything got worse since."""
-    before = health.measure(engine.host)
+) -> tuple[Callable[[], None], Worked]:
+    """Measure now; what is returned raises `HostError` where anything got worse since. And what
+    works now."""
     engine.facts.forget()
+    watch = Watch(engine)
+    worked = watch.look()
     was: dict[str, Status] = {one.step.id: engine.measured(one).status for one in concerned}
 
     def prove() -> None:
@@ -208,11 +211,9 @@ def _proof(
             engine.emit(FindingEvent(result=engine.judged(measured)))
             if was[one.step.id] in _WAS_GOOD and measured.status not in _WAS_GOOD:
                 raise SnapshotError(f"after it {one.step.id} is {measured.status}")
-        missing = health.lost(before, health.measure(engine.host), stops)
-        if missing:
-            raise HostError(f"after it {'; '.join(missing)}")
+        watch.require(Meant(stops))
 
-    return prove
+    return prove, worked
 
 
 def _row(seen: Seen, diff: str, results: Sequence[StepResult]) -> DriftRow:

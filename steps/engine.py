@@ -17,8 +17,8 @@ from steps.catalog_load import Catalogue, Checklist, build_resources
 from steps.check import applies, facts_needed, measure_step, with_answers
 from steps.events import Emit, FindingEvent, StepEvent
 from steps.in_the_way import in_the_way
-from steps.model import ParameterValue, Step, StepResult
-from steps.parameters import convert, resolve
+from steps.model import MeantAnswer, ParameterValue, Step, StepResult
+from steps.parameters import convert, fill, resolve
 from steps.plan import Plan, StepPlan, Work, combined_fingerprint, gather, step_plan
 from steps.redact import Redactor
 from steps.resource import Context, Resource, StepError
@@ -39,6 +39,23 @@ class Prepared(msgspec.Struct, frozen=True):
     values: dict[str, ParameterValue]
     missing: list[str]
     resources: list[Resource]
+
+
+def _with_answers(one: Prepared, work: Work) -> Work:
+    """The work, with what sites are meant to answer after it as the step's file says it, and says
+    to whoever approves."""
+    given = fill(one.step.answers, one.values)
+    if not (given and work.changes):
+        return work
+    meant = [MeantAnswer(site, tuple(statuses)) for site, statuses in given.items()]
+    notes = [
+        f"{'Every site' if one.site == '*' else one.site} may answer"
+        f" {' or '.join(map(str, one.statuses))} for its first page afterwards"
+        for one in meant
+    ]
+    return msgspec.structs.replace(
+        work, answers=(*work.answers, *meant), notes=(*work.notes, *notes)
+    )
 
 
 class Engine:
@@ -138,7 +155,9 @@ class Engine:
         try:
             work = gather([resource.plan(self.ctx) for resource in one.resources])
             obstacles = in_the_way(work.changes, self.host)
-            return Work(refusals=obstacles) if obstacles else work
+            if obstacles:
+                return Work(refusals=obstacles)
+            return _with_answers(one, work)
         except (HostError, OSError) as error:
             return Work(refusals=(str(error),))
 

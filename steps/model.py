@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -41,6 +41,20 @@ class Parameter(
     pattern: str = ""
 
 
+class MeantAnswer(msgspec.Struct, frozen=True):
+    """What a site may answer for its first page after a step, whatever it answered before.
+
+    `site` is its name, "*" any. With `listing` only where that page was a list of a folder's files.
+    """
+
+    site: str
+    statuses: tuple[int, ...]
+    listing: bool = False
+
+
+HttpStatus = Annotated[int, msgspec.Meta(ge=200, le=499)]
+
+
 class Applies(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """When a step is about this host: any of these installed; else it is not applicable."""
 
@@ -63,6 +77,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     after: list[str] = []
     guard: GuardKind = ""
     parameters: dict[str, Parameter] = {}
+    answers: dict[str, list[HttpStatus]] = {}
+    """What sites may answer for `/` afterwards, by name or "*": {"intra.example.org": [401]}."""
     irreversible: list[str] = []
     """What by nature cannot come back, one short phrase each; shown in the preview."""
 

@@ -22,7 +22,7 @@ from snapshots.model import (
     Validation,
     WriteFile,
 )
-from steps.model import Stage
+from steps.model import MeantAnswer, Stage
 from steps.redact import Redactor
 from steps.render import RenderedChange, render, then_commands
 from steps.resource import Planned
@@ -67,6 +67,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
+    answers: tuple[MeantAnswer, ...] = ()
     claims: tuple[tuple[DomainName, str], ...] = ()
 
 
@@ -82,6 +83,7 @@ def gather(parts: list[Planned]) -> Work:
         notes=_once(item for part in parts for item in part.notes),
         refusals=_once(item for part in parts for item in part.refusals),
         stops=_once(item for part in parts for item in part.stops),
+        answers=_once(item for part in parts for item in part.answers),
         claims=_once(item for part in parts for item in part.claims),
     )
 

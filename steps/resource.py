@@ -14,7 +14,7 @@ import msgspec
 from host.base import Host, Session
 from host.facts import Fact, Facts
 from snapshots.model import Activation, Change, DomainName, Root, Validation
-from steps.model import Finding
+from steps.model import Finding, MeantAnswer
 
 
 class StepError(Exception):
@@ -40,6 +40,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     `claims`: (domain, key) of what must stay even where it was right already, because an earlier
     step brought it: undoing that step then leaves it to this one.
     `stops`: units that are meant to be gone afterwards (the health check expects that).
+    `answers`: what sites are meant to answer afterwards (likewise; anything else is a failure).
     `notes`: what the person should know beside the diff (what listens, who is logged in …).
     """
 
@@ -51,6 +52,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
+    answers: tuple[MeantAnswer, ...] = ()
     claims: tuple[tuple[DomainName, str], ...] = ()
 
 

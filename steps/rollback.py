@@ -17,6 +17,7 @@ from steps.events import FindingEvent, GuardEvent
 from steps.listener import Listener
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, failure
 from steps.resource import StepError
+from steps.watch import Unhealthy, Watch
 
 if TYPE_CHECKING:
     from steps.engine import Engine
@@ -103,17 +104,19 @@ def rollback(
                 conflict = refusal_of(planned, resolutions)
                 if conflict:
                     return REFUSED, _told_refusal(engine, records, conflict), done
+            watch = Watch(engine)
+            told: list[str] = []
             for number, record in enumerate(records, 1):
                 name = ", ".join(record.steps) or record.id
                 engine.say(name, "rolling-back", record.title, index=number, of=len(records))
-                exit_status, sentence = _undo_one(engine, record, done, resolutions)
+                exit_status, sentence = _undo_one(engine, record, done, resolutions, watch, told)
                 if exit_status != GOOD:
-                    kept = f"{len(done)} undone. " if done else ""
-                    return exit_status, f"{kept}{sentence}", done
+                    kept = [f"{len(done)} undone.", *told] if done else []
+                    return exit_status, " ".join([*kept, sentence]), done
     except Busy as error:
         return REFUSED, str(error), done
     names = ", ".join(", ".join(record.steps) or record.id for record in records)
-    return GOOD, f"Undone: {names}.", done
+    return GOOD, " ".join([f"Undone: {names}.", *told]), done
 
 
 def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: str) -> str:
@@ -130,12 +133,32 @@ def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: 
 
 
 def _undo_one(
-    engine: Engine, record: TransactionRecord, done: list[str], resolutions: Resolutions
+    engine: Engine,
+    record: TransactionRecord,
+    done: list[str],
+    resolutions: Resolutions,
+    watch: Watch,
+    told: list[str],
 ) -> tuple[int, str]:
+    """Exit status, and a sentence where it is not good; what else is to be said goes to `told`."""
     listener = Listener(engine.emit, engine.redact)
     name = ", ".join(record.steps) or record.id
     began_s = time.monotonic()
+    harm: list[Unhealthy] = []
+    gone: list[str] = []
+
+    def prove() -> None:
+        engine.facts.forget()
+        try:
+            lost = watch.require_after_undo(record.worked)
+        except Unhealthy as error:
+            harm.append(error)
+            raise
+        if lost:
+            gone.append(lost)
+
     try:
+        watch.look()
         ended = undo.undo(
             engine.host,
             engine.state,
@@ -144,6 +167,7 @@ def _undo_one(
             user=engine.user,
             progress=listener,
             resolutions=resolutions,
+            prove=prove,
         )
     except (HostError, OSError) as error:  # what had begun ends with a record
         sentence = f"The undo of {name} was not begun, nothing of it was changed: {error}"
@@ -159,13 +183,20 @@ def _undo_one(
     engine.facts.forget(seen_since_s=began_s)
     if ended.status not in ("committed", "undone"):
         problem = engine.record(
-            "rollback-failed", steps=list(record.steps), transaction=record.id, reason=ended.reason
-        )
+            "rollback-failed", steps=list(record.steps), transaction=record.id,
+            reason=ended.reason, **(harm[0].fields if harm else {}),
+        )  # fmt: skip
+        still = watch.still_lost() if ended.status == "rolled-back" else ""
+        if still:
+            return NEEDS_PERSON, f"The undo of {name} failed: {ended.reason} {still} {problem}"
         return failure(f"The undo of {name}", ended, ended.reason, problem)
     done.append(record.id)
-    resolved = {"resolved": dict(ended.resolved)} if ended.resolved else {}
+    more: dict[str, object] = {"resolved": dict(ended.resolved)} if ended.resolved else {}
+    if gone:
+        told.append(f"Since {name} is undone: {gone[0]}.")
+        more["lost"] = gone
     problem = engine.record(
-        "rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id, **resolved
+        "rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id, **more
     )
     engine.say(name, "done", "undone", transaction=ended.id)
     for step_id in record.steps:

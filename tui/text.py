@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
+from host.names import clean as clean
+
 Role = Literal[
     "", "dim", "bold", "ok", "bad", "warn", "info", "key", "add", "del", "hunk", "banner", "mark"
 ]
@@ -33,26 +35,6 @@ class Row(NamedTuple):
 
     key: str
     line: Line
-
-
-def clean(text: str) -> str:
-    """`text` safe to show: tabs become spaces, control and direction characters become visible.
-
-    Output of programs and content of files may hold escape sequences; they must not reach the
-    terminal.
-    """
-    if text.isprintable():
-        return text
-    shown = []
-    for character in text.expandtabs(4):
-        category = unicodedata.category(character)
-        if category == "Cc":
-            shown.append("^" + chr((ord(character) + 64) % 128) if ord(character) < 128 else "?")
-        elif category in ("Cf", "Cs", "Zl", "Zp", "Co", "Cn"):
-            shown.append(f"<{ord(character):04X}>")
-        else:
-            shown.append(character)
-    return "".join(shown)
 
 
 def safe_json(document: str) -> str:

@@ -77,7 +77,8 @@ class Config(msgspec.Struct, frozen=True):
 class VirtualHost(msgspec.Struct, frozen=True):
     """A virtual host. `addresses` are host and port as written ("*", 80); port 0 is any.
 
-    `name` is the ServerName without scheme and port, "" where it has none.
+    `name` is the ServerName without scheme and port, "" where it has none; `aliases` are further
+    names and patterns of names ("*.example.org").
     """
 
     section: Section
@@ -85,6 +86,7 @@ class VirtualHost(msgspec.Struct, frozen=True):
     addresses: tuple[tuple[str, int], ...]
     document_root: str
     tls: bool
+    aliases: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -184,6 +186,9 @@ def virtual_hosts(config: Config) -> tuple[VirtualHost, ...]:
                 addresses=tuple(parse_address(word) for word in split_args(section.args)),
                 document_root=root[0] if root else "",
                 tls=tls in ("on", "optional"),
+                aliases=tuple(
+                    word for d in own if d.name.lower() == "serveralias" for word in d.words
+                ),
             )
         )
     return tuple(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -14,6 +15,7 @@ from host.facts.base import Fact, Facts
 MISSING = "/harden-tui-no-such-page"
 MOST_TARGETS = 40
 """Of a host with more names only the first ones are asked, so that a check stays short."""
+_PATTERN = frozenset("*?")
 _ASIDE = 4
 """Requests side by side: a web application needs a worker process for each."""
 
@@ -34,6 +36,12 @@ class Target(msgspec.Struct, frozen=True):
     def label(self) -> str:
         return f"{self.name}:{self.port}"
 
+    @property
+    def url(self) -> str:
+        """As a browser shows it, but for the address where that is the host's own."""
+        scheme, usual = ("https", 443) if self.tls else ("http", 80)
+        return f"{scheme}://{self.name}{'' if self.port == usual else f':{self.port}'}/"
+
 
 class Asked(msgspec.Struct, frozen=True):
     """What came back: `None` where nothing did, and `problem` says why. Bodies are cut to 8 KiB."""
@@ -52,8 +60,11 @@ class Answers(msgspec.Struct, frozen=True):
     left_out: int = 0
 
 
-def targets(apache: Apache) -> list[Target]:
-    """One target per port and name that Apache is configured to answer."""
+def targets(apache: Apache, *, aliases: bool = False) -> list[Target]:
+    """One target per port and name that Apache is configured to answer.
+
+    With `aliases`, after these one for each ServerAlias that is a name, not a pattern.
+    """
     listening: dict[int, list[tuple[str, str]]] = {}
     for directive in apache.config.named("Listen"):
         words = directive.words
@@ -62,6 +73,7 @@ def targets(apache: Apache) -> list[Target]:
             protocol = words[1].lower() if len(words) > 1 else ""
             listening.setdefault(port, []).append((host, protocol))
     found: dict[tuple[str, int, str], Target] = {}
+    others: list[Target] = []
     for port, sockets in sorted(listening.items()):
         here = [v for v in apache.hosts if any(p in (port, 0) for _, p in v.addresses)]
         for virtual in here:
@@ -71,11 +83,32 @@ def targets(apache: Apache) -> list[Target]:
                 (name, port, address),
                 Target(name, address, port, virtual.tls, virtual.section.origin),
             )
+            others += [
+                Target(alias, address, port, virtual.tls, virtual.section.origin)
+                for alias in virtual.aliases
+                if aliases and not _PATTERN.intersection(alias)
+            ]
         if not here:
             address = _loopback(sockets[0][0])
             tls = any(protocol == "https" for _, protocol in sockets)
             found.setdefault(("localhost", port, address), Target("localhost", address, port, tls))
+    for other in others:
+        found.setdefault((other.name, other.port, other.address), other)
     return list(found.values())
+
+
+def has_host(apache: Apache, target: Target) -> bool:
+    """Whether a virtual host there has the target's name; else the first one answers for it."""
+    name = target.name.lower()
+    return any(
+        name == virtual.name.lower()
+        or any(fnmatchcase(name, alias.lower()) for alias in virtual.aliases)
+        for virtual in apache.hosts
+        if any(
+            port in (target.port, 0) and host in ("*", target.address)
+            for host, port in virtual.addresses
+        )
+    )
 
 
 def _reach(virtual: VirtualHost, port: int, bound: list[str]) -> str:

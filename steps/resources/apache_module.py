@@ -14,11 +14,12 @@ from host.facts import Fact
 from host.facts.apache import APACHE, FOLDER, RUNNING, Apache, Running
 from host.facts.apache_modules import AVAILABLE, Module
 from snapshots.model import Change, RunCommand
-from steps.model import Finding
+from steps.model import Finding, MeantAnswer
 from steps.resource import Context, Planned, Resource, StepError
 from steps.resources.apache_dropin import planned
 from steps.resources.apache_needs import need
 
+_NO_LISTING = MeantAnswer("*", (403, 404), listing=True)
 _NAME = re.compile(r"[a-z0-9_.*?-]+")
 
 
@@ -88,7 +89,10 @@ class ApacheModule(Resource):
             changes.append(
                 RunCommand(argv=("a2dismod", "-f", *names), why="do not load these modules")
             )
-        return planned(changes, running, notes=notes, refusals=refusals)
+        work = planned(changes, running, notes=notes, refusals=refusals)
+        if any(module.name == "autoindex" for module in chosen):
+            work = msgspec.structs.replace(work, answers=(_NO_LISTING,))
+        return work
 
     def _matching(self, available: dict[str, Module]) -> list[Module]:
         return [

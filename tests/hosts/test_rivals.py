@@ -132,3 +132,21 @@ def test_the_web_servers_php_is_asked_not_the_command_lines(host: LabHost) -> No
     apply(host, "php.settings")
     assert php_over_http(host, "expose_php")["expose_php"] in ("", "0", "Off")
     assert cli.read_bytes() == cli_before
+
+
+def test_a_setting_that_stops_the_application_goes_back(host: LabHost) -> None:
+    """open_basedir without the application's own directory: applied, and every page fails."""
+    furnish(host)
+    host.run("rm", "/var/www/html/index.html")
+    host.write("/var/www/html/index.php", "<?php echo 'application';\n")
+    before = fingerprint(host)
+    done = harden(
+        host, "apply", "php.settings", "--yes", "--set", "php.settings.open-basedir=/srv/app",
+        check=False,
+    )  # fmt: skip
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 4, said
+    assert "http://localhost/ answered 200 before and answers 500 now" in said
+    assert "error.log said last:" in said and "open_basedir restriction in effect" in said
+    assert host.http("/").status == 200
+    assert differences(before, fingerprint(host)) == []

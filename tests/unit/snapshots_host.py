@@ -47,6 +47,7 @@ class Bench:
         tx_id: str,
         fingerprint: str | None = None,
         resolutions: Resolutions = UNRESOLVED,
+        prove: Callable[[], None] = lambda: None,
     ) -> TransactionRecord:
         return undo.undo(
             self.host,
@@ -56,6 +57,7 @@ class Bench:
             user="tester",
             progress=Silent(),
             resolutions=resolutions,
+            prove=prove,
         )
 
     def fingerprint(self) -> dict[str, object]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -211,6 +213,24 @@ def test_http_failures_are_sentences() -> None:
             http.request(port=port, timeout_s=0.2)
     with pytest.raises(HostError, match=f"port {port}: connection refused"):
         http.request(port=port)
+
+
+def test_an_answer_in_drops_is_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                for _ in range(40):
+                    connection.sendall(b".")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        with pytest.raises(HostError, match=r"did not answer .* within 0.3 s"):
+            http.request(port=listener.getsockname()[1], timeout_s=0.3)
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ from typing import cast
 
 import pytest
 
-from host.base import FileState, Host, HostError
+from host.base import CommandMissing, FileState, Host, HostError
+from host.facts import Facts
 from host.facts.base import FactUnavailable
 from snapshots.model import SnapshotError
 from steps import health
 from steps.resource import Planned
 from steps.resources.sshd import Sshd
+from steps.watch import Unhealthy, Watch
 from tui.options import Options
 from tui.session import Session, open_session
 
@@ -74,13 +76,17 @@ def test_a_service_manager_that_does_not_answer_is_not_a_missing_one() -> None:
     def silent() -> None:
         raise HostError("systemd does not answer")
 
+    def missing(argv: list[str]) -> None:
+        raise CommandMissing(f"{argv[0]} is not installed")
+
     running = SimpleNamespace(
-        services=silent, ports=tuple, state=lambda _path: FileState(kind="dir")
+        services=silent, ports=tuple, state=lambda _path: FileState(kind="dir"), run=missing
     )
+    host = cast(Host, running)
     with pytest.raises(HostError, match="does not answer"):
-        health.measure(cast(Host, running))
+        health.measure(host, Facts(host))
     running.state = lambda _path: None
-    assert health.measure(cast(Host, running)).active == frozenset()
+    assert health.measure(host, Facts(host)).active == frozenset()
 
 
 def test_nothing_to_change_is_said_of_what_was_measured(
@@ -95,3 +101,37 @@ def test_nothing_to_change_is_said_of_what_was_measured(
     monkeypatch.setattr(Sshd, "observe", breaks_off)
     monkeypatch.setattr(Sshd, "plan", lambda *_: Planned())
     assert "ssh.limits (unknown) is not as wanted" in session.engine.apply([STEP]).summary
+
+
+def _unhealthy(_watch: object, *_: object) -> None:
+    raise Unhealthy("after the change a site does not answer", ["a site does not answer"], {})
+
+
+@pytest.mark.parametrize(
+    ("still", "status"), [("", 4), ("It was taken back, but still a site does not answer.", 5)]
+)
+def test_harm_to_the_rest_of_the_host_goes_back_and_is_logged(
+    session: Session, monkeypatch: pytest.MonkeyPatch, still: str, status: int
+) -> None:
+    monkeypatch.setattr(Watch, "require", _unhealthy)
+    monkeypatch.setattr(Watch, "still_lost", lambda _: still)
+    outcome = session.engine.apply([STEP])
+    assert outcome.exit == status and outcome.summary.endswith(still)
+    assert "after the change a site does not answer" in outcome.summary
+    assert session.host.state(DROP_IN) is None
+    entry = list(session.log.entries())[-1]
+    assert (entry.kind, entry.fields["lost"]) == ("apply-failed", ["a site does not answer"])
+
+
+def test_harm_by_an_undo_goes_back_and_is_logged(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert session.engine.apply([STEP]).exit == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(Watch, "require_after_undo", _unhealthy)
+        outcome = session.engine.rollback([STEP])
+    assert outcome.exit == 4 and "a site does not answer" in outcome.summary
+    assert session.host.state(DROP_IN) is not None
+    entry = list(session.log.entries())[-1]
+    assert (entry.kind, entry.fields["lost"]) == ("rollback-failed", ["a site does not answer"])
+    assert session.engine.rollback([STEP]).exit == 0

@@ -349,3 +349,19 @@ def test_what_no_capture_covers_is_not_a_difference(bench: Bench) -> None:
     deltas = Records(bench.state).deltas(record.id)
     assert [d.key for d in deltas] == [DROP_IN]
     assert isinstance(deltas[0].after, FileItem)
+
+
+def test_an_undo_that_is_not_proved_goes_back(bench: Bench) -> None:
+    first = bench.fingerprint()
+    record = bench.apply("a", WriteFile(path="/etc/a.conf", content=b"a\n"))
+    applied = bench.fingerprint()
+
+    def unproved() -> None:
+        assert bench.host.state("/etc/a.conf") is None
+        raise SnapshotError("a site does not answer")
+
+    ended = bench.undo(record.id, prove=unproved)
+    assert ended.status == "rolled-back" and "a site does not answer" in ended.reason
+    assert bench.fingerprint() == applied
+    assert bench.undo(record.id).status == "committed"
+    assert bench.fingerprint() == first
