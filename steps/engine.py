@@ -154,14 +154,17 @@ class Engine:
             redact=self.redact,
         )
 
-    def apply(self, ids: Sequence[str], fingerprint: str | None = None) -> Outcome:
+    def apply(
+        self, ids: Sequence[str], fingerprint: str | None = None, *, forced: bool = False
+    ) -> Outcome:
         """Bring the chosen steps about, each in a transaction of its own.
 
-        `fingerprint`: what was approved; anything else is refused as stale (exit 3).
+        `fingerprint`: what was approved; anything else is refused as stale (exit 3). `forced`: a
+        person insists although a rehearsal says that somebody would be locked out.
         """
         from steps import apply  # a check, which is asked for far more often, does without (15 ms)
 
-        exit_status, summary, transactions = apply.apply(self, ids, fingerprint)
+        exit_status, summary, transactions = apply.apply(self, ids, fingerprint, forced=forced)
         return Outcome(exit_status, self.redact(summary), tuple(transactions))
 
     def rollback(

@@ -179,6 +179,7 @@ class Sshd(Resource):
         self, ctx: Context, daemon: Daemon, planned: Planned, edits: Mapping[str, str]
     ) -> Planned:
         """`planned`, or refusals where the merged result would not be what is wanted."""
+        lockouts: list[str] = []
         try:
             with merged(ctx.host, daemon, edits) as result:
                 problem = result.problem()
@@ -186,10 +187,10 @@ class Sshd(Resource):
                     reasons = [f"sshd would not accept the merged configuration: {problem}"]
                 else:
                     reasons = self._shortcomings(ctx, result)
-                    reasons += rehearse_login(ctx, planned, result)
+                    lockouts = rehearse_login(ctx, planned, result)
         except HostError as error:
             reasons = [str(error)]
-        return msgspec.structs.replace(planned, refusals=tuple(reasons))
+        return msgspec.structs.replace(planned, refusals=tuple(reasons), lockouts=tuple(lockouts))
 
     def _shortcomings(self, ctx: Context, result: Merged) -> list[str]:
         everyone = result.everyone()
