@@ -167,17 +167,17 @@ def test_networks_without_the_present_client_are_refused(
 ) -> None:
     session = Session(user="a", client_address=address, client_port=1, server_port=22)
     planned = wanted(**{"from": [network]}).plan(installed(tmp_path, *OPEN, session=session))
-    assert bool(planned.refusals) is refused
+    assert bool(planned.lockouts) is refused
+    assert planned.changes and not planned.refusals
     if refused:
-        assert "198.51.100.7" in planned.refusals[0]
-        assert not planned.changes
+        assert "198.51.100.7" in planned.lockouts[0]
 
 
 def test_a_rule_that_would_turn_the_present_client_away_is_refused(tmp_path: Path) -> None:
     deny = "deny any any 0.0.0.0/0 any 198.51.100.0/24 in"
     planned = wanted().plan(installed(tmp_path, deny, *OPEN[:2]))
-    assert any("turn away your own connection" in refusal for refusal in planned.refusals)
-    assert not planned.changes
+    assert any("turn away your own connection" in lockout for lockout in planned.lockouts)
+    assert planned.changes and not planned.refusals
 
 
 def test_a_rule_of_the_other_action_is_replaced_in_its_place(tmp_path: Path) -> None:
