@@ -138,9 +138,22 @@ class Engine:
         try:
             work = gather([resource.plan(self.ctx) for resource in one.resources])
             obstacles = in_the_way(work.changes, self.host)
-            return Work(refusals=obstacles) if obstacles else work
+            return Work(refusals=obstacles) if obstacles else self._rehearsed(one.step, work)
         except (HostError, OSError) as error:
             return Work(refusals=(str(error),))
+
+    def _rehearsed(self, step: Step, work: Work) -> Work:
+        """The work, with what it would do to the way in."""
+        if work.refusals or not work.changes:
+            return work
+        from steps.guard import rehearse  # a check does without (12 ms)
+
+        found = rehearse(self.ctx, step.guard, work.changes)
+        return msgspec.structs.replace(
+            work,
+            lockouts=(*work.lockouts, *found.lockouts),
+            notes=(*work.notes, *found.notes),
+        )
 
     def step_plan(self, one: Prepared, work: Work) -> StepPlan:
         """The preview of that work."""

@@ -69,7 +69,9 @@ def said(found: Verdict, packet: Packet, what: str) -> tuple[list[str], list[str
 _BEFORE_IT = "with a rule before it"
 
 
-def rehearse_nftables(ctx: Context, written: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def rehearse_nftables(
+    ctx: Context, written: Mapping[str, str | None]
+) -> tuple[list[str], list[str]]:
     """(lock-outs, notes) of a new /etc/nftables.conf, if `written` (path to text) has one.
 
     It is loaded into a network namespace of its own, where it filters nothing and nobody.

@@ -27,7 +27,6 @@ from host.facts.sshd import (
 from host.facts.sshd_tree import Directive, Tree
 from snapshots.model import Activation, RunCommand, Validation, WriteFile
 from steps.expectation import Expectation
-from steps.guard import rehearse_login
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 from steps.resources.sshd_draft import draft, drop_in_path, kept_settings
@@ -179,7 +178,6 @@ class Sshd(Resource):
         self, ctx: Context, daemon: Daemon, planned: Planned, edits: Mapping[str, str]
     ) -> Planned:
         """`planned`, or refusals where the merged result would not be what is wanted."""
-        lockouts: list[str] = []
         try:
             with merged(ctx.host, daemon, edits) as result:
                 problem = result.problem()
@@ -187,10 +185,9 @@ class Sshd(Resource):
                     reasons = [f"sshd would not accept the merged configuration: {problem}"]
                 else:
                     reasons = self._shortcomings(ctx, result)
-                    lockouts = rehearse_login(ctx, planned, result)
         except HostError as error:
             reasons = [str(error)]
-        return msgspec.structs.replace(planned, refusals=tuple(reasons), lockouts=tuple(lockouts))
+        return msgspec.structs.replace(planned, refusals=tuple(reasons))
 
     def _shortcomings(self, ctx: Context, result: Merged) -> list[str]:
         everyone = result.everyone()
