@@ -12,6 +12,7 @@ import msgspec
 from host import ports
 
 _ESTABLISHED: Final = "01"
+_LOGIND_SESSION: Final = re.compile(r"/session-(\w+)\.scope(?:$|/)", re.MULTILINE)
 _SSHD_TITLE: Final = re.compile(r"sshd(?:-session)?: ([^@\s\[]+)(?:@\S+| \[priv\])?$")
 
 
@@ -46,8 +47,9 @@ class Connection(msgspec.Struct, frozen=True):
 class ProcessTable:
     """What /proc says now; each thing is read when it is asked for."""
 
-    def __init__(self, proc: str = "/proc") -> None:
+    def __init__(self, proc: str = "/proc", sessions: str = "/run/systemd/sessions") -> None:
         self._proc = proc
+        self._sessions = sessions
         self._established: dict[str, Connection] | None = None
 
     def get(self, pid: int) -> Process | None:
@@ -111,6 +113,24 @@ class ProcessTable:
         except OSError:
             return ""
         return target if target.startswith(("/dev/pts/", "/dev/tty")) else ""
+
+    def logins(self) -> list[str]:
+        """Where recorded logins came from: "192.0.2.7", "192.0.2.7 via mosh [4711]"."""
+        import psutil
+
+        return [login.host for login in psutil.users() if login.host]
+
+    def is_local_login(self, pid: int) -> bool:
+        """Whether logind says of a process's session that it began on this machine itself."""
+        try:
+            with open(f"{self._proc}/{pid}/cgroup") as file:
+                session = _LOGIND_SESSION.search(file.read())
+            if session is None:
+                return False
+            with open(f"{self._sessions}/{session[1]}") as file:
+                return "\nREMOTE=0\n" in f"\n{file.read()}"
+        except OSError:
+            return False
 
     def established(self) -> dict[str, Connection]:
         """Every established TCP connection, by the inode of its socket."""

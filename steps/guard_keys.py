@@ -6,8 +6,8 @@ import re
 import time
 from collections.abc import Callable, Iterator
 
-from host.base import Host, HostError
-from host.facts.login import Accepted, Account, AuthorizedKey, parse_authorized_keys
+from host.base import FileState, HostError
+from host.facts.login import ACCOUNTS, Accepted, Account, AuthorizedKey, parse_authorized_keys
 from host.facts.sshd import Effective
 from steps.login_patterns import address_listed
 from steps.resource import Context
@@ -82,13 +82,20 @@ def _offers(
     """(where, keys, why they are not looked at) of the key command and each key file."""
     command = settings.get("authorizedkeyscommand", "none")
     if command != "none":
-        yield (command.split()[0], *_from_command(ctx.host, account, command, settings))
+        yield (
+            command.split()[0],
+            *_from_command(ctx.host, account, command, settings, ctx.facts.get(ACCOUNTS)),
+        )
     for path in paths:
         text = read(path)
         keys = parse_authorized_keys(text) if text is not None else []
         if keys:
             strict = settings.get("strictmodes", "yes") == "yes"
-            yield path, keys, _loose(ctx.host, path, account) if strict else ""
+            yield (
+                path,
+                keys,
+                _loose(ctx, path, account) if strict else "",
+            )
 
 
 def _paths(account: Account, settings: Effective) -> Iterator[str]:
@@ -104,14 +111,14 @@ def _filled(text: str, account: Account) -> str:
 
 
 def _from_command(
-    host: Host, account: Account, command: str, settings: Effective
+    ctx: Context, account: Account, command: str, settings: Effective
 ) -> tuple[list[AuthorizedKey], str]:
     """What AuthorizedKeysCommand prints, run as sshd runs it at every login."""
     words = command.split()
     program, user = words[0], settings.get("authorizedkeyscommanduser", "none")
     if user == "none":
         return [], "AuthorizedKeysCommand is not run without an AuthorizedKeysCommandUser"
-    loose = _loose(host, program, None)
+    loose = _loose(ctx, program, None)
     if loose:
         return [], loose.replace("StrictModes ignores it", "sshd does not run it")
     if any(token in command for token in _BY_LOGIN):
@@ -119,7 +126,7 @@ def _from_command(
     arguments = [_filled(word, account) for word in words[1:]] or [account.name]
     argv = ["runuser", "-u", user, "--", program, *arguments]
     try:
-        answer = host.run(argv, timeout_s=10, ok=None)
+        answer = ctx.host.run(argv, timeout_s=10, ok=None)
     except HostError as error:
         return [], f"{program} gave no keys ({error})"
     if not answer.ok:
@@ -146,12 +153,12 @@ def _certificate_obstacle(
             path = _filled(principals, account)
             path = path if path.startswith("/") else f"{account.home}/{path}"
             if (read(path) or "").strip():
-                return _loose(ctx.host, path, account)
+                return _loose(ctx, path, account)
             return f"AuthorizedPrincipalsFile {path} names nobody"
     for path in _paths(account, settings):
         for key in parse_authorized_keys(read(path) or ""):
             if "cert-authority" in key.options and key.fingerprint == came.authority:
-                return _loose(ctx.host, path, account)
+                return _loose(ctx, path, account)
     return f"the authority ({came.authority}) of the certificate {name} came in with is not trusted"
 
 
@@ -164,13 +171,14 @@ def _is_certificate_of(algorithm: str, base: str) -> bool:
     return is_sk == wants_sk and (kind in algorithm or (kind == "rsa" and "rsa" in algorithm))
 
 
-def _loose(host: Host, path: str, account: Account | None) -> str:
+def _loose(ctx: Context, path: str, account: Account | None) -> str:
     """What StrictModes has against a file: as safe_path() of OpenSSH's misc.c walks up.
 
     Without an account it must be root's own, as sshd asks of a command.
     """
     owners = (0,) if account is None else (0, account.uid)
     whose = "root" if account is None else f"neither {account.name} nor root"
+    host = ctx.host
     home = host.realpath(account.home) if account is not None else "/"
     place = host.realpath(path)
     while True:
@@ -180,11 +188,23 @@ def _loose(host: Host, path: str, account: Account | None) -> str:
         if state.uid not in owners:
             belongs = "does not belong to" if account is None else "belongs to"
             return f"{place} {belongs} {whose}, so StrictModes ignores it"
-        if state.mode & 0o022:
+        if state.mode & 0o002 or (
+            state.mode & 0o020 and _shared(state, owners[-1], ctx.facts.get(ACCOUNTS))
+        ):
             return f"{place} is writable by others, so StrictModes ignores it"
         if place in (home, "/"):
             return ""
         place = place.rpartition("/")[0] or "/"
+
+
+def _shared(state: FileState, uid: int, everyone: dict[str, Account]) -> bool:
+    """Whether a file that its group may write is anybody's else too.
+
+    Debian's sshd accepts it where the group has the owner alone (user-group-modes.patch).
+    """
+    names = {one.groups[0] for one in everyone.values() if one.gid == state.gid and one.groups}
+    members = [one for one in everyone.values() if one.gid == state.gid or names & set(one.groups)]
+    return not members or any(one.uid != uid for one in members)
 
 
 def _key_problem(key: AuthorizedKey, settings: Effective, address: str, host_name: str) -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from host.facts.login import (
     Accepted,
-    Account,
     parse_accepted,
+    parse_accounts,
     parse_authorized_keys,
     parse_faillock,
 )
@@ -20,10 +20,11 @@ from steps.guard_listen import serves_nobody, socket_streams
 from steps.guard_pam import pam_obstacle
 from steps.login_patterns import address_listed
 
-ALICE = Account(
-    name="alice", uid=1000, gid=1000, home="/home/alice", shell="/bin/bash",
-    groups=("alice", "sudo"), password="usable",
-)  # fmt: skip
+ALICE = parse_accounts(
+    "alice:x:1000:1000::/home/alice:/bin/bash\n",
+    "alice:x:1000:\nsudo:x:27:alice\n",
+    "alice:$y$j9T$x:20000:0:99999:7:::\n",
+)["alice"]
 KEY = (
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMmUuFCcqBVUDzVSvOIIk3gp+0o1uMI0QGZDY3DKVKAF alice@laptop"
 )
