@@ -82,10 +82,7 @@ def _offers(
     """(where, keys, why they are not looked at) of the key command and each key file."""
     command = settings.get("authorizedkeyscommand", "none")
     if command != "none":
-        yield (
-            command.split()[0],
-            *_from_command(ctx.host, account, command, settings, ctx.facts.get(ACCOUNTS)),
-        )
+        yield (command.split()[0], *_from_command(ctx, account, command, settings))
     for path in paths:
         text = read(path)
         keys = parse_authorized_keys(text) if text is not None else []

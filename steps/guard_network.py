@@ -90,10 +90,13 @@ def rehearse_nftables(
 def _loaded(host: Host, text: str) -> str:
     """The JSON of a ruleset as nft understands it. Raises `HostError` where it does not."""
     path = f"{TRIAL}{scratch.suffix()}"
-    trial = f"{text}\nlist ruleset\n"
-    host.write_file(path, trial.encode(), FileState(kind="file", mode=0o600))
+    content = text.encode("utf-8", "surrogateescape")
+    host.write_file(path, content, FileState(kind="file", mode=0o600))
+    # A list in the same file would come before the rules are there: it is one transaction.
+    asked = f'include "{path}"\nlist ruleset\n'.encode()
     try:
-        return host.run(["unshare", "--net", "nft", "-j", "-f", path], timeout_s=10).stdout
+        host.run(["unshare", "--net", "nft", "-c", "-f", path], timeout_s=10)
+        return host.run(["unshare", "--net", "nft", "-j", "-i"], stdin=asked, timeout_s=10).stdout
     finally:
         host.put(path, None)
 

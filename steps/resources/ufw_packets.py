@@ -88,10 +88,13 @@ def planned_filter(
         jumps = [f"-j {prefix}-{part}-{way}" for part in _AROUND]
         kept = [rule for rule in chains.get(hook, []) if rule != _GATE]
         chains[hook] = kept if jumps[1] in kept else [*kept, *jumps]
+        for part in (*_AROUND, "user-logging"):
+            chains.setdefault(f"{prefix}-{part}-{way}", [])
         target = _TARGETS[policy]
         chains[f"{prefix}-skip-to-policy-{way}"] = [f"-j {target}"]
         if target == "REJECT":
             chains[f"{prefix}-reject-{way}"] = ["-j REJECT"]
+    chains |= {f"{prefix}-logging-deny": [], f"{prefix}-logging-allow": []}  # they only log
     chains[f"{prefix}-user-limit-accept"] = ["-j ACCEPT"]
     chains[f"{prefix}-user-limit"] = ["-j REJECT"]
     for name in ("before", "after"):

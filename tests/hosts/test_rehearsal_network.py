@@ -42,12 +42,23 @@ def host(suite: str, installed: Path) -> Iterator[LabHost]:
             ["ip", "address", "add", f"{near}/64", "dev", f"ve-{host.name}", "nodad"], check=True
         )
         host.run("ip", "address", "add", f"{far}/64", "dev", "host0", "nodad")
+        _neighbours(host, near, far)
         host.write("/etc/ssh/sshd_config.d/ports.conf", "Port 22\nPort 2222\n")
         host.run("systemctl", "restart", "ssh")
         host.run(
             "sh", "-c", "DEBIAN_FRONTEND=noninteractive apt-get install -y -q nftables iptables"
         )
         yield host
+
+
+def _neighbours(host: LabHost, near: str, far: str) -> None:
+    """Known to each other for good: rules for TCP are the subject, not those for ICMPv6."""
+    addresses = [Path(f"/sys/class/net/ve-{host.name}/address").read_text().strip()]
+    addresses.append(host.out("cat", "/sys/class/net/host0/address"))
+    tail = ("nud", "permanent", "dev")
+    add = ("ip", "-6", "neigh", "replace")
+    host.run(*add, near, "lladdr", addresses[0], *tail, "host0")
+    subprocess.run([*add, far, "lladdr", addresses[1], *tail, f"ve-{host.name}"], check=True)
 
 
 def _install(host: LabHost, *packages: str) -> None:
