@@ -15,6 +15,7 @@ import msgspec
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Action = Literal["accept", "drop", "jump", "goto", "return", "next", "unknown"]
+Hook = Literal["INPUT", "OUTPUT"]
 Fits = bool | None
 """Whether a packet fits a condition; `None`: cannot be told."""
 
@@ -32,6 +33,11 @@ class Packet(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["new", "established"] = "new"
     interface_in: str = ""
     interface_out: str = ""
+
+    @property
+    def later(self) -> Packet:
+        """A packet the same way, once the connection stands."""
+        return msgspec.structs.replace(self, state="established")
 
     @property
     def reply(self) -> Packet:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from host import scratch
-from host.base import FileState, Host, HostError, Session
-from host.facts import nft_packet
+from host.base import Host, HostError, Session
 from host.facts.iptables import Filter
 from host.facts.iptables_packet import verdict as iptables_verdict
-from host.packet_walk import Packet, Verdict
+from host.facts.nft_packet import verdict as nft_verdict
+from host.packet_walk import Hook, Packet, Verdict
+from steps.private_copy import private_copy
 from steps.resource import Context
 
 NFTABLES_FILE = "/etc/nftables.conf"
@@ -38,19 +38,26 @@ def login_packet(ctx: Context) -> Packet | None:
 
 
 def through_filter(table: Filter, packet: Packet) -> Verdict:
-    """What a filter table of iptables does with a new login, and with the answers to it."""
-    way_in = iptables_verdict(table, packet, "INPUT")
-    if way_in.answer != "accept":
-        return way_in
-    return iptables_verdict(table, packet.reply, "OUTPUT")
+    """What a filter table of iptables does with a new login: all of its packets, both ways."""
+    return _all_let_through(packet, lambda one, hook: iptables_verdict(table, one, hook))
 
 
 def through_ruleset(ruleset: str, packet: Packet) -> Verdict:
     """What a ruleset of nftables (`nft -j list ruleset`) does with them."""
-    way_in = nft_packet.verdict(ruleset, packet, "input")
-    if way_in.answer != "accept":
-        return way_in
-    return nft_packet.verdict(ruleset, packet.reply, "output")
+    return _all_let_through(packet, lambda one, hook: nft_verdict(ruleset, one, hook))
+
+
+def _all_let_through(packet: Packet, ask: Callable[[Packet, Hook], Verdict]) -> Verdict:
+    """The first verdict that does not let a packet through; one that drops counts before doubts."""
+    ways: tuple[tuple[Packet, Hook], ...] = (
+        (packet, "INPUT"), (packet.reply, "OUTPUT"), (packet.later, "INPUT"),
+    )  # fmt: skip
+    verdicts = [ask(one, hook) for one, hook in ways]
+    for answer in ("drop", "unknown"):
+        for found in verdicts:
+            if found.answer == answer:
+                return found
+    return verdicts[0]
 
 
 def said(found: Verdict, packet: Packet, what: str) -> tuple[list[str], list[str]]:
@@ -89,16 +96,11 @@ def rehearse_nftables(
 
 def _loaded(host: Host, text: str) -> str:
     """The JSON of a ruleset as nft understands it. Raises `HostError` where it does not."""
-    path = f"{TRIAL}{scratch.suffix()}"
-    content = text.encode("utf-8", "surrogateescape")
-    host.write_file(path, content, FileState(kind="file", mode=0o600))
-    # A list in the same file would come before the rules are there: it is one transaction.
-    asked = f'include "{path}"\nlist ruleset\n'.encode()
-    try:
+    with private_copy(host, TRIAL, text) as path:
+        # A list in the same file would come before the rules are there: it is one transaction.
+        asked = f'include "{path}"\nlist ruleset\n'.encode()
         host.run(["unshare", "--net", "nft", "-c", "-f", path], timeout_s=10)
         return host.run(["unshare", "--net", "nft", "-j", "-i"], stdin=asked, timeout_s=10).stdout
-    finally:
-        host.put(path, None)
 
 
 def _interface(host: Host, session: Session) -> str:

@@ -7,11 +7,11 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
-from host import scratch
-from host.base import FileState, Host, HostError
+from host.base import Host, HostError
 from host.facts.login import ACCOUNTS, Account, parse_accounts, parse_faillock, parse_sudo_list
 from host.facts.pam import stack
 from host.facts.sudoers import MAIN, Rights, one_text, rights
+from steps.private_copy import private_copy
 from steps.resource import Context
 
 COPY = "/run/harden-tui-sudoers-"
@@ -86,12 +86,8 @@ def _planned(ctx: Context, files: Mapping[str, str | None]) -> Callable[[Account
         return list(dict.fromkeys((*there, *beside)))
 
     text = one_text(lambda path: _text(host, files, path), names)
-    path = f"{COPY}{scratch.suffix()}"
-    host.write_file(path, text.encode("utf-8", "surrogateescape"), FileState("file", mode=0o600))
-    try:
+    with private_copy(host, COPY, text) as path:
         answer = host.run(["cvtsudoers", "-e", "-f", "json", path], timeout_s=10, ok=None)
-    finally:
-        host.put(path, None)
     if not answer.ok:
         said = (answer.stderr.strip() or "no reason given").splitlines()[0].replace(path, MAIN)
         raise HostError(f"sudo would not accept its new configuration: {said}")

@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from host.facts.iptables import Filter
-from host.packet_walk import Address, Fits, Hop, Packet, Verdict, both, opposite, walk
-
-Hook = Literal["INPUT", "OUTPUT"]
+from host.packet_walk import Address, Fits, Hook, Hop, Packet, Verdict, both, opposite, walk
 
 _SILENT: Final = frozenset(
     ("LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "TCPMSS", "SET", "CT",

@@ -10,11 +10,11 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
-from host.packet_walk import Action, Address, Fits, Hop, Packet, Verdict, both, opposite, walk
+from host.packet_walk import Action, Address, Fits, Hook, Hop, Packet, Verdict, both, opposite, walk
 
 _SILENT: Final = frozenset(
     ("counter", "log", "mangle", "ct helper", "ct timeout", "notrack", "continue")
@@ -28,7 +28,7 @@ Sets = Mapping[tuple[str, str, str], Any]
 def verdict(
     ruleset: str,
     packet: Packet,
-    hook: Literal["input", "output"] = "input",
+    hook: Hook = "INPUT",
     without: frozenset[tuple[str, str]] = frozenset(),
 ) -> Verdict:
     """What all base chains of the hook together do with it. Raises `ValueError` for no JSON.
@@ -36,6 +36,7 @@ def verdict(
     `without` names tables, by family and name, that are not asked: those that iptables keeps.
     """
     entries: list[dict[str, Any]] = json.loads(ruleset)["nftables"]
+    base_hook = hook.lower()
     families = ("inet", "ip6" if packet.source.version == 6 else "ip")
     bases: list[tuple[int, dict[str, Any]]] = []
     rules: dict[tuple[str, str], dict[str, list[Hop]]] = {}
@@ -47,16 +48,16 @@ def verdict(
                 continue
             if kind in ("set", "map"):
                 sets[(*place, str(body["name"]))] = body.get("elem", [])
-            elif kind == "chain" and body.get("hook") == hook and body.get("type") == "filter":
+            elif kind == "chain" and body.get("hook") == base_hook and body.get("type") == "filter":
                 bases.append((_priority(body.get("prio", 0)), body))
     for entry in entries:
         body = entry.get("rule")
         if body is not None and (body["family"], body["table"]) not in without:
             place = (body["family"], body["table"])
             chain = rules.setdefault(place, {}).setdefault(body["chain"], [])
-            chain.append(_hop(body, packet, hook, sets))
+            chain.append(_hop(body, packet, base_hook, sets))
     doubt: Verdict | None = None
-    last = Verdict("accept", hook)
+    last = Verdict("accept", base_hook)
     for _, base in sorted(bases, key=lambda one: one[0]):
         place = (base["family"], base["table"])
         last = walk(rules.get(place, {}), base["name"], str(base.get("policy", "accept")))
