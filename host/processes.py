@@ -120,17 +120,19 @@ class ProcessTable:
 
         return [login.host for login in psutil.users() if login.host]
 
-    def is_local_login(self, pid: int) -> bool:
-        """Whether logind says of a process's session that it began on this machine itself."""
+    def login(self, pid: int) -> dict[str, str]:
+        """What logind keeps of the session a process is in: REMOTE is "1" for one over the network,
+        REMOTE_HOST where it came from. Empty for a process outside of any."""
         try:
             with open(f"{self._proc}/{pid}/cgroup") as file:
                 session = _LOGIND_SESSION.search(file.read())
             if session is None:
-                return False
+                return {}
             with open(f"{self._sessions}/{session[1]}") as file:
-                return "\nREMOTE=0\n" in f"\n{file.read()}"
+                words = [line.rstrip("\n").partition("=") for line in file]
         except OSError:
-            return False
+            return {}
+        return {name: value for name, _, value in words}
 
     def established(self) -> dict[str, Connection]:
         """Every established TCP connection, by the inode of its socket."""

@@ -83,7 +83,7 @@ def _on_the_console(table: ProcessTable, chain: Sequence[Process]) -> bool:
     """
     if any(process.name.startswith(_MULTIPLEXERS) for process in chain):
         return False
-    return table.is_local_login(chain[0].pid) if chain else False
+    return bool(chain) and table.login(chain[0].pid).get("REMOTE") == "0"
 
 
 def _connection(
@@ -117,11 +117,15 @@ def _connection(
     # Detached from everything (a worker of its own session): the account's latest login.
     logins = [p for p in everyone if table.ssh_user(p) == user]
     return (
-        _most_recent(table, logins, user) or _recorded(alive, user) or (named[0] if named else None)
+        _most_recent(table, logins, user)
+        or _recorded(table, chain, alive, user)
+        or (named[0] if named else None)
     )
 
 
-def _recorded(alive: Iterable[Connection], user: str) -> Connection | None:
+def _recorded(
+    table: ProcessTable, chain: Sequence[Process], alive: Iterable[Connection], user: str
+) -> Connection | None:
     """By the login records: without root, sshd does not show its connections."""
     import psutil
 
@@ -133,8 +137,9 @@ def _recorded(alive: Iterable[Connection], user: str) -> Connection | None:
         ),
         reverse=True,
     )
-    for _, address in logins:
-        for connection in alive:
+    ours = table.login(chain[0].pid).get("REMOTE_HOST", "") if chain else ""
+    for address in (ours, *(host for _, host in logins)):
+        for connection in sorted(alive, key=lambda one: one.client_port):
             if connection.client_address == address:
                 return connection
     return None

@@ -65,7 +65,7 @@ def test_in_a_multiplexer_it_is_the_login_that_looks_on(host: LabHost, multiplex
     """Started in a login that has ended, attached to from another port."""
     leave = ("C-b", "d") if "tmux" in multiplexer else ("C-a", "d")
     with Screen(host, "") as first:
-        first.wait(r"\$ $")
+        first.wait(r"\$ *$")
         first.type(multiplexer)
         first.keys("Enter")
         time.sleep(1)
@@ -74,7 +74,7 @@ def test_in_a_multiplexer_it_is_the_login_that_looks_on(host: LabHost, multiplex
         assert told(first.wait(ANSWER.pattern)) == ("alice", near(host), host.address, "22")
         first.keys("C-l", *leave)
     with Screen(host, "", ssh_options=("-p", "2222")) as second:
-        second.wait(r"\$ $")
+        second.wait(r"\$ *$")
         second.type(multiplexer)
         second.keys("Enter")
         time.sleep(1)
