@@ -146,7 +146,7 @@ class Engine:
         """The work, with what it would do to the way in."""
         if work.refusals or not work.changes:
             return work
-        from steps.guard import rehearse  # a check does without (12 ms)
+        from steps.guard import rehearse  # a check does without
 
         found = rehearse(self.ctx, step.guard, work.changes)
         return msgspec.structs.replace(

@@ -28,6 +28,12 @@ _ACCOUNTS = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow")
 _SSH_SOCKET = ("/etc/systemd/system/ssh.", "/etc/default/ssh")
 
 
+_LATER = (
+    "Whether you could still log in afterwards can only be rehearsed as root; it is, before"
+    " anything is applied."
+)
+
+
 class Rehearsal(msgspec.Struct, frozen=True):
     """`lockouts`: who could not come back, and the way out. `notes`: what could not be told."""
 
@@ -47,6 +53,8 @@ def rehearse(ctx: Context, guard: GuardKind, changes: Iterable[Change]) -> Rehea
     sudo = bool(guard) or _touches(files, (*_SUDO_PLACES, *_ACCOUNTS))
     if not changes or not (login or sudo):
         return Rehearsal()
+    if not ctx.host.is_root:
+        return Rehearsal(notes=(_LATER,))
     lockouts: list[str] = []
     notes: list[str] = []
     try:

@@ -10,12 +10,17 @@ from host.base import FileState, HostError
 from host.facts.login import ACCOUNTS, Accepted, Account, AuthorizedKey, parse_authorized_keys
 from host.facts.sshd import Effective
 from steps.login_patterns import address_listed
+from steps.private_copy import private_copy
 from steps.resource import Context
 
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
 _BY_LOGIN = ("%t", "%k", "%f", "%T", "%K", "%F", "%i", "%s")
 """Tokens that only the login itself fills in."""
 
+_KRL = "SSHKRL"
+"""How a binary list of revoked keys begins (PROTOCOL.krl of OpenSSH)."""
+
+KEY_COPY = "/run/harden-tui-key-"
 _UNTRIED = "was not tried"
 
 Read = Callable[[str], str | None]
@@ -45,8 +50,9 @@ def key_obstacle(
         for key in keys:
             problem = _key_problem(key, settings, address, host_name)
             if came is None or came.method != "publickey" or key.fingerprint == came.fingerprint:
+                problem = problem or _revoked(ctx, key, settings, read)
                 if not problem:
-                    return "", _doubt(account, came)
+                    return "", _doubt(account, came, key, settings)
                 found.insert(0, f"{problem} ({place})")
             elif not problem:
                 others = True
@@ -67,7 +73,12 @@ def key_obstacle(
     return f"{account.name} has no key in {paths[0] if paths else 'any AuthorizedKeysFile'}", ""
 
 
-def _doubt(account: Account, came: Accepted | None) -> str:
+def _doubt(account: Account, came: Accepted | None, key: AuthorizedKey, settings: Effective) -> str:
+    if key.type.startswith("sk-") and "verify-required" in settings.get("pubkeyauthoptions", ""):
+        return (
+            f"PubkeyAuthOptions asks for a PIN; whether the security key of {account.name} was made"
+            " with one (ssh-keygen -O verify-required) is not known."
+        )
     if came is None or came.method == "publickey":
         return ""
     return (
@@ -222,6 +233,23 @@ def _key_problem(key: AuthorizedKey, settings: Effective, address: str, host_nam
     if key.type == "ssh-rsa" and smallest.isdigit() and key.bits < int(smallest):
         return f"the RSA key has {key.bits} bits, RequiredRSASize wants {smallest}"
     return ""
+
+
+def _revoked(ctx: Context, key: AuthorizedKey, settings: Effective, read: Read) -> str:
+    """RevokedKeys: a list of keys, or the binary list (KRL) that ssh-keygen makes."""
+    path = settings.get("revokedkeys", "none")
+    if path == "none":
+        return ""
+    text = read(path)
+    if text is None:
+        return f"RevokedKeys {path} cannot be read, with which sshd accepts no key at all"
+    if not text.startswith(_KRL):
+        listed = {one.fingerprint for one in parse_authorized_keys(text)}
+        return f"RevokedKeys {path} lists the key" if key.fingerprint in listed else ""
+    with private_copy(ctx.host, KEY_COPY, f"{key.public}\n") as copy:
+        asked = ["ssh-keygen", "-Q", "-f", path, copy]
+        answer = ctx.host.run(asked, timeout_s=10, ok=None)
+    return "" if answer.ok else f"RevokedKeys {path} lists the key"
 
 
 def _past(expiry: str) -> bool:

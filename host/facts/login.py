@@ -49,13 +49,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 class AuthorizedKey(msgspec.Struct, frozen=True):
     """A line of an authorized_keys file. `bits` is 0 for other types than RSA; `fingerprint` as
-    sshd logs it, "SHA256:UUstiO6G…"."""
+    sshd logs it, "SHA256:UUstiO6G…", `public` the key alone, "ssh-ed25519 AAAA…"."""
 
     type: str
     options: dict[str, str]
     bits: int = 0
     comment: str = ""
     fingerprint: str = ""
+    public: str = ""
 
 
 def parse_accounts(passwd: str, group: str, shadow: str) -> dict[str, Account]:
@@ -119,7 +120,8 @@ def parse_authorized_keys(text: str) -> list[AuthorizedKey]:
             continue
         bits = _rsa_bits(blob) if fields[0] == "ssh-rsa" else 0
         comment = fields[2] if len(fields) > 2 else ""
-        keys.append(AuthorizedKey(fields[0], options, bits, comment, _fingerprint(blob)))
+        public = f"{fields[0]} {fields[1]}"
+        keys.append(AuthorizedKey(fields[0], options, bits, comment, _fingerprint(blob), public))
     return keys
 
 

@@ -49,7 +49,7 @@ def host(one: LabHost) -> Iterator[LabHost]:
     yield one
     one.run(
         "sh", "-c",
-        "rm -rf /etc/ssh/sshd_config.d/*.conf /etc/ssh/keys /etc/nologin /run/nologin"
+        "rm -rf /etc/ssh/sshd_config.d/*.conf /etc/ssh/keys /etc/ssh/revoked /etc/nologin /run/nologin"
         f" /home/alice/.ssh {SITE}; install -d -o alice -g alice -m 700 /home/alice/.ssh;"
         f" cp -a /root/kept/keys {KEYS}; cp -a /root/kept/sshd /etc/pam.d/;"
         " cp -a /root/kept/access.conf /etc/security/; cp -a /root/kept/shadow /etc/;"
@@ -117,6 +117,18 @@ _COMMAND = (
             + _allow("AuthorizedKeysFile /etc/ssh/keys/%u"),
             "/etc/ssh/keys is writable by others",
         ),
+        (f"cp {KEYS} /etc/ssh/revoked;" + _allow("RevokedKeys /etc/ssh/revoked"), "lists the key"),
+        (
+            f"ssh-keygen -q -k -f /etc/ssh/revoked {KEYS};"
+            + _allow("RevokedKeys /etc/ssh/revoked"),
+            "lists the key",
+        ),
+        (
+            "ssh-keygen -q -k -f /etc/ssh/revoked /etc/ssh/ssh_host_rsa_key.pub;"
+            + _allow("RevokedKeys /etc/ssh/revoked"),
+            "",
+        ),
+        (_allow("RevokedKeys /etc/ssh/nowhere"), "cannot be read"),
         (_COMMAND.format(keys=KEYS, mode="755", conf=CONF), ""),
         (_COMMAND.format(keys=KEYS, mode="775", conf=CONF), ""),
         (_COMMAND.format(keys=KEYS, mode="777", conf=CONF), "sshd does not run it"),
