@@ -12,6 +12,7 @@ import msgspec
 from host import ports
 
 _ESTABLISHED: Final = "01"
+_LOGIND_SESSION: Final = re.compile(r"/session-(\w+)\.scope(?:$|/)", re.MULTILINE)
 _SSHD_TITLE: Final = re.compile(r"sshd(?:-session)?: ([^@\s\[]+)(?:@\S+| \[priv\])?$")
 
 
@@ -46,8 +47,9 @@ class Connection(msgspec.Struct, frozen=True):
 class ProcessTable:
     """What /proc says now; each thing is read when it is asked for."""
 
-    def __init__(self, proc: str = "/proc") -> None:
+    def __init__(self, proc: str = "/proc", sessions: str = "/run/systemd/sessions") -> None:
         self._proc = proc
+        self._sessions = sessions
         self._established: dict[str, Connection] | None = None
 
     def get(self, pid: int) -> Process | None:
@@ -111,6 +113,26 @@ class ProcessTable:
         except OSError:
             return ""
         return target if target.startswith(("/dev/pts/", "/dev/tty")) else ""
+
+    def logins(self) -> list[str]:
+        """Where recorded logins came from: "192.0.2.7", "192.0.2.7 via mosh [4711]"."""
+        import psutil
+
+        return [login.host for login in psutil.users() if login.host]
+
+    def login(self, pid: int) -> dict[str, str]:
+        """What logind keeps of the session a process is in: REMOTE is "1" for one over the network,
+        REMOTE_HOST where it came from. Empty for a process outside of any."""
+        try:
+            with open(f"{self._proc}/{pid}/cgroup") as file:
+                session = _LOGIND_SESSION.search(file.read())
+            if session is None:
+                return {}
+            with open(f"{self._sessions}/{session[1]}") as file:
+                words = [line.rstrip("\n").partition("=") for line in file]
+        except OSError:
+            return {}
+        return {name: value for name, _, value in words}
 
     def established(self) -> dict[str, Connection]:
         """Every established TCP connection, by the inode of its socket."""

@@ -2,7 +2,9 @@
 
 A firewall rule or a ban must never hit this very connection, so nothing is taken on trust: an
 SSH_CONNECTION that was inherited from a login that has ended (in a tmux that outlived it) comes
-last.
+last. Through a jump host the address is the jump host's: that is whom sshd sees. mosh has no
+connection of TCP any more; the one it was started by names the port to come back to, and the login
+records the address, which may wander.
 """
 
 from __future__ import annotations
@@ -12,9 +14,12 @@ import pwd
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from host.base import Session
 from host.processes import Connection, Process, ProcessTable
 
+_MOSH: Final = "mosh-server"
 _MULTIPLEXERS: Final = ("tmux", "screen", "SCREEN", "zellij", "dtach", "abduco")
 _UNSET_LOGIN: Final = 2**32 - 1
 
@@ -31,7 +36,9 @@ def read(
     own = os.environ if environ is None else environ
     inherited = [own, *(table.environ(process.pid) for process in chain[1:])]
     user = user_of(inherited, chain)
-    connection = _connection(table, chain, inherited, user)
+    if own.get("SSH_CONNECTION") == "" or _on_the_console(table, chain):
+        return Session(user=user)
+    connection = _by_mosh(table, chain) or _connection(table, chain, inherited, user)
     if connection is None:
         return Session(user=user)
     return Session(
@@ -41,6 +48,42 @@ def read(
         server_address=connection.server_address,
         server_port=connection.server_port,
     )
+
+
+def _by_mosh(table: ProcessTable, chain: Sequence[Process]) -> Connection | None:
+    """Where a mosh that we are in comes from now; tmux inside of it is looked for elsewhere."""
+    server = next((process for process in chain if process.name == _MOSH), None)
+    inside = next((process for process in chain if process.name.startswith(_MULTIPLEXERS)), None)
+    if server is None or inside is not None:
+        return None
+    return _of_mosh(table, server)
+
+
+def _of_mosh(table: ProcessTable, server: Process) -> Connection | None:
+    began = parse_connection(table.environ(server.pid).get("SSH_CONNECTION", ""))
+    if began is None:
+        return None
+    address = mosh_address(table.logins(), server.pid)
+    return msgspec.structs.replace(began, client_address=address or began.client_address)
+
+
+def mosh_address(hosts: Iterable[str], pid: int) -> str:
+    """The address that mosh-server keeps in the login records, "192.0.2.7 via mosh [4711]"."""
+    for host in hosts:
+        address, via, number = host.partition(" via mosh [")
+        if via and number.removesuffix("]") == str(pid):
+            return address
+    return ""
+
+
+def _on_the_console(table: ProcessTable, chain: Sequence[Process]) -> bool:
+    """Whether the login we are in is a local one (console, machinectl), as logind has it.
+
+    A terminal multiplexer may have been attached to from elsewhere, whatever it was started in.
+    """
+    if any(process.name.startswith(_MULTIPLEXERS) for process in chain):
+        return False
+    return bool(chain) and table.login(chain[0].pid).get("REMOTE") == "0"
 
 
 def _connection(
@@ -65,17 +108,24 @@ def _connection(
         clients = [p for p in everyone if p.name.startswith(_MULTIPLEXERS) and p.pid > 1]
         if (found := _most_recent(table, clients, user)) is not None:
             return found
+        for process in chain:  # mosh inside of which tmux was started, or attached to
+            if process.name == _MOSH and (found := _of_mosh(table, process)) is not None:
+                return found
     for connection in named:
         if connection in alive:
             return connection
     # Detached from everything (a worker of its own session): the account's latest login.
     logins = [p for p in everyone if table.ssh_user(p) == user]
     return (
-        _most_recent(table, logins, user) or _recorded(alive, user) or (named[0] if named else None)
+        _most_recent(table, logins, user)
+        or _recorded(table, chain, alive, user)
+        or (named[0] if named else None)
     )
 
 
-def _recorded(alive: Iterable[Connection], user: str) -> Connection | None:
+def _recorded(
+    table: ProcessTable, chain: Sequence[Process], alive: Iterable[Connection], user: str
+) -> Connection | None:
     """By the login records: without root, sshd does not show its connections."""
     import psutil
 
@@ -87,8 +137,9 @@ def _recorded(alive: Iterable[Connection], user: str) -> Connection | None:
         ),
         reverse=True,
     )
-    for _, address in logins:
-        for connection in alive:
+    ours = table.login(chain[0].pid).get("REMOTE_HOST", "") if chain else ""
+    for address in (ours, *(host for _, host in logins)):
+        for connection in sorted(alive, key=lambda one: one.client_port):
             if connection.client_address == address:
                 return connection
     return None
@@ -101,9 +152,12 @@ def _most_recent(
     best: tuple[float, Connection] | None = None
     for candidate in candidates:
         for process in table.ancestors(candidate.pid):
-            if table.ssh_user(process) != user:
+            if process.name == _MOSH and _name_of(process.uid) == user:
+                connection = _of_mosh(table, process)
+            elif table.ssh_user(process) != user:
                 continue
-            connection = table.connection(process.pid)
+            else:
+                connection = table.connection(process.pid)
             if connection is not None:
                 used = _last_used(table, candidate, process)
                 if best is None or used > best[0]:
@@ -139,11 +193,16 @@ def user_of(environs: Iterable[Mapping[str, str]], chain: Sequence[Process] = ()
     # The outermost of our ancestors that is not root's is the login shell, or the tmux in it.
     shells = [process.uid for process in reversed(chain) if process.uid]
     for uid in (*(() if login is None else (login,)), *shells, os.getuid()):
-        try:
-            return pwd.getpwuid(uid).pw_name
-        except KeyError:
-            continue
+        if name := _name_of(uid):
+            return name
     return ""
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
 
 
 def _login_uid() -> int | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LOCK_WAIT_S = 10.0
 
+_BY_FORCE = " If it must be, `--force` does it all the same."
 _AS_WANTED = ("pass", "attested", "waived", "not-applicable")
 
 
@@ -31,9 +32,12 @@ class _Unproved(HostError):
 
 
 def apply(
-    engine: Engine, ids: Sequence[str], fingerprint: str | None
+    engine: Engine, ids: Sequence[str], fingerprint: str | None, *, forced: bool = False
 ) -> tuple[int, str, list[str]]:
-    """Exit status, a sentence, and the ids of the transactions that were committed."""
+    """Exit status, a sentence, and the ids of the transactions that were committed.
+
+    `forced`: what a rehearsal calls a lock-out is done all the same, and recorded.
+    """
     done: list[str] = []
     try:
         with engine.state.lock("apply", LOCK_WAIT_S):
@@ -41,10 +45,10 @@ def apply(
             if refusal:
                 return REFUSED, refusal, done
             plan = engine.plan(ids)
-            refusal = _refusal(engine, plan, fingerprint)
+            refusal = _refusal(engine, plan, fingerprint, forced=forced)
             if refusal:
                 return REFUSED, refusal, done
-            return _apply_all(engine, plan, done, exact=fingerprint is not None)
+            return _apply_all(engine, plan, done, exact=fingerprint is not None, forced=forced)
     except Busy as error:
         return REFUSED, str(error), done
 
@@ -61,15 +65,18 @@ def interrupted(engine: Engine) -> str:
     return ""
 
 
-def _refusal(engine: Engine, plan: Plan, fingerprint: str | None) -> str:
+def _refusal(engine: Engine, plan: Plan, fingerprint: str | None, *, forced: bool = False) -> str:
     problem = ""
-    refused = [step for step in plan.steps if step.refusals]
+    refused = [step for step in plan.steps if step.reasons(forced=forced)]
     for step in refused:
-        engine.emit(GuardEvent(step=step.id, reasons=step.refusals))
-        engine.say(step.id, "refused", step.refusals[0])
-        problem = engine.record("refused", step=step.id, reasons=list(step.refusals))
+        reasons = step.reasons(forced=forced)
+        engine.emit(GuardEvent(step=step.id, reasons=reasons))
+        engine.say(step.id, "refused", reasons[0])
+        problem = engine.record("refused", step=step.id, reasons=list(reasons))
     if refused:
-        return f"Refused, nothing was changed: {refused[0].refusals[0]} {problem}".rstrip()
+        first = refused[0].reasons(forced=forced)[0]
+        by_force = "" if any(step.refusals for step in refused) else _BY_FORCE
+        return f"Refused, nothing was changed: {first}{by_force} {problem}".rstrip()
     if fingerprint is not None and fingerprint not in _acceptable(plan):
         return (
             "The host has changed since this preview; nothing was changed now."
@@ -88,7 +95,7 @@ def _acceptable(plan: Plan) -> set[str]:
 
 
 def _apply_all(
-    engine: Engine, plan: Plan, done: list[str], *, exact: bool
+    engine: Engine, plan: Plan, done: list[str], *, exact: bool, forced: bool
 ) -> tuple[int, str, list[str]]:
     """`exact`: a person approved these very diffs. Otherwise the steps were asked for by name, and
     each is planned anew on the host as the steps before it left it."""
@@ -113,12 +120,18 @@ def _apply_all(
                 " the preview, because an earlier step changed the host. Look at it again.",
                 done,
             )
-        if planned.refusals:
-            problem = _refusal(engine, Plan(checklist="", steps=(planned,), fingerprint=""), None)
-            return REFUSED, f"{_so_far(done)}{problem}", done
+        refusal = _refusal(
+            engine, Plan(checklist="", steps=(planned,), fingerprint=""), None, forced=forced
+        )
+        if refusal:
+            return REFUSED, f"{_so_far(done)}{refusal}", done
         if not planned.changes:  # an earlier step of this run brought all of it
             engine.say(approved.id, "done", "nothing left to change")
             continue
+        if planned.lockouts:
+            problem = _record_force(engine, planned)
+            if problem:
+                return REFUSED, f"{_so_far(done)}{problem}", done
         approved = planned
         exit_status, sentence = _apply_one(engine, one, work, approved, done, watch)
         if exit_status != GOOD:
@@ -130,6 +143,16 @@ def _apply_all(
     if unmeasured:
         sentence += f" Not all of it could be measured, before or now: {', '.join(unmeasured)}."
     return GOOD, sentence, done
+
+
+def _record_force(engine: Engine, planned: StepPlan) -> str:
+    """Write down who insisted on what; why that cannot be done, or empty."""
+    problem = engine.record("guard", what="forced", step=planned.id, reasons=list(planned.lockouts))
+    if problem:
+        return f"{planned.id} was not begun: what is forced must be in the session log. {problem}"
+    for lockout in planned.lockouts:
+        engine.say(planned.id, "forced", lockout)
+    return ""
 
 
 def _as_wanted(engine: Engine, chosen: Sequence[Step]) -> str:

@@ -188,9 +188,9 @@ def _guarded(engine: Engine, step_ids: Iterable[str]) -> str:
         one = engine.prepare(step)
         if engine.measured(one).status in ("unknown", "error"):
             continue
-        refusals = engine.work(one).refusals
-        if refusals:
-            return refusals[0]
+        work = engine.work(one)
+        for reason in (*work.refusals, *work.lockouts):
+            return reason
     return ""
 
 

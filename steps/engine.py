@@ -157,9 +157,22 @@ class Engine:
             obstacles = in_the_way(work.changes, self.host)
             if obstacles:
                 return Work(refusals=obstacles)
-            return _with_answers(one, work)
+            return self._rehearsed(one.step, _with_answers(one, work))
         except (HostError, OSError) as error:
             return Work(refusals=(str(error),))
+
+    def _rehearsed(self, step: Step, work: Work) -> Work:
+        """The work, with what it would do to the way in."""
+        if work.refusals or not work.changes:
+            return work
+        from steps.guard import rehearse  # a check does without
+
+        found = rehearse(self.ctx, step.guard, work.changes)
+        return msgspec.structs.replace(
+            work,
+            lockouts=(*work.lockouts, *found.lockouts),
+            notes=(*work.notes, *found.notes),
+        )
 
     def step_plan(self, one: Prepared, work: Work) -> StepPlan:
         """The preview of that work."""
@@ -173,14 +186,17 @@ class Engine:
             redact=self.redact,
         )
 
-    def apply(self, ids: Sequence[str], fingerprint: str | None = None) -> Outcome:
+    def apply(
+        self, ids: Sequence[str], fingerprint: str | None = None, *, forced: bool = False
+    ) -> Outcome:
         """Bring the chosen steps about, each in a transaction of its own.
 
-        `fingerprint`: what was approved; anything else is refused as stale (exit 3).
+        `fingerprint`: what was approved; anything else is refused as stale (exit 3). `forced`: a
+        person insists although a rehearsal says that somebody would be locked out.
         """
         from steps import apply  # a check, which is asked for far more often, does without (15 ms)
 
-        exit_status, summary, transactions = apply.apply(self, ids, fingerprint)
+        exit_status, summary, transactions = apply.apply(self, ids, fingerprint, forced=forced)
         return Outcome(exit_status, self.redact(summary), tuple(transactions))
 
     def rollback(

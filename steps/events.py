@@ -28,7 +28,8 @@ class Started(msgspec.Struct, frozen=True, tag="started", tag_field="event", kw_
 class StepEvent(msgspec.Struct, frozen=True, tag="step", tag_field="event", kw_only=True):
     """Work on a step begins or ends.
 
-    `phase`: checking, planning, applying, rolling-back, done, refused, failed.
+    `phase`: checking, planning, applying, forced (`note` is the lock-out that a person insisted
+    on), rolling-back, done, refused, failed.
     """
 
     step: str

@@ -7,32 +7,31 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 
-def listed(names: Iterable[str], patterns: Sequence[str], address: str = "") -> bool:
-    """Whether any name is on the list: any pattern matches and no negated one does.
+def listed(
+    names: Iterable[str], patterns: Sequence[str], address: str = "", host_name: str = ""
+) -> bool:
+    """Whether any name fits any pattern of AllowUsers, DenyUsers, AllowGroups or DenyGroups.
 
-    A pattern may be USER@HOST, where HOST is an address, a network or a wildcard; without a
-    known `address` only a HOST of "*" is taken to match.
+    A "!" before a name means nothing there (tried on both releases: `DenyUsers !alice *` shuts
+    alice out). A pattern of users may be USER@HOST, where HOST is a list of addresses, networks and
+    wildcards, in which "!" does exclude; without a known `address` only "*" is taken to match.
     """
-    hit = False
     for name in names:
         for pattern in patterns:
-            negated, bare = pattern.startswith("!"), pattern.removeprefix("!")
-            user, at, place = bare.rpartition("@")
-            matches = _wild(name, user if at else bare) and (
-                not at or address_listed(address, [place])
-            )
-            if matches and negated:
-                return False
-            hit = hit or matches
-    return hit
+            user, at, place = pattern.partition("@")
+            if not _wild(name, user if at else pattern):
+                continue
+            if not at or address_listed(address, place.split(","), host_name):
+                return True
+    return False
 
 
-def address_listed(address: str, patterns: Sequence[str]) -> bool:
-    """Whether an address is on a list of addresses, networks and wildcards; "!" excludes."""
+def address_listed(address: str, patterns: Sequence[str], host_name: str = "") -> bool:
+    """Whether an address, or the name it has for sshd, is on a list; "!" excludes."""
     hit = False
     for pattern in (pattern.strip() for pattern in patterns):
         negated, bare = pattern.startswith("!"), pattern.removeprefix("!")
-        if _address_matches(address, bare):
+        if _address_matches(address, bare) or (host_name and _wild(host_name, bare.lower())):
             if negated:
                 return False
             hit = True

@@ -31,7 +31,10 @@ T = TypeVar("T")
 
 
 class StepPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What applying one step would do; nothing to do where `changes` is empty."""
+    """What applying one step would do; nothing to do where `changes` is empty.
+
+    `refusals` cannot be overcome; `lockouts` (of the rehearsals) by whoever insists.
+    """
 
     id: str
     stage: Stage
@@ -40,8 +43,13 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[RenderedChange, ...] = ()
     then: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    lockouts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     irreversible: tuple[str, ...] = ()
+
+    def reasons(self, *, forced: bool = False) -> tuple[str, ...]:
+        """Why it is refused; empty where it is not. `forced`: a lock-out is no reason."""
+        return self.refusals if forced else (*self.refusals, *self.lockouts)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_empty(self) -> bool:
-        return not any(step.changes or step.refusals for step in self.steps)
+        return not any(step.changes or step.reasons() for step in self.steps)
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +74,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     packages: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    lockouts: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
     answers: tuple[MeantAnswer, ...] = ()
     claims: tuple[tuple[DomainName, str], ...] = ()
@@ -82,6 +91,7 @@ def gather(parts: list[Planned]) -> Work:
         packages=_once(item for part in parts for item in part.packages),
         notes=_once(item for part in parts for item in part.notes),
         refusals=_once(item for part in parts for item in part.refusals),
+        lockouts=_once(item for part in parts for item in part.lockouts),
         stops=_once(item for part in parts for item in part.stops),
         answers=_once(item for part in parts for item in part.answers),
         claims=_once(item for part in parts for item in part.claims),
@@ -101,6 +111,7 @@ def step_plan(
         changes=tuple(render(change, host, redact) for change in work.changes),
         then=then_commands(work.validations, work.activations) if work.changes else (),
         refusals=tuple(redact(refusal) for refusal in work.refusals),
+        lockouts=tuple(redact(lockout) for lockout in work.lockouts),
         notes=tuple(redact(note) for note in work.notes),
         irreversible=tuple(irreversible),
     )

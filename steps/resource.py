@@ -37,6 +37,9 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What would bring the host to what a resource expects; empty `changes` where it is so.
 
     `refusals`: reasons why it must not be done now (a person is shown them instead of the diff).
+    `lockouts`: what a rehearsal found: afterwards nobody could come in any more, or not the person
+    asking. Refused like the others, but a person may force it (`apply --force`), so `changes` must
+    be complete all the same.
     `claims`: (domain, key) of what must stay even where it was right already, because an earlier
     step brought it: undoing that step then leaves it to this one.
     `stops`: units that are meant to be gone afterwards (the health check expects that).
@@ -51,6 +54,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     packages: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    lockouts: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
     answers: tuple[MeantAnswer, ...] = ()
     claims: tuple[tuple[DomainName, str], ...] = ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import msgspec
+
 from host import scratch
 from host.base import FileState, Host, HostError, Session
 from host.facts.sshd import Daemon, Effective, parse_effective, read_tree, said
@@ -14,7 +16,16 @@ NO_SESSION_ADDRESS = "198.51.100.1"
 """Stands for "somewhere" where nobody is connected over SSH (RFC 5737, for documentation)."""
 
 
+RESOLVER_S = 10.0
+
 COPIES = "/run/harden-tui-sshd-"
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a login gets, and what sshd calls the client (`Match Host`, `AllowUsers user@host`)."""
+
+    settings: Effective
+    host_name: str
 
 
 class Merged:
@@ -24,6 +35,7 @@ class Merged:
         self.tree = tree
         self._host = host
         self._names = names
+        self._names_of_clients: dict[str, str] = {}
         self._flags = ["-f", names[tree.main], *daemon.options]
 
     def problem(self) -> str:
@@ -37,10 +49,30 @@ class Merged:
 
     def connection(self, user: str, session: Session) -> Effective:
         """The settings that a new login of `user` from where the person sits would get."""
+        return self.seen_from(user, session).settings
+
+    def seen_from(self, user: str, session: Session) -> Seen:
+        """The same, with the name that sshd knows the client by.
+
+        That is its address, and with UseDNS the name the resolver has for it, if that name leads
+        back to the address (auth.c, remote_hostname).
+        """
         client = session.client_address or NO_SESSION_ADDRESS
         server = session.server_address or "127.0.0.1"
         port = session.server_port or 22
-        return self._ask(f"user={user},host={client},addr={client},laddr={server},lport={port}")
+        rest = f"addr={client},laddr={server},lport={port}"
+        settings = self._ask(f"user={user},host={client},{rest}")
+        if settings.get("usedns") != "yes" or not session.client_address:
+            return Seen(settings, client)
+        name = self._resolved(client)
+        if name == client:
+            return Seen(settings, client)
+        return Seen(self._ask(f"user={user},host={name},{rest}"), name)
+
+    def _resolved(self, address: str) -> str:
+        if address not in self._names_of_clients:
+            self._names_of_clients[address] = _name_of(self._host, address)
+        return self._names_of_clients[address]
 
     def _ask(self, connection: str = "") -> Effective:
         condition = ["-C", connection] if connection else []
@@ -56,6 +88,20 @@ class Merged:
         for real, copy in self._names.items():
             text = text.replace(copy, real)
         return text
+
+
+def _name_of(host: Host, address: str) -> str:
+    """The client's name as sshd would find it, or its address."""
+    try:
+        answer = host.run(["getent", "hosts", address], timeout_s=RESOLVER_S, ok=None)
+        words = answer.stdout.split()
+        if not answer.ok or len(words) < 2:
+            return address
+        name = words[1].lower()
+        back = host.run(["getent", "ahosts", name], timeout_s=RESOLVER_S, ok=None)
+    except HostError:
+        return address
+    return name if address in back.stdout.split() else address
 
 
 @contextmanager

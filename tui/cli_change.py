@@ -22,6 +22,7 @@ from tui.options import Options
 from tui.out import Out, StatusLine, is_terminal, note_whose
 from tui.paths import is_root
 from tui.session import Session, environment, open_session
+from tui.typed_word import insist
 
 
 def apply(options: Options, arguments: argparse.Namespace) -> int:
@@ -44,6 +45,9 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
     ids = tuple(step.id for step in session.engine.steps(names))
     must_be_root(session, "apply", ids)
     must_have_consent(arguments)
+    if arguments.word and not arguments.force:
+        raise usage("--word goes with --force, and with nothing else.")
+    forced = bool(arguments.force and arguments.yes)
     if not arguments.yes:
         status = StatusLine()
         status.show("asking the host")
@@ -51,13 +55,19 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
         status.clear()
         banner(out, session)
         output.plan_text(out, planned)
-        if any(step.refusals for step in planned.steps):
+        if any(step.reasons(forced=arguments.force) for step in planned.steps):
             raise refused("Refused, nothing was changed; the reasons are above.")
         if planned.is_empty:
             return 0
-        ask("Apply?")
+        forced = any(step.lockouts for step in planned.steps)
+        if not forced:
+            ask("Apply?")
         fingerprint = fingerprint or planned.fingerprint
-    return start_and_follow(out, session, "apply", steps=ids, fingerprint=fingerprint)
+    if forced:
+        insist(session.host.name, arguments.word, "apply it although somebody would be locked out")
+    return start_and_follow(
+        out, session, "apply", steps=ids, fingerprint=fingerprint, forced=forced
+    )
 
 
 def rollback(options: Options, arguments: argparse.Namespace) -> int:
@@ -151,12 +161,13 @@ def start_and_follow(
     everything: bool = False,
     resolutions: Resolutions = UNRESOLVED,
     things: tuple[str, ...] = (),
+    forced: bool = False,
 ) -> int:
     """Start the worker and show what it does; the exit status is that of the work."""
     with hands.uninterrupted() as pressed:
         directory = hands.start(
             session.options, command, steps=steps, fingerprint=fingerprint, everything=everything,
-            resolutions=resolutions, things=things,
+            resolutions=resolutions, things=things, forced=forced,
             session=environment(session.engine.ctx.session),
         )  # fmt: skip
     if pressed:

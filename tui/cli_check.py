@@ -191,8 +191,8 @@ def plan_events(planned: Plan) -> list[Event]:
                 step=step.id, phase="planning", index=number, of=len(planned.steps), note=step.title
             )
         )
-        if step.refusals:
-            events.append(GuardEvent(step=step.id, reasons=step.refusals))
+        if step.reasons():
+            events.append(GuardEvent(step=step.id, reasons=step.reasons()))
         events += [
             ChangeEvent(step=step.id, summary=c.summary, diff=c.diff, command=c.command)
             for c in step.changes
@@ -202,8 +202,8 @@ def plan_events(planned: Plan) -> list[Event]:
 
 def plan_summary(planned: Plan) -> str:
     """One sentence on a plan."""
-    changing = [step.id for step in planned.steps if step.changes and not step.refusals]
-    refusals = [step.id for step in planned.steps if step.refusals]
+    changing = [step.id for step in planned.steps if step.changes and not step.reasons()]
+    refusals = [step.id for step in planned.steps if step.reasons()]
     parts = [f"would change: {', '.join(changing)}"] if changing else []
     parts += [f"refused: {', '.join(refusals)}"] if refusals else []
     return "; ".join(parts) or "Nothing to change."

@@ -85,6 +85,8 @@ def _apply(commands: Any) -> None:
         commands, "apply", "tui.cli_change:apply", "make the changes of steps, and prove them",
         "Shows the changes and asks. Each step is a transaction: what cannot be proved is rolled\n"
         "back. The work goes on if the terminal or the SSH connection is lost (see follow).\n"
+        "What would lock an administrator out is refused; --force does it all the same once you\n"
+        "typed this host's short name, and the session log says so. Nothing else can be forced.\n"
         "Exit 0: done. 3: refused, nothing changed. 4: failed, rolled back. 5: needs a person.",
         "  sudo harden-tui apply ssh.limits\n"
         "  sudo harden-tui apply ssh.limits --set ssh.limits.max-auth-tries=4 --yes\n"
@@ -93,6 +95,14 @@ def _apply(commands: Any) -> None:
     _steps_argument(parser)
     parser.add_argument("--plan", metavar="FILE", help="exactly the plan that `plan --out` kept")
     _approval(parser, "plan")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="go on although somebody would be locked out; asks for this host's short name",
+    )
+    parser.add_argument(
+        "--word", metavar="NAME", help="for --force without a terminal: this host's short name"
+    )
     add_common(parser)
 
 

@@ -44,6 +44,7 @@ def job_of(
     everything: bool = False,
     resolutions: Resolutions = UNRESOLVED,
     things: tuple[str, ...] = (),
+    forced: bool = False,
 ) -> dict[str, Any]:
     """What the worker reads from its standard input; `path` is where its libraries lie."""
     return {
@@ -55,6 +56,7 @@ def job_of(
         "everything": everything,
         "resolutions": msgspec.to_builtins(resolutions),
         "things": list(things),
+        "forced": forced,
         "options": {
             "practice": options.practice,
             "state_dir": str(options.state_dir),
@@ -91,6 +93,7 @@ def start(
     everything: bool = False,
     resolutions: Resolutions = UNRESOLVED,
     things: tuple[str, ...] = (),
+    forced: bool = False,
     session: Mapping[str, str] | None = None,
 ) -> Path:
     """Start the worker; returns the run's directory. Raises `Stop` (exit 3).
@@ -109,6 +112,7 @@ def start(
         everything=everything,
         resolutions=resolutions,
         things=things,
+        forced=forced,
     )
     # Values from YAML may be dates and the like: as text they meet the same strict conversion.
     payload = json.dumps(job, default=str).encode()

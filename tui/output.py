@@ -12,6 +12,7 @@ from steps.model import STAGES, Finding, StepResult
 from steps.plan import Plan, StepPlan
 from tui.out import Out
 from tui.resolving import later_text, since_title, ways_out
+from tui.typed_word import insisting
 
 WORDS: Final = {
     "pass": ("pass", "ok"),
@@ -94,7 +95,7 @@ def plan_text(out: Out, plan: Plan) -> None:
     """Every step that would change something or is refused, with its diffs and commands."""
     shown = 0
     for step in plan.steps:
-        if step.changes or step.refusals:
+        if step.changes or step.reasons():
             shown += 1
             step_plan(out, step)
     idle = len(plan.steps) - shown
@@ -109,6 +110,10 @@ def step_plan(out: Out, step: StepPlan) -> None:
     out.parts((step.id, "bold"), ("  ", ""), (step.title, "dim"))
     for refusal in step.refusals:
         wrapped(out, f"Refused: {refusal}", indent=2, role="bad")
+    for lockout in step.lockouts:
+        wrapped(out, f"Locks out: {lockout}", indent=2, role="bad")
+    if step.lockouts and not step.refusals:
+        wrapped(out, insisting(step.id), indent=2, role="warn")
     for note in step.notes:
         wrapped(out, f"Note: {note}", indent=2)
     for phrase in step.irreversible:
@@ -239,5 +244,7 @@ def _step_event(out: Out, event: dict[str, Any]) -> None:
     elif phase == "done":
         tx = f"  (transaction {event['transaction']})" if event.get("transaction") else ""
         out.line(f"  {event['step']}: done, {note}{tx}", "ok")
+    elif phase == "forced":
+        wrapped(out, f"Forced although: {note}", indent=2, role="warn")
     elif phase in ("refused", "failed", "rolling-back"):
         wrapped(out, f"{event['step']}: {phase}: {note}", indent=2, role="bad")

@@ -33,6 +33,7 @@ _PHASES: Final = {
     "checking": "checking",
     "planning": "planning",
     "applying": "applying",
+    "forced": "forced although",
     "rolling-back": "rolling back",
     "done": "done",
     "refused": "refused",

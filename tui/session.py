@@ -118,9 +118,13 @@ def unknown_parameter(step_id: str, name: str, parameters: Mapping[str, Any]) ->
 
 
 def environment(login: Login) -> dict[str, str]:
-    """How the administrator came here, as variables for a process away from the terminal."""
+    """How the administrator came here, as variables for a process away from the terminal.
+
+    An empty SSH_CONNECTION stands for the console: without it the worker would take the latest
+    login of the account for the one that started it.
+    """
     if not login.over_ssh:
-        return {}
+        return {"SSH_CONNECTION": ""}
     words = (
         login.client_address, str(login.client_port),
         login.server_address, str(login.server_port),

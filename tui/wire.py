@@ -55,6 +55,7 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[PlannedChange, ...] = ()
     then: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    lockouts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     irreversible: tuple[str, ...] = ()
 

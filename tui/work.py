@@ -125,7 +125,7 @@ def _perform(
     session = open_session(options, emit)
     command = job["command"]
     if command == "apply":
-        outcome = session.engine.apply(job["steps"], job["fingerprint"])
+        outcome = session.engine.apply(job["steps"], job["fingerprint"], forced=job["forced"])
     elif command == "rollback":
         outcome = session.engine.rollback(
             job["steps"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import msgspec
 
@@ -47,12 +48,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuthorizedKey(msgspec.Struct, frozen=True):
-    """A line of an authorized_keys file. `bits` is 0 for other types than RSA."""
+    """A line of an authorized_keys file. `bits` is 0 for other types than RSA; `fingerprint` as
+    sshd logs it, "SHA256:UUstiO6G…", `public` the key alone, "ssh-ed25519 AAAA…"."""
 
     type: str
     options: dict[str, str]
     bits: int = 0
     comment: str = ""
+    fingerprint: str = ""
+    public: str = ""
 
 
 def parse_accounts(passwd: str, group: str, shadow: str) -> dict[str, Account]:
@@ -115,7 +119,9 @@ def parse_authorized_keys(text: str) -> list[AuthorizedKey]:
         if blob is None:
             continue
         bits = _rsa_bits(blob) if fields[0] == "ssh-rsa" else 0
-        keys.append(AuthorizedKey(fields[0], options, bits, fields[2] if len(fields) > 2 else ""))
+        comment = fields[2] if len(fields) > 2 else ""
+        public = f"{fields[0]} {fields[1]}"
+        keys.append(AuthorizedKey(fields[0], options, bits, comment, _fingerprint(blob), public))
     return keys
 
 
@@ -145,6 +151,59 @@ def parse_sessions(text: str) -> tuple[str, ...]:
         if len(words) >= 3 and "manager" not in words[3:] and "manager-early" not in words[3:]:
             users.append(words[2])
     return tuple(users)
+
+
+def parse_faillock(text: str) -> list[float]:
+    """`faillock --user NAME`: when (seconds since 1970) each failure that counts was, in order.
+
+    "2026-11-25 18:20:02 RHOST 192.0.2.7                    V"
+    """
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 3 and words[-1] == "V":
+            try:
+                when = time.strptime(f"{words[0]} {words[1]}", "%Y-%m-%d %H:%M:%S")
+            except ValueError:
+                continue
+            found.append(time.mktime(when))
+    return found
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """How a login came in, as sshd logged it: ("publickey", "ED25519", "SHA256:…").
+
+    Of a certificate `type` ends in "-CERT" and `authority` is the fingerprint of who signed it.
+    """
+
+    method: str
+    type: str = ""
+    fingerprint: str = ""
+    authority: str = ""
+
+
+def parse_accepted(text: str, user: str, address: str, port: int) -> Accepted | None:
+    """The journal of sshd, its lines for one connection:
+
+    "Accepted publickey for alice from 192.0.2.7 port 40850 ssh2: ED25519 SHA256:UUstiO6G…"
+    "Accepted publickey for alice from … ssh2: ED25519-CERT SHA256:… ID laptop (serial 0) CA
+    ED25519 SHA256:…", "Accepted password for alice from …"
+    """
+    found = None
+    start = f" for {user} from {address} port {port} "
+    for line in text.splitlines():
+        if not line.startswith("Accepted ") or start not in line:
+            continue
+        words = line.split()
+        details = line.partition(" ssh2: ")[2].split()
+        authority = line.rpartition(" CA ")[2].split() if " CA " in line else []
+        found = Accepted(
+            words[1].partition("/")[0],
+            details[0] if details else "",
+            details[1] if len(details) > 1 else "",
+            authority[1] if len(authority) > 1 else "",
+        )
+    return found
 
 
 def _day(fields: list[str], index: int) -> int:
@@ -180,6 +239,14 @@ def _blob(text: str) -> bytes | None:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def _fingerprint(blob: bytes) -> str:
+    import base64
+    import hashlib
+
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode()
+    return f"SHA256:{digest.rstrip('=')}"
 
 
 def _rsa_bits(blob: bytes) -> int:

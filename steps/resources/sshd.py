@@ -27,7 +27,6 @@ from host.facts.sshd import (
 from host.facts.sshd_tree import Directive, Tree
 from snapshots.model import Activation, RunCommand, Validation, WriteFile
 from steps.expectation import Expectation
-from steps.guard import rehearse_login
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 from steps.resources.sshd_draft import draft, drop_in_path, kept_settings
@@ -186,7 +185,6 @@ class Sshd(Resource):
                     reasons = [f"sshd would not accept the merged configuration: {problem}"]
                 else:
                     reasons = self._shortcomings(ctx, result)
-                    reasons += rehearse_login(ctx, planned, result)
         except HostError as error:
             reasons = [str(error)]
         return msgspec.structs.replace(planned, refusals=tuple(reasons))

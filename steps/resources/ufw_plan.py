@@ -22,15 +22,14 @@ from host.facts.units import UNITS
 from snapshots.model import Activation, Change, RunCommand, WriteFile
 from steps.resource import Context, Planned
 from steps.resources.package import plan_install
+from steps.resources.ufw_packets import rehearse
 from steps.resources.ufw_rules import (
     Opening,
     after,
     decided_by,
-    inside,
     is_ipv6,
     lacking,
     others,
-    plain_address,
     too_wide,
 )
 
@@ -49,7 +48,7 @@ def plan(
     ctx: Context, incoming: str, outgoing: str, openings: Sequence[Opening], strict: bool
 ) -> Planned:
     """Rules first, then the policy, then switched on: at no moment is SSH shut."""
-    refusals = _rivals(ctx) + _session_outside(ctx, openings)
+    refusals = _rivals(ctx)
     if refusals:
         return Planned(refusals=tuple(refusals))
     configuration = ctx.facts.get(UFW_CONFIGURATION)
@@ -70,9 +69,14 @@ def plan(
         for rule in lacking([r for r in staying if r.ipv6 is ipv6], opening, ipv6=ipv6)
     ]
     result = after(rules, added, removed)
-    refusals = _shadowed(result, openings, families) + _session_shut(ctx, result, openings)
+    refusals = _shadowed(result, openings, families)
     if refusals:
         return Planned(refusals=tuple(refusals))
+    policies = (
+        _stands(configuration, "input", incoming),
+        _stands(configuration, "output", outgoing),
+    )
+    lockouts, notes = rehearse(ctx, openings, result, *policies)
     nftables, activations, stops = _nftables(ctx)
     changes: list[Change] = [*install.changes, *nftables]
     ipv6_on = _ipv6(ctx, configuration, has_ipv6)
@@ -98,7 +102,8 @@ def plan(
         changes=tuple(changes),
         activations=activations,
         packages=install.packages,
-        notes=(*install.notes, *_notes(ctx, openings, result)),
+        notes=(*install.notes, *notes, *_notes(ctx, openings, result)),
+        lockouts=tuple(lockouts),
         stops=stops,
     )
 
@@ -146,41 +151,6 @@ def _is_empty_ruleset(text: str) -> bool:
     text = re.sub(r"#.*", "", text)
     words = r"flush ruleset|table \w+ \w+|chain \w+|type filter hook \w+ priority [\w-]+|[{};\s]"
     return not re.sub(rf"({words}|policy accept)", "", text).strip()
-
-
-def _session_outside(ctx: Context, openings: Sequence[Opening]) -> list[str]:
-    """Refused: networks for SSH that the person asking is not in."""
-    address = plain_address(ctx.session.client_address)
-    networks = next((o.sources for o in openings if o.sources), ())
-    if not networks or address is None or address.is_loopback or inside(address, networks):
-        return []
-    return [
-        f"You are connected from {address}, which is not in {', '.join(networks)}: this would"
-        " lock you out. Nothing was changed. Add your address or network to `from`, or connect"
-        " from inside and apply again."
-    ]
-
-
-def _session_shut(ctx: Context, rules: Sequence[Rule], openings: Sequence[Opening]) -> list[str]:
-    """Refused: rules of which the first that fits the present connection turns it away."""
-    address = plain_address(ctx.session.client_address)
-    port = ctx.session.server_port
-    if address is None or not port or address.is_loopback:
-        return []
-    ipv6 = address.version == 6
-    for rule in rules:
-        if rule.ipv6 is ipv6 and rule.takes(address, port, "tcp"):
-            if rule.lets_in:
-                return []
-            return [
-                f"ufw's rule `{rule.command}` ({rule.origin}) would turn away your own connection"
-                f" from {address} to port {port}. Nothing was changed. Delete that rule"
-                f" (`ufw delete {rule.command}`) and look again."
-            ]
-    return [
-        f"No rule would let your own connection in (from {address} to port {port}). Nothing was"
-        " changed."
-    ]
 
 
 def _shadowed(
@@ -231,16 +201,24 @@ def _ipv6(ctx: Context, configuration: Configuration | None, has_ipv6: bool) -> 
     return [write, RunCommand(argv=("ufw", "reload"), why=why)]
 
 
+_NAMES: Final = {"DROP": "deny", "REJECT": "reject", "ACCEPT": "allow"}
+
+
+def _stands(configuration: Configuration | None, way: str, wanted: str) -> str:
+    """The policy there will be: the wanted one, or a stricter one that this host has already."""
+    now = _NAMES.get(configuration.policies[way], "") if configuration is not None else ""
+    return now if now in _ENOUGH[wanted] else wanted
+
+
 def _policies(
     configuration: Configuration | None, incoming: str, outgoing: str
 ) -> list[RunCommand]:
-    names = {"DROP": "deny", "REJECT": "reject", "ACCEPT": "allow"}
     commands = []
     for way, direction, wanted in (
         ("input", "incoming", incoming),
         ("output", "outgoing", outgoing),
     ):
-        now = names.get(configuration.policies[way], "") if configuration is not None else ""
+        now = _NAMES.get(configuration.policies[way], "") if configuration is not None else ""
         if configuration is None and wanted == "allow":
             continue  # what ufw comes with
         if now not in _ENOUGH[wanted]:

@@ -108,7 +108,7 @@ def _build(suite: str, tree: Path) -> None:
     log = LAB / f"base-{suite}.log"
     _run(
         "debootstrap", "--variant=minbase", f"--include={','.join(HOST_PACKAGES)}",
-        suite, str(tree), _mirror(), log=log,
+        suite, str(tree), mirror(), log=log,
     )  # fmt: skip
     shutil.copy("/etc/resolv.conf", tree / "etc/resolv.conf")
     _inside(tree, "apt-get", "update", "-q", log=log)
@@ -167,7 +167,7 @@ def _administrator(tree: Path) -> None:
     )
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """Where this machine itself gets its Debian packages."""
     targets = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"],

@@ -16,10 +16,11 @@ class Screen:
     """A terminal of `columns` by `rows` in which `command` runs on the host over SSH."""
 
     def __init__(
-        self, host: LabHost, command: str = "harden-tui", columns: int = 80, rows: int = 24
-    ) -> None:
+        self, host: LabHost, command: str = "harden-tui", columns: int = 80, rows: int = 24,
+        ssh_options: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         self._server = f"harden-tui-{host.name}-{os.getpid()}"
-        self._line = shlex.join(host.ssh_argv(command, options=("-tt",)))
+        self._line = shlex.join(host.ssh_argv(command, options=("-tt", *ssh_options)))
         self._size = (columns, rows)
 
     def __enter__(self) -> Screen:

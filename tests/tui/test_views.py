@@ -213,6 +213,14 @@ def test_a_refusal_stands_with_its_reason() -> None:
     plan = StepPlan(id="a.b", title="T", refusals=("No administrator with a key is left.",))
     text = plain_text(preview.step_plan_lines(plan, 60))
     assert text.startswith("! Refused: No administrator")
+    assert "Nothing to change" not in text and "--force" not in text
+
+
+def test_a_lock_out_says_how_to_insist() -> None:
+    plan = StepPlan(id="a.b", title="T", lockouts=("No administrator with a key is left.",))
+    text = plain_text(preview.step_plan_lines(plan, 70))
+    assert text.startswith("! Locks out: No administrator")
+    assert "sudo harden-tui apply a.b --force" in text
     assert "Nothing to change" not in text
 
 

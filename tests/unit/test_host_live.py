@@ -103,8 +103,18 @@ class Proc:
         if inode:
             (directory / "fd" / "4").symlink_to(f"socket:[{inode}]")
 
+    def in_login(self, pid: int, name: str, **kept: str) -> None:
+        """Put a process into a session of logind's."""
+        (self.root / str(pid) / "cgroup").write_text(
+            f"0::/user.slice/user-1000.slice/session-{name}.scope\n"
+        )
+        (self.root / "sessions").mkdir(exist_ok=True)
+        lines = ["# This is private data. Do not parse.", *(f"{k}={v}" for k, v in kept.items())]
+        (self.root / "sessions" / name).write_text("\n".join(lines) + "\n")
+
     def session(self, pid: int, **environ: str) -> tuple[str, str]:
-        found = session.read(processes.ProcessTable(str(self.root)), environ, pid)
+        table = processes.ProcessTable(str(self.root), str(self.root / "sessions"))
+        found = session.read(table, environ, pid)
         return found.user, (
             f"{found.client_address} {found.client_port} {found.server_address} {found.server_port}"
         )
@@ -173,6 +183,35 @@ def test_no_session_on_the_console(proc: Proc) -> None:
     proc.add(300, 1, "bash")
     assert proc.session(300, SUDO_USER="bob") == ("bob", " 0  0")
     assert session.parse_connection("192.0.2.7 x 10.0.0.5 22") is None
+
+
+def test_a_local_login_is_not_taken_for_the_accounts_other_one(proc: Proc) -> None:
+    proc.add(300, 1, "bash", uid=1000)
+    proc.in_login(300, "c1", REMOTE="0", TTY="tty1")
+    assert proc.session(300, SUDO_USER="alice") == ("alice", " 0  0")
+
+
+def test_a_worker_of_the_console_is_told_so(proc: Proc) -> None:
+    proc.add(300, 1, "python3")
+    assert proc.session(300, SUDO_USER="alice", SSH_CONNECTION="") == ("alice", " 0  0")
+
+
+def test_an_unprivileged_login_is_known_by_logind(proc: Proc) -> None:
+    """Without root neither sshd's sockets nor its environment can be read."""
+    (proc.root / "110" / "fd" / "4").unlink()
+    proc.add(300, 111, "python3", uid=1000)
+    proc.in_login(300, "7", REMOTE="1", REMOTE_HOST=CLIENT.split()[0])
+    assert proc.session(300, SUDO_USER="alice") == ("alice", CLIENT)
+
+
+def test_mosh_comes_back_to_the_port_it_was_started_by(proc: Proc) -> None:
+    began = "198.51.100.9 50000 10.77.23.2 2222"
+    proc.add(400, 1, "mosh-server", uid=1000, environ=f"SSH_CONNECTION={began}")
+    proc.add(401, 400, "bash", uid=1000)
+    assert proc.session(401, SUDO_USER="alice") == ("alice", began)
+    hosts = ["192.0.2.1", "203.0.113.5 via mosh [40]", "203.0.113.7 via mosh [400]"]
+    assert session.mosh_address(hosts, 400) == "203.0.113.7"
+    assert session.mosh_address(hosts, 4) == ""
 
 
 @pytest.fixture

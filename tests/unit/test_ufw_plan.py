@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from host.base import Port, Session
+from host.base import FileState, Port, Session
 from host.facts.apt import Simulation
 from host.facts.iptables import Filter, parse_filter
 from host.facts.ufw import RULES, RULES6, Configuration, Rule, Status, parse_rules
@@ -167,17 +167,17 @@ def test_networks_without_the_present_client_are_refused(
 ) -> None:
     session = Session(user="a", client_address=address, client_port=1, server_port=22)
     planned = wanted(**{"from": [network]}).plan(installed(tmp_path, *OPEN, session=session))
-    assert bool(planned.refusals) is refused
+    assert bool(planned.lockouts) is refused
+    assert planned.changes and not planned.refusals
     if refused:
-        assert "198.51.100.7" in planned.refusals[0]
-        assert not planned.changes
+        assert "198.51.100.7" in planned.lockouts[0]
 
 
 def test_a_rule_that_would_turn_the_present_client_away_is_refused(tmp_path: Path) -> None:
     deny = "deny any any 0.0.0.0/0 any 198.51.100.0/24 in"
     planned = wanted().plan(installed(tmp_path, deny, *OPEN[:2]))
-    assert any("turn away your own connection" in refusal for refusal in planned.refusals)
-    assert not planned.changes
+    assert any("turn away your own connection" in lockout for lockout in planned.lockouts)
+    assert planned.changes and not planned.refusals
 
 
 def test_a_rule_of_the_other_action_is_replaced_in_its_place(tmp_path: Path) -> None:
@@ -310,3 +310,33 @@ def test_a_stricter_policy_for_outgoing_is_kept(tmp_path: Path) -> None:
 def test_what_is_no_port_is_an_error(bad: str) -> None:
     with pytest.raises(StepError):
         wanted(allow=[bad])
+
+
+def _beforehand(directory: Path, before: str, **changed: Any) -> Planned:
+    """The plan of a host whose before.rules has these lines, as ALICE sees it."""
+    ctx = installed(directory, *OPEN[:2], **changed)
+    ctx.host.put("/etc/ufw", FileState(kind="dir", mode=0o755))
+    ctx.host.write_file("/etc/ufw/before.rules", f"*filter\n{before}COMMIT\n".encode())
+    return wanted().plan(ctx)
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ("-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n", ""),
+        ("-A ufw-before-input -s 198.51.100.0/24 -j DROP\n", "-s 198.51.100.0/24 -j DROP decides"),
+        ("-A ufw-before-output -p tcp --sport 22 -j DROP\n", "--sport 22 -j DROP decides"),
+        ("-A ufw-before-input -s 203.0.113.0/24 -j DROP\n", ""),
+    ],
+)
+def test_what_stands_before_ufws_own_rules_counts(tmp_path: Path, before: str, reason: str) -> None:
+    planned = _beforehand(tmp_path, before)
+    assert planned.changes and not planned.refusals
+    assert reason in " ".join(planned.lockouts)
+    assert bool(planned.lockouts) is bool(reason)
+
+
+def test_a_doubt_is_a_note_and_no_lock_out(tmp_path: Path) -> None:
+    planned = _beforehand(tmp_path, "-A ufw-before-input -m set --match-set bad src -j DROP\n")
+    assert planned.lockouts == ()
+    assert any("cannot be told" in note and "--match-set bad" in note for note in planned.notes)

@@ -9,6 +9,7 @@ from typing import Final
 from snapshots.model import UndoItem, UndoPlan
 from tui.resolving import later_text, since_title
 from tui.text import BLANK, Line, Role, fold, paragraph, wrap
+from tui.typed_word import insisting
 from tui.wire import PlanAnswer, PlannedChange, StepPlan
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
@@ -83,6 +84,10 @@ def step_plan_lines(plan: StepPlan, width: int) -> list[Line]:
     lines: list[Line] = []
     for reason in plan.refusals:
         lines += [*_titled("!", "Refused: " + reason, width, "bad"), BLANK]
+    for lockout in plan.lockouts:
+        lines += [*_titled("!", "Locks out: " + lockout, width, "bad"), BLANK]
+    if plan.lockouts and not plan.refusals:
+        lines += [*paragraph(insisting(plan.id), width, "warn"), BLANK]
     for phrase in plan.irreversible:
         lines += [*_titled("!", "Cannot come back: " + phrase, width, "warn"), BLANK]
     if plan.changes:
@@ -93,7 +98,7 @@ def step_plan_lines(plan: StepPlan, width: int) -> list[Line]:
             for command in plan.then:
                 lines += command_lines(command, width)
             lines.append(BLANK)
-    elif not plan.refusals:
+    elif not plan.refusals and not plan.lockouts:
         lines += paragraph("Nothing to change: it is as it should be.", width, "ok")
         lines.append(BLANK)
     for note in plan.notes:
@@ -119,7 +124,7 @@ def plan_lines(plan: PlanAnswer | str | None, width: int) -> list[Line]:
 
 
 def refusals(plan: PlanAnswer) -> list[str]:
-    return [reason for step in plan.steps for reason in step.refusals]
+    return [reason for step in plan.steps for reason in (*step.refusals, *step.lockouts)]
 
 
 def changes(plan: PlanAnswer) -> int:
