@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
@@ -12,6 +13,7 @@ from itertools import chain
 import msgspec
 
 from host.base import FileState, Host, HostError
+from snapshots import guard as guards
 from snapshots import leftovers
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
@@ -19,6 +21,7 @@ from snapshots.captured import Captured, each_difference
 from snapshots.converge import Goal, converge, describe_left, what_is_left
 from snapshots.dpkg import packages_held
 from snapshots.execute import describe, execute, may_bring_packages, path_of
+from snapshots.guard_switch import Switch, finish_confirmed
 from snapshots.model import (
     Activation,
     Change,
@@ -55,8 +58,12 @@ def begin(
     claims: Iterable[tuple[DomainName, str]] = (),
     secret_paths: Iterable[str] = (),
     progress: Progress,
+    switch: Switch | None = None,
 ) -> Transaction:
     """Lock the host, capture what it is, make that durable, and open a transaction.
+
+    With a `switch` the transaction is guarded: it is armed before anything is changed, and what
+    is committed waits for a person's confirmation.
 
     Raises `Busy`, `SnapshotError` where an interrupted transaction stands in the way, `HostError`
     where the state cannot be captured; nothing was changed then.
@@ -79,7 +86,7 @@ def begin(
     )
     with ExitStack() as held:
         held.enter_context(state.lock(title or "a change"))
-        ready(host, state)
+        ready(host, state, switch)
         held.enter_context(packages_held(host, progress))
         keeper = Keeper(host, state)
         try:
@@ -89,18 +96,23 @@ def begin(
             raise error if isinstance(error, HostError) else _no_way_back(keeper, error) from None
         record = msgspec.structs.replace(record, id=records.create_id(), started=now_text())
         return open_transaction(
-            keeper, records, record, before, held.pop_all(), progress, tuple(secret_paths)
+            keeper, records, record, before, held.pop_all(), progress, tuple(secret_paths), switch
         )
 
 
-def ready(host: Host, state: StateDir) -> None:
+def ready(host: Host, state: StateDir, switch: Switch | None = None) -> None:
     """Refuse where nothing may be changed now; call it with the lock held.
 
-    Raises `SnapshotError`.
+    What a `switch` covers already may wait for its confirmation: more of it joins it. Raises
+    `SnapshotError`.
     """
     if not host.is_root:
         raise SnapshotError("Changes need root; nothing was changed. Start it with sudo.")
     finish_settling(state)
+    finish_confirmed(host, state)
+    joined = switch.joined if switch is not None else ()
+    if any(record.id not in joined for record in Records(state).pending()):
+        raise SnapshotError(guards.waiting(state))
     interrupted = Records(state).open()
     if interrupted:
         first = interrupted[0]
@@ -119,8 +131,12 @@ def open_transaction(
     held: ExitStack,
     progress: Progress,
     secret_paths: tuple[str, ...] = (),
+    switch: Switch | None = None,
 ) -> Transaction:
-    """Make the way back durable, and only then say that the transaction is open."""
+    """Make the way back durable, and only then say that the transaction is open.
+
+    Where a `switch` cannot be armed nothing was changed, and `HostError` is raised.
+    """
     with held as on_failure:
         progress.doing("writing the restore point")
         try:
@@ -135,7 +151,15 @@ def open_transaction(
             shutil.rmtree(keeper.points.path / point_before(record.id), ignore_errors=True)
             shutil.rmtree(records.where(record.id), ignore_errors=True)
             raise _no_way_back(keeper, error) from None
-        return Transaction(keeper, records, record, before, progress, on_failure.pop_all())
+        tx = Transaction(keeper, records, record, before, progress, on_failure.pop_all(), switch)
+    if switch is not None:
+        progress.doing("arming the dead-man's switch")
+        try:
+            switch.arm(record)
+        except BaseException as error:
+            tx.roll_back(str(error))
+            raise
+    return tx
 
 
 def _no_way_back(keeper: Keeper, error: OSError) -> SnapshotError:
@@ -166,9 +190,11 @@ class Transaction:
         before: Captured,
         progress: Progress,
         held: ExitStack,
+        switch: Switch | None = None,
     ) -> None:
         self.record = record
         self._held = held
+        self._switch = switch
         self._keeper = keeper
         self._records = records
         self._before = before
@@ -182,6 +208,8 @@ class Transaction:
         """Make one change; its intent is on the disk before. Raises `HostError`."""
         secret = isinstance(change, WriteFile) and change.secret
         path = path_of(change)
+        if self._switch is not None:
+            self._switch.alive()
         if path:
             register_secrets(self._keeper, self._before, (path,) if secret else ())
             self._keep_secret_content(path)
@@ -211,6 +239,8 @@ class Transaction:
         """Make the daemons take it and see that they keep running. Raises `SnapshotError`."""
         self._records.journal(self.id, "activate", f"{len(self.record.activations)} activations")
         activate(self._keeper.host, self.record.activations, self._progress)
+        if self._switch is not None:
+            self._switch.took(time.monotonic())
 
     def commit(self, proved_since_s: float | None = None) -> TransactionRecord:
         """Keep the changes. Raises `HostError`; the transaction is open still, then roll back.
@@ -224,9 +254,14 @@ class Transaction:
         self._progress.doing("writing the restore point")
         came = leftovers.states(self._keeper.host, self._records.came(self.id))
         self.write_after(after, (Delta("files", path, None, came[path]) for path in sorted(came)))
-        self._end("committed")
+        self._end(self.kept_as)
         self._held.close()
         return self.record
+
+    @property
+    def kept_as(self) -> TransactionStatus:
+        """What it is once it is made and proved."""
+        return "committed" if self._switch is None else "pending"
 
     def write_after(self, after: Captured, outside: Iterable[Delta] = ()) -> None:
         """Make what became of the host durable. Raises `SnapshotError` where there is no room.
@@ -282,6 +317,8 @@ class Transaction:
                     f"{self._keeper.state.path}: {error.strerror}. Make room there, then run "
                     "`harden-tui recover`.",
                 )
+        if self._switch is not None and self.record.status == "rolled-back":
+            self._switch.leave(self.id)
         return self.record
 
     def _remove_what_came(self) -> None:
@@ -299,7 +336,9 @@ class Transaction:
 
     def finish(self, reason: str = "") -> TransactionRecord:
         """Say that an undo counts, and complete it."""
-        self._end("committed", reason)
+        if self._switch is not None:
+            self._switch.took(time.monotonic())
+        self._end(self.kept_as, reason)
         self._held.close()
         return self.record
 

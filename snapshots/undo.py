@@ -19,6 +19,7 @@ from snapshots.converge import Goal
 from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
 from snapshots.dpkg import is_offered, packages_held, refuse_interrupted
+from snapshots.guard_switch import Switch
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
 from snapshots.model import (
@@ -85,17 +86,19 @@ def undo(
     user: str,
     progress: Progress,
     resolutions: Resolutions = UNRESOLVED,
+    switch: Switch | None = None,
 ) -> TransactionRecord:
     """Undo `tx_id`; returns the record of the undo, a transaction of kind `rollback`.
 
-    Its status is `committed` where all went well. Where something failed the host was brought
-    back to before the undo (`rolled-back`), or could not be (`needs-person`); `reason` says why.
+    Its status is `committed` where all went well, `pending` with a `switch`, which guards it.
+    Where something failed the host was brought back to before the undo (`rolled-back`), or could
+    not be (`needs-person`); `reason` says why.
     Raises `Conflict` and `SnapshotError` (not undoable, approved plan out of date) before
     anything is touched.
     """
     with ExitStack() as held:
         held.enter_context(state.lock(f"rollback of {tx_id}"))
-        ready(host, state)
+        ready(host, state, switch)
         held.enter_context(packages_held(host, progress))
         keeper = Keeper(host, state)
         records = Records(state)
@@ -146,7 +149,9 @@ def undo(
         )
         keeper.debs.keep(host, _leaving(inversion, current), progress)
         secrets = _keep_secrets(keeper, inversion)
-        tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
+        tx = open_transaction(
+            keeper, records, own, current, held.pop_all(), progress, switch=switch
+        )
     try:
         ended = _perform(keeper, records, tx, inversion, current, progress)
     except (HostError, OSError) as error:
@@ -201,6 +206,7 @@ def _perform(
             for later in inversion.later
             if later.record.id in touched
         },
+        revocable=tx.kept_as == "pending",
     )
     return tx.finish(" ".join(notes))
 

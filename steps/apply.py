@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from host.base import HostError
+from snapshots import guard as guards
 from snapshots import transaction
+from snapshots.guard_switch import Switch
 from snapshots.history import transactions
 from snapshots.model import Busy, SnapshotError, WriteFile
-from steps import health
+from steps import guarding, health
 from steps.events import ChangeEvent, FindingEvent, GuardEvent
+from steps.guarding import Watch
 from steps.listener import Listener
 from steps.model import Step, StepResult
 from steps.plan import Plan, StepPlan, Work
@@ -34,6 +37,7 @@ def apply(
 ) -> tuple[int, str, list[str]]:
     """Exit status, a sentence, and the ids of the transactions that were committed."""
     done: list[str] = []
+    watch = Watch(engine)
     try:
         with engine.state.lock("apply", LOCK_WAIT_S):
             refusal = interrupted(engine)
@@ -43,14 +47,35 @@ def apply(
             refusal = _refusal(engine, plan, fingerprint)
             if refusal:
                 return REFUSED, refusal, done
-            return _apply_all(engine, plan, done, exact=fingerprint is not None)
+            exact = fingerprint is not None
+            exit_status, sentence = _apply_all(engine, plan, done, watch, exact=exact)
+            return decided(watch, exit_status, sentence, done)
     except Busy as error:
         return REFUSED, str(error), done
 
 
+def decided(
+    watch: Watch, exit_status: int, sentence: str, done: list[str]
+) -> tuple[int, str, list[str]]:
+    """What is said at the end, once what was guarded is kept or taken back."""
+    guarded = watch.has_pending
+    ended, said, gone = watch.wait()
+    if not guarded:
+        return exit_status, sentence, done
+    if exit_status == GOOD and ended != GOOD:
+        return ended, f"{_so_far(_without(done, gone))}{said}", _without(done, gone)
+    return exit_status, f"{sentence} {said}", _without(done, gone)
+
+
+def _without(done: list[str], gone: Sequence[str]) -> list[str]:
+    return [one for one in done if one not in gone]
+
+
 def interrupted(engine: Engine) -> str:
-    """Why nothing may be changed now: an earlier change did not end; empty if none."""
+    """Why nothing may be changed now: an earlier change did not end, or waits; empty if none."""
     for record in transactions(engine.state):
+        if record.status == "pending" and guarding.standing(engine) is not None:
+            return guards.waiting(engine.state)
         if record.status == "open":
             what = ", ".join(record.steps) or record.id
             return (
@@ -87,16 +112,21 @@ def _acceptable(plan: Plan) -> set[str]:
 
 
 def _apply_all(
-    engine: Engine, plan: Plan, done: list[str], *, exact: bool
-) -> tuple[int, str, list[str]]:
+    engine: Engine, plan: Plan, done: list[str], watch: Watch, *, exact: bool
+) -> tuple[int, str]:
     """`exact`: a person approved these very diffs. Otherwise the steps were asked for by name, and
     each is planned anew on the host as the steps before it left it."""
     chosen = {step.id: step for step in engine.steps([step.id for step in plan.steps])}
     changing = [step for step in plan.steps if step.changes]
     if not changing:
-        return GOOD, _as_wanted(engine, list(chosen.values())), done
+        return GOOD, _as_wanted(engine, list(chosen.values()))
     unmeasured = []
     for number, approved in enumerate(changing, 1):
+        if watch.has_pending and not chosen[approved.id].guard:
+            ended, said, gone = watch.wait()
+            done[:] = _without(done, gone)
+            if ended != GOOD or not engine.guarding.wait:
+                return ended, f"{_so_far(done)}{said} {approved.id} was not begun."
         engine.say(approved.id, "applying", approved.title, index=number, of=len(changing))
         if number > 1:
             engine.facts.forget()
@@ -109,25 +139,28 @@ def _apply_all(
                 REFUSED,
                 f"{_so_far(done)}{approved.id} was not begun: what it would do has changed since"
                 " the preview, because an earlier step changed the host. Look at it again.",
-                done,
             )
         if planned.refusals:
             problem = _refusal(engine, Plan(checklist="", steps=(planned,), fingerprint=""), None)
-            return REFUSED, f"{_so_far(done)}{problem}", done
+            return REFUSED, f"{_so_far(done)}{problem}"
         if not planned.changes:  # an earlier step of this run brought all of it
             engine.say(approved.id, "done", "nothing left to change")
             continue
         approved = planned
-        exit_status, sentence = _apply_one(engine, one, work, approved, done)
+        before = len(done)
+        switch = watch.switch if one.step.guard else None
+        exit_status, sentence = _apply_one(engine, one, work, approved, done, switch)
+        if switch is not None and len(done) > before:
+            watch.covers(done[-1])
         if exit_status != GOOD:
-            return exit_status, f"{_so_far(done)}{sentence}", done
+            return exit_status, f"{_so_far(done)}{sentence}"
         if sentence:
             unmeasured.append(approved.id)
     names = ", ".join(step.id for step in changing)
     sentence = f"Applied and proved: {names}."
     if unmeasured:
         sentence += f" Not all of it could be measured, before or now: {', '.join(unmeasured)}."
-    return GOOD, sentence, done
+    return GOOD, sentence
 
 
 def _as_wanted(engine: Engine, chosen: Sequence[Step]) -> str:
@@ -147,15 +180,20 @@ def _so_far(done: list[str]) -> str:
 
 
 def _apply_one(
-    engine: Engine, one: Prepared, work: Work, approved: StepPlan, done: list[str]
+    engine: Engine,
+    one: Prepared,
+    work: Work,
+    approved: StepPlan,
+    done: list[str],
+    switch: Switch | None,
 ) -> tuple[int, str]:
     """Exit status, and a sentence where there is more to say than that it is done."""
-    listener = Listener(engine.emit, engine.redact)
+    listener = Listener(engine.emit, engine.redact, switch.alive if switch else None)
     unmeasured = _unmeasured(engine.measured(one))
     before = health.measure(engine.host)
     listener.doing("capturing the state before")
     try:
-        tx = _begin(engine, one, work, listener)
+        tx = _begin(engine, one, work, listener, switch)
     except HostError as error:
         engine.say(one.step.id, "refused", str(error))
         return REFUSED, f"{one.step.id} was not begun, nothing of it was changed: {error}"
@@ -205,7 +243,7 @@ def _apply_one(
 
 
 def _begin(
-    engine: Engine, one: Prepared, work: Work, listener: Listener
+    engine: Engine, one: Prepared, work: Work, listener: Listener, switch: Switch | None
 ) -> transaction.Transaction:
     return transaction.begin(
         engine.host,
@@ -220,6 +258,7 @@ def _begin(
         claims=work.claims,
         secret_paths=tuple(c.path for c in work.changes if isinstance(c, WriteFile) and c.secret),
         progress=listener,
+        switch=switch,
     )
 
 
@@ -291,5 +330,6 @@ __all__ = [
     "ROLLED_BACK",
     "SnapshotError",
     "apply",
+    "decided",
     "interrupted",
 ]

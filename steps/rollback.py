@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING
 
 from host.base import HostError
 from snapshots import undo
+from snapshots.guard_switch import Switch
 from snapshots.history import open_for_step, transactions
 from snapshots.model import UNRESOLVED, Busy, Conflict, Resolutions, TransactionRecord, UndoPlan
 from snapshots.undo_plan import refusal
-from steps.apply import GOOD, LOCK_WAIT_S, NEEDS_PERSON, REFUSED, ROLLED_BACK, interrupted
+from steps.apply import (
+    GOOD,
+    LOCK_WAIT_S,
+    NEEDS_PERSON,
+    REFUSED,
+    ROLLED_BACK,
+    decided,
+    interrupted,
+)
 from steps.events import FindingEvent, GuardEvent
+from steps.guarding import Watch
 from steps.listener import Listener
 from steps.resource import StepError
 
@@ -82,6 +92,7 @@ def rollback(
 ) -> tuple[int, str, list[str]]:
     """Exit status, a sentence, and the ids of the transactions that were undone."""
     done: list[str] = []
+    watch = Watch(engine)
     try:
         with engine.state.lock("rollback", LOCK_WAIT_S):
             reason = interrupted(engine)
@@ -102,17 +113,41 @@ def rollback(
                 conflict = refusal_of(planned, resolutions)
                 if conflict:
                     return REFUSED, _told_refusal(engine, records, conflict), done
-            for number, record in enumerate(records, 1):
-                name = ", ".join(record.steps) or record.id
-                engine.say(name, "rolling-back", record.title, index=number, of=len(records))
-                exit_status, sentence = _undo_one(engine, record, done, resolutions)
-                if exit_status != GOOD:
-                    kept = f"{len(done)} undone. " if done else ""
-                    return exit_status, f"{kept}{sentence}", done
+            exit_status, sentence = _undo_all(engine, records, done, resolutions, watch)
+            return decided(watch, exit_status, sentence, done)
     except Busy as error:
         return REFUSED, str(error), done
+
+
+def _undo_all(
+    engine: Engine,
+    records: Sequence[TransactionRecord],
+    done: list[str],
+    resolutions: Resolutions,
+    watch: Watch,
+) -> tuple[int, str]:
+    for number, record in enumerate(records, 1):
+        name = ", ".join(record.steps) or record.id
+        guarded = _is_guarded(engine, record)
+        if watch.has_pending and not guarded:
+            ended, said, gone = watch.wait()
+            done[:] = [one for one in done if one not in gone]
+            if ended != GOOD or not engine.guarding.wait:
+                return ended, f"{said} The undo of {name} was not begun."
+        engine.say(name, "rolling-back", record.title, index=number, of=len(records))
+        switch = watch.switch if guarded else None
+        exit_status, sentence = _undo_one(engine, record, done, resolutions, switch, watch)
+        if exit_status != GOOD:
+            kept = f"{len(done)} undone. " if done else ""
+            return exit_status, f"{kept}{sentence}"
     names = ", ".join(", ".join(record.steps) or record.id for record in records)
-    return GOOD, f"Undone: {names}.", done
+    return GOOD, f"Undone: {names}."
+
+
+def _is_guarded(engine: Engine, record: TransactionRecord) -> bool:
+    """Undoing what guards the way in can shut it as well."""
+    steps = engine.catalogue.steps
+    return any(name in steps and steps[name].guard for name in record.steps)
 
 
 def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: str) -> str:
@@ -129,9 +164,14 @@ def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: 
 
 
 def _undo_one(
-    engine: Engine, record: TransactionRecord, done: list[str], resolutions: Resolutions
+    engine: Engine,
+    record: TransactionRecord,
+    done: list[str],
+    resolutions: Resolutions,
+    switch: Switch | None,
+    watch: Watch,
 ) -> tuple[int, str]:
-    listener = Listener(engine.emit, engine.redact)
+    listener = Listener(engine.emit, engine.redact, switch.alive if switch else None)
     name = ", ".join(record.steps) or record.id
     began_s = time.monotonic()
     try:
@@ -143,6 +183,7 @@ def _undo_one(
             user=engine.user,
             progress=listener,
             resolutions=resolutions,
+            switch=switch,
         )
     except Conflict as error:
         engine.emit(GuardEvent(step=name, reasons=(str(error),)))
@@ -162,13 +203,15 @@ def _undo_one(
         )
     # What the undo saw last of a tree proved it: nothing was changed after that.
     engine.facts.forget(seen_since_s=began_s)
-    if ended.status not in ("committed", "undone"):
+    if ended.status not in ("committed", "undone", "pending"):
         problem = engine.record(
             "rollback-failed", steps=list(record.steps), transaction=record.id, reason=ended.reason
         )
         exit_status = ROLLED_BACK if ended.status == "rolled-back" else NEEDS_PERSON
         return exit_status, f"The undo of {name} failed: {ended.reason} {problem}".rstrip()
     done.append(record.id)
+    if ended.status == "pending":
+        watch.covers(ended.id, record.id)
     resolved = {"resolved": dict(ended.resolved)} if ended.resolved else {}
     problem = engine.record(
         "rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id, **resolved

@@ -17,6 +17,7 @@ def add_all(commands: Any) -> None:
     _check(commands)
     _plan(commands)
     _apply(commands)
+    _confirm(commands)
     _rollback(commands)
     _drift(commands)
     _recover(commands)
@@ -51,6 +52,48 @@ def _approval(parser: argparse.ArgumentParser, what: str) -> None:
         metavar="FP",
         help=f"go on only if the {what} still has this fingerprint (exit 3 if it has not)",
     )
+
+
+def _guarded(parser: argparse.ArgumentParser) -> None:
+    """Of what changes how administrators come in."""
+    parser.add_argument(
+        "--confirm-within",
+        metavar="TIME",
+        help="how long a guarded change waits for its confirmation (5m): see confirm",
+    )
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="end where a guarded change waits, instead of waiting with it",
+    )
+
+
+def _confirm(commands: Any) -> None:
+    parser = _command(
+        commands, "confirm", "tui.cli_confirm:confirm", "keep a guarded change",
+        "What changes how administrators come in (SSH, the firewall) is guarded: it is taken back\n"
+        "at its deadline, and after a reboot, unless somebody logged in anew over SSH and\n"
+        "confirmed it. Leave the session you have as it is, log in from a second terminal, and\n"
+        "run this there. `recover` takes the change back at once.\n"
+        "Exit 0: kept. 3: nothing waits, or nobody has logged in since.",
+        "  sudo harden-tui confirm\n"
+        "  sudo harden-tui confirm --extend 10m\n"
+        "  sudo harden-tui confirm --status --format json",
+    )  # fmt: skip
+    parser.add_argument(
+        "--status", action="store_true", help="only say what waits, and whether anybody logged in"
+    )
+    parser.add_argument(
+        "--extend", metavar="TIME", help="move the deadline to so long from now (90s, 10m)"
+    )
+    parser.add_argument(
+        "--without-login", action="store_true",
+        help="keep it although nobody has logged in since; asks for this host's name",
+    )  # fmt: skip
+    parser.add_argument(
+        "--word", metavar="NAME", default="", help="this host's name, where nobody can be asked"
+    )
+    add_common(parser)
 
 
 def _check(commands: Any) -> None:
@@ -96,6 +139,7 @@ def _apply(commands: Any) -> None:
     _steps_argument(parser)
     parser.add_argument("--plan", metavar="FILE", help="exactly the plan that `plan --out` kept")
     _approval(parser, "plan")
+    _guarded(parser)
     add_common(parser)
 
 
@@ -125,6 +169,7 @@ def _rollback(commands: Any) -> None:
     ):
         parser.add_argument(option, action=Resolve, metavar="=PATH", help=f"{meaning} (repeatable)")
     _approval(parser, "undo plan")
+    _guarded(parser)
     add_common(parser)
 
 

@@ -25,6 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from snapshots.model import UNRESOLVED, Resolutions
+from steps.guard_settings import Guarding
 from tui import runs
 from tui.failures import NEEDS_PERSON, REFUSED, Stop, refused
 from tui.options import Options
@@ -44,6 +45,7 @@ def job_of(
     everything: bool = False,
     resolutions: Resolutions = UNRESOLVED,
     things: tuple[str, ...] = (),
+    guarding: Guarding | None = None,
 ) -> dict[str, Any]:
     """What the worker reads from its standard input; `path` is where its libraries lie."""
     return {
@@ -55,6 +57,7 @@ def job_of(
         "everything": everything,
         "resolutions": msgspec.to_builtins(resolutions),
         "things": list(things),
+        "guarding": msgspec.to_builtins(guarding or Guarding()),
         "options": {
             "practice": options.practice,
             "state_dir": str(options.state_dir),
@@ -91,6 +94,7 @@ def start(
     everything: bool = False,
     resolutions: Resolutions = UNRESOLVED,
     things: tuple[str, ...] = (),
+    guarding: Guarding | None = None,
     session: Mapping[str, str] | None = None,
 ) -> Path:
     """Start the worker; returns the run's directory. Raises `Stop` (exit 3).
@@ -109,6 +113,7 @@ def start(
         everything=everything,
         resolutions=resolutions,
         things=things,
+        guarding=guarding,
     )
     # Values from YAML may be dates and the like: as text they meet the same strict conversion.
     payload = json.dumps(job, default=str).encode()

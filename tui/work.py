@@ -14,6 +14,7 @@ import msgspec
 from host.names import shown_json
 from snapshots.model import Resolutions
 from steps.events import Done, Event, Started
+from steps.guard_settings import Guarding
 from steps.redact import Redactor
 from tui import runs
 from tui.failures import NEEDS_PERSON, REFUSED, Scene, Stop, explain, one_line
@@ -121,7 +122,8 @@ def _perform(
 ) -> tuple[int, str, tuple[str, ...]]:
     from tui.session import open_session
 
-    session = open_session(options, emit)
+    guarding = msgspec.convert(job["guarding"], Guarding)
+    session = open_session(options, emit, guarding)
     command = job["command"]
     if command == "apply":
         outcome = session.engine.apply(job["steps"], job["fingerprint"])

@@ -31,8 +31,9 @@ BY_THEMSELVES = re.compile(
     r"|systemd-(hostnamed|localed|timedated|importd|portabled|machined|tmpfiles-clean)\..*"
     r"|systemd-.*-clean\..*"
     r"|(packagekit|polkit|colord|fwupd|udisks2|geoclue|realmd|accounts-daemon)\.service"
+    r"|harden-tui-guard.*"
 )
-"""Started and ended by logins, connections, D-Bus or time, not by an administrator."""
+"""Started and ended by logins, connections, D-Bus or time, or by us, not by an administrator."""
 
 
 class Units(Domain):
@@ -48,6 +49,8 @@ class Units(Domain):
             if value:
                 found[service.unit] = ValueItem(value)
         for unit, active, sub in _without_file(host):
+            if BY_THEMSELVES.fullmatch(unit):
+                continue
             if unit not in found and unit.endswith(KINDS) and active in ("active", "failed"):
                 found[unit] = ValueItem(WITHOUT_FILE if sub == "exited" else active)
         for path in host.glob("/run/systemd/system/*"):
