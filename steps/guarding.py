@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 GOOD, REFUSED, TAKEN_BACK, NEEDS_PERSON = 0, 3, 4, 5
 
 LOCK_WAIT_S = 10.0
-POLL_S = 0.5
+POLL_S = 0.2
 LOGIN_POLL_S = 2.0
 OVERDUE_S = 90.0
 """So long after the deadline something is wrong with what should have taken the change back."""
