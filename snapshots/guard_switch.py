@@ -198,7 +198,7 @@ class Switch:
         if has_service_manager(self.host) and os.geteuid() == 0:
             program = shutil.which("systemd-run", path="/usr/bin:/bin")
             if program:
-                unit = f"--unit={guard_units.NAME}-watch-{os.getpid()}"
+                unit = f"--unit={guard_units.WATCH}{os.getpid()}"
                 argv = [program, "--scope", "--quiet", "--collect", unit, "--", *argv]
         subprocess.Popen(
             argv, cwd="/", env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
@@ -215,7 +215,7 @@ def disarm(host: Host, state: StateDir) -> None:
     place = guards.directory(state)
     (place / "armed").unlink(missing_ok=True)
     if has_service_manager(host):
-        guard_units.take_away(host, service_too=not guards.why_fired(state))
+        guard_units.take_away(host, waiters_too=not guards.why_fired(state))
     guards.forget(state)
 
 

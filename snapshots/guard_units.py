@@ -17,6 +17,8 @@ DIRECTORY: Final = "/usr/local/lib/systemd/system"
 SERVICE: Final = f"{NAME}.service"
 TIMER: Final = f"{NAME}.timer"
 BOOT_SERVICE: Final = f"{NAME}-boot.service"
+WATCH: Final = f"{NAME}-watch-"
+"""How the scope of the detached `sh` is called; a number follows."""
 
 WANTS: Final = (f"multi-user.target.wants/{BOOT_SERVICE}", f"timers.target.wants/{TIMER}")
 """Links that have them started at boot."""
@@ -68,9 +70,13 @@ def install(host: Host, script: str, window_s: int) -> None:
     host.run(("systemctl", "is-active", "--quiet", TIMER))
 
 
-def take_away(host: Host, *, service_too: bool) -> None:
-    """Stop the timer and remove all of it; without `service_too` the service ends by itself."""
-    host.run(("systemctl", "stop", TIMER, *((SERVICE,) if service_too else ())), ok=None)
+def take_away(host: Host, *, waiters_too: bool) -> None:
+    """Stop the timer and remove all of it.
+
+    Without `waiters_too` whatever has waited for the deadline ends by itself: it is what calls us.
+    """
+    waiters = (SERVICE, f"{WATCH}*.scope") if waiters_too else ()
+    host.run(("systemctl", "stop", TIMER, *waiters), ok=None)
     names = (*WANTS, SERVICE, TIMER, BOOT_SERVICE)
     there = [path for name in names if host.state(path := f"{DIRECTORY}/{name}") is not None]
     for path in there:
