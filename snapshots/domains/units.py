@@ -44,7 +44,13 @@ class Units(Domain):
 
     def capture(self, host: Host, scope: Scope) -> dict[str, Item]:
         found: dict[str, Item] = {}
-        for service in host.services():
+        try:
+            services = host.services()
+        except HostError:
+            if host.state("/run/systemd/system") is not None:
+                raise  # it is there and does not answer
+            return found  # a host without a service manager has no units
+        for service in services:
             value = value_of(service)
             if value:
                 found[service.unit] = ValueItem(value)
