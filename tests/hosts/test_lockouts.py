@@ -105,6 +105,7 @@ def test_an_undo_is_guarded_too(host: LabHost, request: pytest.FixtureRequest) -
     host.run("systemctl", "reload", "ssh")
     time.sleep(1)
     assert with_password(host, PASSWORD) and not host.can_log_in()
+    host.person.present = False
     host.run("harden-tui", "apply", "ssh.key-only", "--yes", "--no-wait")
     host.ssh("sudo harden-tui confirm")
     host.run("passwd", "-q", "-l", "alice")
