@@ -14,7 +14,7 @@ from snapshots.history import transactions
 from snapshots.model import Busy, SnapshotError, WriteFile
 from steps import guarding, health
 from steps.events import ChangeEvent, FindingEvent, GuardEvent
-from steps.guarding import Watch
+from steps.guarding import GuardedRun
 from steps.listener import Listener
 from steps.model import Step, StepResult
 from steps.plan import Plan, StepPlan, Work
@@ -37,7 +37,7 @@ def apply(
 ) -> tuple[int, str, list[str]]:
     """Exit status, a sentence, and the ids of the transactions that were committed."""
     done: list[str] = []
-    watch = Watch(engine)
+    guarded_run = GuardedRun(engine)
     try:
         with engine.state.lock("apply", LOCK_WAIT_S):
             refusal = interrupted(engine)
@@ -48,18 +48,18 @@ def apply(
             if refusal:
                 return REFUSED, refusal, done
             exact = fingerprint is not None
-            exit_status, sentence = _apply_all(engine, plan, done, watch, exact=exact)
-            return decided(watch, exit_status, sentence, done)
+            exit_status, sentence = _apply_all(engine, plan, done, guarded_run, exact=exact)
+            return decided(guarded_run, exit_status, sentence, done)
     except Busy as error:
         return REFUSED, str(error), done
 
 
 def decided(
-    watch: Watch, exit_status: int, sentence: str, done: list[str]
+    guarded_run: GuardedRun, exit_status: int, sentence: str, done: list[str]
 ) -> tuple[int, str, list[str]]:
     """What is said at the end, once what was guarded is kept or taken back."""
-    guarded = watch.has_pending
-    ended, said, gone = watch.wait()
+    guarded = guarded_run.has_pending
+    ended, said, gone = guarded_run.wait()
     if not guarded:
         return exit_status, sentence, done
     if exit_status == GOOD and ended != GOOD:
@@ -112,7 +112,7 @@ def _acceptable(plan: Plan) -> set[str]:
 
 
 def _apply_all(
-    engine: Engine, plan: Plan, done: list[str], watch: Watch, *, exact: bool
+    engine: Engine, plan: Plan, done: list[str], guarded_run: GuardedRun, *, exact: bool
 ) -> tuple[int, str]:
     """`exact`: a person approved these very diffs. Otherwise the steps were asked for by name, and
     each is planned anew on the host as the steps before it left it."""
@@ -122,8 +122,8 @@ def _apply_all(
         return GOOD, _as_wanted(engine, list(chosen.values()))
     unmeasured = []
     for number, approved in enumerate(changing, 1):
-        if watch.has_pending and not chosen[approved.id].guard:
-            ended, said, gone = watch.wait()
+        if guarded_run.has_pending and not chosen[approved.id].guard:
+            ended, said, gone = guarded_run.wait()
             done[:] = _without(done, gone)
             if ended != GOOD or not engine.guarding.wait:
                 return ended, f"{_so_far(done)}{said} {approved.id} was not begun."
@@ -148,10 +148,10 @@ def _apply_all(
             continue
         approved = planned
         before = len(done)
-        switch = watch.switch if one.step.guard else None
+        switch = guarded_run.switch if one.step.guard else None
         exit_status, sentence = _apply_one(engine, one, work, approved, done, switch)
         if switch is not None and len(done) > before:
-            watch.covers(done[-1])
+            guarded_run.covers(done[-1])
         if exit_status != GOOD:
             return exit_status, f"{_so_far(done)}{sentence}"
         if sentence:

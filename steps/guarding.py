@@ -36,7 +36,7 @@ OVERDUE_S = 90.0
 NOTHING_WAITS = "Nothing waits for a confirmation."
 
 
-class Watch:
+class GuardedRun:
     """The guard of one run."""
 
     def __init__(self, engine: Engine) -> None:

@@ -23,7 +23,7 @@ from steps.apply import (
     interrupted,
 )
 from steps.events import FindingEvent, GuardEvent
-from steps.guarding import Watch
+from steps.guarding import GuardedRun
 from steps.listener import Listener
 from steps.resource import StepError
 
@@ -92,7 +92,7 @@ def rollback(
 ) -> tuple[int, str, list[str]]:
     """Exit status, a sentence, and the ids of the transactions that were undone."""
     done: list[str] = []
-    watch = Watch(engine)
+    guarded_run = GuardedRun(engine)
     try:
         with engine.state.lock("rollback", LOCK_WAIT_S):
             reason = interrupted(engine)
@@ -113,8 +113,8 @@ def rollback(
                 conflict = refusal_of(planned, resolutions)
                 if conflict:
                     return REFUSED, _told_refusal(engine, records, conflict), done
-            exit_status, sentence = _undo_all(engine, records, done, resolutions, watch)
-            return decided(watch, exit_status, sentence, done)
+            exit_status, sentence = _undo_all(engine, records, done, resolutions, guarded_run)
+            return decided(guarded_run, exit_status, sentence, done)
     except Busy as error:
         return REFUSED, str(error), done
 
@@ -124,19 +124,19 @@ def _undo_all(
     records: Sequence[TransactionRecord],
     done: list[str],
     resolutions: Resolutions,
-    watch: Watch,
+    guarded_run: GuardedRun,
 ) -> tuple[int, str]:
     for number, record in enumerate(records, 1):
         name = ", ".join(record.steps) or record.id
         guarded = _is_guarded(engine, record)
-        if watch.has_pending and not guarded:
-            ended, said, gone = watch.wait()
+        if guarded_run.has_pending and not guarded:
+            ended, said, gone = guarded_run.wait()
             done[:] = [one for one in done if one not in gone]
             if ended != GOOD or not engine.guarding.wait:
                 return ended, f"{said} The undo of {name} was not begun."
         engine.say(name, "rolling-back", record.title, index=number, of=len(records))
-        switch = watch.switch if guarded else None
-        exit_status, sentence = _undo_one(engine, record, done, resolutions, switch, watch)
+        switch = guarded_run.switch if guarded else None
+        exit_status, sentence = _undo_one(engine, record, done, resolutions, switch, guarded_run)
         if exit_status != GOOD:
             kept = f"{len(done)} undone. " if done else ""
             return exit_status, f"{kept}{sentence}"
@@ -169,7 +169,7 @@ def _undo_one(
     done: list[str],
     resolutions: Resolutions,
     switch: Switch | None,
-    watch: Watch,
+    guarded_run: GuardedRun,
 ) -> tuple[int, str]:
     listener = Listener(engine.emit, engine.redact, switch.alive if switch else None)
     name = ", ".join(record.steps) or record.id
@@ -211,7 +211,7 @@ def _undo_one(
         return exit_status, f"The undo of {name} failed: {ended.reason} {problem}".rstrip()
     done.append(record.id)
     if ended.status == "pending":
-        watch.covers(ended.id, record.id)
+        guarded_run.covers(ended.id, record.id)
     resolved = {"resolved": dict(ended.resolved)} if ended.resolved else {}
     problem = engine.record(
         "rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id, **resolved
