@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    from host.logins import SshLogin
 
 FileKind = Literal["file", "dir", "symlink", "fifo", "socket", "char", "block"]
 
@@ -355,6 +358,12 @@ class Host(ABC):
     @abstractmethod
     def session(self) -> Session:
         """How the administrator who started us reached this host."""
+
+    def ssh_logins(self) -> tuple[SshLogin, ...]:
+        """Logins over SSH that were let in since boot, oldest first. Raises `HostError`."""
+        from host import logins
+
+        return tuple(logins.ask(self))
 
     # Asked of the kernel, not of nft or iptables: a blank Debian host has neither.
 

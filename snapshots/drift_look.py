@@ -59,7 +59,7 @@ def look(host: Host, state: StateDir) -> Drift:
     """
     try:
         records = Records(state).all()
-        if any(one.status == "open" for one in records) or _is_stuck(records[-1:]):
+        if any(one.status in ("open", "pending") for one in records) or _is_stuck(records[-1:]):
             return Drift(problem="a change is at work or was interrupted, so it is not known yet")
         keeper = Keeper(host, state)
         baseline = baseline_of(keeper)

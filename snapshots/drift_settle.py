@@ -26,6 +26,7 @@ from snapshots.drift_plan import (
     must_be_as_shown,
     plan_of,
 )
+from snapshots.guard_switch import Switch
 from snapshots.model import FileItem, SnapshotError, TransactionRecord, Worked
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
@@ -88,14 +89,16 @@ def settle(
     prove: Callable[[], None],
     worked: Worked | None = None,
     progress: Progress,
+    switch: Switch | None = None,
 ) -> TransactionRecord:
     """Put things back, or merge them, in a transaction of kind `drift`; returns its record.
 
-    Its status is `committed` where all went well. Where something failed, `prove` included, which
-    raises `HostError`, the host was brought back (`rolled-back`) or could not be (`needs-person`).
-    Raises `SnapshotError` (not possible, out of date) before anything is touched.
+    Its status is `committed` where all went well, `pending` with a `switch`, which guards it.
+    Where something failed, `prove` included, which raises `HostError`, the host was brought back
+    (`rolled-back`) or could not be (`needs-person`). Raises `SnapshotError` (not possible, out of
+    date) before anything is touched.
     """
-    with changing(host, state, f"drift {choice}", progress) as held:
+    with changing(host, state, f"drift {choice}", progress, switch) as held:
         keeper = Keeper(host, state)
         records = Records(state)
         baseline = known_baseline(keeper)
@@ -124,7 +127,9 @@ def settle(
             roots=roots,
             worked=worked,
         )
-        tx = open_transaction(keeper, records, record, current, held.pop_all(), progress)
+        tx = open_transaction(
+            keeper, records, record, current, held.pop_all(), progress, switch=switch
+        )
     return tx.complete(partial(_perform, keeper, records, tx, settling, current, prove, progress))
 
 

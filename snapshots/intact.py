@@ -196,7 +196,7 @@ def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
     except SnapshotError:
         return  # said already
     journal = directory / "journal.jsonl"
-    whole = record.status in ("committed", "undone")
+    whole = record.status in ("pending", "committed", "undone")
     try:
         for number in records.altered_in_journal(tx_id, was_interrupted=not whole):
             yield f"{journal} was altered on the disk, in line {number}."

@@ -165,7 +165,8 @@ UNRESOLVED: Final = Resolutions()
 """Nobody chose anything: what is in conflict is shown, and nothing is touched."""
 
 
-TransactionStatus = Literal["open", "committed", "rolled-back", "undone", "needs-person"]
+TransactionStatus = Literal["open", "pending", "committed", "rolled-back", "undone", "needs-person"]
+"""`pending`: made and proved, and taken back unless a person confirms it in time."""
 
 
 class Answered(msgspec.Struct, frozen=True, omit_defaults=True):

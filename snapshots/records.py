@@ -118,6 +118,10 @@ class Records:
         """Those that neither finished nor went back; more than none means an interruption."""
         return [record for record in self.all() if record.status == "open"]
 
+    def pending(self) -> list[TransactionRecord]:
+        """Those that are made and wait for a person's confirmation, oldest first."""
+        return [record for record in self.all() if record.status == "pending"]
+
     def has_begun(self, tx_id: str) -> bool:
         """Whether it ever changed anything: its record comes before its journal."""
         return any((self.where(tx_id) / name).exists() for name in ("journal.jsonl", "delta.jsonl"))

@@ -6,11 +6,13 @@ import shutil
 from contextlib import ExitStack
 
 from host.base import Host
+from snapshots import guard as guards
 from snapshots import leftovers
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, differences
 from snapshots.dpkg import packages_held, settle_dpkg
 from snapshots.execute import wait_for_outlived
+from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.model import SnapshotError, TransactionRecord
 from snapshots.progress import Progress
 from snapshots.records import Records
@@ -23,6 +25,9 @@ from snapshots.transaction import Transaction, point_before
 def recover(host: Host, state: StateDir, progress: Progress) -> list[TransactionRecord]:
     """Roll back every interrupted transaction and undo; returns how each ended.
 
+    What waits for a confirmation is taken back too, and its switch is off then; what was
+    confirmed is kept.
+
     One that could not be rolled back earlier (`needs-person`) is tried again, as long as nothing
     was applied after it. Raises `Busy` where the one at work is alive, `SnapshotError` without
     root or where a restore point cannot be read.
@@ -30,6 +35,8 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
     ended = []
     with state.lock("recover"):
         finish_settling(state)
+        if host.is_root:
+            finish_confirmed(host, state)
         records = Records(state)
         sweep(state)
         for record in reversed(_to_recover(records)):
@@ -47,8 +54,10 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             held = ExitStack()
             held.enter_context(packages_held(host, progress))
             tx = Transaction(keeper, records, record, before, progress, held)
-            ended.append(tx.roll_back(_reason(record)))
+            ended.append(tx.roll_back(_reason(state, record)))
             sweep(state)
+        if host.is_root and all(record.status == "rolled-back" for record in ended):
+            disarm(host, state)
     return ended
 
 
@@ -70,8 +79,9 @@ def _settle_packages(
 
 
 def interrupted(state: StateDir) -> list[TransactionRecord]:
-    """Those that are open although nobody is at work on them."""
-    return [] if state.holder() is not None else Records(state).open()
+    """Those that are open although nobody is at work on them, and those that were not confirmed."""
+    records = Records(state)
+    return [] if state.holder() is not None else [*records.pending(), *records.open()]
 
 
 def _keep_what_is_found(
@@ -102,15 +112,20 @@ def _keep_what_is_found(
 def _to_recover(records: Records) -> list[TransactionRecord]:
     found: list[TransactionRecord] = []
     for record in records.all():
-        if record.status in ("open", "needs-person"):
+        if record.status in ("open", "pending", "needs-person"):
             found.append(record)
         elif record.status == "committed":
             # Going back beyond this one would take its changes away as well.
-            found = [earlier for earlier in found if earlier.status == "open"]
+            found = [earlier for earlier in found if earlier.status in ("open", "pending")]
     return found
 
 
-def _reason(record: TransactionRecord) -> str:
+def _reason(state: StateDir, record: TransactionRecord) -> str:
+    if record.status == "pending":
+        return {
+            "deadline": "Nobody confirmed it before its deadline.",
+            "boot": "The host was started anew before anybody confirmed it.",
+        }.get(guards.why_fired(state), "It was taken back before anybody confirmed it.")
     if record.status == "needs-person":
         return record.reason.partition(" Going back failed too:")[0]
     return f"It was interrupted (process {record.pid} ended before it did)."

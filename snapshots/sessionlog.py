@@ -42,7 +42,7 @@ from snapshots.ownership import is_ours
 PAUSE = timedelta(hours=1)
 """After this long a silence the same person's next entry begins a new session."""
 
-SYSLOG_KINDS = ("apply", "rollback", "recover", "guard", "refused", "drift")
+SYSLOG_KINDS = ("apply", "rollback", "recover", "guard", "confirm", "refused", "drift")
 NO_LOGIN = 4294967295
 """/proc/self/sessionid where the kernel keeps no login sessions (proc(5): -1, unsigned)."""
 
@@ -295,7 +295,7 @@ def _send_to_syslog(entry: Entry) -> None:
 
     about = [
         f"{name}={_plain(entry.fields[name])}"
-        for name in ("step", "steps", "things", "transaction", "undoes", "status")
+        for name in ("step", "steps", "things", "transaction", "undoes", "status", "phase", "login")
         if entry.fields.get(name)
     ]
     said = " ".join([entry.kind, f"by={_plain(entry.user)}", *about])

@@ -24,9 +24,27 @@ from snapshots.state import StateDir
 
 FOLDER = "settle"
 
+REVOCABLE = "unsettle"
+"""What later transactions said before an undo that still waits for its confirmation."""
 
-def prepare(records: Records, undo_id: str, rebased: Mapping[str, Iterable[Delta]]) -> None:
-    """Lay down the new differences of later transactions; durable on return."""
+
+def prepare(
+    records: Records,
+    undo_id: str,
+    rebased: Mapping[str, Iterable[Delta]],
+    *,
+    revocable: bool = False,
+) -> None:
+    """Lay down the new differences of later transactions; durable on return.
+
+    `revocable`: the undo may be taken back when it counts already.
+    """
+    if revocable:
+        back = records.where(undo_id) / REVOCABLE
+        back.mkdir(mode=0o700)
+        for tx_id in rebased:
+            os.link(records.where(tx_id) / "delta.jsonl", back / f"{tx_id}.jsonl")
+        sync_directory(back)
     draft = records.where(undo_id) / f".{FOLDER}"
     draft.mkdir(mode=0o700)
     written = []
@@ -52,11 +70,18 @@ def finish_settling(state: StateDir) -> None:
         folder = records.where(tx_id) / FOLDER
         if folder.is_dir():
             record = records.read(tx_id)
-            if record.status == "committed":
+            if record.status in ("committed", "pending"):
                 _finish(records, record, folder)
                 forget_secrets(state)
             elif record.status != "open":
                 shutil.rmtree(folder)
+        back = records.where(tx_id) / REVOCABLE
+        if back.is_dir():
+            record = records.read(tx_id)
+            if record.status == "rolled-back":
+                _revoke(records, record, back)
+            elif record.status == "committed":
+                shutil.rmtree(back)
 
 
 def _finish(records: Records, record: TransactionRecord, folder: Path) -> None:
@@ -68,6 +93,19 @@ def _finish(records: Records, record: TransactionRecord, folder: Path) -> None:
     records.write(msgspec.structs.replace(undone, status="undone", undone_by=record.id))
     folder.rmdir()
     sync_directory(folder.parent)
+
+
+def _revoke(records: Records, record: TransactionRecord, back: Path) -> None:
+    """As if the undo had never been: the one it undid stands again, later ones are as they were."""
+    undone = records.read(record.undoes)
+    if undone.undone_by == record.id:
+        records.write(msgspec.structs.replace(undone, status="committed", undone_by=""))
+    for path in sorted(back.glob("*.jsonl")):
+        target = records.where(path.stem)
+        os.replace(path, target / "delta.jsonl")
+        sync_directory(target)
+    back.rmdir()
+    sync_directory(back.parent)
 
 
 def register_secrets(keeper: Keeper, before: Captured, paths: Iterable[str]) -> None:
@@ -106,7 +144,7 @@ def forget_secrets(state: StateDir) -> None:
         return
     standing: set[str] = set()
     for record in records.all():
-        if record.status in ("open", "needs-person"):
+        if record.status in ("open", "pending", "needs-person"):
             standing |= {line.path for line in records.journal_of(record.id) if line.secret}
             if record.status == "needs-person" or record.kind == "rollback":
                 standing |= secret_paths.paths

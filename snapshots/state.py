@@ -27,6 +27,7 @@ RESERVE_BYTES = 1024 * 1024
 _held: dict[tuple[str, int], int] = {}
 """How many times this thread holds the lock of a directory: a transaction inside a run that
 already holds it must not wait for itself."""
+_descriptors: dict[tuple[str, int], int] = {}
 _held_guard = threading.Lock()
 
 
@@ -145,6 +146,7 @@ class StateDir:
         descriptor = self._acquire(wait_s)
         with _held_guard:
             _held[mine] = 1
+            _descriptors[mine] = descriptor
         try:
             told = Holder(os.getpid(), holder, datetime.now(UTC).isoformat(timespec="seconds"))
             os.ftruncate(descriptor, 0)
@@ -152,8 +154,26 @@ class StateDir:
             yield
         finally:
             with _held_guard:
-                del _held[mine]
+                del _held[mine], _descriptors[mine]
             os.close(descriptor)
+
+    @contextmanager
+    def let_go(self, wait_s: float = 60.0) -> Iterator[None]:
+        """Let others change the host meanwhile, and be the only one again afterwards.
+
+        For whoever holds the lock. Raises `Busy` where somebody else holds it after `wait_s`.
+        """
+        mine = (os.path.realpath(self.path), threading.get_ident())
+        with _held_guard:
+            descriptor = _descriptors[mine]
+        told = os.pread(descriptor, 4096, 0)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            self._wait_for(descriptor, wait_s)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, told, 0)
 
     def holder(self) -> Holder | None:
         """Who holds the lock now; `None` where it is free."""
@@ -172,14 +192,21 @@ class StateDir:
     def _acquire(self, wait_s: float) -> int:
         path = self.path / "lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            self._wait_for(descriptor, wait_s)
+        except Busy:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _wait_for(self, descriptor: int, wait_s: float) -> None:
         deadline = time.monotonic() + wait_s
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return descriptor
+                return
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    os.close(descriptor)
                     raise Busy(
                         f"Another harden-tui is at work on this host: {self._read_holder()}; it "
                         f"was waited for {wait_s:.0f} s, and nothing was changed. "

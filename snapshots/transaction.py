@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -12,6 +13,7 @@ from itertools import chain
 import msgspec
 
 from host.base import FileState, Host, HostError
+from snapshots import guard as guards
 from snapshots import leftovers
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
@@ -19,6 +21,7 @@ from snapshots.captured import Captured, each_difference
 from snapshots.converge import Goal, converge, describe_left, what_is_left
 from snapshots.dpkg import packages_held
 from snapshots.execute import describe, execute, may_bring_packages, path_of
+from snapshots.guard_switch import Switch, finish_confirmed
 from snapshots.model import (
     Activation,
     Change,
@@ -57,8 +60,12 @@ def begin(
     secret_paths: Iterable[str] = (),
     worked: Worked | None = None,
     progress: Progress,
+    switch: Switch | None = None,
 ) -> Transaction:
     """Lock the host, capture what it is, make that durable, and open a transaction.
+
+    With a `switch` the transaction is guarded: it is armed before anything is changed, and what
+    is committed waits for a person's confirmation.
 
     Raises `Busy`, `SnapshotError` where an interrupted transaction stands in the way, `HostError`
     where the state cannot be captured; nothing was changed then.
@@ -79,7 +86,7 @@ def begin(
         roots=tuple(roots),
         worked=worked,
     )
-    with changing(host, state, title or "a change", progress) as held:
+    with changing(host, state, title or "a change", progress, switch) as held:
         keeper = Keeper(host, state)
         try:
             before = keeper.capture(record.roots, progress)
@@ -87,12 +94,14 @@ def begin(
             keeper.store.forget()
             raise error if isinstance(error, HostError) else _no_way_back(keeper, error) from None
         return open_transaction(
-            keeper, records, record, before, held.pop_all(), progress, tuple(secret_paths)
+            keeper, records, record, before, held.pop_all(), progress, tuple(secret_paths), switch
         )
 
 
 @contextmanager
-def changing(host: Host, state: StateDir, what: str, progress: Progress) -> Iterator[ExitStack]:
+def changing(
+    host: Host, state: StateDir, what: str, progress: Progress, switch: Switch | None = None
+) -> Iterator[ExitStack]:
     """Where a change may begin: both locks are held, nothing before it was interrupted.
 
     Yields what lets go of the locks; `pop_all` of it goes to `open_transaction`. Raises `Busy`,
@@ -100,19 +109,24 @@ def changing(host: Host, state: StateDir, what: str, progress: Progress) -> Iter
     """
     with ExitStack() as held:
         held.enter_context(state.lock(what))
-        ready(host, state)
+        ready(host, state, switch)
         held.enter_context(packages_held(host, progress))
         yield held
 
 
-def ready(host: Host, state: StateDir) -> None:
+def ready(host: Host, state: StateDir, switch: Switch | None = None) -> None:
     """Refuse where nothing may be changed now; call it with the lock held.
 
-    Raises `SnapshotError`.
+    What a `switch` covers already may wait for its confirmation: more of it joins it. Raises
+    `SnapshotError`.
     """
     if not host.is_root:
         raise SnapshotError("Changes need root; nothing was changed. Start it with sudo.")
     finish_settling(state)
+    finish_confirmed(host, state)
+    joined = switch.joined if switch is not None else ()
+    if any(record.id not in joined for record in Records(state).pending()):
+        raise SnapshotError(guards.waiting(state))
     interrupted = Records(state).open()
     if interrupted:
         first = interrupted[0]
@@ -131,10 +145,12 @@ def open_transaction(
     held: ExitStack,
     progress: Progress,
     secret_paths: tuple[str, ...] = (),
+    switch: Switch | None = None,
 ) -> Transaction:
     """Make the way back durable, and only then say that the transaction is open.
 
-    `record` gets its id, start and process here.
+    `record` gets its id, start and process here. Where a `switch` cannot be armed nothing was
+    changed, and `HostError` is raised.
     """
     record = msgspec.structs.replace(
         record, id=records.create_id(), started=now_text(), pid=os.getpid()
@@ -153,7 +169,15 @@ def open_transaction(
             shutil.rmtree(keeper.points.path / point_before(record.id), ignore_errors=True)
             shutil.rmtree(records.where(record.id), ignore_errors=True)
             raise _no_way_back(keeper, error) from None
-        return Transaction(keeper, records, record, before, progress, on_failure.pop_all())
+        tx = Transaction(keeper, records, record, before, progress, on_failure.pop_all(), switch)
+    if switch is not None:
+        progress.doing("arming the dead-man's switch")
+        try:
+            switch.arm(record)
+        except BaseException as error:
+            tx.roll_back(str(error))
+            raise
+    return tx
 
 
 def _sentence(words: str) -> str:
@@ -188,9 +212,11 @@ class Transaction:
         before: Captured,
         progress: Progress,
         held: ExitStack,
+        switch: Switch | None = None,
     ) -> None:
         self.record = record
         self._held = held
+        self._switch = switch
         self._keeper = keeper
         self._records = records
         self._before = before
@@ -204,6 +230,8 @@ class Transaction:
         """Make one change; its intent is on the disk before. Raises `HostError`."""
         secret = isinstance(change, WriteFile) and change.secret
         path = path_of(change)
+        if self._switch is not None:
+            self._switch.alive()
         if path:
             register_secrets(self._keeper, self._before, (path,) if secret else ())
             self._keep_secret_content(path)
@@ -233,6 +261,8 @@ class Transaction:
         """Make the daemons take it and see that they keep running. Raises `SnapshotError`."""
         self._records.journal(self.id, "activate", f"{len(self.record.activations)} activations")
         activate(self._keeper.host, self.record.activations, self._progress)
+        if self._switch is not None:
+            self._switch.took(time.monotonic())
 
     def commit(self, proved_since_s: float | None = None) -> TransactionRecord:
         """Keep the changes. Raises `HostError`; the transaction is open still, then roll back.
@@ -246,9 +276,14 @@ class Transaction:
         self._progress.doing("writing the restore point")
         came = leftovers.states(self._keeper.host, self._records.came(self.id))
         self.write_after(after, (Delta("files", path, None, came[path]) for path in sorted(came)))
-        self._end("committed")
+        self._end(self.kept_as)
         self._held.close()
         return self.record
+
+    @property
+    def kept_as(self) -> TransactionStatus:
+        """What it is once it is made and proved."""
+        return "committed" if self._switch is None else "pending"
 
     def write_after(self, after: Captured, outside: Iterable[Delta] = ()) -> None:
         """Make what became of the host durable. Raises `SnapshotError` where there is no room.
@@ -318,6 +353,8 @@ class Transaction:
                     f"{self._keeper.state.path}: {error.strerror}. Make room there, then run "
                     "`harden-tui recover`.",
                 )
+        if self._switch is not None and self.record.status == "rolled-back":
+            self._switch.leave(self.id)
         return self.record
 
     def _remove_what_came(self) -> None:
@@ -335,7 +372,9 @@ class Transaction:
 
     def finish(self, reason: str = "") -> TransactionRecord:
         """Say that an undo counts, and complete it."""
-        self._end("committed", reason)
+        if self._switch is not None:
+            self._switch.took(time.monotonic())
+        self._end(self.kept_as, reason)
         self._held.close()
         return self.record
 

@@ -18,6 +18,7 @@ from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
 from snapshots.dpkg import is_offered, refuse_interrupted
 from snapshots.fitting import misfit, require_fit
+from snapshots.guard_switch import Switch
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
 from snapshots.model import (
@@ -96,15 +97,17 @@ def undo(
     progress: Progress,
     resolutions: Resolutions = UNRESOLVED,
     prove: Callable[[], None] = lambda: None,
+    switch: Switch | None = None,
 ) -> TransactionRecord:
     """Undo `tx_id`; returns the record of the undo, a transaction of kind `rollback`.
 
-    Its status is `committed` where all went well. Where something failed, `prove` included, which
-    raises `HostError`, the host was brought back to before the undo (`rolled-back`), or could not
-    be (`needs-person`); `reason` says why. Raises `Conflict` and `SnapshotError` (not undoable,
-    approved plan out of date) before anything is touched.
+    Its status is `committed` where all went well, `pending` with a `switch`, which guards it.
+    Where something failed, `prove` included, which raises `HostError`, the host was brought back
+    to before the undo (`rolled-back`), or could not be (`needs-person`); `reason` says why. Raises
+    `Conflict` and `SnapshotError` (not undoable, approved plan out of date) before anything is
+    touched.
     """
-    with changing(host, state, f"rollback of {tx_id}", progress) as held:
+    with changing(host, state, f"rollback of {tx_id}", progress, switch) as held:
         keeper = Keeper(host, state)
         records = Records(state)
         record = _undoable(records, tx_id)
@@ -155,7 +158,9 @@ def undo(
         require_fit(host, keeper.debs, _coming(inversion))
         keeper.debs.keep(host, _leaving(inversion, current), progress)
         secrets = _keep_secrets(keeper, inversion)
-        tx = open_transaction(keeper, records, own, current, held.pop_all(), progress)
+        tx = open_transaction(
+            keeper, records, own, current, held.pop_all(), progress, switch=switch
+        )
     ended = tx.complete(partial(_perform, keeper, records, tx, inversion, current, prove, progress))
     if ended.status != "needs-person":
         for hashed in secrets:
@@ -206,6 +211,7 @@ def _perform(
             for later in inversion.later
             if later.record.id in touched
         },
+        revocable=tx.kept_as == "pending",
     )
     return tx.finish(" ".join(notes))
 

@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from host.base import HostError
+from snapshots import guard as guards
 from snapshots import transaction
+from snapshots.guard_switch import Switch
 from snapshots.history import transactions
 from snapshots.model import Busy, SnapshotError, Worked, WriteFile
+from steps import guarding
 from steps.events import ChangeEvent, FindingEvent, GuardEvent
+from steps.guard import touches_way_in
+from steps.guarding import GuardedRun
 from steps.health import Meant
 from steps.listener import Listener
 from steps.model import Step, StepResult
@@ -39,6 +44,7 @@ def apply(
     `forced`: what a rehearsal calls a lock-out is done all the same, and recorded.
     """
     done: list[str] = []
+    guarded_run = GuardedRun(engine)
     try:
         with engine.state.lock("apply", LOCK_WAIT_S):
             refusal = interrupted(engine)
@@ -48,14 +54,19 @@ def apply(
             refusal = _refusal(engine, plan, fingerprint, forced=forced)
             if refusal:
                 return REFUSED, refusal, done
-            return _apply_all(engine, plan, done, exact=fingerprint is not None, forced=forced)
+            exit_status, sentence = _apply_all(
+                engine, plan, done, guarded_run, exact=fingerprint is not None, forced=forced
+            )
+            return guarded_run.decide(exit_status, sentence, done)
     except Busy as error:
         return REFUSED, str(error), done
 
 
 def interrupted(engine: Engine) -> str:
-    """Why nothing may be changed now: an earlier change did not end; empty if none."""
+    """Why nothing may be changed now: an earlier change did not end, or waits; empty if none."""
     for record in transactions(engine.state):
+        if record.status == "pending" and guarding.standing(engine) is not None:
+            return guards.waiting(engine.state)
         if record.status == "open":
             what = ", ".join(record.steps) or record.id
             return (
@@ -95,14 +106,20 @@ def _acceptable(plan: Plan) -> set[str]:
 
 
 def _apply_all(
-    engine: Engine, plan: Plan, done: list[str], *, exact: bool, forced: bool
-) -> tuple[int, str, list[str]]:
+    engine: Engine,
+    plan: Plan,
+    done: list[str],
+    guarded_run: GuardedRun,
+    *,
+    exact: bool,
+    forced: bool,
+) -> tuple[int, str]:
     """`exact`: a person approved these very diffs. Otherwise the steps were asked for by name, and
     each is planned anew on the host as the steps before it left it."""
     chosen = {step.id: step for step in engine.steps([step.id for step in plan.steps])}
     changing = [step for step in plan.steps if step.changes]
     if not changing:
-        return GOOD, _as_wanted(engine, list(chosen.values())), done
+        return GOOD, _as_wanted(engine, list(chosen.values()))
     unmeasured = []
     watch = Watch(engine)
     for number, approved in enumerate(changing, 1):
@@ -111,6 +128,13 @@ def _apply_all(
             engine.facts.forget()
         one = engine.prepare(chosen[approved.id])
         work = engine.work(one)
+        guarded = touches_way_in(one.step.guard, work.changes)
+        if work.changes and not guarded and guarded_run.has_pending:
+            ended, said = guarded_run.wait(done)
+            if ended != GOOD or not engine.guarding.wait:
+                return ended, f"{_so_far(done)}{said} {approved.id} was not begun."
+            one = engine.prepare(chosen[approved.id])
+            work = engine.work(one)
         planned = engine.step_plan(one, work)
         if exact and planned.fingerprint != approved.fingerprint:
             engine.say(approved.id, "refused", "the host has changed since the preview")
@@ -118,31 +142,34 @@ def _apply_all(
                 REFUSED,
                 f"{_so_far(done)}{approved.id} was not begun: what it would do has changed since"
                 " the preview, because an earlier step changed the host. Look at it again.",
-                done,
             )
         refusal = _refusal(
             engine, Plan(checklist="", steps=(planned,), fingerprint=""), None, forced=forced
         )
         if refusal:
-            return REFUSED, f"{_so_far(done)}{refusal}", done
+            return REFUSED, f"{_so_far(done)}{refusal}"
         if not planned.changes:  # an earlier step of this run brought all of it
             engine.say(approved.id, "done", "nothing left to change")
             continue
         if planned.lockouts:
             problem = _record_force(engine, planned)
             if problem:
-                return REFUSED, f"{_so_far(done)}{problem}", done
+                return REFUSED, f"{_so_far(done)}{problem}"
         approved = planned
-        exit_status, sentence = _apply_one(engine, one, work, approved, done, watch)
+        before = len(done)
+        switch = guarded_run.switch if guarded else None
+        exit_status, sentence = _apply_one(engine, one, work, approved, done, watch, switch)
+        if switch is not None and len(done) > before:
+            guarded_run.covers(done[-1])
         if exit_status != GOOD:
-            return exit_status, f"{_so_far(done)}{sentence}", done
+            return exit_status, f"{_so_far(done)}{sentence}"
         if sentence:
             unmeasured.append(approved.id)
     names = ", ".join(step.id for step in changing)
     sentence = f"Applied and proved: {names}."
     if unmeasured:
         sentence += f" Not all of it could be measured, before or now: {', '.join(unmeasured)}."
-    return GOOD, sentence, done
+    return GOOD, sentence
 
 
 def _record_force(engine: Engine, planned: StepPlan) -> str:
@@ -178,14 +205,15 @@ def _apply_one(
     approved: StepPlan,
     done: list[str],
     watch: Watch,
+    switch: Switch | None,
 ) -> tuple[int, str]:
     """Exit status, and a sentence where there is more to say than that it is done."""
-    listener = Listener(engine.emit, engine.redact)
+    listener = Listener(engine.emit, engine.redact, switch.alive if switch else None)
     unmeasured = _unmeasured(engine.measured(one))
     worked = watch.look()
     listener.doing("capturing the state before")
     try:
-        tx = _begin(engine, one, work, worked, listener)
+        tx = _begin(engine, one, work, worked, listener, switch)
     except HostError as error:
         engine.say(one.step.id, "refused", str(error))
         return REFUSED, f"{one.step.id} was not begun, nothing of it was changed: {error}"
@@ -234,7 +262,12 @@ def _apply_one(
 
 
 def _begin(
-    engine: Engine, one: Prepared, work: Work, worked: Worked, listener: Listener
+    engine: Engine,
+    one: Prepared,
+    work: Work,
+    worked: Worked,
+    listener: Listener,
+    switch: Switch | None,
 ) -> transaction.Transaction:
     return transaction.begin(
         engine.host,
@@ -250,6 +283,7 @@ def _begin(
         secret_paths=tuple(c.path for c in work.changes if isinstance(c, WriteFile) and c.secret),
         worked=worked,
         progress=listener,
+        switch=switch,
     )
 
 

@@ -15,6 +15,7 @@ from snapshots.model import Busy, DomainName, SnapshotError, TransactionRecord, 
 from steps.apply import LOCK_WAIT_S, interrupted
 from steps.drift_model import DriftReport, DriftRow, Verdict
 from steps.events import ChangeEvent, FindingEvent, GuardEvent
+from steps.guarding import GuardedRun
 from steps.health import Meant
 from steps.listener import Listener
 from steps.model import Finding, Status, StepResult
@@ -95,7 +96,9 @@ def settle(
             planned = plan(engine, choice, keys)
             if planned.refusals:
                 return _refused(engine, choice, name, planned.refusals)
-            return _settle(engine, choice, keys, planned, fingerprint)
+            guarded_run = GuardedRun(engine)
+            ended = _settle(engine, choice, keys, planned, fingerprint, guarded_run)
+            return guarded_run.decide(*ended)
     except (Busy, SnapshotError) as error:
         return REFUSED, str(error), []
 
@@ -117,16 +120,19 @@ def _settle(
     keys: Sequence[Key],
     planned: SettlePlan,
     fingerprint: str | None,
+    guarded_run: GuardedRun,
 ) -> tuple[int, str, list[str]]:
     name = ", ".join(item.key for item in planned.items)
     engine.say(name, "applying", f"{choice} what changed outside harden-tui")
-    listener = Listener(engine.emit, engine.redact)
     concerned = [
         engine.prepare(engine.catalogue.step(step_id))
         for step_id in planned.steps
         if step_id in engine.catalogue.steps
     ]
     stops = tuple(item.key for item in planned.items if item.domain == "units")
+    guarded = any(one.step.guard for one in concerned)
+    switch = guarded_run.switch if guarded else None
+    listener = Listener(engine.emit, engine.redact, switch.alive if switch else None)
     prove, worked = _proof(engine, concerned, stops)
     record = drift_settle.settle(
         engine.host,
@@ -138,8 +144,11 @@ def _settle(
         prove=prove,
         worked=worked,
         progress=listener,
+        switch=switch,
     )
     engine.facts.forget()
+    if record.status == "pending":
+        guarded_run.covers(record.id)
     return _ended(engine, choice, name, planned, record)
 
 
@@ -148,7 +157,7 @@ def _ended(
 ) -> tuple[int, str, list[str]]:
     things = [item.key for item in planned.items]
     steps = list(planned.steps)
-    if record.status != "committed":
+    if record.status not in ("committed", "pending"):
         reason = engine.redact(record.reason)
         problem = engine.record(
             f"drift-{choice}-failed", steps=steps, things=things,

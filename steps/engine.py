@@ -16,6 +16,7 @@ from snapshots.state import StateDir
 from steps.catalog_load import Catalogue, Checklist, build_resources
 from steps.check import applies, facts_needed, measure_step, with_answers
 from steps.events import Emit, FindingEvent, StepEvent
+from steps.guard_settings import Guarding
 from steps.in_the_way import in_the_way
 from steps.model import MeantAnswer, ParameterValue, Step, StepResult
 from steps.parameters import convert, fill, resolve
@@ -76,6 +77,7 @@ class Engine:
         *,
         log: SessionLog,
         user: str = "",
+        guarding: Guarding | None = None,
     ) -> None:
         self.host = host
         self.state = state
@@ -85,6 +87,7 @@ class Engine:
         self.emit = emit
         self.log = log
         self.user = user
+        self.guarding = guarding or Guarding()
         self.answers = Answers(state)
         self.facts = Facts(host)
         self.ctx = Context(host, self.facts, host.session())

@@ -6,6 +6,7 @@ The screen, `harden-tui follow` and other programs read these; fields are only e
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -79,12 +80,26 @@ class OutputEvent(msgspec.Struct, frozen=True, tag="output", tag_field="event", 
     line: str
 
 
+GuardPhase = Literal["", "armed", "waiting", "login", "kept", "taken-back"]
+
+
 class GuardEvent(msgspec.Struct, frozen=True, tag="guard", tag_field="event", kw_only=True):
-    """A guard spoke: `reasons` why a change was refused, or a deadline (ISO 8601 UTC)."""
+    """A guard spoke: `reasons` why a change was refused, or how it stands with a guarded one.
+
+    `phase`: "armed" (the dead-man's switch is, nothing was changed yet), "waiting" (for the
+    confirmation, also each time the deadline was moved), "login" (`login` says which new one was
+    seen), "kept", "taken-back". `deadline` is ISO 8601 UTC for a person; `until_s` the same in
+    seconds since boot (CLOCK_BOOTTIME), which no clock that is set can move. `attempt` is the
+    command to try from a second terminal.
+    """
 
     step: str
     reasons: tuple[str, ...] = ()
     deadline: str = ""
+    phase: GuardPhase = ""
+    until_s: float = 0.0
+    attempt: str = ""
+    login: str = ""
 
 
 class DriftEvent(msgspec.Struct, frozen=True, tag="drift", tag_field="event", kw_only=True):

@@ -79,6 +79,13 @@ def rehearse(ctx: Context, guard: GuardKind, changes: Iterable[Change]) -> Rehea
     return Rehearsal(tuple(lockouts), tuple(dict.fromkeys(notes)))
 
 
+def touches_way_in(guard: GuardKind, changes: Iterable[Change]) -> bool:
+    """Whether these changes are guarded: the step says so, or they write files that decide who may
+    log in or become root."""
+    places = (*_LOGIN_PLACES, *_SUDO_PLACES, *_ACCOUNTS, *_SSH_SOCKET)
+    return bool(guard) or _touches(written(changes), places)
+
+
 def written(changes: Iterable[Change]) -> dict[str, str | None]:
     """The files that changes write (path to text) or remove (`None`)."""
     files: dict[str, str | None] = {}

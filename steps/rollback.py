@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from host.base import HostError
 from snapshots import undo
+from snapshots.guard_switch import Switch
 from snapshots.history import open_for_step, transactions
 from snapshots.model import UNRESOLVED, Busy, Conflict, Resolutions, TransactionRecord, UndoPlan
 from snapshots.undo_plan import refusal
 from steps.apply import LOCK_WAIT_S, interrupted
 from steps.events import FindingEvent, GuardEvent
+from steps.guarding import GuardedRun
 from steps.listener import Listener
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, failure
 from steps.resource import StepError
@@ -84,6 +86,7 @@ def rollback(
 ) -> tuple[int, str, list[str]]:
     """Exit status, a sentence, and the ids of the transactions that were undone."""
     done: list[str] = []
+    guarded_run = GuardedRun(engine)
     try:
         with engine.state.lock("rollback", LOCK_WAIT_S):
             reason = interrupted(engine)
@@ -104,19 +107,45 @@ def rollback(
                 conflict = refusal_of(planned, resolutions)
                 if conflict:
                     return REFUSED, _told_refusal(engine, records, conflict), done
-            watch = Watch(engine)
             told: list[str] = []
-            for number, record in enumerate(records, 1):
-                name = ", ".join(record.steps) or record.id
-                engine.say(name, "rolling-back", record.title, index=number, of=len(records))
-                exit_status, sentence = _undo_one(engine, record, done, resolutions, watch, told)
-                if exit_status != GOOD:
-                    kept = [f"{len(done)} undone.", *told] if done else []
-                    return exit_status, " ".join([*kept, sentence]), done
+            exit_status, sentence = _undo_all(engine, records, done, resolutions, guarded_run, told)
+            return guarded_run.decide(exit_status, sentence, done)
     except Busy as error:
         return REFUSED, str(error), done
+
+
+def _undo_all(
+    engine: Engine,
+    records: Sequence[TransactionRecord],
+    done: list[str],
+    resolutions: Resolutions,
+    guarded_run: GuardedRun,
+    told: list[str],
+) -> tuple[int, str]:
+    watch = Watch(engine)
+    for number, record in enumerate(records, 1):
+        name = ", ".join(record.steps) or record.id
+        guarded = _is_guarded(engine, record)
+        if guarded_run.has_pending and not guarded:
+            ended, said = guarded_run.wait(done)
+            if ended != GOOD or not engine.guarding.wait:
+                return ended, f"{said} The undo of {name} was not begun."
+        engine.say(name, "rolling-back", record.title, index=number, of=len(records))
+        switch = guarded_run.switch if guarded else None
+        exit_status, sentence = _undo_one(
+            engine, record, done, resolutions, watch, told, guarded_run, switch
+        )
+        if exit_status != GOOD:
+            kept = [f"{len(done)} undone.", *told] if done else []
+            return exit_status, " ".join([*kept, sentence])
     names = ", ".join(", ".join(record.steps) or record.id for record in records)
-    return GOOD, " ".join([f"Undone: {names}.", *told]), done
+    return GOOD, " ".join([f"Undone: {names}.", *told])
+
+
+def _is_guarded(engine: Engine, record: TransactionRecord) -> bool:
+    """Undoing what guards the way in can shut it as well."""
+    steps = engine.catalogue.steps
+    return any(name in steps and steps[name].guard for name in record.steps)
 
 
 def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: str) -> str:
@@ -139,9 +168,11 @@ def _undo_one(
     resolutions: Resolutions,
     watch: Watch,
     told: list[str],
+    guarded_run: GuardedRun,
+    switch: Switch | None,
 ) -> tuple[int, str]:
     """Exit status, and a sentence where it is not good; what else is to be said goes to `told`."""
-    listener = Listener(engine.emit, engine.redact)
+    listener = Listener(engine.emit, engine.redact, switch.alive if switch else None)
     name = ", ".join(record.steps) or record.id
     began_s = time.monotonic()
     harm: list[Unhealthy] = []
@@ -168,6 +199,7 @@ def _undo_one(
             progress=listener,
             resolutions=resolutions,
             prove=prove,
+            switch=switch,
         )
     except (HostError, OSError) as error:  # what had begun ends with a record
         sentence = f"The undo of {name} was not begun, nothing of it was changed: {error}"
@@ -181,7 +213,7 @@ def _undo_one(
         return REFUSED, f"{sentence} {problem}".rstrip()
     # What the undo saw last of a tree proved it: nothing was changed after that.
     engine.facts.forget(seen_since_s=began_s)
-    if ended.status not in ("committed", "undone"):
+    if ended.status not in ("committed", "undone", "pending"):
         problem = engine.record(
             "rollback-failed", steps=list(record.steps), transaction=record.id,
             reason=ended.reason, **(harm[0].fields if harm else {}),
@@ -191,6 +223,8 @@ def _undo_one(
             return NEEDS_PERSON, f"The undo of {name} failed: {ended.reason} {still} {problem}"
         return failure(f"The undo of {name}", ended, ended.reason, problem)
     done.append(record.id)
+    if ended.status == "pending":
+        guarded_run.covers(ended.id, record.id)
     more: dict[str, object] = {"resolved": dict(ended.resolved)} if ended.resolved else {}
     if gone:
         told.append(f"Since {name} is undone: {gone[0]}.")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from tests.hosts.base import missing
+
+LOCKOUT = "lock-out"
+"""What a test that locked somebody out on purpose notes of itself."""
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +24,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reason = missing()
     if reason:
         terminalreporter.write_line(f"left out: {reason}")
+    tried = [
+        report for kind in ("passed", "failed") for report in _lockouts(terminalreporter, kind)
+    ]
+    if tried:
+        survived = sum(report.passed for report in tried)
+        terminalreporter.write_line(
+            f"lock-out situations on real hosts: {len(tried)} tried, {survived} survived"
+        )
+
+
+def _lockouts(reporter: pytest.TerminalReporter, kind: str) -> Iterator[pytest.TestReport]:
+    for report in reporter.stats.get(kind, ()):
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            for name, _ in report.user_properties:
+                if name == LOCKOUT:
+                    yield report

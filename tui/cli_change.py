@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from snapshots.history import transactions
 from snapshots.model import UNRESOLVED, Resolutions, UndoPlan
 from snapshots.recover import interrupted
 from steps import rollback as undoing
+from steps.guard_settings import LONGEST_WINDOW_S, SHORTEST_WINDOW_S, WINDOW_S, Guarding
 from steps.recovery import NOTHING
 from tui import hands, output, resolving, runs
 from tui.cli_check import PlanFile, banner, read_plan
@@ -20,7 +22,8 @@ from tui.cli_follow import follow_run, goes_on
 from tui.failures import refused, usage
 from tui.options import Options
 from tui.out import Out, StatusLine, is_terminal, note_whose
-from tui.paths import is_root
+from tui.paths import default_state_dir, is_root
+from tui.program import again
 from tui.session import Session, environment, open_session
 from tui.typed_word import insist
 
@@ -66,8 +69,9 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
     if forced:
         insist(session.host.name, arguments.word, "apply it although somebody would be locked out")
     return start_and_follow(
-        out, session, "apply", steps=ids, fingerprint=fingerprint, forced=forced
-    )
+        out, session, "apply", steps=ids, fingerprint=fingerprint, forced=forced,
+        guarding=guarding_of(options, arguments),
+    )  # fmt: skip
 
 
 def rollback(options: Options, arguments: argparse.Namespace) -> int:
@@ -114,7 +118,43 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
         fingerprint=fingerprint,
         everything=arguments.all,
         resolutions=resolutions,
+        guarding=guarding_of(options, arguments),
     )
+
+
+def guarding_of(options: Options, arguments: argparse.Namespace) -> Guarding:
+    """How a guarded change is to be treated. Raises `Stop` (exit 2)."""
+    window_s = WINDOW_S
+    if arguments.confirm_within:
+        window_s = duration("--confirm-within", arguments.confirm_within)
+    return Guarding(program=program_for(options), window_s=window_s, wait=not arguments.no_wait)
+
+
+def duration(option: str, text: str) -> int:
+    """Seconds in "90", "90s", "5m" or "1h". Raises `Stop` (exit 2)."""
+    found = re.fullmatch(r"(\d{1,6})([smh]?)", text.strip())
+    seconds = int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
+    if not SHORTEST_WINDOW_S <= seconds <= LONGEST_WINDOW_S:
+        raise usage(
+            f"{option} {text}: expected a time between {SHORTEST_WINDOW_S} seconds and"
+            f" {LONGEST_WINDOW_S // 60} minutes, such as 90s or 5m."
+        )
+    return seconds
+
+
+def program_for(options: Options) -> tuple[str, ...]:
+    """The words that start harden-tui again, as root and from nowhere, for this host and state."""
+    words = [*again(), *(["--practice"] if options.practice else [])]
+    if options.practice or options.state_dir != default_state_dir(practice=False):
+        words += ["--state-dir", str(options.state_dir)]
+    return tuple(words)
+
+
+_UNFINISHED = {
+    "open": "was interrupted",
+    "pending": "was not confirmed",
+    "needs-person": "could not be rolled back",
+}
 
 
 def recover(options: Options, arguments: argparse.Namespace) -> int:
@@ -138,7 +178,7 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
     if not arguments.yes:
         for record in reversed(pending):
             what = ", ".join(record.steps) or record.id
-            how = "was interrupted" if record.status == "open" else "could not be rolled back"
+            how = _UNFINISHED[record.status]
             out.line(f"{what} {how} ({record.started[:19]} UTC, {record.id}).")
         if pending:
             out.line("The host is brought back to the state before.")
@@ -162,12 +202,13 @@ def start_and_follow(
     resolutions: Resolutions = UNRESOLVED,
     things: tuple[str, ...] = (),
     forced: bool = False,
+    guarding: Guarding | None = None,
 ) -> int:
     """Start the worker and show what it does; the exit status is that of the work."""
     with hands.uninterrupted() as pressed:
         directory = hands.start(
             session.options, command, steps=steps, fingerprint=fingerprint, everything=everything,
-            resolutions=resolutions, things=things, forced=forced,
+            resolutions=resolutions, things=things, forced=forced, guarding=guarding,
             session=environment(session.engine.ctx.session),
         )  # fmt: skip
     if pressed:

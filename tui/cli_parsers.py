@@ -50,6 +50,50 @@ def _approval(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
+def _guarded(parser: argparse.ArgumentParser) -> None:
+    """Of what changes how administrators come in."""
+    parser.add_argument(
+        "--confirm-within",
+        metavar="TIME",
+        help="how long a guarded change waits for its confirmation (5m): see confirm",
+    )
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="end where a guarded change waits, instead of waiting with it",
+    )
+
+
+def _confirm(commands: Any) -> None:
+    parser = _command(
+        commands, "confirm", "tui.cli_confirm:confirm", "keep a guarded change",
+        "What changes how administrators come in (SSH, the firewall) is guarded: it is taken back\n"
+        "at its deadline, and after a reboot, unless somebody logged in anew over SSH and\n"
+        "confirmed it. Leave the session you have as it is, log in from a second terminal, and\n"
+        "run this there. `recover` takes the change back at once.\n"
+        "Exit 0: kept. 3: nothing waits, or nobody has logged in since.",
+        "  sudo harden-tui confirm\n"
+        "  sudo harden-tui confirm --extend 10m\n"
+        "  sudo harden-tui confirm --status --format json",
+    )  # fmt: skip
+    parser.add_argument(
+        "--status", action="store_true", help="only say what waits, and whether anybody logged in"
+    )
+    parser.add_argument(
+        "--extend", metavar="TIME", help="move the deadline to so long from now (90s, 10m)"
+    )
+    parser.add_argument(
+        "--without-login", action="store_true",
+        help="keep it although nobody has logged in since; asks for this host's short name",
+    )  # fmt: skip
+    parser.add_argument(
+        "--word",
+        metavar="NAME",
+        help="for --without-login without a terminal: this host's short name",
+    )
+    add_common(parser)
+
+
 def _check(commands: Any) -> None:
     parser = _command(
         commands, "check", "tui.cli_check:check", "ask the host whether it is as the steps want it",
@@ -103,6 +147,7 @@ def _apply(commands: Any) -> None:
     parser.add_argument(
         "--word", metavar="NAME", help="for --force without a terminal: this host's short name"
     )
+    _guarded(parser)
     add_common(parser)
 
 
@@ -132,6 +177,7 @@ def _rollback(commands: Any) -> None:
     ):
         parser.add_argument(option, action=Resolve, metavar="=PATH", help=f"{meaning} (repeatable)")
     _approval(parser, "undo plan")
+    _guarded(parser)
     add_common(parser)
 
 
@@ -286,6 +332,7 @@ COMMANDS: Final[dict[str, Callable[[Any], None]]] = {
     "check": _check,
     "plan": _plan,
     "apply": _apply,
+    "confirm": _confirm,
     "rollback": _rollback,
     "drift": _drift,
     "recover": _recover,

@@ -25,6 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from snapshots.model import UNRESOLVED, Resolutions
+from steps.guard_settings import Guarding
 from tui import runs
 from tui.failures import NEEDS_PERSON, REFUSED, Stop, refused
 from tui.options import Options
@@ -45,6 +46,7 @@ def job_of(
     resolutions: Resolutions = UNRESOLVED,
     things: tuple[str, ...] = (),
     forced: bool = False,
+    guarding: Guarding | None = None,
 ) -> dict[str, Any]:
     """What the worker reads from its standard input; `path` is where its libraries lie."""
     return {
@@ -57,6 +59,7 @@ def job_of(
         "resolutions": msgspec.to_builtins(resolutions),
         "things": list(things),
         "forced": forced,
+        "guarding": msgspec.to_builtins(guarding or Guarding()),
         "options": {
             "practice": options.practice,
             "state_dir": str(options.state_dir),
@@ -94,6 +97,7 @@ def start(
     resolutions: Resolutions = UNRESOLVED,
     things: tuple[str, ...] = (),
     forced: bool = False,
+    guarding: Guarding | None = None,
     session: Mapping[str, str] | None = None,
 ) -> Path:
     """Start the worker; returns the run's directory. Raises `Stop` (exit 3).
@@ -113,6 +117,7 @@ def start(
         resolutions=resolutions,
         things=things,
         forced=forced,
+        guarding=guarding,
     )
     # Values from YAML may be dates and the like: as text they meet the same strict conversion.
     payload = json.dumps(job, default=str).encode()

@@ -222,16 +222,41 @@ def event_text(out: Out, event: dict[str, Any]) -> None:
     elif kind == "output":
         out.line(f"      {event['line']}", "dim")
     elif kind == "guard":
-        for reason in event.get("reasons", ()):
-            wrapped(out, f"Refused: {reason}", indent=2, role="bad")
-        if event.get("deadline"):
-            out.line(f"  waiting for a confirmation until {event['deadline']}", "warn")
+        _guard_event(out, event)
     elif kind == "finding":
         import msgspec
 
         step_result(out, msgspec.convert(event["result"], StepResult))
     elif kind == "done":
         out.line(str(event["summary"]), "ok" if event["exit"] == 0 else "bad")
+
+
+def _guard_event(out: Out, event: dict[str, Any]) -> None:
+    phase = event.get("phase", "")
+    if phase == "waiting":
+        out.line(f"  {event['step']} is applied, and waits for your confirmation.", "warn")
+        wrapped(
+            out,
+            f"Leave this session as it is. In a second terminal: {event['attempt']}, and if it"
+            " lets you in, there: sudo harden-tui confirm",
+            indent=2,
+            role="",
+        )
+        until = str(event["deadline"])[11:19]
+        wrapped(
+            out,
+            f"Otherwise it is taken back at {until} UTC (later with `confirm --extend 10m`, now"
+            " with `recover`).",
+            indent=2,
+        )
+    elif phase == "login":
+        out.line(f"  New login seen: {event['login']}. Now: sudo harden-tui confirm", "ok")
+    elif phase == "kept":
+        out.line(f"  {event['step']}: confirmed and kept", "ok")
+    else:
+        word = "Taken back" if phase == "taken-back" else "Refused"
+        for reason in event.get("reasons", ()):
+            wrapped(out, f"{word}: {reason}", indent=2, role="bad")
 
 
 def _step_event(out: Out, event: dict[str, Any]) -> None:

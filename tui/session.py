@@ -16,6 +16,7 @@ from snapshots.state import StateDir
 from steps.catalog_load import Catalogue, Checklist, load_catalogue
 from steps.engine import Engine
 from steps.events import Emit, Event
+from steps.guard_settings import Guarding
 from tui.failures import refused, usage
 from tui.options import Options
 
@@ -70,7 +71,9 @@ def open_log(options: Options, host: Host) -> SessionLog:
     )
 
 
-def open_session(options: Options, emit: Emit = silent) -> Session:
+def open_session(
+    options: Options, emit: Emit = silent, guarding: Guarding | None = None
+) -> Session:
     """Everything a command needs. Raises `Stop`, `StepError` (exit 2) or `HostError` (exit 3)."""
     host = open_host(options)
     state = open_state(options)
@@ -79,8 +82,9 @@ def open_session(options: Options, emit: Emit = silent) -> Session:
     options = with_secrets_named(options, catalogue)
     log = open_log(options, host)
     engine = Engine(
-        host, state, catalogue, checklist, options.values, emit, log=log, user=options.user
-    )
+        host, state, catalogue, checklist, options.values, emit,
+        log=log, user=options.user, guarding=guarding,
+    )  # fmt: skip
     return Session(options, host, state, catalogue, checklist, log, engine)
 
 

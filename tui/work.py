@@ -14,6 +14,7 @@ import msgspec
 from host.names import shown_json
 from snapshots.model import Resolutions
 from steps.events import Done, Event, Started
+from steps.guard_settings import Guarding
 from steps.redact import Redactor
 from tui import garbage, runs
 from tui.failures import NEEDS_PERSON, REFUSED, Scene, Stop, explain, one_line
@@ -121,8 +122,9 @@ def _perform(
 ) -> tuple[int, str, tuple[str, ...]]:
     from tui.session import open_session
 
+    guarding = msgspec.convert(job["guarding"], Guarding)
     garbage.begin()
-    session = open_session(options, emit)
+    session = open_session(options, emit, guarding)
     command = job["command"]
     if command == "apply":
         outcome = session.engine.apply(job["steps"], job["fingerprint"], forced=job["forced"])

@@ -21,11 +21,14 @@ from host.base import (
     Session,
     TreeRule,
 )
+from host.logins import SshLogin
 from host.practice.files import PracticeFiles
 from host.practice.furnish import furnish
 from host.practice.machine import Machine
 from host.practice.programs import COMES_WITH, PROGRAMS
 from host.practice.programs.daemons import http
+
+PRETENDED_LOGIN_S = 10.0
 
 
 class PracticeHost(Host):
@@ -145,6 +148,11 @@ class PracticeHost(Host):
         if answer is None:
             raise HostError(f"nothing answers on port {port} of the practice host")
         return answer
+
+    def ssh_logins(self) -> tuple[SshLogin, ...]:
+        """Pretended: somebody logs in anew every ten seconds, so that a guard can be confirmed."""
+        last_s = time.monotonic() // PRETENDED_LOGIN_S * PRETENDED_LOGIN_S
+        return (SshLogin("admin", last_s, "192.0.2.10", 50023, "publickey"),)
 
     def session(self) -> Session:
         return Session(

@@ -31,8 +31,9 @@ BY_THEMSELVES = re.compile(
     r"|systemd-(hostnamed|localed|timedated|importd|portabled|machined|tmpfiles-clean)\..*"
     r"|systemd-.*-clean\..*"
     r"|(packagekit|polkit|colord|fwupd|udisks2|geoclue|realmd|accounts-daemon)\.service"
+    r"|harden-tui-guard.*"
 )
-"""Started and ended by logins, connections, D-Bus or time, not by an administrator."""
+"""Started and ended by logins, connections, D-Bus or time, or by us, not by an administrator."""
 
 
 class Units(Domain):
@@ -43,11 +44,19 @@ class Units(Domain):
 
     def capture(self, host: Host, scope: Scope) -> dict[str, Item]:
         found: dict[str, Item] = {}
-        for service in host.services():
+        try:
+            services = host.services()
+        except HostError:
+            if host.state("/run/systemd/system") is not None:
+                raise  # it is there and does not answer
+            return found  # a host without a service manager has no units
+        for service in services:
             value = value_of(service)
             if value:
                 found[service.unit] = ValueItem(value)
         for unit, active, sub in _without_file(host):
+            if BY_THEMSELVES.fullmatch(unit):
+                continue
             if unit not in found and unit.endswith(KINDS) and active in ("active", "failed"):
                 found[unit] = ValueItem(WITHOUT_FILE if sub == "exited" else active)
         for path in host.glob("/run/systemd/system/*"):

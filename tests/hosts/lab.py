@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO
 
 from tests.hosts.base import ADMIN, LAB, base, key
+from tests.hosts.person import Person
 
 POWER_OFF = signal.SIGRTMIN + 4
 """What systemd as PID 1 takes for 'power off' (systemd(1), SIGNALS)."""
@@ -26,7 +27,8 @@ BOOT_LIMIT_S = 60.0
 class LabHost:
     """One host in a network of its own; use as a context manager.
 
-    `run` acts inside as root; `ssh` logs in from outside as the administrator.
+    `run` acts inside as root; `ssh` logs in from outside as the administrator. `person` sits at a
+    second terminal and confirms what is guarded; set `person.present` to false where nobody shall.
     """
 
     def __init__(self, suite: str, layer: Path | None = None) -> None:
@@ -41,11 +43,13 @@ class LabHost:
         self.address = f"10.77.{self.number}.2"
         self.leader = 0
         self._nspawn: subprocess.Popen[bytes] | None = None
+        self.person = Person(self.root, lambda command: self.ssh(command, check=False))
 
     def __enter__(self) -> LabHost:
         try:
             self._mount()
             self.boot()
+            self.person.start()
         except BaseException:
             self._leave()
             raise
@@ -224,6 +228,8 @@ class LabHost:
             )
 
     def _leave(self) -> None:
+        if self.person.is_alive():
+            self.person.leave()
         self._stop(signal.SIGKILL)
         subprocess.run(["umount", "-l", str(self.root)], check=False, capture_output=True)
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -114,7 +114,7 @@ def test_a_bare_choice_takes_no_step_for_its_path() -> None:
 
 
 def test_one_conflict_stops_every_undo_that_was_asked_for(run: Run, conflict: Path) -> None:
-    assert run("apply", "ssh.limits", "--yes")[0] == 0
+    assert run("apply", "apache.headers", "--yes")[0] == 0
     status, out, _ = run("rollback", "--all", "--yes")
     assert status == 3
     assert "nothing was touched" in out

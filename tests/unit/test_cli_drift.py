@@ -155,8 +155,9 @@ def test_refusals_change_nothing(
 
 
 def test_what_the_daemon_does_not_accept_is_taken_back(run: Run, root: Path) -> None:
-    status, out, err = run("apply", "ssh.limits", "--yes")
+    status, out, err = run("apply", "ssh.limits", "--yes", "--no-wait")
     assert status == 0, out + err
+    assert run("confirm", "--without-login", "--word", "practice")[0] == 0
     (file,) = (root / "etc/ssh/sshd_config.d").glob("*limits*")
     file.write_text(file.read_text().replace("LoginGraceTime 30", "LoginGraceTime 99\nNonsense 1"))
     edited = file.read_text()

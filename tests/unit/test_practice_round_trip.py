@@ -13,10 +13,13 @@ from snapshots.sessionlog import SessionLog
 from snapshots.state import StateDir
 from steps.catalog_load import load_catalogue
 from steps.engine import Engine
-from steps.events import Event
+from steps.events import Emit
+from tests.unit.person import Confirming
+from tui.session import silent
 
 
-def _engine(folder: Path, events: list[Event]) -> Engine:
+def _engine(folder: Path, emit: Emit | None = None) -> Engine:
+    """Without `emit`, whatever waits for a confirmation gets it."""
     host = PracticeHost(folder / "host")
     catalogue = load_catalogue(host)
     return Engine(
@@ -25,7 +28,7 @@ def _engine(folder: Path, events: list[Event]) -> Engine:
         catalogue,
         catalogue.checklist("i-doit"),
         {},
-        events.append,
+        emit or Confirming(lambda: _engine(folder, silent)),
         log=SessionLog(folder / "log", syslog=False),
         user="admin",
     )
@@ -51,49 +54,46 @@ def _fingerprint(folder: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_applied_proved_and_undone_in_any_order(tmp_path: Path, seed: int) -> None:
-    events: list[Event] = []
-    blank = _engine(tmp_path, events).check()
+    blank = _engine(tmp_path).check()
     first = _fingerprint(tmp_path)
     assert {result.id for result in blank if result.status != "fail"} == set()
 
-    plan = _engine(tmp_path, events).plan()
+    plan = _engine(tmp_path).plan()
     assert len([step for step in plan.steps if step.changes and not step.refusals]) == 12
     assert _fingerprint(tmp_path) == first, "check and plan change nothing"
 
     for result in blank:
-        outcome = _engine(tmp_path, events).apply([result.id])
+        outcome = _engine(tmp_path).apply([result.id])
         assert outcome.exit == 0, outcome.summary
-    after = _engine(tmp_path, events).check()
+    after = _engine(tmp_path).check()
     assert {result.id: result.note for result in after if result.status != "pass"} == {}
-    assert _engine(tmp_path, events).plan().is_empty
+    assert _engine(tmp_path).plan().is_empty
 
     order = [result.id for result in blank]
     random.Random(seed).shuffle(order)
     for number, step_id in enumerate(order):
-        outcome = _engine(tmp_path, events).rollback([step_id])
+        outcome = _engine(tmp_path).rollback([step_id])
         assert outcome.exit == 0, outcome.summary
         left = order[number + 1 :]
-        still = {r.id: r.status for r in _engine(tmp_path, events).check(left)} if left else {}
+        still = {r.id: r.status for r in _engine(tmp_path).check(left)} if left else {}
         assert set(still.values()) <= {"pass"}, still
     assert _fingerprint(tmp_path) == first
     assert SessionLog(tmp_path / "log", syslog=False).verify().ok
 
 
 def test_a_plan_goes_stale_when_the_host_moves(tmp_path: Path) -> None:
-    events: list[Event] = []
-    engine = _engine(tmp_path, events)
+    engine = _engine(tmp_path)
     approved = engine.plan(["apache.banner"]).fingerprint
     path = "/etc/apache2/conf-available/zz-harden-tui-apache.banner.conf"
     engine.host.write_file(path, b"# somebody was here\n")
-    outcome = _engine(tmp_path, events).apply(["apache.banner"], approved)
+    outcome = _engine(tmp_path).apply(["apache.banner"], approved)
     assert outcome.exit == 3
     assert "preview" in outcome.summary
     assert engine.host.read_bytes(path) == b"# somebody was here\n"
 
 
 def test_a_change_that_breaks_the_configuration_is_rolled_back(tmp_path: Path) -> None:
-    events: list[Event] = []
-    engine = _engine(tmp_path, events)
+    engine = _engine(tmp_path)
     first = _fingerprint(tmp_path)
     engine.given["apache.headers"] = {"referrer-policy": "no-referrer"}
     broken = "/etc/apache2/mods-available/headers.load"
@@ -109,16 +109,13 @@ def test_a_change_that_breaks_the_configuration_is_rolled_back(tmp_path: Path) -
 def test_all_at_once_by_name_and_the_exact_plan_of_all(tmp_path: Path) -> None:
     """An earlier step may change what a later one has to do: by name it is planned anew; what a
     person approved by its diffs is not replaced by anything else."""
-    events: list[Event] = []
-    engine = _engine(tmp_path / "named", events)
+    engine = _engine(tmp_path / "named")
     ids = [step.id for step in engine.steps()]
     outcome = engine.apply(ids)
     assert outcome.exit == 0, outcome.summary
-    assert {
-        one.id for one in _engine(tmp_path / "named", events).check() if one.status != "pass"
-    } == set()
+    assert {one.id for one in _engine(tmp_path / "named").check() if one.status != "pass"} == set()
 
-    exact = _engine(tmp_path / "exact", events)
+    exact = _engine(tmp_path / "exact")
     outcome = exact.apply(ids, exact.plan(ids).fingerprint)
     assert outcome.exit == 3 and "kernel.sysctl was not begun" in outcome.summary
     assert len(outcome.transactions) == 10

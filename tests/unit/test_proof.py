@@ -13,9 +13,11 @@ from host.facts import Facts
 from host.facts.base import FactUnavailable
 from snapshots.model import SnapshotError
 from steps import health
+from steps.guard_settings import Guarding
 from steps.resource import Planned
 from steps.resources.sshd import Sshd
 from steps.watch import Unhealthy, Watch
+from tests.unit.person import confirms
 from tui.options import Options
 from tui.session import Session, open_session
 
@@ -26,7 +28,8 @@ DROP_IN = "/etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
     return open_session(
-        Options(practice=True, state_dir=tmp_path, log_dir=tmp_path / "log", checklist="server")
+        Options(practice=True, state_dir=tmp_path, log_dir=tmp_path / "log", checklist="server"),
+        guarding=Guarding(wait=False),
     )
 
 
@@ -66,9 +69,11 @@ def test_a_log_that_cannot_be_written_does_not_hide_what_was_done(
         return
     assert outcome.exit == 5 and len(outcome.transactions) == 1
     assert "applied, proved and kept" in outcome.summary
+    confirms(session.engine)
     undone = session.engine.rollback([STEP])
     assert (undone.exit, len(undone.transactions)) == (5, 1)
     assert "was undone. The session log" in undone.summary
+    confirms(session.engine)
     assert session.host.state(DROP_IN) is None
 
 
@@ -93,6 +98,7 @@ def test_nothing_to_change_is_said_of_what_was_measured(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert session.engine.apply([STEP]).exit == 0
+    confirms(session.engine)
     assert session.engine.apply([STEP]).summary.startswith("Nothing to change: the host is as")
 
     def breaks_off(*_: object) -> None:

@@ -306,7 +306,7 @@ class TestSecrets:
         bench.host.write_file(self.PATH, b"password=unset\n")
         record = bench.apply("a", write("password=hunter2\n", self.PATH, secret=True))
 
-        def breaks(*_: object) -> None:
+        def breaks(*_: object, **__: object) -> None:
             raise HostError("the disk broke")
 
         with monkeypatch.context() as broken:

@@ -157,7 +157,7 @@ def test_a_value_from_standard_input_that_is_no_secret_stays_readable(
     given = io.BytesIO(b"ssh.limits: {max-auth-tries: 3}\n")
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=given, closed=False))
     state = tmp_path / "state"
-    arguments = ["apply", "ssh.limits", "--values", "-", "--yes", "--format", "events"]
+    arguments = ["apply", "ssh.limits", "--values", "-", "--yes", "--no-wait", "--format", "events"]
     assert entry.main([*arguments, "--practice", "--state-dir", str(state)]) == 0
     shown = capfd.readouterr().out
     assert "+MaxAuthTries 3" in shown

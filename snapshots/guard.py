@@ -1,0 +1,210 @@
+"""What waits for a person's confirmation: one guard at a time, on the disk before its change.
+
+STATE/guard/guard.json   what it covers (`Guard`)
+STATE/guard/armed        it is to be taken back at the deadline; gone once it was confirmed
+STATE/guard/deadline     when, in whole seconds since boot
+STATE/guard/…            what `guard.sh` needs to take it back without us
+
+The time is that since boot (CLOCK_BOOTTIME, /proc/uptime): no clock that is set, or stands still,
+can move it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from snapshots.durable import private_directory, sync_directory, write_durably
+from snapshots.model import Busy, SnapshotError
+from snapshots.records import Records
+from snapshots.settle import finish_settling, forget_secrets
+from snapshots.state import StateDir
+
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that is taken back unless somebody proves that the way in still works.
+
+    `transactions` are "pending" or still open, oldest first. `phase`: "working" while it is being
+    made, "waiting" for the confirmation, "confirmed" once that is decided. `since_s`
+    (CLOCK_MONOTONIC) is when the host last took a change: a login counts if it came later.
+    `connection` is the administrator's own, "address port", which does not count.
+    """
+
+    transactions: tuple[str, ...]
+    steps: tuple[str, ...]
+    phase: Literal["working", "waiting", "confirmed"]
+    boot: str
+    window_s: int
+    user: str
+    since_s: float = 0.0
+    connection: str = ""
+    login: str = ""
+    """What it was confirmed by."""
+
+
+def boottime_s() -> float:
+    """Seconds since boot, those of suspension included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def this_boot() -> str:
+    """What names this boot and no other."""
+    return BOOT_ID.read_text(encoding="ascii").strip()
+
+
+def directory(state: StateDir) -> Path:
+    return state.path / "guard"
+
+
+def read(state: StateDir) -> Guard | None:
+    """The guard there is, whatever its phase; `None` where nothing is guarded.
+
+    Raises `SnapshotError` where it cannot be read.
+    """
+    path = directory(state) / "guard.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Guard)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SnapshotError(
+            f"{path} cannot be read ({error}), so whether a change waits for its confirmation is "
+            "not known; nothing was changed. `harden-tui recover` takes back what is not confirmed."
+        ) from None
+
+
+def write(state: StateDir, guard: Guard) -> None:
+    """Durable on return."""
+    private_directory(directory(state))
+    write_durably(directory(state) / "guard.json", msgspec.json.encode(guard) + b"\n")
+
+
+def is_armed(state: StateDir) -> bool:
+    """Whether it will be taken back at the deadline."""
+    return (directory(state) / "armed").exists()
+
+
+def was_put_back_by_script(state: StateDir) -> bool:
+    """Whether the restore points were put back without us; our records do not say so yet."""
+    return (directory(state) / "by-script").exists()
+
+
+def why_fired(state: StateDir) -> str:
+    """ "deadline" or "boot" where `guard.sh` takes it back, else empty."""
+    try:
+        return (directory(state) / "why").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def deadline_s(state: StateDir) -> float:
+    """Seconds since boot at which it is taken back; 0 where that is not known."""
+    try:
+        return float((directory(state) / "deadline").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0.0
+
+
+def left_s(state: StateDir, guard: Guard) -> float:
+    """Seconds until the deadline, 0 where it has passed or another boot came in between."""
+    if guard.boot != this_boot():
+        return 0.0
+    return max(0.0, deadline_s(state) - boottime_s())
+
+
+def waiting(state: StateDir) -> str:
+    """That nothing may be changed now, because something waits; a sentence for a person."""
+    guard = read(state)
+    if guard is None:
+        return (
+            "An earlier change was never confirmed; nothing was changed now. `harden-tui recover` "
+            "takes it back."
+        )
+    what = ", ".join(guard.steps)
+    return (
+        f"{what} waits for your confirmation ({spoken(left_s(state, guard))} left); nothing was "
+        "changed now. Log in a second time and run `harden-tui confirm` there, or take it back "
+        "with `harden-tui recover`."
+    )
+
+
+def spoken(seconds: float) -> str:
+    """ "4 min 10 s"."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def set_deadline(state: StateDir, seconds: float) -> None:
+    """Take it back `seconds` from now. Durable on return."""
+    when = int(boottime_s() + seconds + 0.999)
+    write_durably(directory(state) / "deadline", b"%d\n" % when)
+
+
+@contextlib.contextmanager
+def decisive(state: StateDir) -> Iterator[None]:
+    """Nothing is taken back by `guard.sh` meanwhile. Raises `Busy` where it just is."""
+    descriptor = os.open(directory(state) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                "The change is being taken back at this moment, so it cannot be confirmed any "
+                "more. `harden-tui follow` shows it; apply it again afterwards."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def confirm(state: StateDir, guard: Guard, login: str) -> None:
+    """Decide that the change is kept: from here on nothing takes it back.
+
+    Raises `Busy` where it is being taken back at this moment, or was.
+    """
+    with decisive(state):
+        if not is_armed(state):
+            raise Busy(
+                "The change was taken back already, so there is nothing to confirm. "
+                "`harden-tui history list` shows it."
+            )
+        write(state, msgspec.structs.replace(guard, phase="confirmed", login=login))
+        (directory(state) / "armed").unlink()
+        sync_directory(directory(state))
+
+
+def keep_confirmed(state: StateDir) -> tuple[str, ...]:
+    """Make what was confirmed count, also where whoever confirmed it was killed; what was kept.
+
+    Call it with the lock held; it may be called at any time, and be repeated.
+    """
+    guard = read(state)
+    if guard is None or guard.phase != "confirmed":
+        return ()
+    records = Records(state)
+    for record in records.pending():
+        records.write(msgspec.structs.replace(record, status="committed"))
+    finish_settling(state)
+    forget_secrets(state)
+    return guard.transactions
+
+
+def forget(state: StateDir) -> None:
+    """Take the guard's own directory away. Its switch must be off."""
+    place = directory(state)
+    if place.is_dir():
+        # First what would set it off, last what names it.
+        (place / "armed").unlink(missing_ok=True)
+        sync_directory(place)
+        shutil.rmtree(place)
+        sync_directory(state.path)

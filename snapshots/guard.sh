@@ -1,0 +1,162 @@
+#!/bin/sh
+# The dead-man's switch of harden-tui: takes a guarded change back unless it was confirmed.
+#
+#     guard.sh deadline    from a timer or a watcher, at the deadline or some time before it
+#     guard.sh boot        from a unit of its own, after the next boot
+#
+# It asks harden-tui to take the change back, and where that does not succeed (no Python, a broken
+# package, a service manager that does not answer) it uses the restore points' restore.sh and the
+# commands of live.sh. It needs a POSIX shell, coreutils and flock, and goes by the time since boot,
+# which no clock that is set or stands still can change.
+#
+# Beside it lie: armed (there is something to take back), boot (the boot it was armed in), deadline
+# (seconds since boot), worker (process number and start time of whoever is making the change),
+# program (the words that start harden-tui), points (restore points, latest first; none of a
+# practice host, whose files are not this machine's), live.sh.
+set -u
+umask 077
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C.UTF-8
+export PATH LC_ALL
+
+PROGRAM_LIMIT_S=600
+COMMAND_LIMIT_S=60
+LAST_RETRY=5
+
+say() { echo "$(date -u +%FT%TZ) $*" >>fired.log; }
+
+# uptime_s: whole seconds since boot, in $up.
+uptime_s() {
+    read -r up rest </proc/uptime
+    up=${up%%.*}
+}
+
+is_same_boot() { [ "$(cat boot 2>/dev/null)" = "$(cat /proc/sys/kernel/random/boot_id)" ]; }
+
+# left_s: how long it is until the deadline, in $left; a file that cannot be read is no reason to
+# wait for ever.
+left_s() {
+    uptime_s
+    until=$(cat deadline 2>/dev/null)
+    case $until in '' | *[!0-9]*) until=0 ;; esac
+    left=$((until - up))
+}
+
+wait_for_deadline() {
+    while [ -e armed ]; do
+        left_s
+        [ "$left" -gt 0 ] || return 0
+        # In short sleeps: whoever confirms or moves the deadline is noticed.
+        [ "$left" -lt 2 ] || left=2
+        sleep "$left"
+    done
+}
+
+# end_worker: whoever still makes the change has had its time.
+end_worker() {
+    read -r pid start <worker 2>/dev/null || return 0
+    [ -r "/proc/$pid/stat" ] || return 0
+    stat=$(cat "/proc/$pid/stat" 2>/dev/null)
+    set -- ${stat##*) }
+    [ "${20:-}" = "$start" ] || return 0
+    say "process $pid was still at work and is ended"
+    kill -KILL "$pid"
+}
+
+# run WORDS: that one command fails keeps no other from running.
+run() {
+    [ "$manager" = yes ] || [ "$1" != systemctl ] || return 0
+    timeout -k 5 "$COMMAND_LIMIT_S" "$@" >>fired.log 2>&1 </dev/null 9>&- ||
+        say "\`$*\` ended with exit status $?"
+}
+
+# ask_manager: whether systemd runs and answers, in $manager.
+ask_manager() {
+    manager=no
+    [ -d /run/systemd/system ] || return 0
+    timeout -k 5 20 systemctl is-system-running >/dev/null 2>&1 9>&-
+    if [ $? -lt 124 ]; then manager=yes; else say "the service manager does not answer"; fi
+}
+
+by_program() {
+    [ -s program ] || return 1
+    [ "$manager" = yes ] || [ ! -d /run/systemd/system ] || return 1
+    set --
+    while IFS= read -r word; do set -- "$@" "$word"; done <program
+    tries=0
+    while :; do
+        timeout -k 5 "$PROGRAM_LIMIT_S" "$@" recover --yes >>fired.log 2>&1 </dev/null 9>&-
+        status=$?
+        say "harden-tui recover: exit status $status"
+        [ "$status" -eq 0 ] && [ ! -e armed ] && return 0
+        tries=$((tries + 1))
+        # 3: another harden-tui is at work.
+        [ "$status" -eq 3 ] && [ "$tries" -lt "$LAST_RETRY" ] || return 1
+        sleep 5
+    done
+}
+
+# wake_sshd: without a service manager the listener itself is told, or started where there is none.
+wake_sshd() {
+    pid=$(cat /run/sshd.pid 2>/dev/null)
+    if [ -n "$pid" ] && kill -HUP "$pid" 2>/dev/null; then return 0; fi
+    [ -x /usr/sbin/sshd ] || return 0
+    mkdir -p /run/sshd && run /usr/sbin/sshd
+}
+
+by_script() {
+    if [ ! -e points ]; then
+        say "there are no restore points to put back by hand"
+        return 1
+    fi
+    say "the restore points are put back by their restore.sh"
+    while IFS= read -r point; do
+        sh "$point/restore.sh" >>fired.log 2>&1 </dev/null 9>&- ||
+            say "$point/restore.sh ended with exit status $?"
+    done <points
+    run systemctl daemon-reload
+    if [ -s rules.nft ] && command -v nft >/dev/null; then run nft -f rules.nft; fi
+    for program in iptables:rules.v4 ip6tables:rules.v6; do
+        rules=${program#*:}
+        program=${program%:*}-restore
+        if [ -s "$rules" ] && command -v "$program" >/dev/null; then run "$program" "$rules"; fi
+    done
+    . ./live.sh
+    [ "$manager" = yes ] || wake_sshd
+    : >by-script
+    rm -f armed
+    sync
+}
+
+main() {
+    cd "$(dirname "$0")" || exit 1
+    [ -e armed ] || exit 0
+    case ${1:-} in
+        deadline) ! is_same_boot || wait_for_deadline ;;
+        boot) ! is_same_boot || exit 0 ;;
+        *)
+            echo "guard.sh: deadline or boot?" >&2
+            exit 2
+            ;;
+    esac
+    [ -e armed ] || exit 0
+    exec 9>>lock
+    flock 9
+    # The other one was quicker, or somebody confirmed or moved the deadline in the last moment.
+    [ -e armed ] || exit 0
+    if is_same_boot; then
+        left_s
+        if [ "$left" -gt 0 ]; then exec sh ./guard.sh "$@" 9>&-; fi
+        why=deadline
+    else
+        why=boot
+    fi
+    echo "$why" >why
+    say "taking back what was not confirmed ($why)"
+    end_worker
+    ask_manager
+    by_program || by_script
+}
+
+main "$@"
+exit

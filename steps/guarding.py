@@ -1,0 +1,260 @@
+"""Guarded changes: armed before they are made, kept only when a person proved the way in.
+
+One guard at a time. The guarded steps of a run that follow each other join it; before anything
+else is changed, and at the end, the run waits. Taking back is never done here: `guard.sh` does it,
+also when nothing of us is left.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from host.base import HostError
+from snapshots import guard as guards
+from snapshots.guard import Guard, spoken
+from snapshots.guard_switch import Switch, finish_confirmed
+from snapshots.model import Busy, SnapshotError
+from snapshots.records import Records
+from snapshots.recover import recover
+from steps import new_login
+from steps.events import GuardEvent, GuardPhase
+from steps.listener import Listener
+
+if TYPE_CHECKING:
+    from steps.engine import Engine
+
+GOOD, REFUSED, TAKEN_BACK, NEEDS_PERSON = 0, 3, 4, 5
+
+LOCK_WAIT_S = 10.0
+POLL_S = 0.2
+LOGIN_POLL_S = 2.0
+OVERDUE_S = 90.0
+"""So long after the deadline something is wrong with what should have taken the change back."""
+
+NOTHING_WAITS = "Nothing waits for a confirmation."
+
+
+class GuardedRun:
+    """The guard of one run."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._records = Records(engine.state)
+        self._mine: dict[str, str] = {}
+        session = engine.ctx.session
+        self.switch = Switch(
+            engine.host,
+            engine.state,
+            program=engine.guarding.program,
+            window_s=engine.guarding.window_s,
+            user=session.user or engine.user,
+            connection=f"{session.client_address} {session.client_port}",
+        )
+
+    def covers(self, tx_id: str, of: str = "") -> None:
+        """A transaction was made and proved, and waits; `of` is the one it undoes."""
+        self._mine[tx_id] = of or tx_id
+
+    @property
+    def has_pending(self) -> bool:
+        return bool(self._mine)
+
+    def decide(
+        self, exit_status: int, sentence: str, done: list[str]
+    ) -> tuple[int, str, list[str]]:
+        """How a run ended, once what it guarded is kept or taken back: exit status, a sentence,
+        and what of `done` there is still."""
+        if not self._mine:
+            return exit_status, sentence, done
+        ended, said = self.wait(done)
+        if exit_status == GOOD and ended != GOOD:
+            kept = f"{len(done)} done and kept. " if done else ""
+            return ended, f"{kept}{said}", done
+        return exit_status, f"{sentence} {said}", done
+
+    def wait(self, done: list[str]) -> tuple[int, str]:
+        """Until it is decided: exit status and a sentence (0 and "" where nothing waits).
+
+        What went back (or is still not undone) is taken out of `done`.
+        """
+        ended, said, gone = self._wait()
+        done[:] = [one for one in done if one not in gone]
+        return ended, said
+
+    def _wait(self) -> tuple[int, str, list[str]]:
+        if not self._mine:
+            return GOOD, "", []
+        mine, self._mine = self._mine, {}
+        engine = self._engine
+        self.switch.wait()
+        guard = guards.read(engine.state)
+        if guard is None:
+            return self._ended(mine, "")
+        names = ", ".join(guard.steps)
+        self._say(guard, "waiting")
+        problem = engine.record("guard", phase="waiting", steps=list(guard.steps))
+        if not engine.guarding.wait:
+            left = spoken(guards.left_s(engine.state, guard))
+            return (
+                GOOD,
+                f"{names} waits for your confirmation ({left} left): log in a second time and run"
+                f" `sudo harden-tui confirm` there, or it is taken back. {problem}".rstrip(),
+                [],
+            )
+        with engine.state.let_go():
+            self._watch(guard)
+        engine.facts.forget()
+        return self._ended(mine, names)
+
+    def _watch(self, guard: Guard) -> None:
+        engine = self._engine
+        until_s, seen, asked_s = guards.deadline_s(engine.state), "", 0.0
+        while True:
+            now = guards.read(engine.state)
+            if now is None or now.phase == "confirmed":
+                return
+            if guards.was_put_back_by_script(engine.state):
+                return
+            if guards.deadline_s(engine.state) != until_s:
+                until_s = guards.deadline_s(engine.state)
+                self._say(now, "waiting")
+            if not seen and time.monotonic() - asked_s >= LOGIN_POLL_S:
+                seen = self._seen(now)
+                asked_s = time.monotonic()
+                if seen:
+                    self._say(now, "login", login=seen)
+            if guards.boottime_s() > until_s + OVERDUE_S and engine.state.holder() is None:
+                recover(engine.host, engine.state, Listener(engine.emit, engine.redact))
+                return
+            time.sleep(POLL_S)
+
+    def _seen(self, guard: Guard) -> str:
+        try:
+            return new_login.since(self._engine.ctx, guard)
+        except HostError:
+            return ""  # `confirm` asks again, and says why it does not know
+
+    def _ended(self, mine: dict[str, str], names: str) -> tuple[int, str, list[str]]:
+        engine = self._engine
+        with engine.state.lock("guard", LOCK_WAIT_S):
+            finish_confirmed(engine.host, engine.state)
+        records = [self._records.read(tx_id) for tx_id in mine]
+        names = names or ", ".join(step for record in records for step in record.steps)
+        gone = [record for record in records if record.status == "rolled-back"]
+        if guards.was_put_back_by_script(engine.state):
+            reason = (
+                f"{names} was not confirmed, and harden-tui could not take it back: the restore"
+                " points were put back by their restore.sh. Run `harden-tui recover` to complete"
+                " it."
+            )
+            self._tell(names, "taken-back", reason)
+            return NEEDS_PERSON, reason, list(mine.values())
+        if not gone and all(record.status in ("committed", "undone") for record in records):
+            self._tell(names, "kept", "")
+            return GOOD, f"{names}: confirmed and kept.", []
+        if len(gone) == len(records):
+            reason = f"{names} was taken back. {gone[0].reason}"
+            self._tell(names, "taken-back", reason)
+            return TAKEN_BACK, reason, [mine[record.id] for record in gone]
+        left = next(record for record in records if record not in gone)
+        reason = f"{names} is neither kept nor taken back ({left.status}). {left.reason}".rstrip()
+        self._tell(names, "taken-back", reason)
+        return NEEDS_PERSON, f"{reason} Run `harden-tui recover`.", [mine[r.id] for r in gone]
+
+    def _tell(self, names: str, phase: GuardPhase, reason: str) -> None:
+        self._engine.emit(GuardEvent(step=names, phase=phase, reasons=(reason,) if reason else ()))
+        self._engine.record("guard", phase=phase, steps=names.split(", "), reason=reason)
+
+    def _say(self, guard: Guard, phase: GuardPhase, login: str = "") -> None:
+        self._engine.emit(event(self._engine, guard, phase, login))
+
+
+def event(engine: Engine, guard: Guard, phase: GuardPhase, login: str = "") -> GuardEvent:
+    """How it stands with a guard now."""
+    left_s = guards.left_s(engine.state, guard)
+    deadline = datetime.now(UTC) + timedelta(seconds=left_s)
+    return GuardEvent(
+        step=", ".join(guard.steps),
+        phase=phase,
+        deadline=deadline.isoformat(timespec="seconds"),
+        until_s=guards.deadline_s(engine.state),
+        attempt=new_login.attempt(engine.ctx.session, engine.host.name),
+        login=login,
+    )
+
+
+def confirm(engine: Engine, *, without_login: bool = False) -> tuple[int, str]:
+    """Keep what waits; exit status and a sentence."""
+    try:
+        with engine.state.lock("confirm", LOCK_WAIT_S):
+            kept = finish_confirmed(engine.host, engine.state)
+            if kept:
+                return GOOD, f"It was confirmed already; {len(kept)} kept."
+            guard, refusal = _waiting(engine)
+            if guard is None:
+                return REFUSED, refusal
+            login = new_login.since(engine.ctx, guard)
+            if not login and not without_login:
+                return REFUSED, _no_login(engine, guard)
+            guards.confirm(engine.state, guard, login)
+            finish_confirmed(engine.host, engine.state)
+    except (Busy, SnapshotError) as error:
+        return REFUSED, str(error)
+    names = ", ".join(guard.steps)
+    by = f"after a new login of {login}" if login else "without a new login"
+    problem = engine.record("confirm", steps=list(guard.steps), login=login)
+    return (NEEDS_PERSON if problem else GOOD), f"{names} is kept, {by}. {problem}".rstrip()
+
+
+def extend(engine: Engine, seconds: int) -> tuple[int, str]:
+    """Move the deadline to `seconds` from now; exit status and a sentence."""
+    try:
+        with engine.state.lock("confirm --extend", LOCK_WAIT_S):
+            guard, refusal = _waiting(engine)
+            if guard is None:
+                return REFUSED, refusal
+            with guards.decisive(engine.state):
+                if not guards.is_armed(engine.state):
+                    return REFUSED, NOTHING_WAITS
+                guards.set_deadline(engine.state, seconds)
+    except (Busy, SnapshotError) as error:
+        return REFUSED, str(error)
+    problem = engine.record("guard", phase="extended", steps=list(guard.steps), seconds=seconds)
+    sentence = f"{', '.join(guard.steps)} waits {spoken(seconds)} from now. {problem}"
+    return (NEEDS_PERSON if problem else GOOD), sentence.rstrip()
+
+
+def standing(engine: Engine) -> Guard | None:
+    """What waits or is being made; `None` where nothing is guarded."""
+    guard = guards.read(engine.state)
+    return guard if guard is not None and guard.phase != "confirmed" else None
+
+
+def _waiting(engine: Engine) -> tuple[Guard | None, str]:
+    """The guard that can be confirmed, or why there is none."""
+    guard = standing(engine)
+    if guard is None:
+        return None, f"{NOTHING_WAITS} `harden-tui history list` shows what was kept or taken back."
+    if guards.was_put_back_by_script(engine.state):
+        return None, (
+            "The deadline has passed and the restore points were put back; there is nothing left"
+            " to confirm. Run `harden-tui recover` to complete it."
+        )
+    if Records(engine.state).open():
+        return None, (
+            f"{', '.join(guard.steps)} was interrupted before it was proved, so it cannot be"
+            " confirmed. `harden-tui recover` takes it back."
+        )
+    return guard, ""
+
+
+def _no_login(engine: Engine, guard: Guard) -> str:
+    left = spoken(guards.left_s(engine.state, guard))
+    return (
+        f"No administrator has logged in anew since {', '.join(guard.steps)} was applied, so"
+        f" nothing was confirmed. Leave this session as it is, open a second terminal, and try"
+        f" `{new_login.attempt(engine.ctx.session, engine.host.name)}`: if it lets you in, run"
+        f" `sudo harden-tui confirm` there ({left} left). --without-login keeps it all the same."
+    )

@@ -1,0 +1,79 @@
+"""`confirm`: keep a guarded change, say how it stands, or move its deadline."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import msgspec
+
+from snapshots import guard as guards
+from snapshots.guard import Guard, spoken
+from steps import guarding, new_login
+from tui.cli_change import duration, must_be_root
+from tui.failures import refused
+from tui.options import Options
+from tui.out import Out
+from tui.session import Session, open_session
+from tui.typed_word import insist
+
+
+def confirm(options: Options, arguments: argparse.Namespace) -> int:
+    """Exit 0 where it is kept (or said), 3 where nothing waits or nobody logged in."""
+    seconds = duration("--extend", arguments.extend) if arguments.extend else 0
+    session = open_session(options)
+    out = Out()
+    if arguments.status:
+        return _status(out, session)
+    must_be_root(session, "confirm", ())
+    if seconds:
+        return _answer(out, options, *guarding.extend(session.engine, seconds))
+    if arguments.without_login and guarding.standing(session.engine) is not None:
+        insist(session.host.name, arguments.word, "keep what nobody has proved by a new login")
+    exit_status, sentence = guarding.confirm(session.engine, without_login=arguments.without_login)
+    return _answer(out, options, exit_status, sentence)
+
+
+def _answer(out: Out, options: Options, exit_status: int, sentence: str) -> int:
+    if exit_status:
+        raise refused(sentence)
+    if options.format == "text":
+        out.line(sentence)
+    else:
+        out.json({"schema": "harden-tui/answer/1", "summary": sentence})
+    return exit_status
+
+
+def _status(out: Out, session: Session) -> int:
+    engine = session.engine
+    guard = guarding.standing(engine)
+    if session.options.format != "text":
+        out.json({"schema": "harden-tui/guard/1", "guard": _document(session, guard)})
+        return 0
+    if guard is None:
+        out.line(guarding.NOTHING_WAITS)
+        return 0
+    left = spoken(guards.left_s(session.state, guard))
+    out.line(f"{', '.join(guard.steps)}: {_PHASES[guard.phase]}, {left} left")
+    login = new_login.since(engine.ctx, guard)
+    out.line(f"logged in since: {login or 'nobody'}")
+    if not login:
+        out.line(f"try: {new_login.attempt(engine.ctx.session, session.host.name)}")
+    return 0
+
+
+_PHASES = {"working": "being applied", "waiting": "waits for your confirmation"}
+
+
+def _document(session: Session, guard: Guard | None) -> dict[str, Any] | None:
+    if guard is None:
+        return None
+    event = guarding.event(session.engine, guard, "waiting")
+    return {
+        "steps": guard.steps,
+        "transactions": guard.transactions,
+        "phase": guard.phase,
+        "seconds_left": round(guards.left_s(session.state, guard), 1),
+        **{name: msgspec.to_builtins(getattr(event, name)) for name in ("deadline", "attempt")},
+        "login": new_login.since(session.engine.ctx, guard),
+    }
