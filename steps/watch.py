@@ -28,6 +28,9 @@ asked in between, and units come and go."""
 MOST_TOLD = 3
 """Of what was lost; all of it is in the session log."""
 
+MOST_UNITS = 8
+"""Whose journals are read: where everything is down, the first say why."""
+
 _LOG_BYTES = 64 * 1024
 _CLIENT = re.compile(r"\[client [^]]*\] ")
 _GRAVE = ("[php:warn]", ":error]", ":crit]", ":alert]", ":emerg]")
@@ -108,7 +111,7 @@ class Watch:
         wrong, as_then = health_after_undo(before, after, then)
         if any(loss.is_site for loss in wrong):
             self._wait()
-            after = health.ask_again(self._engine.host, facts, after)
+            after = health.ask_again(self._engine.host, facts, before, after)
             wrong, as_then = health_after_undo(before, after, then)
         if wrong:
             raise self._unhealthy("after it ", wrong)
@@ -129,7 +132,7 @@ class Watch:
         losses = health.lost(before, after, meant)
         if any(loss.is_site for loss in losses):
             self._wait()
-            after = health.ask_again(host, facts, after)
+            after = health.ask_again(host, facts, before, after)
             losses = health.lost(before, after, meant)
         return after, losses
 
@@ -141,7 +144,8 @@ class Watch:
         """With what the units behind it and Apache's error logs said since the change."""
         engine = self._engine
         said: dict[str, tuple[str, ...]] = {}
-        for unit in dict.fromkeys(unit for loss in losses for unit in loss.units):
+        units = dict.fromkeys(unit for loss in losses for unit in loss.units)
+        for unit in list(units)[:MOST_UNITS]:
             said[unit] = last_lines(engine.host, unit, self._since_s)
         if any(loss.is_site for loss in losses):
             for path, size in self._looked().logs.items():

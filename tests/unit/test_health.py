@@ -15,12 +15,13 @@ import pytest
 from host import http
 from host.base import FileState, HttpAnswer, Port, Service
 from host.facts import Facts
-from snapshots.model import Answered, Worked
+from snapshots.model import Answered, RemoveFile, Worked
 from steps import sites
-from steps.engine import Engine
+from steps.engine import Engine, Prepared, with_meant_answers
 from steps.events import OutputEvent
 from steps.health import Health, Meant, lost, lost_ports, measure, worked
-from steps.model import MeantAnswer
+from steps.model import MeantAnswer, Step
+from steps.plan import Work
 from steps.redact import MASK, Redactor
 from steps.watch import Unhealthy, Watch
 from tests.unit.web_host import WebHost
@@ -268,6 +269,26 @@ def test_what_a_step_means_is_no_loss(web: Web, host: Served) -> None:
     web.answers[SHOP] = answer(200)
     stopped = Meant(stops=("apache2.service",))
     assert _after(web, host, _answers(web, SHOP, answer(503)), stopped) == ""
+
+
+def test_a_step_names_what_it_means_and_the_preview_says_it(web: Web, host: Served) -> None:
+    step = msgspec.convert(
+        {
+            "id": "site.intranet", "stage": "pre-install", "title": "t", "why": "w",
+            "breaks": "b", "source": "s", "ensure": [{"attest": {"question": "q"}}],
+            "parameters": {"names": {"kind": "list", "help": "h"}},
+            "answers": {"{names}": [401], "*": [403, 404]},
+        },
+        Step,
+    )  # fmt: skip
+    one = Prepared(step, {"names": (SHOP, WIKI)}, [], [])
+    work = with_meant_answers(one, Work(changes=(RemoveFile("/etc/x"),)))
+    assert work.answers == (
+        MeantAnswer(SHOP, (401,)), MeantAnswer(WIKI, (401,)), MeantAnswer("*", (403, 404)),
+    )  # fmt: skip
+    assert work.notes[0] == f"{SHOP} may answer 401 for its first page afterwards"
+    assert work.notes[2] == "Every site may answer 403 or 404 for its first page afterwards"
+    assert with_meant_answers(one, Work()).notes == ()
 
 
 def test_a_daemon_that_refuses_for_a_moment_is_asked_again(web: Web, host: Served) -> None:
