@@ -243,7 +243,8 @@ def _go_back(
     engine: Engine, one: Prepared, tx: transaction.Transaction, watch: Watch, error: Exception
 ) -> tuple[int, str]:
     reason = engine.redact(str(error))
-    engine.say(one.step.id, "rolling-back", reason)
+    told = error.short if isinstance(error, Unhealthy) else reason
+    engine.say(one.step.id, "rolling-back", told)
     record = tx.roll_back(reason)
     engine.facts.forget()
     problem = engine.record(
@@ -261,7 +262,7 @@ def _go_back(
         engine.say(one.step.id, "failed", why, transaction=record.id)
         return NEEDS_PERSON, f"{one.step.id} failed: {why} {problem}".rstrip()
     if record.status == "rolled-back":
-        engine.say(one.step.id, "failed", reason, transaction=record.id)
+        engine.say(one.step.id, "failed", told, transaction=record.id)
         return ROLLED_BACK, f"{one.step.id} failed and was rolled back: {reason} {problem}".rstrip()
     engine.say(one.step.id, "failed", record.reason, transaction=record.id)
     why = f"{record.reason} {problem}".rstrip()

@@ -39,13 +39,13 @@ _GRAVE = ("[php:warn]", ":error]", ":crit]", ":alert]", ":emerg]")
 class Unhealthy(HostError):
     """Something that worked does not after a change.
 
+    `short` is what is said on the way, the message what it ends with, last words included;
     `losses` are all of them, one sentence each; `said` the last words of the units behind them.
     """
 
-    def __init__(
-        self, message: str, losses: Sequence[str], said: dict[str, tuple[str, ...]]
-    ) -> None:
-        super().__init__(message)
+    def __init__(self, short: str, losses: Sequence[str], said: dict[str, tuple[str, ...]]) -> None:
+        super().__init__(". ".join([short, *(in_short(*one) for one in said.items())]))
+        self.short = short
         self.losses = tuple(losses)
         self.said = said
 
@@ -155,10 +155,8 @@ class Watch:
             engine.emit(OutputEvent(line=f"the last words of {name}:"))
             for line in lines:
                 engine.emit(OutputEvent(line=line))
-        # All of these lines are in the session log too.
         sentences = [engine.redact(loss.what) for loss in losses]
-        words = "".join(f". {in_short(name, lines)}" for name, lines in said.items())
-        return Unhealthy(f"{when}{_told(sentences)}{words}", sentences, said)
+        return Unhealthy(f"{when}{_told(sentences)}", sentences, said)
 
 
 def health_after_undo(
