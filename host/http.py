@@ -81,9 +81,10 @@ class _Connection(http.client.HTTPConnection):
         super().__init__(address, port, timeout=timeout_s)
         self._tls_name = tls_name
         self.expired = False
+        self._open: socket.socket | None = None
 
     def connect(self) -> None:
-        self.sock = socket.create_connection((self.host, self.port), self.timeout)
+        self._open = self.sock = socket.create_connection((self.host, self.port), self.timeout)
         if self._tls_name is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
@@ -91,14 +92,16 @@ class _Connection(http.client.HTTPConnection):
             secured = context.wrap_socket(
                 self.sock, server_hostname=self._tls_name, do_handshake_on_connect=False
             )
-            self.sock = secured
+            self._open = self.sock = secured
             secured.do_handshake()
 
     def expire(self) -> None:
-        """Time is up: whoever waits for this connection finds it at its end."""
+        """Time is up: whoever waits for this connection finds it at its end.
+
+        The body of an answer is still read from the socket after `sock` was given up.
+        """
         self.expired = True
-        sock: socket.socket | None = self.sock
-        if sock is not None:
+        if self._open is not None:
             with contextlib.suppress(OSError):
                 # That of a TLS socket would change what another thread is using.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                socket.socket.shutdown(self._open, socket.SHUT_RDWR)

@@ -300,7 +300,8 @@ def _go_back(
     engine: Engine, one: Prepared, tx: transaction.Transaction, watch: Watch, error: Exception
 ) -> tuple[int, str]:
     reason = engine.redact(str(error))
-    engine.say(one.step.id, "rolling-back", reason)
+    told = error.short if isinstance(error, Unhealthy) else reason
+    engine.say(one.step.id, "rolling-back", told)
     record = tx.roll_back(reason)
     engine.facts.forget()
     problem = engine.record(
@@ -317,7 +318,10 @@ def _go_back(
         why = f"{reason}. {still}"
         engine.say(one.step.id, "failed", why, transaction=record.id)
         return NEEDS_PERSON, f"{one.step.id} failed: {why} {problem}".rstrip()
-    why = reason if record.status == "rolled-back" else engine.redact(record.reason)
+    if record.status == "rolled-back":
+        engine.say(one.step.id, "failed", told, transaction=record.id)
+        return failure(one.step.id, record, reason, problem)
+    why = engine.redact(record.reason)
     engine.say(one.step.id, "failed", why, transaction=record.id)
     return failure(one.step.id, record, why, problem)
 

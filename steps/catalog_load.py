@@ -182,9 +182,10 @@ def step_of(entry: Entry) -> Step:
         problem = parameters.problem_of(parameter)
         if problem:
             raise entry.error(problem, f"$.parameters.{name}")
-    unknown = sorted(parameters.names_used(step.ensure) - set(step.parameters))
-    if unknown:
-        raise entry.error(f"uses a parameter that is not declared: {unknown[0]}", "$.ensure")
+    for field, body in (("ensure", step.ensure), ("answers", step.answers)):
+        unknown = sorted(parameters.names_used(body) - set(step.parameters))
+        if unknown:
+            raise entry.error(f"uses a parameter that is not declared: {unknown[0]}", f"$.{field}")
     return step
 
 

@@ -42,13 +42,16 @@ class Prepared(msgspec.Struct, frozen=True):
     resources: list[Resource]
 
 
-def _with_answers(one: Prepared, work: Work) -> Work:
+def with_meant_answers(one: Prepared, work: Work) -> Work:
     """The work, with what sites are meant to answer after it as the step's file says it, and says
     to whoever approves."""
-    given = fill(one.step.answers, one.values)
-    if not (given and work.changes):
+    if not (one.step.answers and work.changes):
         return work
-    meant = [MeantAnswer(site, tuple(statuses)) for site, statuses in given.items()]
+    meant = [
+        MeantAnswer(site, tuple(statuses))
+        for name, statuses in one.step.answers.items()
+        for site in _names(fill(name, one.values))
+    ]
     notes = [
         f"{'Every site' if one.site == '*' else one.site} may answer"
         f" {' or '.join(map(str, one.statuses))} for its first page afterwards"
@@ -57,6 +60,10 @@ def _with_answers(one: Prepared, work: Work) -> Work:
     return msgspec.structs.replace(
         work, answers=(*work.answers, *meant), notes=(*work.notes, *notes)
     )
+
+
+def _names(value: object) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
 
 class Engine:
@@ -160,7 +167,7 @@ class Engine:
             obstacles = in_the_way(work.changes, self.host)
             if obstacles:
                 return Work(refusals=obstacles)
-            return self._rehearsed(one.step, _with_answers(one, work))
+            return self._rehearsed(one.step, with_meant_answers(one, work))
         except (HostError, OSError) as error:
             return Work(refusals=(str(error),))
 

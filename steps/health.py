@@ -96,11 +96,13 @@ def measure(host: Host, facts: Facts, earlier: Health | None = None) -> Health:
     )
 
 
-def ask_again(host: Host, facts: Facts, health: Health) -> Health:
-    """The same, with its sites asked anew."""
+def ask_again(host: Host, facts: Facts, before: Health, after: Health) -> Health:
+    """`after`, with the sites asked anew that answered `before`."""
     apache, _ = _apache(facts)
-    pages = sites.ask(host, [page.target for page in health.sites], apache)
-    return msgspec.structs.replace(health, sites=tuple(pages))
+    answered = [earlier.target for earlier, _ in both(before, after) if earlier.kind != "broken"]
+    pages = {page.target: page for page in after.sites}
+    pages |= {page.target: page for page in sites.ask(host, answered, apache)}
+    return msgspec.structs.replace(after, sites=tuple(pages.values()))
 
 
 def lost(before: Health, after: Health, meant: Meant) -> list[Loss]:

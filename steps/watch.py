@@ -28,6 +28,9 @@ asked in between, and units come and go."""
 MOST_TOLD = 3
 """Of what was lost; all of it is in the session log."""
 
+MOST_UNITS = 8
+"""Whose journals are read: where everything is down, the first say why."""
+
 _LOG_BYTES = 64 * 1024
 _CLIENT = re.compile(r"\[client [^]]*\] ")
 _GRAVE = ("[php:warn]", ":error]", ":crit]", ":alert]", ":emerg]")
@@ -36,13 +39,13 @@ _GRAVE = ("[php:warn]", ":error]", ":crit]", ":alert]", ":emerg]")
 class Unhealthy(HostError):
     """Something that worked does not after a change.
 
+    `short` is what is said on the way, the message what it ends with, last words included;
     `losses` are all of them, one sentence each; `said` the last words of the units behind them.
     """
 
-    def __init__(
-        self, message: str, losses: Sequence[str], said: dict[str, tuple[str, ...]]
-    ) -> None:
-        super().__init__(message)
+    def __init__(self, short: str, losses: Sequence[str], said: dict[str, tuple[str, ...]]) -> None:
+        super().__init__(". ".join([short, *(in_short(*one) for one in said.items())]))
+        self.short = short
         self.losses = tuple(losses)
         self.said = said
 
@@ -108,7 +111,7 @@ class Watch:
         wrong, as_then = health_after_undo(before, after, then)
         if any(loss.is_site for loss in wrong):
             self._wait()
-            after = health.ask_again(self._engine.host, facts, after)
+            after = health.ask_again(self._engine.host, facts, before, after)
             wrong, as_then = health_after_undo(before, after, then)
         if wrong:
             raise self._unhealthy("after it ", wrong)
@@ -129,7 +132,7 @@ class Watch:
         losses = health.lost(before, after, meant)
         if any(loss.is_site for loss in losses):
             self._wait()
-            after = health.ask_again(host, facts, after)
+            after = health.ask_again(host, facts, before, after)
             losses = health.lost(before, after, meant)
         return after, losses
 
@@ -141,7 +144,8 @@ class Watch:
         """With what the units behind it and Apache's error logs said since the change."""
         engine = self._engine
         said: dict[str, tuple[str, ...]] = {}
-        for unit in dict.fromkeys(unit for loss in losses for unit in loss.units):
+        units = dict.fromkeys(unit for loss in losses for unit in loss.units)
+        for unit in list(units)[:MOST_UNITS]:
             said[unit] = last_lines(engine.host, unit, self._since_s)
         if any(loss.is_site for loss in losses):
             for path, size in self._looked().logs.items():
@@ -151,10 +155,8 @@ class Watch:
             engine.emit(OutputEvent(line=f"the last words of {name}:"))
             for line in lines:
                 engine.emit(OutputEvent(line=line))
-        # All of these lines are in the session log too.
         sentences = [engine.redact(loss.what) for loss in losses]
-        words = "".join(f". {in_short(name, lines)}" for name, lines in said.items())
-        return Unhealthy(f"{when}{_told(sentences)}{words}", sentences, said)
+        return Unhealthy(f"{when}{_told(sentences)}", sentences, said)
 
 
 def health_after_undo(

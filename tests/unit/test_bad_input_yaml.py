@@ -49,6 +49,21 @@ def test_a_wrong_file_is_named_with_its_line(text: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ("{a.example: [500]}", "Expected `int` <= 499"),
+        ("{a.example: 403}", "Expected `array`"),
+        ('{"{site}": [403]}', "uses a parameter that is not declared: site"),
+    ],
+)
+def test_answers_that_no_step_can_mean(answers: str, said: str) -> None:
+    text = f"{STEP}  answers: {answers}\n  ensure: [{{attest: {{question: q}}}}]\n"
+    with pytest.raises(StepError) as raised:
+        step_of(next(iter(read_entries("f.yaml", text))))
+    assert str(raised.value).startswith("f.yaml:7: answers") and said in str(raised.value)
+
+
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
 @pytest.mark.parametrize("levels", [LARGEST_DEPTH + 1, 3_000, 400_000])
 def test_nesting_exhausts_neither_python_nor_the_stack(opening: str, levels: int) -> None:

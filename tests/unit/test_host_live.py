@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import threading
@@ -255,21 +254,26 @@ def test_http_failures_are_sentences() -> None:
 
 
 def test_an_answer_in_drops_is_none() -> None:
+    cut_off = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def drip() -> None:
             connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError):
-                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                for _ in range(40):
-                    connection.sendall(b".")
-                    time.sleep(0.05)
+            with connection:
+                try:
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                    for _ in range(200):
+                        connection.sendall(b".")
+                        time.sleep(0.05)
+                except OSError as error:
+                    cut_off.append(error)
 
         thread = threading.Thread(target=drip)
         thread.start()
         with pytest.raises(HostError, match=r"did not answer .* within 0.3 s"):
             http.request(port=listener.getsockname()[1], timeout_s=0.3)
         thread.join()
+    assert cut_off
 
 
 @pytest.mark.parametrize(
