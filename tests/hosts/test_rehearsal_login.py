@@ -49,7 +49,8 @@ def host(one: LabHost) -> Iterator[LabHost]:
     yield one
     one.run(
         "sh", "-c",
-        "rm -rf /etc/ssh/sshd_config.d/*.conf /etc/ssh/keys /etc/ssh/revoked /etc/nologin /run/nologin"
+        "rm -rf /etc/ssh/sshd_config.d/*.conf /etc/ssh/keys /etc/ssh/revoked /etc/nologin"
+        " /run/nologin"
         f" /home/alice/.ssh {SITE}; install -d -o alice -g alice -m 700 /home/alice/.ssh;"
         f" cp -a /root/kept/keys {KEYS}; cp -a /root/kept/sshd /etc/pam.d/;"
         " cp -a /root/kept/access.conf /etc/security/; cp -a /root/kept/shadow /etc/;"

@@ -92,8 +92,9 @@ def test_on_the_console_nobody_came_over_ssh(host: LabHost) -> None:
     beside = subprocess.Popen(host.ssh_argv("sleep 60"), stdin=subprocess.DEVNULL)
     try:
         time.sleep(1)
+        typed = "sleep 2; echo sudo tell; sleep 2; echo exit"  # login throws away what comes early
         done = host.run(
-            "script", "-qec", "login -f alice", "/dev/null", stdin="sudo tell\nexit\n", timeout_s=60
+            "sh", "-c", f"({typed}) | timeout 20 script -qec 'login -f alice' /dev/null"
         )
         assert told(done.stdout) == ("alice", "None", "None", "0")
         worker = host.run("env", "SSH_CONNECTION=", "SUDO_USER=alice", "setsid", "-w", "tell")
@@ -145,7 +146,10 @@ def test_by_mosh_the_address_may_wander(host: LabHost, elsewhere: LabHost) -> No
             screen.keys("Enter")
             came = ("alice", elsewhere.address, host.address, "2222")
             assert told(screen.wait(ANSWER.pattern)) == came
-            screen.type("clear; tmux new -s m sudo tell\\; set remain-on-exit on")
+            screen.type("tmux new -s m")
+            screen.keys("Enter")
+            time.sleep(1)
+            screen.type("clear; sudo tell")
             screen.keys("Enter")
             assert told(screen.wait(ANSWER.pattern)) == came
             screen.keys("C-b", "d")
