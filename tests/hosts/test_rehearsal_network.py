@@ -240,6 +240,21 @@ def test_ufw_with_rules_before_its_own_is_foreseen(host: LabHost) -> None:
     assert gets_in(host, 2222, ipv6=False)
 
 
+def test_a_host_that_root_keeps_alone_may_have_a_firewall(host: LabHost) -> None:
+    host.run(
+        "sh", "-c", "mkdir /root/kept; mv /etc/sudoers.d/alice /root/kept; deluser -q alice sudo"
+    )
+    try:
+        plan = planned(host, "firewall.ufw")
+        assert plan["lockouts"] == []
+        assert any("only root itself could log in" in note for note in plan["notes"])
+        host.write("/etc/ssh/sshd_config.d/root.conf", "PermitRootLogin no\n")
+        assert "Nobody could become root" in planned(host, "firewall.ufw")["lockouts"][0]
+    finally:
+        host.run("sh", "-c", "mv /root/kept/alice /etc/sudoers.d/; adduser -q alice sudo;"
+                 " rm -f /etc/ssh/sshd_config.d/root.conf")  # fmt: skip
+
+
 def test_who_is_banned_is_told_how_to_be_let_go(host: LabHost) -> None:
     host.run(
         "sh", "-c", "DEBIAN_FRONTEND=noninteractive apt-get install -y -q fail2ban python3-systemd"
