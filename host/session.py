@@ -4,7 +4,8 @@ A firewall rule or a ban must never hit this very connection, so nothing is take
 SSH_CONNECTION that was inherited from a login that has ended (in a tmux that outlived it) comes
 last. Through a jump host the address is the jump host's: that is whom sshd sees. mosh has no
 connection of TCP any more; the one it was started by names the port to come back to, and the login
-records the address, which may wander.
+records the address, which may wander. trixie keeps no such records (/run/utmp): there it is the
+address that mosh was started from.
 """
 
 from __future__ import annotations

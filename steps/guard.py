@@ -12,7 +12,7 @@ import msgspec
 
 from host.base import HostError
 from host.facts import FactUnavailable
-from host.facts.sshd import SSHD_DAEMON
+from host.facts.sshd import SSHD_DAEMON, SSHD_EFFECTIVE
 from snapshots.model import Change, RemoveFile, WriteFile
 from steps.guard_bans import held
 from steps.guard_login import rehearse_login
@@ -25,9 +25,14 @@ from steps.sshd_merged import merged
 _LOGIN_PLACES = ("/etc/ssh/", "/etc/pam.d/", "/etc/security/", "/etc/nologin", "/etc/shells")
 _SUDO_PLACES = ("/etc/sudoers", "/etc/pam.d/", "/etc/security/", "/etc/nsswitch.conf")
 _ACCOUNTS = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow")
+_ROOT_COMES = ("yes", "without-password", "prohibit-password")
 _SSH_SOCKET = ("/etc/systemd/system/ssh.", "/etc/default/ssh")
 
 
+_ROOT_ALONE = (
+    "No account but root's own may become root with sudo: only root itself could log in to mend"
+    " anything here."
+)
 _LATER = (
     "Whether you could still log in afterwards can only be rehearsed as root; it is, before"
     " anything is applied."
@@ -63,7 +68,11 @@ def rehearse(ctx: Context, guard: GuardKind, changes: Iterable[Change]) -> Rehea
             lockouts += found[0]
             notes += found[1]
         if sudo and not lockouts:  # without a login there is nobody whose sudo could matter
-            lockouts += rehearse_sudo(ctx, files)
+            reasons = rehearse_sudo(ctx, files)
+            if reasons and not _touches(files, (*_SUDO_PLACES, *_ACCOUNTS)) and _root_may_come(ctx):
+                notes.append(_ROOT_ALONE)  # as it was before, and sshd lets root in
+            else:
+                lockouts += reasons
         if guard == "network":
             found = rehearse_nftables(ctx, files)
             lockouts += found[0]
@@ -100,6 +109,14 @@ def written(changes: Iterable[Change]) -> dict[str, str | None]:
 def _login(ctx: Context, files: Mapping[str, str | None]) -> tuple[list[str], list[str]]:
     with merged(ctx.host, ctx.facts.get(SSHD_DAEMON), files) as private:
         return rehearse_login(ctx, private, files)
+
+
+def _root_may_come(ctx: Context) -> bool:
+    """Whether sshd lets root itself in: a host that knows no sudo is kept by root alone."""
+    try:
+        return ctx.facts.get(SSHD_EFFECTIVE).get("permitrootlogin") in _ROOT_COMES
+    except FactUnavailable:
+        return False
 
 
 def _touches(files: Mapping[str, str | None], places: Iterable[str]) -> bool:

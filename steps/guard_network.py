@@ -89,7 +89,7 @@ def rehearse_nftables(
         return [], []
     try:
         found = through_ruleset(_loaded(ctx.host, text), packet)
-    except (HostError, ValueError, KeyError) as error:
+    except (HostError, ValueError, KeyError, TypeError, AttributeError) as error:
         return [], [f"What {NFTABLES_FILE} does with a new login could not be tried: {error}"]
     return said(found, packet, NFTABLES_FILE)
 

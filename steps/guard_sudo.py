@@ -91,7 +91,10 @@ def _planned(ctx: Context, files: Mapping[str, str | None]) -> Callable[[Account
     if not answer.ok:
         said = (answer.stderr.strip() or "no reason given").splitlines()[0].replace(path, MAIN)
         raise HostError(f"sudo would not accept its new configuration: {said}")
-    document = json.loads(answer.stdout)
+    try:
+        document = json.loads(answer.stdout)
+    except ValueError:
+        raise HostError("cvtsudoers answered with something that is no JSON") from None
     short = host.name.partition(".")[0]
     return lambda account: rights(document, account, (host.name, short, "localhost"))
 

@@ -9,7 +9,7 @@ import msgspec
 
 from host import scratch
 from host.base import FileState, Host, HostError, Session
-from host.facts.sshd import Daemon, Effective, parse_effective, read_tree, said
+from host.facts.sshd import OUTSIDE_MATCH, Daemon, Effective, parse_effective, read_tree, said
 from host.facts.sshd_tree import Directive, Tree
 
 NO_SESSION_ADDRESS = "198.51.100.1"
@@ -75,7 +75,7 @@ class Merged:
         return self._names_of_clients[address]
 
     def _ask(self, connection: str = "") -> Effective:
-        condition = ["-C", connection] if connection else []
+        condition = ("-C", connection) if connection else OUTSIDE_MATCH
         answer = self._host.run(["sshd", "-T", *self._flags, *condition], timeout_s=10, ok=None)
         if not answer.ok:
             raise HostError(

@@ -23,6 +23,11 @@ UNIT = "ssh.service"
 SOCKET = "ssh.socket"
 DEFAULTS_FILE = "/etc/default/ssh"
 
+OUTSIDE_MATCH = ("-C", "lport=1")
+"""Asks for what holds outside of `Match`. With no condition at all sshd gives up at a `Match
+LocalPort` ("'lport' not in connection test specification", both releases); with this one it answers
+the same as without, as no sshd listens at port 1."""
+
 Effective = dict[str, str]
 """Lower-case option to value as `sshd -T` prints it; repeated options are joined by spaces."""
 
@@ -200,7 +205,8 @@ def _asking(*flags: str) -> Callable[[Host, Facts], tuple[str, str]]:
         if not host.is_root:
             raise FactUnavailable("sshd tells its settings to root only (sshd -T reads host keys)")
         arguments = facts.get(SSHD_DAEMON).arguments
-        answer = host.run(["sshd", *flags, "-T", *arguments], timeout_s=10, ok=None)
+        asked = ["sshd", *flags, "-T", *OUTSIDE_MATCH, *arguments]
+        answer = host.run(asked, timeout_s=10, ok=None)
         if "Missing privilege separation directory" in answer.stderr:
             raise FactUnavailable(
                 "sshd is not running and cannot be asked while /run/sshd is missing; "

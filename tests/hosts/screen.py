@@ -71,3 +71,13 @@ class Screen:
             capture_output=True, text=True, check=check, env=env,
         )  # fmt: skip
         return done.stdout
+
+
+class Console(Screen):
+    """A terminal of the host itself, at which `user` has logged in without SSH."""
+
+    def __init__(self, host: LabHost, user: str = "alice") -> None:
+        super().__init__(host)
+        self._line = shlex.join(
+            ["nsenter", "-t", str(host.leader), "-a", "--", "login", "-f", user]
+        )

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,19 @@ def gets_in(host: LabHost, port: int, *, ipv6: bool) -> bool:
         return False
 
 
+WAYS = tuple((port, ipv6) for port in PORTS for ipv6 in (False, True))
+
+
+def answers(host: LabHost) -> dict[tuple[int, bool], str]:
+    """The kernel's own answer for each port and family."""
+
+    def one(way: tuple[int, bool]) -> str:
+        return "accept" if gets_in(host, way[0], ipv6=way[1]) else "drop"
+
+    with ThreadPoolExecutor(len(WAYS)) as pool:
+        return dict(zip(WAYS, pool.map(one, WAYS), strict=True))
+
+
 RULESETS = [
     ["-P INPUT DROP", "-A INPUT -p tcp --dport 22 -j ACCEPT"],
     ["-P INPUT DROP", "-A INPUT -p tcp -m multiport --dports 80,2200:2300 -j ACCEPT"],
@@ -96,7 +110,7 @@ RULESETS = [
     ["-N X", "-A X -i host0 -p tcp ! --dport 22 -j ACCEPT", "-A INPUT -g X", "-P INPUT DROP"],
     ["-P INPUT DROP", "-A INPUT -i lo -j ACCEPT", "-A INPUT ! -i lo -p tcp --syn -j ACCEPT",
      "-A INPUT -m state --state ESTABLISHED -j ACCEPT"],
-    ["-P INPUT DROP", "-A INPUT -m limit --limit 10/sec -j ACCEPT"],
+    ["-P INPUT DROP", "-A INPUT -m limit --limit 1000/sec --limit-burst 100 -j ACCEPT"],
     ["-P OUTPUT DROP", "-A OUTPUT -p tcp --sport 22 -j ACCEPT"],
     ["-P OUTPUT DROP", "-A OUTPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"],
     ["-P INPUT DROP", "-A INPUT -m addrtype --dst-type LOCAL -p tcp --dport 2222 -j ACCEPT"],
@@ -109,16 +123,16 @@ def test_iptables_as_the_kernel_answers(host: LabHost) -> None:
     wrong = []
     try:
         for rules in RULESETS:
+            _clean(host)
+            saved = {}
             for ipv6, program in ((False, "iptables"), (True, "ip6tables")):
-                _clean(host)
                 for rule in rules:
                     host.run(program, *rule.split())
-                saved = parse_save(host.out(f"{program}-save"))["filter"]
-                for port in PORTS:
-                    found = through_filter(saved, _packet(host, port, ipv6=ipv6))
-                    expected = "accept" if gets_in(host, port, ipv6=ipv6) else "drop"
-                    if found.answer != expected:
-                        wrong.append((rules, program, port, found, expected))
+                saved[ipv6] = parse_save(host.out(f"{program}-save"))["filter"]
+            for (port, ipv6), expected in answers(host).items():
+                found = through_filter(saved[ipv6], _packet(host, port, ipv6=ipv6))
+                if found.answer != expected:
+                    wrong.append((rules, ipv6, port, found, expected))
     finally:
         _clean(host)
     assert wrong == []
@@ -149,12 +163,10 @@ def test_nftables_as_the_kernel_answers(host: LabHost) -> None:
             _clean(host)
             host.run("nft", "-f", "-", stdin=_table(rules.replace("{{", "{").replace("}}", "}")))
             ruleset = host.out("nft", "-j", "list", "ruleset")
-            for ipv6 in (False, True):
-                for port in PORTS:
-                    found = through_ruleset(ruleset, _packet(host, port, ipv6=ipv6))
-                    expected = "accept" if gets_in(host, port, ipv6=ipv6) else "drop"
-                    if found.answer != expected:
-                        wrong.append((rules, ipv6, port, found, expected))
+            for (port, ipv6), expected in answers(host).items():
+                found = through_ruleset(ruleset, _packet(host, port, ipv6=ipv6))
+                if found.answer != expected:
+                    wrong.append((rules, ipv6, port, found, expected))
     finally:
         _clean(host)
     assert wrong == []
@@ -226,6 +238,21 @@ def test_ufw_with_rules_before_its_own_is_foreseen(host: LabHost) -> None:
         assert (found.answer == "accept") is gets_in(host, port, ipv6=False)
     host.run("harden-tui", "rollback", "firewall.ufw", "--yes")
     assert gets_in(host, 2222, ipv6=False)
+
+
+def test_a_host_that_root_keeps_alone_may_have_a_firewall(host: LabHost) -> None:
+    host.run(
+        "sh", "-c", "mkdir /root/kept; mv /etc/sudoers.d/alice /root/kept; deluser -q alice sudo"
+    )
+    try:
+        plan = planned(host, "firewall.ufw")
+        assert plan["lockouts"] == []
+        assert any("only root itself could log in" in note for note in plan["notes"])
+        host.write("/etc/ssh/sshd_config.d/root.conf", "PermitRootLogin no\n")
+        assert "Nobody could become root" in planned(host, "firewall.ufw")["lockouts"][0]
+    finally:
+        host.run("sh", "-c", "mv /root/kept/alice /etc/sudoers.d/; adduser -q alice sudo;"
+                 " rm -f /etc/ssh/sshd_config.d/root.conf")  # fmt: skip
 
 
 def test_who_is_banned_is_told_how_to_be_let_go(host: LabHost) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import subprocess
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from host.base import Host, Session
+from host.facts import Facts
 from host.facts.login import (
     Accepted,
     parse_accepted,
@@ -15,10 +19,15 @@ from host.facts.login import (
 )
 from host.facts.pam import Module, access, stack
 from host.facts.sudoers import Rights, one_text, rights
+from host.practice import PracticeHost
+from snapshots.model import WriteFile
+from steps.guard import Rehearsal, rehearse
 from steps.guard_bans import holding
 from steps.guard_listen import serves_nobody, socket_streams
 from steps.guard_pam import pam_obstacle
 from steps.login_patterns import address_listed
+from steps.private_copy import private_copy
+from steps.resource import Context
 
 ALICE = parse_accounts(
     "alice:x:1000:1000::/home/alice:/bin/bash\n",
@@ -232,3 +241,43 @@ def test_faillock() -> None:
 def test_a_list_of_addresses_may_name_the_client() -> None:
     assert address_listed("192.0.2.7", ["*.example.org"], "host.example.org")
     assert not address_listed("192.0.2.7", ["*", "!*.example.org"], "host.example.org")
+
+
+def test_a_private_copy_goes_with_its_use_and_takes_left_ones_along(tmp_path: Path) -> None:
+    host = PracticeHost(tmp_path)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    host.write_file(f"/run/harden-tui-x-{ended.pid}-00000000", b"left")
+    with pytest.raises(KeyError), private_copy(host, "/run/harden-tui-x-", "text") as path:
+        assert host.read_bytes(path) == b"text"
+        state = host.state(path)
+        assert state is not None and state.mode == 0o600
+        assert host.glob("/run/harden-tui-x-*") == [path]
+        raise KeyError
+    assert host.glob("/run/harden-tui-x-*") == []
+
+
+class _Nobody:
+    """Root's privileges, or not."""
+
+    def __init__(self, is_root: bool) -> None:
+        self.is_root = is_root
+
+
+@pytest.mark.parametrize(
+    ("guard", "path", "asked"),
+    [
+        ("login", "/etc/motd", True),
+        ("network", "/etc/motd", True),
+        ("", "/etc/motd", False),
+        ("", "/etc/sudoers.d/x", True),
+        ("", "/etc/security/access.conf", True),
+        ("", "/etc/ssh/sshd_config.d/x.conf", True),
+    ],
+)
+def test_which_changes_are_rehearsed(guard: Any, path: str, asked: bool) -> None:
+    """Without root there is nothing but the promise to do it later."""
+    ctx = Context(cast(Host, _Nobody(is_root=False)), cast(Facts, None), Session())
+    found = rehearse(ctx, guard, [WriteFile(path=path, content=b"x")])
+    assert bool(found.notes) is asked and found.lockouts == ()
+    assert rehearse(ctx, guard, []) == Rehearsal()

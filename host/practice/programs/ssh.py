@@ -116,7 +116,7 @@ def _matches(criteria: str, connection: dict[str, str]) -> bool:
         return False
     keys = {"user": "user", "address": "addr", "host": "host", "localport": "lport"}
     for kind, patterns in zip(words[::2], words[1::2], strict=False):
-        value = connection.get(keys.get(kind.lower(), ""), "")
-        if not any(fnmatch.fnmatchcase(value, one) for one in patterns.split(",")):
+        value = connection.get(keys.get(kind.lower(), ""))
+        if value is None or not any(fnmatch.fnmatchcase(value, one) for one in patterns.split(",")):
             return False
     return True
