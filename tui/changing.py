@@ -102,7 +102,7 @@ class Changing(Undoing):
 
     def why_not_recover(self) -> str:
         if self.waiting is not None:
-            return f"{self.waiting.names} waits for your confirmation: c, and then t takes it back."
+            return f"{self.waiting.sentence}: c, and then t takes it back."
         if self.work is not None and not self.work.is_over:
             return f"Wait: {self.work.state_line()}."
         if self.hands.rights == "user":

@@ -79,7 +79,7 @@ class Guarded(Drifting):
         """What can be seen of a guard without root: its units; empty where there are none."""
         if self.hands.options.practice or not os.path.exists(f"{DIRECTORY}/{TIMER}"):
             return ""
-        return "A guarded change waits for its confirmation: b asks sudo once, then it is shown."
+        return "A change waits for its confirmation: b asks sudo once, then it is shown."
 
     def _waits(self, now: Waiting) -> None:
         before = self.waiting

@@ -27,6 +27,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     phase: Literal["waiting", "kept", "taken-back"] = "waiting"
     reason: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """ "ssh.limits waits for your confirmation"."""
+        return f"{self.names} wait{'' if ', ' in self.names else 's'} for your confirmation"
+
 
 def waits(event: GuardEvent) -> Waiting:
     """What a guard says while it waits."""

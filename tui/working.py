@@ -166,7 +166,7 @@ class Working(QuietCrash):
     def why_not_change(self) -> str:
         """Why nothing can be changed now; empty if it can."""
         if self.waiting is not None:
-            return f"{self.waiting.names} waits for your confirmation: c answers that first."
+            return f"{self.waiting.sentence}: c answers that first."
         if self.work is not None and not self.work.is_over:
             return f"Wait: {self.work.state_line()}."
         if self.hands.rights == "user":
@@ -188,6 +188,8 @@ class Working(QuietCrash):
         """The state line of the header."""
         if self.waiting is not None:
             return "waits for you (c)"
+        if self.hands.rights == "user" and self.hint_at_guard():
+            return "something waits (b)"
         if self.work is not None and not self.work.is_over:
             return self.work.state_line()
         if self.board.interrupted():

@@ -54,6 +54,9 @@ class WorkScreen(Dialog):
             self._waits = True
             self.set_timer(SHOWN_EVERY_S, self._draw)
 
+    def on_screen_resume(self) -> None:
+        self._draw()
+
     def banner_changed(self) -> None:
         """Another second, or another standing, of what waits for a confirmation."""
         if self.is_mounted:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,9 @@ import msgspec
 import pytest
 
 from snapshots.model import TransactionRecord
+from tests.tui.recorded_screen import RecordedHands, options
 from tests.tui.terminal_double import Terminal
-from tests.tui.test_practice import app, checked, typed_apply, until, visible
+from tests.tui.test_practice import app, checked, keep, typed_apply, until, visible
 from tui.app import HardenApp
 from tui.client import Hands
 from tui.dialogs import Confirm
@@ -134,6 +137,43 @@ async def test_another_screen_shows_what_waits_at_once(app: HardenApp, tmp_path:
         assert app.why_not("confirm") == "Nothing waits for a confirmation."
     text = (tmp_path / "state/transactions").glob("*/record.json")
     assert [msgspec.json.decode(one.read_bytes(), type=TransactionRecord).status for one in text]
+
+
+async def test_a_worker_that_is_killed_while_it_waits_is_not_needed(
+    app: HardenApp, tmp_path: Path
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await checked(pilot, app)
+        await typed_apply(pilot, app)
+        await until(pilot, lambda: isinstance(app.screen, GuardScreen), "the count-down")
+        (run,) = (tmp_path / "state/runs").glob("*/run.json")
+        os.kill(json.loads(run.read_bytes())["pid"], signal.SIGKILL)
+        await until(pilot, lambda: app.work is not None and app.work.is_over, "the end of the work")
+        await until(pilot, lambda: "guard" in app._calls, "who tells of it now")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Failed, needs a person" in visible(app), "how the work ended")
+        assert "c answers" in visible(app)
+        await pilot.press("c")
+        await keep(pilot, app)
+        await until(
+            pilot,
+            lambda: [record.status for record in app.board.records] == ["committed"],
+            "the transaction",
+        )
+
+
+async def test_without_root_it_is_seen_that_something_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.guarded.DIRECTORY", str(tmp_path))
+    app = HardenApp(RecordedHands(options()), host="web1")
+    app.hands.rights = "user"
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.board.records_known, "the first check")
+        assert "something waits" not in visible(app)
+        (tmp_path / "harden-tui-guard.timer").touch()
+        app.refresh_frame()
+        await until(pilot, lambda: "something waits (b)" in visible(app), "that something waits")
 
 
 @pytest.mark.parametrize("end", ["confirm", "recover"])

@@ -349,9 +349,7 @@ def test_the_end_says_kept_or_taken_back_and_why() -> None:
     assert plain(guard.title(back, 0, 80)) == "Taken back: ssh.limits"
     assert reason in plain_text(guard.panel(back, 80, practice=False))
     for one in (kept, back):
-        assert "checklist is being checked again" in plain_text(
-            guard.panel(one, 80, practice=False)
-        )
+        assert "checklist is checked again" in plain_text(guard.panel(one, 80, practice=False))
 
 
 def test_a_preview_says_that_it_is_guarded_and_for_how_long() -> None:

@@ -17,7 +17,7 @@ _COLUMN = 22
 def banner(waiting: Waiting, left_s: int, width: int, *, practice: bool = False) -> list[Line]:
     """Above every place while something waits: what, how long, and what to do about it."""
     confirm = confirm_command(practice=practice)
-    what: Line = (("! ", "warn"), (f"{waiting.names} waits for your confirmation", "warn"))
+    what: Line = (("! ", "warn"), (waiting.sentence, "warn"))
     lines = [
         aligned(what, (*_count(left_s), (" · ", "dim"), ("c", "key"), (" answers", "")), width)
     ]
@@ -39,9 +39,7 @@ def title(waiting: Waiting, left_s: int, width: int) -> Line:
     if waiting.phase != "waiting":
         word = "Kept" if waiting.phase == "kept" else "Taken back"
         return ((f"{word}: {waiting.names}", "bold"),)
-    return aligned(
-        ((f"{waiting.names} waits for your confirmation", "bold"),), _count(left_s), width
-    )
+    return aligned(((waiting.sentence, "bold"),), _count(left_s), width)
 
 
 def confirm_command(*, practice: bool) -> str:
@@ -93,7 +91,7 @@ def _ending(waiting: Waiting, width: int) -> list[Line]:
         lines = paragraph("Confirmed: it stays, and nothing takes it back by itself.", width, "ok")
     else:
         lines = paragraph(waiting.reason or "It was taken back.", width, "bad")
-    return [*lines, BLANK, *paragraph("The checklist is being checked again.", width, "dim")]
+    return [*lines, BLANK, *paragraph("The checklist is checked again.", width, "dim")]
 
 
 def said(hint: str, warns: bool, width: int) -> list[Line]:
