@@ -18,8 +18,8 @@ from tui.cli import EXAMPLES, INTRODUCTION, build_parser  # noqa: E402
 from tui.version import VERSION  # noqa: E402
 
 FILES = (
-    ("/etc/harden-tui/config.yaml", "Settings: checklist, state-dir, log-dir, keep-days. Must "
-     "belong to root and be writable by no one else."),
+    ("/etc/harden-tui/config.yaml", "Settings: checklist, state-dir, log-dir, keep-days, "
+     "confirm-within. Must belong to root and be writable by no one else."),
     ("/etc/harden-tui/steps.d, /etc/harden-tui/checklists.d", "Steps and checklists of this site."),
     ("/var/lib/harden-tui", "Restore points, transactions, answers and runs; root only."),
     ("/var/log/harden-tui", "The session log, and debug.log with the details of failures."),

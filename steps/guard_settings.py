@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -20,3 +21,16 @@ class Guarding(msgspec.Struct, frozen=True, kw_only=True):
     program: tuple[str, ...] = ()
     window_s: int = WINDOW_S
     wait: bool = True
+
+
+def seconds_of(text: str) -> int:
+    """Seconds in "90", "90s", "5m" or "1h"; 0 for what is none, too short or too long."""
+    found = re.fullmatch(r"(\d{1,6})([smh]?)", text.strip())
+    seconds = int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
+    return seconds if SHORTEST_WINDOW_S <= seconds <= LONGEST_WINDOW_S else 0
+
+
+WINDOW_EXPECTED: Final = (
+    f"expected a time between {SHORTEST_WINDOW_S} seconds and {LONGEST_WINDOW_S // 60} minutes,"
+    " such as 90s or 5m"
+)

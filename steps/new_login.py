@@ -22,7 +22,8 @@ def since(ctx: Context, guard: Guard) -> str:
         if f"{login.address} {login.port}" == guard.connection:
             continue
         if may_administer(ctx, login.user):
-            return words(login)
+            pretended = " (pretended)" if ctx.host.is_practice else ""
+            return f"{words(login)}{pretended}"
     return ""
 
 

@@ -144,6 +144,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
         description="Finish or undo what was interrupted",
     ),
     Action(
+        name="confirm", keys=("c",), label="confirm", where=("everywhere",), footer=False,
+        description="Answer a change that waits for you: keep it, more time, or take it back",
+    ),
+    Action(
         name="export", keys=("e",), label="export", where=("log",),
         description="Write the chosen session to a file: Markdown, JSON or HTML",
     ),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.containers import Container
 from textual.events import Resize
 from textual.screen import Screen
@@ -13,7 +14,7 @@ from textual.screen import Screen
 from tui import actions, garbage
 from tui.board import Board
 from tui.client import Call, Hands
-from tui.drifting import Drifting
+from tui.guarded import Guarded
 from tui.mends import Driver
 from tui.messages import Answered
 from tui.places.base import PlaceView
@@ -34,7 +35,7 @@ MESSAGE_S = 8.0
 """How long a message stays in the rule."""
 
 
-class HardenApp(Drifting):
+class HardenApp(Guarded):
     """The terminal screen of harden-tui."""
 
     TITLE = "harden-tui"
@@ -61,6 +62,7 @@ class HardenApp(Drifting):
         self._small = Fixed(self._draw_small, id="small")
         self._frame = Container(id="frame")
         self._header = Fixed(self._draw_header, id="header")
+        self._banner = Fixed(self.banner_lines, id="banner")
         self._body = Container(id="body")
         # Where the filter will be: what is mounted in a place that is not shown is not painted.
         self._filter_place = Container(id="filter")
@@ -87,6 +89,7 @@ class HardenApp(Drifting):
         yield self._small
         with self._frame:
             yield self._header
+            yield self._banner
             with self._body:
                 yield self._views["checklist"]
             yield self._filter_place
@@ -144,6 +147,29 @@ class HardenApp(Drifting):
         """Draw header, rule and footer as things stand now."""
         for line in (self._header, self._rule, self._footer):
             line.update()
+
+    def may_interrupt(self) -> bool:
+        from tui.workscreen import WorkScreen
+
+        if self._filter is not None and self._filter.display:
+            return False
+        return self.screen is self.base or isinstance(self.screen, WorkScreen)
+
+    def refresh_banner(self) -> None:
+        """Only on the screen that is seen: what changes below a dialog repaints all of both."""
+        if not self.screen_stack:
+            return
+        if self.screen is self.base:
+            self._banner.update()
+            return
+        on_top: Any = getattr(self.screen, "banner_changed", None)
+        if on_top is not None:
+            on_top()
+
+    def pop_screen(self) -> AwaitComplete:
+        popped = super().pop_screen()
+        self.call_later(self.refresh_banner)
+        return popped
 
     def refresh_rule(self) -> None:
         self._rule.update()

@@ -60,6 +60,7 @@ class Board:
         """Per step its plan, or the sentence why it could not be had; missing: not asked."""
         self.records: tuple[TransactionRecord, ...] = ()
         self.records_known = False
+        self._guarded = False
         self.drift = DriftReport()
         """What changed outside harden-tui, as the last check saw it."""
         self.checking = False
@@ -103,8 +104,10 @@ class Board:
         listed = set(self.order)
         return [row for row in self.drift.things if not listed & set(row.concerned)]
 
-    def take_records(self, records: Sequence[TransactionRecord]) -> None:
+    def take_records(self, records: Sequence[TransactionRecord], *, guarded: bool = False) -> None:
+        """`guarded`: what is pending waits for its confirmation, and is not left over."""
         self.records = tuple(records)
+        self._guarded = guarded
         self.records_known = True
 
     def forget_plans(self) -> None:
@@ -183,7 +186,9 @@ class Board:
         return [r for r in self.records_of(step_id) if r.kind == "apply" and is_undoable(r)]
 
     def interrupted(self) -> list[TransactionRecord]:
-        return [record for record in self.records if record.status == "open"]
+        """What must be recovered first: it was cut off, or never confirmed and guarded no more."""
+        left = {"open"} if self._guarded else {"open", "pending"}
+        return [record for record in self.records if record.status in left]
 
 
 def is_undoable(record: TransactionRecord) -> bool:

@@ -14,6 +14,8 @@ from tui.messages import Answered
 from tui.text import BLANK, Line, paragraph
 from tui.undoing import Undoing
 from tui.views import preview
+from tui.views.guard import confirm_command
+from tui.waiting import clock, left_s
 from tui.wire import HandsError, PlanAnswer, StepInfo
 from tui.working import Values
 
@@ -73,29 +75,34 @@ class Changing(Undoing):
         def answered(yes: bool | None) -> None:
             if yes:
                 arguments = ["apply", *steps, "--yes", "--fingerprint", plan.fingerprint]
+                arguments += self.within(guarded)
                 self.start_work(f"Apply {what}", arguments, values=values)
                 self.show_work()
 
         title = f"{'Refused for now' if refused else 'Apply'}: {what}"
         if len(steps) == 1:
             title += f" – {plan.steps[0].title}"
-        word = "apply" if not refused and any(self._is_guarded(s) for s in steps) else ""
+        word = "apply" if not refused and any(self._can_lock_out(s) for s in steps) else ""
+        guarded = self.guarded_of(steps)
+        window_s = self.hands.options.confirm_within_s
         self.say("")
         self.push_screen(
             Confirm(
                 title,
-                lambda width: preview.plan_lines(plan, width),
+                lambda width: preview.plan_lines(plan, width, guarded, window_s),
                 verb="" if refused else "Apply",
                 word=word,
             ),
             answered,
         )
 
-    def _is_guarded(self, step_id: str) -> bool:
+    def _can_lock_out(self, step_id: str) -> bool:
         info = self.board.infos.get(step_id)
         return bool(info and (info.guard or info.irreversible))
 
     def why_not_recover(self) -> str:
+        if self.waiting is not None:
+            return f"{self.waiting.sentence}: c, and then t takes it back."
         if self.work is not None and not self.work.is_over:
             return f"Wait: {self.work.state_line()}."
         if self.hands.rights == "user":
@@ -226,7 +233,11 @@ class Changing(Undoing):
         from tui.workscreen import WorkScreen
 
         if self.work is not None and not isinstance(self.screen, WorkScreen):
-            self.push_screen(WorkScreen(self.work))
+            self.push_screen(WorkScreen(self.work, self.banner_lines))
+
+    def banner_lines(self, width: int) -> list[Line]:
+        """What waits for a confirmation."""
+        raise NotImplementedError
 
     def work_changed(self) -> None:
         refresh: Any = getattr(self.screen, "work_changed", None)
@@ -245,9 +256,14 @@ class Changing(Undoing):
         self.start_check()
 
     def do_quit(self) -> None:
-        """Leave; what runs goes on, and is said so."""
+        """Leave; what runs or waits goes on, and is said so."""
         self.stop_listening()
-        if self.work is not None and not self.work.is_over:
+        if self.waiting is not None:
+            confirm = confirm_command(practice=self.hands.options.practice)
+            left = clock(left_s(self.waiting))
+            self.exit(message=f"{self.waiting.names}: goes on waiting ({left} left), then is "
+                              f"taken back. Log in a second time, then: {confirm}")  # fmt: skip
+        elif self.work is not None and not self.work.is_over:
             self.exit(message=f"{self.work.title}: goes on without the screen. "
                               "Watch it with: harden-tui follow")  # fmt: skip
         else:

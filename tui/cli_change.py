@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from snapshots.history import transactions
 from snapshots.model import UNRESOLVED, Resolutions, UndoPlan
 from snapshots.recover import interrupted
 from steps import rollback as undoing
-from steps.guard_settings import LONGEST_WINDOW_S, SHORTEST_WINDOW_S, WINDOW_S, Guarding
+from steps.guard_settings import WINDOW_EXPECTED, Guarding, seconds_of
 from steps.recovery import NOTHING
 from tui import hands, output, resolving, runs
 from tui.cli_check import PlanFile, banner, read_plan
@@ -124,7 +123,7 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
 
 def guarding_of(options: Options, arguments: argparse.Namespace) -> Guarding:
     """How a guarded change is to be treated. Raises `Stop` (exit 2)."""
-    window_s = WINDOW_S
+    window_s = options.confirm_within_s
     if arguments.confirm_within:
         window_s = duration("--confirm-within", arguments.confirm_within)
     return Guarding(program=program_for(options), window_s=window_s, wait=not arguments.no_wait)
@@ -132,13 +131,9 @@ def guarding_of(options: Options, arguments: argparse.Namespace) -> Guarding:
 
 def duration(option: str, text: str) -> int:
     """Seconds in "90", "90s", "5m" or "1h". Raises `Stop` (exit 2)."""
-    found = re.fullmatch(r"(\d{1,6})([smh]?)", text.strip())
-    seconds = int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
-    if not SHORTEST_WINDOW_S <= seconds <= LONGEST_WINDOW_S:
-        raise usage(
-            f"{option} {text}: expected a time between {SHORTEST_WINDOW_S} seconds and"
-            f" {LONGEST_WINDOW_S // 60} minutes, such as 90s or 5m."
-        )
+    seconds = seconds_of(text)
+    if not seconds:
+        raise usage(f"{option} {text}: {WINDOW_EXPECTED}.")
     return seconds
 
 

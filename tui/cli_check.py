@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from snapshots.model import SnapshotError
 from snapshots.records import Records
+from steps import guard_look
 from steps.drift_model import DriftReport
 from steps.events import (
     ChangeEvent,
@@ -76,6 +78,7 @@ def check(options: Options, arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     if options.format == "events":
         out.json(started(options, "check", ids))
+        _say_what_waits(session)
     status.show("asking the host")
     with ThreadPoolExecutor(1) as pool:  # its answers come from elsewhere than those of the steps
         drift = pool.submit(_look, session)
@@ -96,6 +99,16 @@ def check(options: Options, arguments: argparse.Namespace) -> int:
         section(out, only_of(reported, ids) if arguments.steps else reported)
     needs_root(session)
     return exit_status
+
+
+def _say_what_waits(session: Session) -> None:
+    """First of all, because the time runs: the screen shows it while the rest is being asked."""
+    try:
+        guard = guard_look.now(session.engine)
+    except SnapshotError as error:
+        guard = GuardEvent(step="", reasons=(str(error),))
+    if guard is not None:
+        session.engine.emit(guard)
 
 
 def _look(session: Session) -> Drift | None:

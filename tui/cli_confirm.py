@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import select
+import sys
+import time
 from typing import Any
 
 import msgspec
 
 from snapshots import guard as guards
 from snapshots.guard import Guard, spoken
-from steps import guarding, new_login
+from steps import guard_look, guarding, new_login
+from steps.events import Done
 from tui.cli_change import duration, must_be_root
 from tui.failures import refused
 from tui.options import Options
@@ -47,7 +51,9 @@ def _answer(out: Out, options: Options, exit_status: int, sentence: str) -> int:
 def _status(out: Out, session: Session) -> int:
     engine = session.engine
     guard = guarding.standing(engine)
-    if session.options.format != "text":
+    if session.options.format == "events":
+        return _look_on(out, session)
+    if session.options.format == "json":
         out.json({"schema": "harden-tui/guard/1", "guard": _document(session, guard)})
         return 0
     if guard is None:
@@ -59,6 +65,22 @@ def _status(out: Out, session: Session) -> int:
     out.line(f"logged in since: {login or 'nobody'}")
     if not login:
         out.line(f"try: {new_login.attempt(engine.ctx.session, session.host.name)}")
+    return 0
+
+
+def _look_on(out: Out, session: Session) -> int:
+    """How it stands as events, until it is decided or nobody reads them any more."""
+    session.engine.emit = out.json
+    began = time.monotonic()
+    reader = select.poll()
+    reader.register(sys.stdout.fileno(), 0)
+
+    def listened_to() -> bool:
+        return not any(what & (select.POLLERR | select.POLLHUP) for _, what in reader.poll(0))
+
+    guard_look.until_decided(session.engine, listened_to=listened_to)
+    seconds = round(time.monotonic() - began, 3)
+    out.json(Done(exit=0, summary=guarding.NOTHING_WAITS, seconds=seconds))
     return 0
 
 

@@ -77,8 +77,9 @@ def _confirm(commands: Any) -> None:
         "  sudo harden-tui confirm --status --format json",
     )  # fmt: skip
     parser.add_argument(
-        "--status", action="store_true", help="only say what waits, and whether anybody logged in"
-    )
+        "--status", action="store_true",
+        help="only say what waits, and whether anybody logged in; as events until it is decided",
+    )  # fmt: skip
     parser.add_argument(
         "--extend", metavar="TIME", help="move the deadline to so long from now (90s, 10m)"
     )

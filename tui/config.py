@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from steps.guard_settings import WINDOW_EXPECTED, seconds_of
 from tui.failures import usage
 from tui.paths import CONFIG
 
@@ -18,13 +19,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What a host's administrator settles once; every field may be missing.
 
     `checklist`: the one used where `--checklist` is not given. `state-dir`, `log-dir`: absolute
-    paths. `keep-days`: what `history prune` keeps.
+    paths. `keep-days`: what `history prune` keeps. `confirm-within`: how long a guarded change
+    waits for its confirmation ("90s", "5m").
     """
 
     checklist: str = ""
     state_dir: str = ""
     log_dir: str = ""
     keep_days: int = 365
+    confirm_within: str = ""
 
 
 def load(path: Path = CONFIG) -> Config:
@@ -78,4 +81,6 @@ def parse(file: str, content: bytes) -> Config:
             raise entry.error("expected an absolute path", f"$.{field}")
     if config.keep_days < 1:
         raise entry.error("expected a number of days, at least 1", "$.keep-days")
+    if config.confirm_within and not seconds_of(config.confirm_within):
+        raise entry.error(WINDOW_EXPECTED, "$.confirm-within")
     return config

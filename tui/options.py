@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from steps.guard_settings import WINDOW_S, seconds_of
 from tui.failures import Scene, usage
 from tui.paths import default_state_dir, is_root, log_dir_for
 
@@ -38,6 +39,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, dict[str, Any]] = {}
     from_stdin: frozenset[str] = frozenset()
     keep_days: int = 365
+    confirm_within_s: int = WINDOW_S
     user: str = ""
 
     @property
@@ -120,6 +122,7 @@ def resolve(arguments: argparse.Namespace, scene: Scene) -> Options:
         values=values,
         from_stdin=frozenset(from_stdin),
         keep_days=settings.keep_days,
+        confirm_within_s=seconds_of(settings.confirm_within) or WINDOW_S,
         user=who(),
     )
 

@@ -49,7 +49,7 @@ class Work:
         self.run = ""
         self.now = "starting"
         self.progress = ""
-        self.deadline = ""
+        self.waits = False
         self.done: Done | None = None
         self._said: deque[tuple[str, str]] = deque(maxlen=LARGEST_LINES)
 
@@ -76,13 +76,25 @@ class Work:
         elif isinstance(event, ChangeEvent):
             self._said.append(("change", event.summary))
         elif isinstance(event, GuardEvent):
-            for reason in event.reasons:
-                self._said.append(("guard", reason))
-            if event.deadline:
-                self.deadline = event.deadline
+            self._guard(event)
         elif isinstance(event, Done):
             self.done = event
             self.progress = ""
+
+    def _guard(self, event: GuardEvent) -> None:
+        """A login is seen again whenever the deadline is moved: it is said once."""
+        self.waits = event.phase in ("waiting", "login")
+        said: list[tuple[str, str]] = [("guard", reason) for reason in event.reasons]
+        if event.phase == "waiting":
+            until = f"{event.deadline[11:19]} UTC"
+            said = [("guard", f"{event.step}: waits for your confirmation until {until}")]
+        elif event.phase == "login":
+            said = [("change", f"{event.step}: new login of {event.login}")]
+        elif event.phase == "kept":
+            said = [("change", f"{event.step}: confirmed and kept")]
+        elif event.phase == "armed":
+            said = [("armed", f"{event.step}: guarded from here on")]
+        self._said.extend(one for one in said if one not in self._said)
 
     def _step(self, event: StepEvent) -> None:
         phase = _PHASES.get(event.phase, event.phase)
@@ -95,8 +107,8 @@ class Work:
         """What the header says of it."""
         if self.done is not None:
             return ending(self.done.exit)[0]
-        if self.deadline:
-            return f"confirm until {self.deadline[11:19]} UTC"
+        if self.waits:
+            return "waiting for your confirmation"
         return f"running {self.now}"
 
     def lines(self, width: int) -> list[Line]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from snapshots.model import Resolution
 from tui.messages import Answered
@@ -63,22 +63,34 @@ class Undoing(Working):
         plans = answer.plans
         fingerprint = answer.fingerprint or (plans[0].fingerprint if len(plans) == 1 else "")
         chosen = self._undo_flags
+        guarded = self.guarded_of([step for plan in plans for step in plan.steps])
+        window_s = self.hands.options.confirm_within_s if guarded else 0
 
         def answered(yes: bool | None) -> None:
             if yes:
                 approved = ["--fingerprint", fingerprint] if fingerprint else []
                 arguments = ["rollback", *ids, "--yes", *chosen, *approved]
+                arguments += self.within(guarded)
                 self.start_work(f"Undo {self._undo_title}", arguments)
                 self.show_work()
 
         self.push_screen(
             Confirm(
                 f"Undo: {self._undo_title}",
-                lambda width: preview.undo_lines(plans, width),
+                lambda width: preview.undo_lines(plans, width, window_s),
                 verb="Undo" if plans else "",
             ),
             answered,
         )
+
+    def guarded_of(self, steps: Iterable[str]) -> tuple[str, ...]:
+        """Those of the steps whose change waits for a confirmation."""
+        infos = self.board.infos
+        return tuple(step for step in steps if step in infos and infos[step].guard)
+
+    def within(self, guarded: Sequence[str]) -> list[str]:
+        """The time that was shown is the time there is."""
+        return ["--confirm-within", f"{self.hands.options.confirm_within_s}s"] if guarded else []
 
     def show_work(self) -> None:
         """Show what the work says while it goes on."""

@@ -108,6 +108,14 @@ class AcceptedAnswer(msgspec.Struct, frozen=True):
     summary: str
 
 
+class RunAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended that was not followed."""
+
+    run: str
+    exit: int
+    summary: str = ""
+
+
 class LivePort(msgspec.Struct, frozen=True, kw_only=True):
     """A listening socket. `step` is the one that deals with it; `expected` `None`: nobody said."""
 

@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from steps.events import Done, DriftEvent, Event, FindingEvent, Started
+from steps.events import Done, DriftEvent, Event, FindingEvent, GuardEvent, Started
 from tui.board import Board
 from tui.client import Call, Hands, wants_password
 from tui.mends import QuietCrash
 from tui.messages import Answered, Ended, Said
 from tui.paths import xdg_state
 from tui.running import Work, ending
+from tui.waiting import Waiting
 from tui.wire import HandsError, HistoryAnswer, PlanAnswer, StepsAnswer
 
 T = TypeVar("T")
@@ -37,6 +38,9 @@ class Working(QuietCrash):
         self.work: Work | None = None
         """The last piece of work, running or over."""
         self.work_is_ours = False
+        self.waiting: Waiting | None = None
+        """The change that waits for its confirmation."""
+        self._check_saw_guard = False
         self._calls: dict[str, Call] = {}
         self._check_again = False
         self._asked: set[tuple[str, str]] = set()
@@ -46,6 +50,19 @@ class Working(QuietCrash):
 
     def say(self, message: str, *, warn: bool = False) -> None:
         raise NotImplementedError
+
+    def guard_said(self, call: str, event: GuardEvent) -> None:
+        """A guard spoke."""
+
+    def guard_not_found(self) -> None:
+        """A check found that nothing is guarded."""
+
+    def looking_on_ended(self, done: Done) -> None:
+        """Nothing more is told about what waits."""
+
+    def hint_at_guard(self) -> str:
+        """That something waits, as far as it can be seen without root."""
+        return ""
 
     def spawn(self, work: Callable[[], None]) -> None:
         threading.Thread(target=work, daemon=True, name="hands").start()
@@ -107,6 +124,7 @@ class Working(QuietCrash):
             self._check_again = True
             return
         self.board.checking = True
+        self._check_saw_guard = False
         self._start("check", ["check", *steps])
         self.redraw_soon()
 
@@ -123,13 +141,17 @@ class Working(QuietCrash):
         if self.hands.rights == "sudo" and wants_password(done.summary):
             self.hands.rights = "user"
             self.start_check()
-            self.say("Checked as you are: some things only root may see. b asks sudo once.")
+            hint = self.hint_at_guard()
+            plain = "Checked as you are: some things only root may see. b asks sudo once."
+            self.say(hint or plain, warn=bool(hint))
             return
         self.board.checking = False
         known = [step_id for step_id in self.board.order if self.board.status(step_id)]
         self.board.problem = "" if known or done.exit in (0, 1) else done.summary
         if self.board.problem:
             self.say(done.summary, warn=True)
+        if not self._check_saw_guard and done.exit in (0, 1):
+            self.guard_not_found()
         if self._check_again:
             self._check_again = False
             self.start_check()
@@ -148,6 +170,8 @@ class Working(QuietCrash):
 
     def why_not_change(self) -> str:
         """Why nothing can be changed now; empty if it can."""
+        if self.waiting is not None:
+            return f"{self.waiting.sentence}: c answers that first."
         if self.work is not None and not self.work.is_over:
             return f"Wait: {self.work.state_line()}."
         if self.hands.rights == "user":
@@ -167,6 +191,10 @@ class Working(QuietCrash):
 
     def work_line(self) -> str:
         """The state line of the header."""
+        if self.waiting is not None:
+            return "waits for you (c)"
+        if self.hands.rights == "user" and self.hint_at_guard():
+            return "something waits (b)"
         if self.work is not None and not self.work.is_over:
             return self.work.state_line()
         if self.board.interrupted():
@@ -177,13 +205,16 @@ class Working(QuietCrash):
 
     def needs_attention(self) -> bool:
         done = self.work.done if self.work else None
-        return bool(self.board.interrupted()) or bool(done and done.exit)
+        return bool(self.waiting or self.board.interrupted() or (done and done.exit))
 
     def on_said(self, message: Said) -> None:
         event = message.event
         if isinstance(event, FindingEvent):
             if message.call != "follow":
                 self.board.take_result(event.result)
+        elif isinstance(event, GuardEvent):
+            self._check_saw_guard |= message.call == "check"
+            self.guard_said(message.call, event)
         elif isinstance(event, DriftEvent):
             self.board.take_drift(event.drift, event.asked)
         elif isinstance(event, Started) and message.call == "check" and not self.board.infos:
@@ -202,6 +233,8 @@ class Working(QuietCrash):
             self._check_ended(message.done)
         elif message.call == "follow":
             self._follow_ended(message.done)
+        elif message.call == "guard":
+            self.looking_on_ended(message.done)
         elif message.call == "work" and self.work is not None:
             self.work.take(message.done)
             if wants_password(message.done.summary):
@@ -256,7 +289,10 @@ class Working(QuietCrash):
 
     def _answered_history(self, message: Answered) -> None:
         if message.answer is not None:
-            self.board.take_records(message.answer.transactions)
+            guarded = self.waiting is not None or bool(
+                {"work", "guard", "follow"} & self._calls.keys()
+            )
+            self.board.take_records(message.answer.transactions, guarded=guarded)
         else:
             self.board.take_records(())
             self.say(message.problem, warn=True)

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.events import Resize
 
-from tui.question import Dialog
+from tui.question import Dialog, Draw
 from tui.running import Work
 from tui.text import Line, aligned
 from tui.views.frame import rule
@@ -26,17 +26,20 @@ class WorkScreen(Dialog):
         Binding("down,j", "scroll(1)", show=False),
         Binding("pageup", "page(-1)", show=False),
         Binding("pagedown,space", "page(1)", show=False),
+        Binding("c", "app.confirm", show=False),
         Binding("enter,q", "cancel", show=False),
     ]
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, banner: Draw) -> None:
         super().__init__()
+        self._banner = banner
         self._work = work
         self._waits = False
         self._follows = True
 
     def compose(self) -> ComposeResult:
         yield Fixed(self._draw_title, id="question")
+        yield Fixed(self._banner, id="banner")
         yield LinePane(id="body", focusable=False)
         yield Fixed(self._draw_rule, id="rule")
 
@@ -50,6 +53,14 @@ class WorkScreen(Dialog):
         if not self._waits:
             self._waits = True
             self.set_timer(SHOWN_EVERY_S, self._draw)
+
+    def on_screen_resume(self) -> None:
+        self._draw()
+
+    def banner_changed(self) -> None:
+        """Another second, or another standing, of what waits for a confirmation."""
+        if self.is_mounted:
+            self.query_one("#banner", Fixed).update()
 
     @property
     def _body(self) -> LinePane:

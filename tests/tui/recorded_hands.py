@@ -263,6 +263,23 @@ def changed(second: int) -> dict[str, Any]:
     return live
 
 
+GUARD = os.environ.get("RECORDED_GUARD", "")
+"""What waits: "waiting" and "login" since before the screen opened, "kept" and "taken-back" by an
+apply of its own."""
+
+
+def guard(phase: str) -> dict[str, Any]:
+    """Four minutes and twelve seconds are left, by the clock that stands still at 1000 s."""
+    clock_s = time.clock_gettime(time.CLOCK_BOOTTIME) if "RECORDED_CLOCK" in os.environ else 1000.0
+    login = "bob from 10.77.1.7 port 51234" if phase == "login" else ""
+    reasons = ["ssh.limits was taken back. Nobody confirmed it before its deadline."]
+    return {
+        "event": "guard", "step": "ssh.limits", "phase": phase, "until_s": clock_s + 252,
+        "deadline": "2026-11-20T10:21:03+00:00", "attempt": "ssh -p 2222 alice@10.77.1.2",
+        "login": login, "reasons": reasons if phase == "taken-back" else [],
+    }  # fmt: skip
+
+
 def say(*events: Any) -> None:
     for event in events:
         print(json.dumps(event), flush=True)
@@ -274,11 +291,19 @@ def main(argv: list[str]) -> int:
     if command == "check":
         ids = [step["id"] for step in STEPS]
         say({"event": "started", "run": "c1", "command": "check", "steps": ids})
+        if GUARD in ("waiting", "login"):
+            say(guard(GUARD))
         say(*({"event": "finding", "result": result(step)} for step in STEPS))
         say({"event": "drift", "drift": DRIFT, "asked": ids})
         say({"event": "done", "exit": 1, "summary": "4 of 8 done."})
         return 1
-    if command == "steps":
+    if command == "confirm" and "--status" in argv:
+        say(guard(GUARD))
+        time.sleep(600)
+    elif command == "confirm":
+        print("harden-tui: The change was taken back already.", file=sys.stderr)
+        return 3
+    elif command == "steps":
         say({"schema": "harden-tui/steps/1", "checklist": "lamp", "steps": STEPS})
     elif command == "plan":
         say(plan(words[1:]))
@@ -311,10 +336,15 @@ def main(argv: list[str]) -> int:
             {"event": "progress", "what": "capturing the state before"},
             {"event": "command", "command": "sshd -t"},
             {"event": "command", "command": "systemctl reload ssh.service"},
+            *([guard("waiting"), guard("login"), guard(GUARD)] if GUARD else []),
             {"event": "output", "line": "a line with \x1b[31mcolours\x1b[0m of its own"},
             {"event": "finding", "result": result(step, "pass")},
             {"event": "step", "step": step["id"], "phase": "done", "note": "pass"},
-            {"event": "done", "exit": 0, "summary": f"Applied and proved: {step['id']}."},
+            {
+                "event": "done",
+                "exit": 4 if GUARD == "taken-back" else 0,
+                "summary": f"Applied and proved: {step['id']}.",
+            },
         )
     elif command == "live":
         for second in itertools.count():

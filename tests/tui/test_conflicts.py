@@ -8,7 +8,7 @@ import pytest
 
 from tests.tui.recorded_conflict import CONFIG, LINK
 from tests.tui.terminal_double import Terminal
-from tests.tui.test_practice import app, apply, checked, until
+from tests.tui.test_practice import app, apply, checked, keep, until
 from tests.tui.test_terminal import PROGRAM
 from tui.app import HardenApp
 from tui.conflicts import Conflicts
@@ -109,6 +109,7 @@ async def test_a_real_conflict_is_settled_and_undone(
             "#body", LinePane
         ).shown_text().replace("\n  ", " ")
         await pilot.press("right", "enter")
+        await keep(pilot, app)
         await until(
             pilot,
             lambda: app.work is not None and app.work.is_over and "Undo" in app.work.title,

@@ -20,6 +20,7 @@ VISITS = [
     ("checklist-preview", "p", "PermitRootLogin no"),
     ("checklist-history", "h", "Nothing was ever changed"),
     ("confirm-typed-word", "a", "type the word"),
+    ("confirm-stage", "\x1bA", "Guarded: ssh.root-login"),
     ("drift-state", "\x1b\x1b[B\x1b[Bs", "decides"),
     ("drift-settle", "d", "[ Cancel ]"),
     ("drift-merge", "\t\t\t\r", "Then, to validate"),
@@ -63,6 +64,39 @@ def test_screens_of_a_conflict(golden: Golden, columns: int, rows: int) -> None:
         terminal.press("3")
         terminal.wait_for("Touched 1 thing")
         for name, keys, words in CONFLICT_VISITS:
+            for key in split(keys):
+                terminal.press(key)
+                terminal.settle(0.25)
+            terminal.wait_for(words)
+            golden.compare(f"{name}-{columns}x{rows}", terminal)
+
+
+GUARD_VISITS: dict[str, list[tuple[str, str, str]]] = {
+    "waiting": [
+        ("guard-waiting", "", "nobody yet"),
+        ("guard-banner", "\x1b", "In a new terminal"),
+        ("guard-without-login", "cc", "this host's name"),
+        ("guard-take-back", "\x1bt", "[ Take back ]"),
+    ],
+    "login": [
+        ("guard-login", "", "The way in works"),
+        ("guard-refused", "c", "was taken back already"),
+        ("guard-banner-login", "\x1b", "New login"),
+    ],
+    "kept": [("guard-kept", "\x1b[B\x1b[Ba\x1b[C\r", "Confirmed: it stays")],
+    "taken-back": [("guard-taken-back", "\x1b[B\x1b[Ba\x1b[C\r", "Nobody confirmed it")],
+}
+
+
+@pytest.mark.parametrize("guard", list(GUARD_VISITS))
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_screens_of_what_waits(golden: Golden, guard: str, columns: int, rows: int) -> None:
+    env = {"RECORDED_GUARD": guard}
+    with Terminal(PROGRAM, columns=columns, rows=rows, env=env) as terminal:
+        for name, keys, words in GUARD_VISITS[guard]:
+            if keys == "" or guard in ("kept", "taken-back"):
+                terminal.wait_for({"waiting": "nobody yet", "login": "The way in works"}.get(
+                    guard, "ssh.root-login"))  # fmt: skip
             for key in split(keys):
                 terminal.press(key)
                 terminal.settle(0.25)

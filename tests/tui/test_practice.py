@@ -16,8 +16,9 @@ from textual.pilot import Pilot
 
 from tui.app import HardenApp
 from tui.client import Hands
-from tui.dialogs import Confirm
+from tui.dialogs import Ask, Confirm
 from tui.drift_dialog import Settle
+from tui.guard_screen import GuardScreen
 from tui.options import Options
 from tui.places.checklist import Checklist
 from tui.places.history import History
@@ -65,12 +66,29 @@ async def checked(pilot: Pilot[None], app: HardenApp) -> Checklist:
     return view
 
 
-async def apply(pilot: Pilot[None], app: HardenApp) -> None:
+async def typed_apply(pilot: Pilot[None], app: HardenApp) -> None:
     """a, and yes to the question; the typed word where one is asked for."""
     await pilot.press("a")
     await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
     await pilot.press("tab", *"apply", "enter")
+
+
+async def apply(pilot: Pilot[None], app: HardenApp) -> None:
+    """As `typed_apply`, to its end; what is guarded is kept."""
+    await typed_apply(pilot, app)
+    await keep(pilot, app)
     await until(pilot, lambda: app.work is not None and app.work.is_over, "the end of the work")
+
+
+async def keep(pilot: Pilot[None], app: HardenApp) -> None:
+    """c, and the host's name where nobody has logged in anew yet."""
+    await until(pilot, lambda: isinstance(app.screen, GuardScreen), "the count-down")
+    await pilot.press("c")
+    if isinstance(app.screen, Ask):
+        await pilot.press(*"practice", "enter")
+    await until(pilot, lambda: app.waiting is None, "that it is kept")
+    await pilot.press("enter")
+    await until(pilot, lambda: not isinstance(app.screen, GuardScreen), "the end of the question")
 
 
 async def test_apply_and_undo_one_step(app: HardenApp, tmp_path: Path) -> None:
@@ -94,6 +112,7 @@ async def test_apply_and_undo_one_step(app: HardenApp, tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, Confirm), "the undo's question")
         assert "PermitRootLogin no" in app.screen.query_one("#body").shown_text()  # type: ignore[attr-defined]
         await pilot.press("right", "enter")
+        await keep(pilot, app)
         await until(
             pilot,
             lambda: app.work is not None and app.work.is_over and "Undo" in app.work.title,

@@ -230,6 +230,60 @@ def test_three_rows_that_change_each_second_are_cheap() -> None:
         assert 0 < (len(terminal.raw) - before) / 4 <= 500
 
 
+@pytest.mark.parametrize("keys", ["", "\x1b", "\x1b 3"])
+def test_a_count_down_is_cheap(keys: str) -> None:
+    """At most 40 bytes a second, over the whole screen or above a place."""
+    env = {"RECORDED_GUARD": "waiting", "RECORDED_CLOCK": "1"}
+    with screen(env) as terminal:
+        terminal.wait_for("nobody yet")
+        for key in keys.split(" "):
+            terminal.press(key)
+            terminal.wait_for(" left")
+        time.sleep(2.5)
+        before, shown = len(terminal.raw), terminal.text
+        time.sleep(4)
+        assert terminal.text != shown
+        assert 0 < (len(terminal.raw) - before) / 4 <= 40
+
+
+def test_what_waits_is_shown_in_ascii_and_without_colour() -> None:
+    env = {"RECORDED_GUARD": "waiting", "LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii"}
+    with screen({**env, "NO_COLOR": "1"}) as terminal:
+        terminal.wait_for("? New login  nobody yet")
+        terminal.press("\x1b")
+        shown = terminal.wait_for("! ssh.limits waits for your confirmation")
+        assert "4:12 left . c answers" in shown
+        assert "ssh -p 2222 alice@10.77.1.2" in shown
+        assert "sudo harden-tui confirm" in shown
+        assert bytes(terminal.raw).isascii()
+        assert not COLOUR.search(bytes(terminal.raw))
+
+
+def test_nothing_else_is_changed_while_something_waits() -> None:
+    with screen({"RECORDED_GUARD": "waiting"}) as terminal:
+        terminal.wait_for("nobody yet")
+        terminal.press("\x1b")
+        terminal.wait_for("c answers")
+        for key in "aA":
+            terminal.press(key)
+            terminal.wait_for("ssh.limits waits for your confirmation: c answers that first.")
+        terminal.press("R")
+        terminal.wait_for("and then t takes it back")
+        terminal.press("q")
+        assert terminal.wait() == 0
+        terminal.settle(0.1)
+        assert b"ssh.limits: goes on waiting (4:12 left)" in terminal.raw
+
+
+def test_enter_decides_nothing_and_typing_is_not_interrupted() -> None:
+    with screen({"RECORDED_GUARD": "login"}) as terminal:
+        terminal.wait_for("The way in works")
+        terminal.press("\r")
+        terminal.wait_for("Nothing was decided")
+        terminal.press("\x1b")
+        terminal.wait_for("c, or there: sudo harden-tui confirm")
+
+
 def test_little_memory_is_used() -> None:
     """At most 60 MB, all places opened."""
     with opened() as terminal:

@@ -12,6 +12,8 @@ import pytest
 
 from steps.resource import StepError
 from tui import config
+from tui.cli import build_parser
+from tui.cli_change import guarding_of
 from tui.failures import Scene, Stop
 from tui.options import read_values, resolve, split_setting
 
@@ -104,11 +106,30 @@ def test_no_settings_are_the_defaults(tmp_path: Path) -> None:
         ("checklist: lamp\nstate-dir: state\n", "config.yaml:2: state-dir"),
         ("keep-days: many\n", "config.yaml:1: keep-days"),
         ("keep-days: 0\n", "at least 1"),
+        ("confirm-within: soon\n", "config.yaml:1: confirm-within: expected a time between 10"),
+        ("confirm-within: 2h\n", "such as 90s or 5m"),
     ],
 )
 def test_settings_are_strict(text: str, said: str) -> None:
     with pytest.raises(StepError, match=said):
         config.parse("config.yaml", text.encode())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the settings count for root")
+def test_the_time_a_guarded_change_waits_is_the_one_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("confirm-within: 90s\n")
+    file.chmod(0o600)
+    tmp_path.chmod(0o755)
+    settings = config.load(file)
+    monkeypatch.setattr(config, "load", lambda: settings)
+    parser = build_parser()
+    for words, seconds in (([], 90), (["--confirm-within", "2m"], 120)):
+        arguments = parser.parse_args(["apply", "ssh.limits", *words])
+        options = resolve(arguments, Scene())
+        assert guarding_of(options, arguments).window_s == seconds
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")

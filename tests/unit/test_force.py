@@ -68,7 +68,7 @@ def test_not_without_the_word(run: Run, options: list[str], exit_status: int, sa
 
 
 def test_what_is_forced_is_done_and_on_the_record(run: Run) -> None:
-    exit_status, out, err = run("apply", STEP, "--yes", "--force", "--word", NAME)
+    exit_status, out, err = run("apply", STEP, "--yes", "--no-wait", "--force", "--word", NAME)
     assert exit_status == 0, out + err
     entries = json.loads(run("log", "show", "--format", "json")[1])["entries"]
     forced = next(entry for entry in entries if entry["kind"] == "guard")

@@ -133,6 +133,7 @@ def test_harm_by_an_undo_goes_back_and_is_logged(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert session.engine.apply([STEP]).exit == 0
+    confirms(session.engine)
     with monkeypatch.context() as patched:
         patched.setattr(Watch, "require_after_undo", _unhealthy)
         outcome = session.engine.rollback([STEP])

@@ -90,7 +90,7 @@ class Checklist(PlaceView):
         lines = {
             "why": lambda: (step.gist if narrow else step.why)(known, chosen, width),
             "state": lambda: step.state(known.results.get(chosen), width, known.drifted(chosen)),
-            "preview": lambda: preview.plan_lines(known.plans.get(chosen), width),
+            "preview": lambda: self._preview(chosen, width),
             "history": lambda: step.history(known, chosen, width),
         }[self._tab]()
         shown = (chosen, self._tab, narrow)
@@ -99,6 +99,12 @@ class Checklist(PlaceView):
         pane.show(lines, header=header, keep_place=same)
         if self._tab == "preview" and chosen not in known.plans:
             self._ask_plan_soon(chosen)
+
+    def _preview(self, step_id: str, width: int) -> list[Line]:
+        app = self.screen_app
+        guarded = app.guarded_of([step_id])
+        window_s = app.hands.options.confirm_within_s
+        return preview.plan_lines(app.board.plans.get(step_id), width, guarded, window_s)
 
     def _is_narrow(self) -> bool:
         """Beside the list, on a small terminal, and not the pane that is being read."""

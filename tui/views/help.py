@@ -26,6 +26,12 @@ _UNDO = (
     "restore point has a restore.sh beside it that needs no Python."
 )
 
+_GUARD = (
+    "A change of the way in (SSH, the firewall) waits for a confirmation, and without one is taken "
+    "back by itself, also after a kill or a reboot. Log in anew and press c, or run sudo "
+    "harden-tui confirm there."
+)
+
 _PRACTICE = (
     "harden-tui --practice opens a pretend server in a directory of your own: real files, a "
     "pretend service manager. Everything can be tried, applied and undone there; a banner says so "
@@ -65,6 +71,7 @@ def lines(width: int) -> list[Line]:
     found.append((("  ", ""), (mark, "warn"), (pieces[0], "")))
     found += [((" " * 14 + piece, ""),) for piece in pieces[1:]]
     for title, text in (
+        ("What waits for your confirmation", _GUARD),
         ("How undo works", _UNDO),
         ("The practice host", _PRACTICE),
         ("The screen and the hands", _HANDS),

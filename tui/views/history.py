@@ -11,6 +11,7 @@ from tui.wire import TransactionAnswer
 
 _WORDS: dict[str, tuple[str, str, Role]] = {
     "open": ("!", "interrupted", "bad"),
+    "pending": ("!", "waits for confirmation", "warn"),
     "committed": ("✓", "applied", "ok"),
     "rolled-back": ("–", "failed, rolled back", "warn"),
     "undone": ("»", "undone", "dim"),
@@ -39,7 +40,7 @@ def record_line(record: TransactionRecord, width: int) -> Line:
         names = record.title
     left = f"{when(record.started)}  "
     return aligned(
-        ((left, "dim"), (f"{sign} {fit(word, 20)}", role), (cut(names, width), "")),
+        ((left, "dim"), (f"{sign} {fit(word, 23)}", role), (cut(names, width), "")),
         ((record.user, "dim"),) if record.user and width >= 70 else (),
         width,
     )

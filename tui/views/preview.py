@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from snapshots.model import UndoItem, UndoPlan
 from tui.resolving import later_text, since_title
 from tui.text import BLANK, Line, Role, fold, paragraph, wrap
 from tui.typed_word import insisting
+from tui.views import guard
 from tui.wire import PlanAnswer, PlannedChange, StepPlan
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
@@ -79,9 +80,11 @@ def change_lines(change: PlannedChange, width: int) -> list[Line]:
     return lines
 
 
-def step_plan_lines(plan: StepPlan, width: int) -> list[Line]:
-    """One step's preview."""
+def step_plan_lines(plan: StepPlan, width: int, window_s: int = 0) -> list[Line]:
+    """One step's preview; with `window_s` it is guarded and waits for so long."""
     lines: list[Line] = []
+    if window_s and plan.changes and not plan.refusals:
+        lines += [*guard.notice(window_s, width), BLANK]
     for reason in plan.refusals:
         lines += [*_titled("!", "Refused: " + reason, width, "bad"), BLANK]
     for lockout in plan.lockouts:
@@ -106,20 +109,29 @@ def step_plan_lines(plan: StepPlan, width: int) -> list[Line]:
     return lines
 
 
-def plan_lines(plan: PlanAnswer | str | None, width: int) -> list[Line]:
-    """The preview of a plan, of its problem, or of the wait for it."""
+def plan_lines(
+    plan: PlanAnswer | str | None, width: int, guarded: Collection[str] = (), window_s: int = 0
+) -> list[Line]:
+    """The preview of a plan, of its problem, or of the wait for it.
+
+    `guarded` are the steps whose change waits for a confirmation.
+    """
     if plan is None:
         return [(("Asking the host what would change…", "dim"),)]
     if isinstance(plan, str):
         return paragraph(plan, width, "warn")
     lines: list[Line] = []
+    waits = [step.id for step in plan.steps if step.id in guarded and step.changes]
+    several = len(plan.steps) > 1
+    if several and waits and not refusals(plan):
+        lines += guard.notice_of_several(waits, window_s, width)
     for number, step in enumerate(plan.steps, 1):
-        if len(plan.steps) > 1:
+        if several:
             place = f"{number} of {len(plan.steps)}  "
             if lines:
                 lines.append((("─" * width, "dim"),))
             lines += [((place, "dim"), (step.title, "bold")), ((step.id, "dim"),), BLANK]
-        lines += step_plan_lines(step, width)
+        lines += step_plan_lines(step, width, window_s if step.id in waits and not several else 0)
     return lines
 
 
@@ -142,9 +154,11 @@ _HOW = {
 }
 
 
-def undo_lines(plans: Sequence[UndoPlan], width: int) -> list[Line]:
-    """What an undo would do, conflicts first."""
+def undo_lines(plans: Sequence[UndoPlan], width: int, window_s: int = 0) -> list[Line]:
+    """What an undo would do, conflicts first; with `window_s` it is guarded."""
     lines: list[Line] = []
+    if plans and window_s:
+        lines += [*guard.notice(window_s, width, undo=True), BLANK]
     for plan in plans:
         if plan.later:
             lines += [*paragraph(later_text(plan), width, "warn"), BLANK]

@@ -88,7 +88,12 @@ def _dangers(info: StepInfo, width: int) -> list[Line]:
     lines: list[Line] = []
     if info.guard:
         what = {"login": "logins", "network": "network access"}[info.guard]
-        lines += labelled("Guarded", f"touches {what}; asks for a typed word", width, column=_LABEL)
+        lines += labelled(
+            "Guarded",
+            f"touches {what}; asks for a typed word, and is taken back unless confirmed",
+            width,
+            column=_LABEL,
+        )
     for phrase in info.irreversible:
         lines += labelled("For good", phrase, width, role="warn", column=_LABEL)
     return lines
