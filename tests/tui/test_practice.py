@@ -197,7 +197,7 @@ async def test_beside_the_list_the_gist_and_to_read_the_whole(app: HardenApp) ->
         def words() -> str:
             return " ".join(view.detail.shown_text().split())
 
-        assert "Enter shows all of it." in words()
+        await until(pilot, lambda: "Enter shows all of it." in words(), "the gist")
         assert "Give them an account" not in words()
         for key, back in (("tab", "tab"), ("enter", "escape")):
             await pilot.press(key)
@@ -326,6 +326,7 @@ async def test_what_drifted_is_shown_and_merged(app: HardenApp, tmp_path: Path) 
         await pilot.press("d", "left", "enter")
         await until(pilot, lambda: isinstance(app.screen, Confirm), "what the merge would do")
         await pilot.press("right", "enter")
+        await keep(pilot, app)
         await until(
             pilot,
             lambda: app.work is not None and app.work.is_over and "Merge" in app.work.title,
