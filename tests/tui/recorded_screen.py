@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent))
 
 import tui.open as opening  # noqa: E402
-from snapshots import guard as guards  # noqa: E402
+from tui import waiting  # noqa: E402
 from tui.client import Hands, Rights  # noqa: E402
 from tui.options import Options  # noqa: E402
 
@@ -38,7 +38,7 @@ def options(*, practice: bool = False) -> Options:
 
 if __name__ == "__main__":
     if "RECORDED_CLOCK" not in os.environ:
-        guards.boottime_s = lambda: 1000.0
+        waiting.now_s = lambda: 1000.0
     opening.this_host = lambda: "web1"
     opening.Hands = RecordedHands  # type: ignore[attr-defined]
     sys.exit(opening.run_screen(options(practice="--practice" in sys.argv)))

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshots import guard as guards
 from snapshots.model import TransactionRecord, UndoItem, UndoPlan
 from steps.events import CommandEvent, Done, GuardEvent, OutputEvent, ProgressEvent, StepEvent
 from steps.model import Finding, Parameter, StepResult
@@ -342,7 +341,7 @@ def test_the_practice_host_says_that_its_login_is_pretended() -> None:
 
 
 def test_five_minutes_more_and_never_more_than_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guards, "boottime_s", lambda: 748.3)
+    monkeypatch.setattr(waiting, "now_s", lambda: 748.3)
     assert waiting.left_s(WAITING) == 251
     assert waiting.more_s(WAITING) == 551
     assert waiting.more_s(msgspec.structs.replace(WAITING, until_s=4300.0)) == 3600
