@@ -93,6 +93,7 @@ class GuardedRun:
         if guard is None:
             return self._ended(mine, "")
         names = ", ".join(guard.steps)
+        until_s = guards.deadline_s(engine.state)
         self._say(guard, "waiting")
         problem = engine.record("guard", phase="waiting", steps=list(guard.steps))
         if not engine.guarding.wait:
@@ -104,13 +105,14 @@ class GuardedRun:
                 [],
             )
         with engine.state.let_go():
-            self._watch(guard)
+            self._watch(until_s)
         engine.facts.forget()
         return self._ended(mine, names)
 
-    def _watch(self, guard: Guard) -> None:
+    def _watch(self, until_s: float) -> None:
+        """`until_s` is the deadline that was said: it may have been moved since."""
         engine = self._engine
-        until_s, seen, asked_s = guards.deadline_s(engine.state), "", 0.0
+        seen, asked_s = "", 0.0
         while True:
             now = guards.read(engine.state)
             if now is None or now.phase == "confirmed":

@@ -41,7 +41,10 @@ def test_kept_after_a_new_login_by_keyboard(tmp_path: Path) -> None:
         terminal.press("a")
         terminal.wait_for("Guarded: you have 5 minutes")
         terminal.press("\t")
-        terminal.press("apply\r")
+        terminal.settle(0.5)  # the field has the focus when keys come, not when they are taken
+        terminal.press("apply")
+        terminal.settle(0.5)
+        terminal.press("\r")
         shown = terminal.wait_for("ssh.limits waits for your confirmation")
         assert "4:5" in shown or "5:00" in shown
         terminal.wait_for("Pretended here")
