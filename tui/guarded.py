@@ -37,6 +37,7 @@ class Guarded(Drifting):
         self._ticks: Timer | None = None
         self._guard_screen: GuardScreen | None = None
         self._guard_question: Screen[Any] | None = None
+        self._asks_for_word = False
 
     def may_interrupt(self) -> bool:
         """Whether a screen may open by itself: not while the person types or is asked."""
@@ -90,8 +91,8 @@ class Guarded(Drifting):
             self._ticks = self.set_interval(TICK_S, self._tick)
         if before is None:
             self._read_history()
-        if now.login and not (before and before.login):
-            self._leave_question()
+        if now.login and self._asks_for_word:
+            self._leave_question()  # the word was asked for because nobody had logged in
         if self._guard_screen is not None:
             self._guard_screen.show(now)
         elif before is None and self.may_interrupt():
@@ -179,7 +180,7 @@ class Guarded(Drifting):
         name = self.host_name.partition(".")[0]
 
         def typed(word: str | None) -> None:
-            self._guard_question = None
+            self._guard_question, self._asks_for_word = None, False
             if word:
                 arguments = ["confirm", "--without-login", "--word", word]
                 self._answer_guard("kept", arguments, "Confirming…")
@@ -192,6 +193,7 @@ class Guarded(Drifting):
             lambda width: view.why_without_login(waiting, name, width),
             problem=problem,
         )
+        self._asks_for_word = True
         self.push_screen(self._guard_question, typed)
 
     def extend_guard(self) -> None:

@@ -13,12 +13,14 @@ import msgspec
 import pytest
 
 from snapshots.model import TransactionRecord
+from steps.events import GuardEvent
 from tests.tui.recorded_screen import RecordedHands, options
 from tests.tui.terminal_double import Terminal
 from tests.tui.test_practice import app, checked, keep, typed_apply, until, visible
+from tui import waiting
 from tui.app import HardenApp
 from tui.client import Hands
-from tui.dialogs import Confirm
+from tui.dialogs import Ask, Confirm
 from tui.guard_screen import GuardScreen
 from tui.places.checklist import Checklist
 from tui.places.history import History
@@ -163,6 +165,28 @@ async def test_a_worker_that_is_killed_while_it_waits_is_not_needed(
             lambda: [record.status for record in app.board.records] == ["committed"],
             "the transaction",
         )
+
+
+async def test_a_login_makes_the_typed_word_needless_and_no_other_question() -> None:
+    waits = GuardEvent(step="ssh.limits", phase="waiting", until_s=waiting.now_s() + 300)
+    seen = msgspec.structs.replace(waits, phase="login", login="bob from 192.0.2.7 port 5")
+    app = HardenApp(RecordedHands(options()), host="web1")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.board.records_known, "the first check")
+        app.guard_said("work", waits)
+        await until(pilot, lambda: isinstance(app.screen, GuardScreen), "the count-down")
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, Ask), "the word")
+        app.guard_said("work", seen)
+        await until(pilot, lambda: isinstance(app.screen, GuardScreen), "the count-down again")
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
+        app.guard_said("work", waits)  # the deadline was moved
+        app.guard_said("work", seen)
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, Confirm)
+        app.guard_said("work", msgspec.structs.replace(waits, phase="kept"))
+        await until(pilot, lambda: "Kept: ssh.limits" in visible(app), "the end")
 
 
 async def test_without_root_it_is_seen_that_something_waits(
