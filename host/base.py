@@ -371,6 +371,10 @@ class Host(ABC):
         """All packet filter tables, sorted by family and name. Raises `HostError` without root."""
         return ()
 
+    def sync(self, paths: Iterable[str]) -> None:
+        """Make durable what programs wrote to the file systems of `paths`. Raises `OSError`."""
+        return
+
     # Where there is no dpkg nobody is in the way.
 
     def lock_packages(self) -> int:

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from host import command, files, netfilter, ports, services, session, tree, walk, writing
+from host import command, files, netfilter, ports, services, session, syncing, tree, walk, writing
 from host.base import (
     Completed,
     FileState,
@@ -163,6 +163,9 @@ class LocalHost(Host):
 
     def session(self) -> Session:
         return session.read()
+
+    def sync(self, paths: Iterable[str]) -> None:
+        syncing.sync_filesystems(paths)
 
     def lock_packages(self) -> int:
         return self._package_lock.take()

@@ -5,12 +5,12 @@ The host's files go through `Host`; this is for what harden-tui remembers about 
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from host import scratch
+from host.syncing import sync_filesystem
 
 
 def write_durably(path: Path, content: bytes | Iterable[bytes], *, mode: int = 0o600) -> None:
@@ -61,23 +61,13 @@ def sync_files(paths: Iterable[Path]) -> None:
     """
     files = list(paths)
     if len(files) > 8:
-        _sync_filesystem(files[0])
+        sync_filesystem(str(files[0]))
     for path in files:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _sync_filesystem(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(path))
-    finally:
-        os.close(descriptor)
 
 
 def private_directory(path: Path) -> None:

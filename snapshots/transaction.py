@@ -379,6 +379,8 @@ class Transaction:
         return self.record
 
     def _end(self, status: TransactionStatus, reason: str = "") -> None:
+        if status != "needs-person":
+            self._sync()
         ended = msgspec.structs.replace(self.record, status=status, ended=now_text(), reason=reason)
         self._keeper.state.release()
         self._records.end(ended)
@@ -388,6 +390,22 @@ class Transaction:
             with contextlib.suppress(OSError):
                 finish_settling(self._keeper.state)
                 forget_secrets(self._keeper.state)
+
+    def _sync(self) -> None:
+        """What programs wrote (apt its marks, ucf its table, chattr its flags) is on the disk
+        before the record says that it is so. Files that we write ourselves are already.
+
+        Raises `OSError`.
+        """
+        lines = [
+            line
+            for tx_id in (self.id, self.record.undoes)
+            if tx_id
+            for line in self._records.journal_of(tx_id)
+        ]
+        if any(line.what == "change" and not line.path for line in lines):
+            roots = (root.path for root in self.record.roots)
+            self._keeper.host.sync(("/", "/etc", "/usr", "/var", *roots))
 
     def _keep_secret_content(self, path: str) -> None:
         if path not in self._keeper.secret_paths.paths:

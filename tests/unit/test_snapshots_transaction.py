@@ -258,6 +258,23 @@ def test_where_going_back_fails_too_nobody_is_told_that_the_host_is_as_before(
     )
 
 
+@pytest.mark.parametrize("programs", [True, False])
+def test_what_programs_wrote_is_on_the_disk_before_a_record_says_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, programs: bool
+) -> None:
+    synced: list[str] = []
+
+    def sync(host: object, paths: object) -> None:
+        synced.extend(record.status for record in Records(bench.state).all())
+
+    monkeypatch.setattr(type(bench.host), "sync", sync)
+    changes = (InstallPackages(("ufw",)),) if programs else ()
+    record = bench.apply("a", WriteFile(path="/etc/new.conf", content=b"x\n"), *changes)
+    assert synced == (["open"] if programs else [])
+    bench.undo(record.id)
+    assert synced == (["open", "committed", "open"] if programs else [])
+
+
 def test_links_and_removals_come_back(bench: Bench) -> None:
     first = bench.fingerprint()
     record = bench.apply("a", RemoveFile("/etc/motd"), MakeLink("/etc/new", "/etc/passwd"))
