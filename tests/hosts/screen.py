@@ -78,6 +78,5 @@ class Console(Screen):
 
     def __init__(self, host: LabHost, user: str = "alice") -> None:
         super().__init__(host)
-        self._line = shlex.join(
-            ["nsenter", "-t", str(host.leader), "-a", "--", "login", "-f", user]
-        )
+        login = ["script", "-qec", f"login -f {user}", "/dev/null"]  # a terminal of its own
+        self._line = shlex.join(["nsenter", "-t", str(host.leader), "-a", "--", *login])
