@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
@@ -12,6 +13,7 @@ from tests.faults.launch import Ended, Worker, killed_before_it_counts, let_thro
 from tests.faults.supervisor import Call, Decide
 from tests.hosts.fingerprint import Fingerprint, differences
 
+GUARD_LIMIT_S = 120.0
 CLEAN_EVERY = 12
 """After so many points the step is applied and undone once without a fault."""
 
@@ -53,6 +55,7 @@ class Field:
         ended = self.worker.run(command, self.step, decide=let_through)
         if ended.exit != 0:
             raise AssertionError(f"{command} {self.step} without a fault: {ended.said}")
+        self.worker.confirm()
         return ended
 
     def under(
@@ -70,6 +73,8 @@ class Field:
                 self.clean("apply")
             self._sync()
             ended = self.worker.run(command, self.step, decide=at(number))
+            if ended.exit == 0:  # the fault did no harm: it is for a person to confirm
+                self.worker.confirm()
             mend()
             one = self._judged(ended, sides, f"{command} {self.step}", fault, number)
             yield one
@@ -110,8 +115,9 @@ class Field:
         return differences(wanted, settled(self.worker.host, self.roots))
 
     def _judged(self, ended: Ended, sides: Sides, what: str, fault: str, number: int) -> Tried:
+        by_itself = self._taken_back_by_itself()
         recovered = self.worker.say("recover", "--yes")
-        said = recovered.stdout + recovered.stderr
+        said = by_itself + recovered.stdout + recovered.stderr
         exit_status = -1 if what.startswith("recover") else ended.exit
         told = side_told(exit_status, ended.said, said)
         verdict = judge(self.worker, sides, told, f"exit {ended.exit}: {ended.said} / {said}")
@@ -120,6 +126,15 @@ class Field:
             problems.append(f"recover: exit {recovered.returncode}: {said}")
         point = _point(ended.calls, number)
         return Tried(what, fault, point, verdict.side, tuple(problems))
+
+    def _taken_back_by_itself(self) -> str:
+        """What a guard said that took the change back after a boot; empty where none did."""
+        if not self.worker.is_guarded or not isinstance(self.worker.host, DiskHost):
+            return ""
+        until_s = time.monotonic() + GUARD_LIMIT_S
+        while self.worker.is_guarded and time.monotonic() < until_s:
+            time.sleep(0.2)
+        return "" if self.worker.is_guarded else self.worker.say("follow").stdout
 
     def _sides(self, command: str) -> Sides:
         if command == "rollback":

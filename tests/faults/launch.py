@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from steps.guard_settings import Guarding
 from tests.faults import syscalls
 from tests.faults.supervisor import Call, Decide, supervise
 from tests.hosts.lab import LabHost
@@ -22,6 +23,10 @@ from tui.options import Options
 STATE: Final = Path("/var/lib/harden-tui")
 LOG: Final = Path("/var/log/harden-tui")
 LIBRARY: Final = "/usr/lib/harden-tui"
+
+
+_ALONE: Final = Guarding(program=("/usr/bin/harden-tui",), wait=False)
+"""Nobody sits at a second terminal: what is guarded is confirmed when its run has ended."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -38,6 +43,7 @@ class Worker:
 
     def __init__(self, host: LabHost) -> None:
         self.host = host
+        host.person.present = False
         ask = "import json, sys; print(json.dumps([p for p in sys.path if p]))"
         found: list[str] = json.loads(host.out("python3", "-I", "-c", ask))
         self._path = [LIBRARY, *found]
@@ -50,13 +56,25 @@ class Worker:
         )  # fmt: skip
         outside = runs.create(self._outside(STATE), command=command, steps=steps, user="alice")
         job = hands.job_of(options, STATE / "runs" / outside.name, command, steps=steps,
-                           path=self._path)  # fmt: skip
+                           path=self._path, guarding=_ALONE)  # fmt: skip
         program = ("python3", "-I", "-X", "utf8", f"{LIBRARY}/tui/worker.py")
         calls = supervise(
             self._inside(*program), json.dumps(job).encode(), "tui/worker.py", decide,
             limit_s=limit_s,
         )  # fmt: skip
         return self._ended(outside, calls)
+
+    def confirm(self) -> None:
+        """Keep what waits, if anything does."""
+        if self.is_guarded:
+            done = self.say("confirm", "--without-login", "--word", self.host.name)
+            if done.returncode != 0:
+                raise AssertionError(f"confirm: {done.stdout}{done.stderr}")
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether something waits, or would be taken back by itself."""
+        return self._outside(STATE / "guard").exists()
 
     def program(self, *arguments: str, decide: Decide) -> list[Call]:
         """A command that works without a worker (`history prune`), under `decide`."""
