@@ -302,7 +302,8 @@ def test_reports_in_every_form(run: Run, tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     exit_status, out, _ = run("log", "export", "-")
     assert (exit_status, out[:2]) == (0, "# ")
-    refused(run, 3, "could not be written", "log", "export", "-o", "/nonexistent/report.md")
+    missing = str(tmp_path / "missing" / "report.md")
+    refused(run, 3, "could not be written", "log", "export", "-o", missing)
 
 
 def test_a_state_directory_that_cannot_be_used(run: Run, state: Path) -> None:

@@ -1,0 +1,39 @@
+"""A unit that dies after it took its configuration, and what is said of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from snapshots.activation import activate
+from snapshots.model import Activation, SnapshotError
+from snapshots.progress import Silent
+from tests.unit.web_host import WebHost
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def output(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_its_last_words_are_shown_and_end_the_message() -> None:
+    host = WebHost("bookworm")
+    asked: list[list[str]] = []
+
+    def systemctl(argv: list[str]) -> tuple[int, str]:
+        asked.append(argv)
+        was_reloaded = any("reload" in words for words in asked)
+        return (3 if "is-active" in argv and was_reloaded else 0), ""
+
+    host.programs["systemctl"] = systemctl
+    host.programs["journalctl"] = lambda argv: (0, "one\ntwo\n\x1b[31mthree\nfour.\n")
+    heard = Heard()
+    with pytest.raises(SnapshotError) as raised:
+        activate(host, [Activation("reload", "apache2.service", settle_s=0.0)], heard)
+    assert str(raised.value) == (
+        "apache2.service stopped running after it took the new configuration"
+        " (apache2.service said last: two / ^[[31mthree / four)"
+    )
+    assert heard.lines == ["one", "two", "^[[31mthree", "four."]
