@@ -26,6 +26,9 @@ from snapshots.model import (
 )
 from snapshots.progress import Progress
 
+SYSTEM_TREES = ("/", "/etc", "/usr", "/var")
+"""Where programs write; each may be a file system of its own."""
+
 UNIT_DIRECTORIES = ("/etc/systemd/", "/etc/init.d/", "/etc/rc")
 
 
@@ -81,6 +84,10 @@ def converge(
         with contextlib.suppress(HostError):
             _restore(keeper, goal, keeper.firewall, progress)
     touched = restore(keeper.packages, packages)
+    if touched:
+        # ucf syncs nothing: the shorter its table is in memory only, the better.
+        with contextlib.suppress(OSError):
+            keeper.host.sync(SYSTEM_TREES)
     files = restore(keeper.files, now["files"] if now is not None and not touched else None)
     if touched or any(key.startswith(UNIT_DIRECTORIES) for key in files):
         progress.command("systemctl daemon-reload")

@@ -18,7 +18,7 @@ from snapshots import leftovers
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
-from snapshots.converge import Goal, converge, describe_left, what_is_left
+from snapshots.converge import SYSTEM_TREES, Goal, converge, describe_left, what_is_left
 from snapshots.dpkg import packages_held
 from snapshots.execute import describe, execute, may_bring_packages, path_of
 from snapshots.guard_switch import Switch, finish_confirmed
@@ -244,6 +244,8 @@ class Transaction:
             execute(host, change, self.id, self._keeper.debs, self._progress)
         finally:
             if there is not None:
+                with contextlib.suppress(OSError):  # at the end it is asked for once more
+                    host.sync(SYSTEM_TREES)
                 self._note_what_came(there)
 
     def _note_what_came(self, there: dict[str, FileState]) -> None:
@@ -405,7 +407,7 @@ class Transaction:
         ]
         if any(line.what == "change" and not line.path for line in lines):
             roots = (root.path for root in self.record.roots)
-            self._keeper.host.sync(("/", "/etc", "/usr", "/var", *roots))
+            self._keeper.host.sync((*SYSTEM_TREES, *roots))
 
     def _keep_secret_content(self, path: str) -> None:
         if path not in self._keeper.secret_paths.paths:

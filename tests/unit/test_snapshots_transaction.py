@@ -270,9 +270,9 @@ def test_what_programs_wrote_is_on_the_disk_before_a_record_says_so(
     monkeypatch.setattr(type(bench.host), "sync", sync)
     changes = (InstallPackages(("ufw",)),) if programs else ()
     record = bench.apply("a", WriteFile(path="/etc/new.conf", content=b"x\n"), *changes)
-    assert synced == (["open"] if programs else [])
+    assert synced == (["open", "open"] if programs else [])
     bench.undo(record.id)
-    assert synced == (["open", "committed", "open"] if programs else [])
+    assert synced[2:] == (["committed", "open"] * 2 if programs else [])
 
 
 def test_links_and_removals_come_back(bench: Bench) -> None:
