@@ -52,7 +52,8 @@ class Guarded(Drifting):
             if call == "check":
                 self.say(" ".join(event.reasons), warn=True)
         elif call in ("check", "follow"):  # a run is followed from its start: that may be long ago
-            self._look_on()
+            if event.phase not in ("kept", "taken-back"):
+                self._look_on()
         elif event.phase in ("waiting", "login"):
             self._waits(waits(event))
         elif event.phase in ("kept", "taken-back"):
