@@ -9,6 +9,7 @@ import select
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import threading
 import time
@@ -38,6 +39,8 @@ class Terminal:
         self.master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+        self._states = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+
         def own_terminal() -> None:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
@@ -46,7 +49,7 @@ class Terminal:
             "HOME": "/nonexistent",
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
-            "XDG_STATE_HOME": "/nonexistent/xdg",
+            "XDG_STATE_HOME": self._states.name,
             **(env or {}),
         }
         self.process = subprocess.Popen(
@@ -78,6 +81,7 @@ class Terminal:
             self.process.kill()
         self.process.wait()
         self.hang_up()
+        self._states.cleanup()
 
     def _read(self) -> None:
         while not self._hung_up:
