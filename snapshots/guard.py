@@ -146,8 +146,7 @@ def spoken(seconds: float) -> str:
 
 def set_deadline(state: StateDir, seconds: float) -> None:
     """Take it back `seconds` from now. Durable on return."""
-    when = int(boottime_s() + seconds + 0.999)
-    write_durably(directory(state) / "deadline", b"%d\n" % when)
+    write_durably(directory(state) / "deadline", b"%d\n" % int(boottime_s() + seconds))
 
 
 @contextlib.contextmanager

@@ -234,9 +234,13 @@ def _undo_one(
     )
     engine.say(name, "done", "undone", transaction=ended.id)
     for step_id in record.steps:
-        if step_id in engine.catalogue.steps:
+        if step_id not in engine.catalogue.steps:
+            continue
+        try:
             result = engine.measure(engine.prepare(engine.catalogue.step(step_id)))
             engine.emit(FindingEvent(result=result))
+        except (HostError, StepError) as error:  # it is undone all the same
+            engine.say(step_id, "done", f"how it stands now was not measured: {error}")
     if problem:
         return NEEDS_PERSON, f"{name} was undone. {problem}"
     return GOOD, ""

@@ -40,7 +40,8 @@ def situation(
     yield
     assert not (host.root / GUARD[1:]).exists(), "a guard was left"
     if same:
-        assert differences(before, fingerprint(host)) == []
+        left = differences(before, fingerprint(host))
+        assert left == [], "\n".join(left)
 
 
 def begin(host: LabHost, *arguments: str) -> dict[str, Any]:

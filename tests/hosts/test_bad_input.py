@@ -236,5 +236,7 @@ def test_without_root(worn: LabHost) -> None:
         seen = checked(worn.ssh("harden-tui check", user="bob", check=False), "check")
         assert seen.exit == 1
         assert seen.sentence.startswith("without root not everything can be seen")
-        played = worn.ssh("env -u HOME harden-tui --practice apply ssh.limits --yes", user="bob")
-        assert checked(played, "practice").out.rstrip().endswith("Applied and proved: ssh.limits.")
+        played = worn.ssh("env -u HOME harden-tui --practice apply apache.banner --yes", user="bob")
+        assert (
+            checked(played, "practice").out.rstrip().endswith("Applied and proved: apache.banner.")
+        )

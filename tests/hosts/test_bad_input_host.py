@@ -179,7 +179,7 @@ def test_a_second_session(worn: LabHost) -> None:
             worn.write(f"{STATE}/lock", b"\xff garbage", 0o600)
             refused(program(worn, "recover", "--yes"), 3, "cannot be read from the lock")
         first = subprocess.Popen(
-            worn.ssh_argv("sudo harden-tui apply --checklist i-doit ssh.limits --yes"),
+            worn.ssh_argv("sudo harden-tui apply --checklist i-doit apache.banner --yes"),
             stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         time.sleep(0.5)

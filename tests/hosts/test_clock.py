@@ -52,6 +52,7 @@ def test_the_deadline_is_not_the_clocks(
             time.sleep(0.2)
         took_s = time.monotonic() - began_s
         assert took_s > 7, "it was taken back before its time"  # ten, but for the way to here
+        clocked.run("rm", "/run/clock")  # MariaDB does not answer in yesterday
     assert last_status(clocked) == ("rolled-back", "Nobody confirmed it before its deadline.")
 
 
