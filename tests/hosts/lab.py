@@ -178,6 +178,11 @@ class LabHost:
         for part in (changes / "upper", changes / "work", self.root):
             part.mkdir(parents=True)
         self.lay_over(changes)
+        # In a container trixie's systemd takes up to 90 s to stop the manager of whoever logged out
+        # last, and the next login waits for that: alice's stays.
+        linger = self.root / "var/lib/systemd/linger"
+        linger.mkdir(parents=True, exist_ok=True)
+        (linger / ADMIN).touch()
         (self.root / "etc/hostname").write_text(f"{self.name}\n")
         (self.root / "etc/hosts").write_text(
             f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {self.name}\n"

@@ -9,7 +9,7 @@ import time
 from tests.hosts.lab import LabHost
 from tests.hosts.program import harden
 
-STEP = "firewall.ufw"
+STEP = "defence.fail2ban"
 """Long enough to be caught in the middle: it installs packages."""
 
 
