@@ -48,7 +48,8 @@ def prune_killed(field: Field, numbers: Iterable[int] | None) -> Iterator[Tried]
         if again.returncode != 0:
             problems.append(f"prune again: {again.stdout}{again.stderr}")
         problems += whole(worker)
-        undone = worker.say("rollback", field.step, "--yes")
+        undone = worker.say("rollback", field.step, "--yes", "--no-wait")
+        worker.confirm()
         if undone.returncode != 0:
             problems.append(f"rollback after it: {undone.stdout}{undone.stderr}")
         point = _words(calls[number - 1]) if len(calls) >= number else f"{number}: not reached"
