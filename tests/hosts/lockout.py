@@ -18,6 +18,7 @@ import pytest
 from tests.conftest import LOCKOUT
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
+from tests.hosts.program import SSH_ITSELF_FAILED
 
 WINDOW_S = 10
 """The shortest there is."""
@@ -46,10 +47,11 @@ def situation(
 
 def begin(host: LabHost, *arguments: str) -> dict[str, Any]:
     """Apply over SSH with the shortest deadline; returns when it waits. `guard.json`."""
-    done = host.ssh(
-        " ".join(("sudo harden-tui apply", *arguments, "--yes --no-wait --confirm-within 10s")),
-        check=False,
-    )
+    words = ("sudo harden-tui apply", *arguments, "--yes --no-wait --confirm-within 10s")
+    done = host.ssh(" ".join(words), check=False)
+    if done.returncode == SSH_ITSELF_FAILED:  # a host that has just booted
+        time.sleep(2)
+        done = host.ssh(" ".join(words), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return guard(host)
 
