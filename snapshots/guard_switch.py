@@ -26,6 +26,7 @@ from snapshots.guard import Guard
 from snapshots.model import Activation, SnapshotError, TransactionRecord
 from snapshots.state import StateDir
 
+MADE: Final = "made"
 SCRIPT: Final = Path(__file__).with_name("guard.sh")
 
 _IPTABLES_TABLES: Final = ("filter", "nat", "mangle", "raw", "security")
@@ -146,6 +147,9 @@ class Switch:
         write_durably(place / "program", words.encode("utf-8", "surrogateescape"))
         if self.host.is_practice:
             return
+        if not (place / MADE).exists():
+            made = "".join(f"{path}\n" for path in guard_units.missing(self.host))
+            write_durably(place / MADE, made.encode())
         write_durably(place / "points", self._points(guard.transactions))
         if not (place / "live.sh").exists():
             for name, content in self._firewall().items():
@@ -215,8 +219,17 @@ def disarm(host: Host, state: StateDir) -> None:
     place = guards.directory(state)
     (place / "armed").unlink(missing_ok=True)
     if has_service_manager(host):
-        guard_units.take_away(host, waiters_too=not guards.why_fired(state))
+        guard_units.take_away(host, _made(state), waiters_too=not guards.why_fired(state))
     guards.forget(state)
+
+
+def _made(state: StateDir) -> list[str]:
+    """The directories that were made for the guard's units; none where that is not known."""
+    try:
+        text = (guards.directory(state) / MADE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    return text.splitlines()
 
 
 def finish_confirmed(host: Host, state: StateDir) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ not take away what is putting it back.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from host.base import FileState, Host
+from host.writing import TEMPORARY_PREFIX
 
 NAME: Final = "harden-tui-guard"
 DIRECTORY: Final = "/usr/local/lib/systemd/system"
@@ -22,6 +24,12 @@ WATCH: Final = f"{NAME}-watch-"
 
 WANTS: Final = (f"multi-user.target.wants/{BOOT_SERVICE}", f"timers.target.wants/{TIMER}")
 """Links that have them started at boot."""
+
+DIRECTORIES: Final = (
+    os.path.dirname(DIRECTORY),
+    DIRECTORY,
+    *(f"{DIRECTORY}/{os.path.dirname(link)}" for link in WANTS),
+)
 
 _ABOUT: Final = "Takes a change by harden-tui back that nobody confirmed"
 
@@ -56,10 +64,8 @@ Unit={service}
 
 def install(host: Host, script: str, window_s: int) -> None:
     """Put the units there, start the timer, and see that it waits. Raises `HostError`."""
-    for name in ("..", ".", *{os.path.dirname(link) for link in WANTS}):
-        path = os.path.normpath(f"{DIRECTORY}/{name}")
-        if host.state(path) is None:
-            host.put(path, FileState("dir", 0o755))
+    for path in missing(host):
+        host.put(path, FileState("dir", 0o755))
     for name, content in units(script, window_s).items():
         host.write_file(f"{DIRECTORY}/{name}", content.encode("utf-8", "surrogateescape"))
     for link in WANTS:
@@ -70,8 +76,8 @@ def install(host: Host, script: str, window_s: int) -> None:
     host.run(("systemctl", "is-active", "--quiet", TIMER))
 
 
-def take_away(host: Host, *, waiters_too: bool) -> None:
-    """Stop the timer and remove all of it.
+def take_away(host: Host, made: Sequence[str], *, waiters_too: bool) -> None:
+    """Stop the timer and remove all of it, with the directories that were `made` for it.
 
     Without `waiters_too` whatever has waited for the deadline ends by itself: it is what calls us.
     """
@@ -79,16 +85,26 @@ def take_away(host: Host, *, waiters_too: bool) -> None:
     host.run(("systemctl", "stop", TIMER, *waiters), ok=None)
     names = (*WANTS, SERVICE, TIMER, BOOT_SERVICE)
     there = [path for name in names if host.state(path := f"{DIRECTORY}/{name}") is not None]
+    # A harden-tui that was killed in the middle leaves a file under its temporary name.
+    there += [
+        f"{path}/{name}"
+        for path in DIRECTORIES
+        for name in host.listdir(path)
+        if name.startswith(TEMPORARY_PREFIX)
+    ]
     for path in there:
         host.put(path, None)
-    if not there:
-        return
-    for name in (*(os.path.dirname(link) for link in WANTS), ".", ".."):
-        path = os.path.normpath(f"{DIRECTORY}/{name}")
+    for path in reversed(made):
         if host.state(path) is not None and not host.listdir(path):
             host.put(path, None)
-    host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
-    host.run(("systemctl", "reset-failed", TIMER, SERVICE, BOOT_SERVICE), ok=None)
+    if there:
+        host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
+        host.run(("systemctl", "reset-failed", TIMER, SERVICE, BOOT_SERVICE), ok=None)
+
+
+def missing(host: Host) -> list[str]:
+    """The directories that `install` will make, outermost first."""
+    return [path for path in DIRECTORIES if host.state(path) is None]
 
 
 def units(script: str, window_s: int) -> dict[str, str]:

@@ -75,8 +75,9 @@ class Field:
             ended = self.worker.run(command, self.step, decide=at(number))
             if ended.exit == 0:  # the fault did no harm: it is for a person to confirm
                 self.worker.confirm()
+            guarded = self.worker.is_guarded
             mend()
-            one = self._judged(ended, sides, f"{command} {self.step}", fault, number)
+            one = self._judged(ended, sides, f"{command} {self.step}", fault, number, guarded)
             yield one
             if one.side == "between":
                 return
@@ -114,8 +115,16 @@ class Field:
         wanted = self.sides.before if side == "before" else self.sides.after
         return differences(wanted, settled(self.worker.host, self.roots))
 
-    def _judged(self, ended: Ended, sides: Sides, what: str, fault: str, number: int) -> Tried:
-        by_itself = self._taken_back_by_itself()
+    def _judged(
+        self,
+        ended: Ended,
+        sides: Sides,
+        what: str,
+        fault: str,
+        number: int,
+        guarded: bool = False,
+    ) -> Tried:
+        by_itself = self._taken_back_by_itself() if guarded else ""
         recovered = self.worker.say("recover", "--yes")
         said = by_itself + recovered.stdout + recovered.stderr
         exit_status = -1 if what.startswith("recover") else ended.exit
@@ -129,7 +138,7 @@ class Field:
 
     def _taken_back_by_itself(self) -> str:
         """What a guard said that took the change back after a boot; empty where none did."""
-        if not self.worker.is_guarded or not isinstance(self.worker.host, DiskHost):
+        if not isinstance(self.worker.host, DiskHost):
             return ""
         until_s = time.monotonic() + GUARD_LIMIT_S
         while self.worker.is_guarded and time.monotonic() < until_s:
