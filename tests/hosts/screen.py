@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shlex
@@ -12,6 +13,9 @@ from types import TracebackType
 from tests.hosts.lab import LabHost
 
 
+_NUMBERS = itertools.count()
+
+
 class Screen:
     """A terminal of `columns` by `rows` in which `command` runs on the host over SSH."""
 
@@ -19,7 +23,8 @@ class Screen:
         self, host: LabHost, command: str = "harden-tui", columns: int = 80, rows: int = 24,
         ssh_options: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        self._server = f"harden-tui-{host.name}-{os.getpid()}"
+        # A name of its own: the server of the one before may not be gone yet.
+        self._server = f"harden-tui-{host.name}-{os.getpid()}-{next(_NUMBERS)}"
         self._line = shlex.join(host.ssh_argv(command, options=("-tt", *ssh_options)))
         self._size = (columns, rows)
 

@@ -23,7 +23,10 @@ def _apply_chosen(screen: Screen, step: str) -> None:
     if "type the word apply" in screen.text():  # what can lock out, or cannot come back
         screen.type("apply")
     screen.keys("Enter")
-    screen.wait(rf"Applied and proved: {step}", 240)
+    screen.wait(rf"Applied and proved: {step}|Kept: {step}", 240)
+    if "Kept:" in screen.text():  # guarded, and confirmed from the second terminal
+        screen.keys("Enter")
+        screen.wait(rf"Applied and proved: {step}")
     screen.keys("Escape")
     screen.wait(rf"✓ pass +{step}")
 
