@@ -12,7 +12,6 @@ from types import TracebackType
 
 from tests.hosts.lab import LabHost
 
-
 _NUMBERS = itertools.count()
 
 
