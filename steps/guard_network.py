@@ -6,7 +6,6 @@ cannot be told (sets, marks, foreign matches), that is said and not refused.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 
@@ -17,6 +16,7 @@ from host.facts.nft_packet import verdict as nft_verdict
 from host.packet_walk import Hook, Packet, Verdict
 from steps.private_copy import private_copy
 from steps.resource import Context
+from steps.resources.ufw_rules import plain_address
 
 NFTABLES_FILE = "/etc/nftables.conf"
 TRIAL = "/run/harden-tui-nft-"
@@ -25,7 +25,7 @@ TRIAL = "/run/harden-tui-nft-"
 def login_packet(ctx: Context) -> Packet | None:
     """The first packet of a new login like the present one; `None` where nobody is here by SSH."""
     session = ctx.session
-    client, server = _plain(session.client_address), _plain(session.server_address)
+    client, server = plain_address(session.client_address), plain_address(session.server_address)
     if client is None or server is None or not session.server_port or client.is_loopback:
         return None
     return Packet(
@@ -113,13 +113,3 @@ def _interface(host: Host, session: Session) -> str:
         return ""
     found = re.search(r"\bdev (\S+)", answer.stdout)
     return found[1] if answer.ok and found else ""
-
-
-def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address

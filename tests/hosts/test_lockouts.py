@@ -175,15 +175,7 @@ def test_killed_in_the_middle_of_the_change(
     host: LabHost, request: pytest.FixtureRequest, wrong_keys: list[Path]
 ) -> None:
     with situation(request, host, "killed while the change was made"):
-        line = subprocess.Popen(
-            host.ssh_argv(f"sudo harden-tui apply {STEP} --yes --confirm-within 10s"),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        written = host.root / "etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
-        until = time.monotonic() + 60
-        while not written.exists():
-            assert time.monotonic() < until, "it was never written"
-            time.sleep(0.01)
+        line = _caught_in_the_middle(host)
         host.run("pkill", "-KILL", "-f", "tui/worker.py")
         line.wait(30)
         assert last_status(host)[0] == "open"
@@ -196,15 +188,7 @@ def test_the_worker_hangs(
 ) -> None:
     """Stopped, it neither ends nor lets go of its lock: at the deadline it is ended."""
     with situation(request, host, "the working process hangs"):
-        line = subprocess.Popen(
-            host.ssh_argv(f"sudo harden-tui apply {STEP} --yes --confirm-within 10s"),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        written = host.root / "etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
-        until = time.monotonic() + 60
-        while not written.exists():
-            assert time.monotonic() < until, "it was never written"
-            time.sleep(0.01)
+        line = _caught_in_the_middle(host)
         host.run("pkill", "-STOP", "-f", "tui/worker.py")
         until_taken_back(host, lambda: impatient(host, wrong_keys))
         line.wait(30)
@@ -303,6 +287,20 @@ SITE_STEP = """\
   ensure:
     - file: {path: /etc/motd.d/site, content: "ours\\n"}
 """
+
+
+def _caught_in_the_middle(host: LabHost) -> subprocess.Popen[bytes]:
+    """An apply whose file is written, and nothing proved yet; its login."""
+    line = subprocess.Popen(
+        host.ssh_argv(f"sudo harden-tui apply {STEP} --yes --confirm-within 10s"),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    written = host.root / "etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
+    until = time.monotonic() + 60
+    while not written.exists():
+        assert time.monotonic() < until, "it was never written"
+        time.sleep(0.01)
+    return line
 
 
 def _until_it_waits(host: LabHost) -> None:
