@@ -23,8 +23,12 @@ def php_over_http(host: LabHost, *keys: str) -> dict[str, str]:
 
 def wrong(host: LabHost, step: str) -> list[str]:
     """What of a step does not hold, according to the daemons; empty when all of it holds."""
-    found = list(_QUESTIONS[step](host))
-    return [sentence for sentence, holds in found if not holds]
+    return [sentence for sentence, holds in questions(host, step) if not holds]
+
+
+def questions(host: LabHost, step: str) -> list[tuple[str, bool]]:
+    """Sentences about a step, each with whether it holds."""
+    return list(_QUESTIONS[step](host))
 
 
 def _root_login(host: LabHost) -> list[tuple[str, bool]]:

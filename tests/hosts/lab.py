@@ -23,6 +23,9 @@ POWER_OFF = signal.SIGRTMIN + 4
 
 BOOT_LIMIT_S = 60.0
 
+NUMBERS = Path("/run/lock/harden-tui-lab")
+"""Of the machine: two labs of one machine share its network."""
+
 
 class LabHost:
     """One host in a network of its own; use as a context manager.
@@ -277,11 +280,11 @@ def mounted_below(directory: Path) -> list[str]:
 
 def _free_number() -> tuple[IO[str], int]:
     """A network number (10.77.N.0/24) that no other test process holds."""
-    (LAB / "numbers").mkdir(parents=True, exist_ok=True)
-    for number in range(100, 200):
+    NUMBERS.mkdir(parents=True, exist_ok=True)
+    for number in range(120, 250):
         if Path(f"/sys/class/net/ve-ht{number}").exists():
             continue  # a host that a killed run left behind still has it
-        lock = (LAB / "numbers" / str(number)).open("w")
+        lock = (NUMBERS / str(number)).open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,0 +1,78 @@
+"""What a trial of one step on a real host is made of, and how it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.hosts.base import SUITES
+from tests.hosts.fingerprint import Fingerprint, differences, fingerprint
+from tests.hosts.lab import LabHost
+from tests.hosts.program import APP, harden, statuses
+
+Answers = list[tuple[str, bool]]
+"""Sentences about the host, each with whether it holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """How one step is tried.
+
+    `furnish` brings a furnished host (tests.hosts.program.furnish) to where the step fails, and
+    `tidy` takes that away again; `holds` asks the daemons, without the program, after the apply.
+    `given` are more arguments for check, apply and rollback ("--set", "step.name=value"), `roots`
+    more trees whose content is compared. `before` and `after` are what a check answers.
+    `changes` is false for a step that only looks. `suites`: where the step can be tried at all.
+    """
+
+    step: str
+    holds: Callable[[LabHost], Answers]
+    furnish: Callable[[LabHost], None] | None = None
+    tidy: Callable[[LabHost], None] | None = None
+    given: tuple[str, ...] = ()
+    values: str | None = None
+    roots: tuple[str, ...] = ()
+    before: str = "fail"
+    after: str = "pass"
+    changes: bool = True
+    suites: tuple[str, ...] = SUITES
+
+
+def measured(host: LabHost, trial: Trial) -> Fingerprint:
+    return fingerprint(host, APP, *trial.roots)
+
+
+def attempt(host: LabHost, trial: Trial, before: Fingerprint | None = None) -> Fingerprint:
+    """Fails first, is applied, holds, changes nothing when applied again, comes back identical.
+
+    `before`: the host's fingerprint now, where it is known. Gives the one after, which is the same.
+    Raises `AssertionError` with what was not so.
+    """
+    if trial.furnish:
+        trial.furnish(host)
+        before = None
+    before = before or measured(host, trial)
+    assert statuses(host, trial.step, more=trial.given)[trial.step] == trial.before
+
+    if trial.changes:
+        applied = harden(host, "apply", trial.step, *_arguments(trial), stdin=trial.values)
+        wrong = [sentence for sentence, holds in trial.holds(host) if not holds]
+        assert wrong == [], f"{wrong}\n{applied.stdout}"
+        assert host.can_log_in(), f"after {trial.step} nobody can log in"
+        assert statuses(host, trial.step, more=trial.given)[trial.step] == trial.after
+        again = harden(host, "apply", trial.step, *_arguments(trial), stdin=trial.values)
+        assert "othing to change" in again.stdout, again.stdout
+        harden(host, "rollback", trial.step, "--yes")
+    else:
+        wrong = [sentence for sentence, holds in trial.holds(host) if not holds]
+        assert wrong == [], wrong
+    left = measured(host, trial)
+    assert differences(before, left) == []
+    if trial.tidy:
+        trial.tidy(host)
+    return left
+
+
+def _arguments(trial: Trial) -> tuple[str, ...]:
+    values = ("--values", "-") if trial.values is not None else ()
+    return (*trial.given, *values, "--yes")
