@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 
 from host.base import CommandFailed, CommandMissing, CommandTimeout, Host
-from host.journal import in_short, last_lines
+from host.journal import OWN_LOGS, grave_since, in_short, last_lines, size_of
 from snapshots.model import Activation, SnapshotError, Validation
 from snapshots.progress import Progress
 
@@ -41,7 +41,7 @@ def activate(host: Host, activations: Iterable[Activation], progress: Progress) 
     Units that are not active, or not there, are left alone. Raises `SnapshotError`.
     """
     running: dict[str, float] = {}
-    since_s = time.time()
+    before = _Before(host)
     for activation in dict.fromkeys(activations):
         argv = _argv(activation)
         if activation.how in ("reload", "restart"):
@@ -57,7 +57,7 @@ def activate(host: Host, activations: Iterable[Activation], progress: Progress) 
         except CommandMissing:
             progress.output(f"{argv[0]} is not installed; passed over")
         except (CommandFailed, CommandTimeout) as error:
-            why = _why(host, activation.unit, since_s, progress)
+            why = before.why(activation.unit, progress)
             raise SnapshotError(f"{error}{why}") from None
     if not running:
         return
@@ -69,7 +69,7 @@ def activate(host: Host, activations: Iterable[Activation], progress: Progress) 
         if not is_active(host, unit):
             raise SnapshotError(
                 f"{unit} stopped running after it took the new configuration"
-                f"{_why(host, unit, since_s, progress)}"
+                f"{before.why(unit, progress)}"
             )
 
 
@@ -90,9 +90,23 @@ def _argv(activation: Activation) -> tuple[str, ...]:
             return ("systemctl", how, activation.unit)
 
 
-def _why(host: Host, unit: str, since_s: float, progress: Progress) -> str:
-    """What the unit logged since, which says more than systemctl does; shown, and in short."""
-    lines = last_lines(host, unit, since_s) if unit else ()
-    for line in lines:
-        progress.output(line)
-    return f" ({in_short(unit, lines)})" if lines else ""
+class _Before:
+    """The moment before, to tell what was logged since."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._since_s = time.time()
+        self._sizes = {path: size_of(host, path) for path in OWN_LOGS.values()}
+
+    def why(self, unit: str, progress: Progress) -> str:
+        """What the unit logged since, which says more than systemctl does; shown, and in short."""
+        said = {}
+        if unit:
+            said[unit] = last_lines(self._host, unit, self._since_s)
+        if unit in OWN_LOGS:
+            path = OWN_LOGS[unit]
+            said[path] = grave_since(self._host, path, self._sizes[path])
+        for line in (line for lines in said.values() for line in lines):
+            progress.output(line)
+        short = [in_short(name, lines) for name, lines in said.items() if lines]
+        return f" ({'; '.join(short)})" if short else ""

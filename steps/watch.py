@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from host.base import Host, HostError
+from host.base import HostError
 from host.facts.apache import UNIT
-from host.journal import in_short, last_lines, shown
+from host.journal import grave_since, in_short, last_lines
 from snapshots.model import Answered, Worked
 from steps import health, sites
 from steps.events import OutputEvent
@@ -30,10 +29,6 @@ MOST_TOLD = 3
 
 MOST_UNITS = 8
 """Whose journals are read: where everything is down, the first say why."""
-
-_LOG_BYTES = 64 * 1024
-_CLIENT = re.compile(r"\[client [^]]*\] ")
-_GRAVE = ("[php:warn]", ":error]", ":crit]", ":alert]", ":emerg]")
 
 
 class Unhealthy(HostError):
@@ -149,7 +144,7 @@ class Watch:
             said[unit] = last_lines(engine.host, unit, self._since_s)
         if any(loss.is_site for loss in losses):
             for path, size in self._looked().logs.items():
-                said[path] = _since(engine.host, path, size)
+                said[path] = grave_since(engine.host, path, size)
         said = {name: tuple(map(engine.redact, lines)) for name, lines in said.items() if lines}
         for name, lines in said.items():
             engine.emit(OutputEvent(line=f"the last words of {name}:"))
@@ -206,20 +201,6 @@ def _was_so(before: Page, page: Page, then: Answered | None) -> bool:
     if sites.is_another_page(before, page) and page.modified_s != then.modified_s:
         return False
     return sites.kind_of(then.status) in (page.kind, "broken")
-
-
-def _since(host: Host, path: str, size_bytes: int) -> tuple[str, ...]:
-    """The last grave lines of a log that was `size_bytes` long; others hold what visitors asked."""
-    state = host.state(path)
-    grown = state.size_bytes - size_bytes if state is not None else 0
-    if grown <= 0:
-        return ()
-    try:
-        answer = host.run(("tail", "-c", str(min(grown, _LOG_BYTES)), path), ok=None)
-    except HostError:
-        return ()
-    lines = [line for line in answer.stdout.splitlines() if any(map(line.__contains__, _GRAVE))]
-    return shown(_CLIENT.sub("", line.partition(", referer: ")[0]) for line in lines)
 
 
 def _told(sentences: Sequence[str]) -> str:

@@ -37,3 +37,31 @@ def test_its_last_words_are_shown_and_end_the_message() -> None:
         " (apache2.service said last: two / ^[[31mthree / four)"
     )
     assert heard.lines == ["one", "two", "^[[31mthree", "four."]
+
+
+def test_an_apache_that_dies_says_why_in_its_own_log() -> None:
+    """What it wrote before is not its last word, nor is what visitors asked."""
+    host = WebHost("bookworm")
+    log = "/var/log/apache2/error.log"
+    old = "[ssl:emerg] [pid 7] AH00001: long ago\n"
+    host.files[log] = old
+    asked: list[list[str]] = []
+
+    def systemctl(argv: list[str]) -> tuple[int, str]:
+        asked.append(argv)
+        if "reload" in argv:
+            host.files[log] = old + (
+                "[ssl:emerg] [pid 8] AH02312: Fatal error initialising mod_ssl, exiting.\n"
+            )
+        was_reloaded = any("reload" in words for words in asked)
+        return (3 if "is-active" in argv and was_reloaded else 0), ""
+
+    host.programs["systemctl"] = systemctl
+    host.programs["journalctl"] = lambda argv: (0, "exited\nno group\nno group\nfailed\n")
+    host.programs["tail"] = lambda argv: (0, str(host.files[log])[-int(argv[2]) :])
+    with pytest.raises(SnapshotError) as raised:
+        activate(host, [Activation("reload", "apache2.service", settle_s=0.0)], Heard())
+    assert str(raised.value).endswith(
+        " (apache2.service said last: exited / no group / failed; /var/log/apache2/error.log said"
+        " last: [ssl:emerg] [pid 8] AH02312: Fatal error initialising mod_ssl, exiting)"
+    )

@@ -97,7 +97,8 @@ class WebHost(Host):
     def state(self, path: str, *, content: bool = False) -> FileState | None:
         path = self.realpath(path)
         if path in self.files:
-            return FileState(kind="file", mode=0o644, mtime_ns=10**18)
+            size = len(self.files[path].encode("utf-8", "surrogateescape"))
+            return FileState(kind="file", mode=0o644, mtime_ns=10**18, size_bytes=size)
         inside = any(one.startswith(f"{path}/") for one in self.files)
         return FileState(kind="dir", mode=0o755) if inside or path == "/proc/77" else None
 
