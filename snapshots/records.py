@@ -21,6 +21,9 @@ from snapshots.state import StateDir
 
 NAMES = "names.json"
 
+TABLES = "tables.json"
+"""Tables of package tools as they were before, while the transaction is open."""
+
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]+")
 _DELTAS = msgspec.json.Decoder(Delta)
@@ -220,6 +223,21 @@ class Records:
     def forget_names(self, tx_id: str) -> None:
         """All of what came is in the journal."""
         (self.where(tx_id) / NAMES).unlink(missing_ok=True)
+
+    def keep_tables(self, tx_id: str, tables: Mapping[str, str]) -> None:
+        """Path -> text, until the transaction ended; durable on return."""
+        write_durably(self.where(tx_id) / TABLES, exact_json(dict(tables)))
+
+    def kept_tables(self, tx_id: str) -> dict[str, str]:
+        """Empty where none were kept."""
+        try:
+            content = (self.where(tx_id) / TABLES).read_bytes()
+            return msgspec.convert(json.loads(content), dict[str, str])
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    def forget_tables(self, tx_id: str) -> None:
+        (self.where(tx_id) / TABLES).unlink(missing_ok=True)
 
     def came(self, tx_id: str) -> list[str]:
         """What came with packages outside of what was captured."""

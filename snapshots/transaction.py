@@ -14,7 +14,7 @@ import msgspec
 
 from host.base import FileState, Host, HostError
 from snapshots import guard as guards
-from snapshots import leftovers
+from snapshots import leftovers, ucf
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
@@ -156,11 +156,13 @@ def open_transaction(
         record, id=records.create_id(), started=now_text(), pid=os.getpid()
     )
     with held as on_failure:
+        tables = ucf.tables(keeper.host)
         progress.doing("writing the restore point")
         try:
             keeper.state.reserve()
             keeper.write(point_before(record.id), record.roots, before)
             records.write(record)
+            records.keep_tables(record.id, tables)
             # Only after the capture: what is in a file before it becomes secret is not secret.
             register_secrets(keeper, before, secret_paths)
         except OSError as error:
@@ -335,6 +337,7 @@ class Transaction:
             try:
                 notes, _ = bring_back(self._keeper, self.goal(), self._progress)
                 self._remove_what_came()
+                ucf.put_back(self._keeper.host, self._records.kept_tables(self.id))
                 status: TransactionStatus = "rolled-back"
                 reason = " ".join([reason, *notes])
             except (HostError, OSError) as error:
@@ -387,6 +390,9 @@ class Transaction:
         self._keeper.state.release()
         self._records.end(ended)
         self.record = ended
+        if status in ("committed", "rolled-back"):
+            with contextlib.suppress(OSError):
+                self._records.forget_tables(self.id)
         if status == "rolled-back" or ended.kind == "rollback":
             # It counts from here on; what cannot be completed now is at the next start.
             with contextlib.suppress(OSError):

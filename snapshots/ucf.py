@@ -1,0 +1,59 @@
+"""ucf's tables of configuration files, which it writes without syncing them.
+
+A power cut may leave them empty, and ucf would then ask about every file as if somebody had edited
+it. So a transaction keeps them, and going back puts in again what they lost.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from host.base import Host
+
+TABLES: Final = ("/var/lib/ucf/hashfile", "/var/lib/ucf/registry")
+"""Lines "md5sum  path" and "package  path"; a path is in each at most once."""
+
+
+def tables(host: Host) -> dict[str, str]:
+    """Path of a table -> its text now. Raises `HostError`."""
+    return {
+        path: host.read_bytes(path).decode("utf-8", "surrogateescape")
+        for path in TABLES
+        if host.state(path) is not None
+    }
+
+
+def put_back(host: Host, kept: dict[str, str]) -> None:
+    """Make the tables say of every file what they said then. Raises `HostError`.
+
+    Lines about other files stay where there is such a file: somebody may have installed a package
+    since.
+    """
+    for path, text in kept.items():
+        now = _text(host, path)
+        merged = _merged(host, text, now)
+        if sorted(merged) != sorted(now.splitlines()):
+            host.write_file(path, ("\n".join(merged) + "\n").encode("utf-8", "surrogateescape"))
+
+
+def _merged(host: Host, then: str, now: str) -> list[str]:
+    kept = then.splitlines()
+    about = set(map(_file_of, kept))
+    others = [
+        line
+        for line in now.splitlines()
+        if _file_of(line) not in about and _file_of(line) and host.state(_file_of(line)) is not None
+    ]
+    return [*kept, *others]
+
+
+def _text(host: Host, path: str) -> str:
+    if host.state(path) is None:
+        return ""
+    return host.read_bytes(path).decode("utf-8", "surrogateescape")
+
+
+def _file_of(line: str) -> str:
+    words = line.split(None, 1)
+    path = words[1].strip() if len(words) > 1 else ""
+    return path if path.startswith("/") else ""
