@@ -96,6 +96,7 @@ def undo(
     user: str,
     progress: Progress,
     resolutions: Resolutions = UNRESOLVED,
+    ready: Callable[[], object] = lambda: None,
     prove: Callable[[], None] = lambda: None,
     switch: Switch | None = None,
 ) -> TransactionRecord:
@@ -103,7 +104,8 @@ def undo(
 
     Its status is `committed` where all went well, `pending` with a `switch`, which guards it.
     Where something failed, `prove` included, which raises `HostError`, the host was brought back
-    to before the undo (`rolled-back`), or could not be (`needs-person`); `reason` says why. Raises
+    to before the undo (`rolled-back`), or could not be (`needs-person`); `reason` says why. Before
+    anything is changed `ready` is called, which may raise `HostError`. Raises
     `Conflict` and `SnapshotError` (not undoable, approved plan out of date) before anything is
     touched.
     """
@@ -158,6 +160,7 @@ def undo(
         require_fit(host, keeper.debs, _coming(inversion))
         keeper.debs.keep(host, _leaving(inversion, current), progress)
         secrets = _keep_secrets(keeper, inversion)
+        ready()
         tx = open_transaction(
             keeper, records, own, current, held.pop_all(), progress, switch=switch
         )

@@ -209,8 +209,9 @@ def _apply_one(
 ) -> tuple[int, str]:
     """Exit status, and a sentence where there is more to say than that it is done."""
     listener = Listener(engine.emit, engine.redact, switch.alive if switch else None)
-    unmeasured = _unmeasured(engine.measured(one))
-    worked = watch.look()
+    with watch.looking() as look:
+        unmeasured = _unmeasured(engine.measured(one))
+        worked = look()
     listener.doing("capturing the state before")
     try:
         tx = _begin(engine, one, work, worked, listener, switch)
@@ -234,11 +235,12 @@ def _apply_one(
         listener.doing("proving the result")
         proving_since_s = time.monotonic()
         engine.facts.forget()
-        measured = engine.measured(one, prove=True)
-        result = engine.judged(measured)
-        engine.emit(FindingEvent(result=result))
-        # First: a daemon that died explains why it could not be asked.
-        watch.require(Meant(work.stops, work.answers))
+        with watch.looking_again() as require:
+            measured = engine.measured(one, prove=True)
+            result = engine.judged(measured)
+            engine.emit(FindingEvent(result=result))
+            # First: a daemon that died explains why it could not be asked.
+            require(Meant(work.stops, work.answers))
         _require_proof(measured, unmeasured)
         record = tx.commit(proving_since_s)
     except (HostError, OSError) as error:

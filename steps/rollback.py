@@ -189,18 +189,19 @@ def _undo_one(
             gone.append(lost)
 
     try:
-        watch.look()
-        ended = undo.undo(
-            engine.host,
-            engine.state,
-            record.id,
-            expect_fingerprint=None,
-            user=engine.user,
-            progress=listener,
-            resolutions=resolutions,
-            prove=prove,
-            switch=switch,
-        )
+        with watch.looking() as look:
+            ended = undo.undo(
+                engine.host,
+                engine.state,
+                record.id,
+                expect_fingerprint=None,
+                user=engine.user,
+                progress=listener,
+                resolutions=resolutions,
+                ready=look,
+                prove=prove,
+                switch=switch,
+            )
     except (HostError, OSError) as error:  # what had begun ends with a record
         sentence = f"The undo of {name} was not begun, nothing of it was changed: {error}"
         if isinstance(error, Conflict):

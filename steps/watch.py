@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -63,6 +65,12 @@ class Watch:
         self._known_at_s = 0.0
         self._since_s = 0.0
 
+    @contextmanager
+    def looking(self) -> Iterator[Callable[[], Worked]]:
+        """`look`, beside whatever else is asked of the host; what is yielded waits for it."""
+        with ThreadPoolExecutor(1) as pool:
+            yield pool.submit(self.look).result
+
     def look(self) -> Worked:
         """See what works now, before a change. Raises `HostError`."""
         known, age_s = self._known, time.monotonic() - self._known_at_s
@@ -73,13 +81,21 @@ class Watch:
         self._since_s = time.time()
         return health.worked(known)
 
-    def require(self, meant: Meant) -> None:
+    @contextmanager
+    def looking_again(self) -> Iterator[Callable[[Meant], None]]:
+        """`require`, beside whatever else is asked of the host after a change."""
+        engine, before = self._engine, self._looked()
+        with ThreadPoolExecutor(1) as pool:
+            after = pool.submit(health.measure, engine.host, engine.facts, before)
+            yield lambda meant: self.require(meant, after.result())
+
+    def require(self, meant: Meant, seen: Health | None = None) -> None:
         """See that it still works. Raises `Unhealthy`, `HostError`.
 
-        The facts of the engine must be those of after the change.
+        `seen`: what was seen after the change already; the facts of the engine must be of then.
         """
         before = self._looked()
-        after, losses = self._lost(before, meant)
+        after, losses = self._lost(before, meant, seen)
         if losses:
             raise self._unhealthy("after the change ", losses)
         self._keep(after)
@@ -121,9 +137,11 @@ class Watch:
     def _keep(self, after: Health) -> None:
         self._known, self._known_at_s = after, time.monotonic()
 
-    def _lost(self, before: Health, meant: Meant) -> tuple[Health, list[Loss]]:
+    def _lost(
+        self, before: Health, meant: Meant, seen: Health | None = None
+    ) -> tuple[Health, list[Loss]]:
         host, facts = self._engine.host, self._engine.facts
-        after = health.measure(host, facts, before)
+        after = seen or health.measure(host, facts, before)
         losses = health.lost(before, after, meant)
         if any(loss.is_site for loss in losses):
             self._wait()
