@@ -28,16 +28,11 @@ from snapshots.drift_plan import (
 )
 from snapshots.guard_switch import Switch
 from snapshots.model import FileItem, SnapshotError, TransactionRecord, Worked
+from snapshots.opening import changing, open_transaction, ready
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
-from snapshots.transaction import (
-    Transaction,
-    bring_back,
-    changing,
-    open_transaction,
-    ready,
-)
+from snapshots.transaction import Transaction, bring_back
 
 
 def accept(

@@ -3,195 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import chain
 
 import msgspec
 
-from host.base import FileState, Host, HostError
-from snapshots import guard as guards
+from host.base import FileState, HostError
 from snapshots import leftovers, ucf
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
 from snapshots.converge import SYSTEM_TREES, Goal, converge, describe_left, what_is_left
-from snapshots.dpkg import packages_held
 from snapshots.execute import describe, execute, may_bring_packages, path_of
-from snapshots.guard_switch import Switch, finish_confirmed
+from snapshots.guard_switch import Switch
 from snapshots.model import (
-    Activation,
     Change,
     Delta,
-    DomainName,
-    Root,
     SnapshotError,
     TransactionRecord,
     TransactionStatus,
-    Validation,
-    Worked,
     WriteFile,
 )
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.settle import finish_settling, forget_secrets, register_secrets
-from snapshots.state import StateDir
-from snapshots.sweep import sweep
 
 ATTEMPTS = 2
 """A daemon or a package script that interfered once has had its say by the second time."""
-
-
-def begin(
-    host: Host,
-    state: StateDir,
-    *,
-    steps: Iterable[str],
-    title: str,
-    user: str,
-    roots: Iterable[Root] = (),
-    validations: Iterable[Validation] = (),
-    activations: Iterable[Activation] = (),
-    packages: Iterable[str] = (),
-    claims: Iterable[tuple[DomainName, str]] = (),
-    secret_paths: Iterable[str] = (),
-    worked: Worked | None = None,
-    progress: Progress,
-    switch: Switch | None = None,
-) -> Transaction:
-    """Lock the host, capture what it is, make that durable, and open a transaction.
-
-    With a `switch` the transaction is guarded: it is armed before anything is changed, and what
-    is committed waits for a person's confirmation.
-
-    Raises `Busy`, `SnapshotError` where an interrupted transaction stands in the way, `HostError`
-    where the state cannot be captured; nothing was changed then.
-    """
-    records = Records(state)
-    record = TransactionRecord(
-        id="",
-        kind="apply",
-        steps=tuple(steps),
-        title=title,
-        status="open",
-        started="",
-        user=user,
-        validations=tuple(validations),
-        activations=tuple(activations),
-        packages=tuple(packages),
-        claims=tuple(claims),
-        roots=tuple(roots),
-        worked=worked,
-    )
-    with changing(host, state, title or "a change", progress, switch) as held:
-        keeper = Keeper(host, state)
-        try:
-            before = keeper.capture(record.roots, progress)
-        except (HostError, OSError) as error:
-            keeper.store.forget()
-            raise error if isinstance(error, HostError) else _no_way_back(keeper, error) from None
-        return open_transaction(
-            keeper, records, record, before, held.pop_all(), progress, tuple(secret_paths), switch
-        )
-
-
-@contextmanager
-def changing(
-    host: Host, state: StateDir, what: str, progress: Progress, switch: Switch | None = None
-) -> Iterator[ExitStack]:
-    """Where a change may begin: both locks are held, nothing before it was interrupted.
-
-    Yields what lets go of the locks; `pop_all` of it goes to `open_transaction`. Raises `Busy`,
-    `SnapshotError`; nothing was changed then.
-    """
-    with ExitStack() as held:
-        held.enter_context(state.lock(what))
-        ready(host, state, switch)
-        held.enter_context(packages_held(host, progress))
-        yield held
-
-
-def ready(host: Host, state: StateDir, switch: Switch | None = None) -> None:
-    """Refuse where nothing may be changed now; call it with the lock held.
-
-    What a `switch` covers already may wait for its confirmation: more of it joins it. Raises
-    `SnapshotError`.
-    """
-    if not host.is_root:
-        raise SnapshotError("Changes need root; nothing was changed. Start it with sudo.")
-    finish_settling(state)
-    finish_confirmed(host, state)
-    joined = switch.joined if switch is not None else ()
-    if any(record.id not in joined for record in Records(state).pending()):
-        raise SnapshotError(guards.waiting(state))
-    interrupted = Records(state).open()
-    if interrupted:
-        first = interrupted[0]
-        raise SnapshotError(
-            f"An earlier change ({', '.join(first.steps) or first.title or first.id}) was "
-            "interrupted and not taken back yet; nothing was changed now. Run `harden-tui recover`."
-        )
-    sweep(state)
-
-
-def open_transaction(
-    keeper: Keeper,
-    records: Records,
-    record: TransactionRecord,
-    before: Captured,
-    held: ExitStack,
-    progress: Progress,
-    secret_paths: tuple[str, ...] = (),
-    switch: Switch | None = None,
-) -> Transaction:
-    """Make the way back durable, and only then say that the transaction is open.
-
-    `record` gets its id, start and process here. Where a `switch` cannot be armed nothing was
-    changed, and `HostError` is raised.
-    """
-    record = msgspec.structs.replace(
-        record, id=records.create_id(), started=now_text(), pid=os.getpid()
-    )
-    with held as on_failure:
-        tables = ucf.tables(keeper.host)
-        progress.doing("writing the restore point")
-        try:
-            keeper.state.reserve()
-            keeper.write(point_before(record.id), record.roots, before)
-            records.write(record)
-            records.keep_tables(record.id, tables)
-            # Only after the capture: what is in a file before it becomes secret is not secret.
-            register_secrets(keeper, before, secret_paths)
-        except OSError as error:
-            keeper.store.forget()
-            keeper.state.release()
-            shutil.rmtree(keeper.points.path / point_before(record.id), ignore_errors=True)
-            shutil.rmtree(records.where(record.id), ignore_errors=True)
-            raise _no_way_back(keeper, error) from None
-        tx = Transaction(keeper, records, record, before, progress, on_failure.pop_all(), switch)
-    if switch is not None:
-        progress.doing("arming the dead-man's switch")
-        try:
-            switch.arm(record)
-        except BaseException as error:
-            tx.roll_back(str(error))
-            raise
-    return tx
-
-
-def _sentence(words: str) -> str:
-    return words if words.endswith(".") else f"{words}."
-
-
-def _no_way_back(keeper: Keeper, error: OSError) -> SnapshotError:
-    return SnapshotError(
-        f"The way back could not be written to {keeper.state.path}: {error.strerror}; "
-        "nothing was changed on the host. Make room there, for example with "
-        "`harden-tui history prune`, then try again."
-    )
 
 
 def point_before(tx_id: str) -> str:
@@ -201,6 +42,10 @@ def point_before(tx_id: str) -> str:
 
 def point_after(tx_id: str) -> str:
     return f"{tx_id}.after"
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith(".") else f"{words}."
 
 
 class Transaction:

@@ -32,18 +32,13 @@ from snapshots.model import (
     TransactionRecord,
     UndoPlan,
 )
+from snapshots.opening import changing, open_transaction
 from snapshots.package_growth import grown
 from snapshots.package_ties import conffiles, ties, with_leftovers
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records
 from snapshots.state import StateDir
-from snapshots.transaction import (
-    Transaction,
-    bring_back,
-    changing,
-    open_transaction,
-    point_before,
-)
+from snapshots.transaction import Transaction, bring_back, point_before
 
 
 def plan_undo(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from host.base import HostError
 from snapshots import guard as guards
-from snapshots import transaction
+from snapshots import opening, transaction
 from snapshots.guard_switch import Switch
 from snapshots.history import transactions
 from snapshots.model import Busy, SnapshotError, Worked, WriteFile
@@ -271,7 +271,7 @@ def _begin(
     listener: Listener,
     switch: Switch | None,
 ) -> transaction.Transaction:
-    return transaction.begin(
+    return opening.begin(
         engine.host,
         engine.state,
         steps=(one.step.id,),

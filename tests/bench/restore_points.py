@@ -17,7 +17,7 @@ sys.path.insert(0, "/usr/lib/harden-tui")
 from pathlib import Path
 
 from host.local import LocalHost
-from snapshots import transaction
+from snapshots import opening
 from snapshots.capture import Keeper
 from snapshots.domains.base import Scope
 from snapshots.model import WriteFile
@@ -39,7 +39,7 @@ for number in range(rounds + 1):
         kinds["all"].append(time.perf_counter() - began)
     keeper.store.sync()
 for number in range(count):
-    tx = transaction.begin(
+    tx = opening.begin(
         host, state, steps=(f"site.n{number}",), title="bench", user="root", progress=Silent()
     )
     path = f"/etc/apache2/conf-available/n{number % 7}.conf"

@@ -21,14 +21,14 @@ sys.path.insert(0, "/usr/lib/harden-tui")
 from pathlib import Path
 
 from host.local import LocalHost
-from snapshots import transaction
+from snapshots import opening
 from snapshots.model import WriteFile
 from snapshots.progress import Silent
 from snapshots.state import StateDir
 
 host, state = LocalHost(), StateDir(Path("/var/lib/harden-tui"), Path("/var/log/harden-tui"))
 for number in range(100):
-    tx = transaction.begin(
+    tx = opening.begin(
         host, state, steps=(f"site.n{number}",), title="a hundred", user="root", progress=Silent()
     )
     path = f"/etc/apache2/conf-available/n{number % 7}.conf"

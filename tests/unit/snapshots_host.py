@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from host.practice import PracticeHost
-from snapshots import transaction, undo
+from snapshots import opening, transaction, undo
 from snapshots.model import UNRESOLVED, Change, Resolutions, Root, TransactionRecord
 from snapshots.progress import Silent
 from snapshots.state import StateDir
@@ -23,7 +23,7 @@ class Bench:
     def begin(
         self, step: str, *, packages: tuple[str, ...] = (), roots: tuple[Root, ...] = ()
     ) -> transaction.Transaction:
-        return transaction.begin(
+        return opening.begin(
             self.host,
             self.state,
             steps=(step,),

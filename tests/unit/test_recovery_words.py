@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshots import history, transaction
+from snapshots import history, opening
 from snapshots.model import WriteFile
 from snapshots.progress import Silent
 from snapshots.sessionlog import SessionLog
@@ -106,9 +106,7 @@ def test_a_restore_point_is_there_whole_or_not_at_all(
 ) -> None:
     def die() -> None:
         monkeypatch.setattr("snapshots.points.sync_files", lambda paths: os._exit(9))
-        transaction.begin(
-            bench.host, bench.state, steps=("a",), title="a", user="x", progress=Silent()
-        )
+        opening.begin(bench.host, bench.state, steps=("a",), title="a", user="x", progress=Silent())
 
     dies_in_the_middle(bench, die)
     assert history.verify(bench.state) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from host.base import HostError
-from snapshots import history, recover, transaction, undo
+from snapshots import history, opening, recover, undo
 from snapshots.model import (
     Conflict,
     FileItem,
@@ -111,7 +111,7 @@ def test_a_failure_goes_back_to_the_state_before(bench: Bench) -> None:
 
 
 def test_a_configuration_that_does_not_hold_is_refused(bench: Bench) -> None:
-    tx = transaction.begin(
+    tx = opening.begin(
         bench.host,
         bench.state,
         steps=("a",),
