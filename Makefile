@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: practice test lint deb bench faults fidelity histories docs docs-check screens lock clean
+.PHONY: practice test test-everywhere lint deb bench faults fidelity histories docs docs-check screens lock clean
 
 practice: $(VENV)/.ready
 	$(BIN)/harden-tui --practice
 
 test: $(VENV)/.ready
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-everywhere: $(VENV)/.ready
+	HARDEN_TUI_EVERYWHERE=1 $(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

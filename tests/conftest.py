@@ -12,6 +12,9 @@ from tests.hosts.base import missing
 LOCKOUT = "lock-out"
 """What a test that locked somebody out on purpose notes of itself."""
 
+UNDONE = "undone"
+"""What a test notes that applies a step, undoes it and compares the host."""
+
 
 @pytest.fixture(autouse=True)
 def umask() -> None:
@@ -24,19 +27,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reason = missing()
     if reason:
         terminalreporter.write_line(f"left out: {reason}")
-    tried = [
-        report for kind in ("passed", "failed") for report in _lockouts(terminalreporter, kind)
-    ]
-    if tried:
-        survived = sum(report.passed for report in tried)
-        terminalreporter.write_line(
-            f"lock-out situations on real hosts: {len(tried)} tried, {survived} survived"
-        )
+    for noted, what, well in (
+        (LOCKOUT, "lock-out situations on real hosts", "survived"),
+        (UNDONE, "steps applied and undone on real hosts", "left the host identical"),
+    ):
+        tried = [
+            report
+            for kind in ("passed", "failed")
+            for report in _noted(terminalreporter, kind, noted)
+        ]
+        if tried:
+            good = sum(report.passed for report in tried)
+            terminalreporter.write_line(f"{what}: {len(tried)} tried, {good} {well}")
 
 
-def _lockouts(reporter: pytest.TerminalReporter, kind: str) -> Iterator[pytest.TestReport]:
+def _noted(reporter: pytest.TerminalReporter, kind: str, noted: str) -> Iterator[pytest.TestReport]:
     for report in reporter.stats.get(kind, ()):
         if isinstance(report, pytest.TestReport) and report.when == "call":
             for name, _ in report.user_properties:
-                if name == LOCKOUT:
+                if name == noted:
                     yield report

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.fidelity.outcome import Outcome
-from tests.hosts.fingerprint import differences, fingerprint
+from tests.hosts.fingerprint import differences
 from tests.hosts.lab import LabHost
-from tests.hosts.program import APP, furnish, harden
+from tests.hosts.program import furnish, harden
+from tests.hosts.trials import all_trials
+from tests.hosts.trials.trial import arguments, measured
 
 ATTEMPTS = 2
 """A host that did not boot or answer on a busy machine is asked once more; a difference never."""
@@ -26,14 +28,19 @@ def measure(suite: str, layer: Path, step: str) -> Outcome:
 
 
 def _measure(host: LabHost, step: str) -> Outcome:
+    trial = all_trials()[step]
     furnish(host)
-    before = fingerprint(host, APP)
-    harden(host, "apply", "--checklist", "i-doit", step, "--yes")
-    changed = differences(before, fingerprint(host, APP))
+    if trial.furnish:
+        trial.furnish(host)
+    before = measured(host, trial)
+    if not trial.changes:
+        return Outcome(suite=host.suite, step=step, only_looks=True)
+    harden(host, "apply", step, *arguments(trial), stdin=trial.values)
+    changed = differences(before, measured(host, trial))
     if not changed:
         return Outcome(
             suite=host.suite, step=step, problem="applying it changed nothing on this host"
         )
-    harden(host, "rollback", "--checklist", "i-doit", step, "--yes")
-    left = differences(before, fingerprint(host, APP))
+    harden(host, "rollback", step, "--yes")
+    left = differences(before, measured(host, trial))
     return Outcome(suite=host.suite, step=step, changed=len(changed), left=tuple(left))

@@ -14,6 +14,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `left` are the differences after the rollback, one line each; `problem` says why there was
     nothing to compare ("" where there was). `changed` counts the differences after the apply.
+    `only_looks`: it changes nothing by itself, so there is nothing to take back.
     """
 
     suite: str
@@ -21,11 +22,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     changed: int = 0
     left: tuple[str, ...] = ()
     problem: str = ""
+    only_looks: bool = False
 
     @property
     def result(self) -> str:
         if self.problem:
             return "NOT MEASURED"
+        if self.only_looks:
+            return "only looks"
         return "different" if self.left else "identical"
 
     @property
@@ -35,19 +39,24 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def summary(outcomes: Sequence[Outcome]) -> str:
     """The figure, in words."""
-    identical = sum(one.is_identical for one in outcomes)
-    share = 100 * identical / len(outcomes) if outcomes else 0.0
-    return f"{identical} of {len(outcomes)} steps came back identical: {share:.0f} %"
+    changing = [one for one in outcomes if not one.only_looks]
+    identical = sum(one.is_identical for one in changing)
+    share = 100 * identical / len(changing) if changing else 0.0
+    return f"{identical} of {len(changing)} steps came back identical: {share:.0f} %"
 
 
 def is_complete(outcomes: Sequence[Outcome]) -> bool:
     """100 %."""
-    return bool(outcomes) and all(one.is_identical for one in outcomes)
+    return any(one.is_identical for one in outcomes) and all(
+        one.is_identical or one.only_looks for one in outcomes
+    )
 
 
 def cells(one: Outcome) -> tuple[str, str, str, str]:
     """A row of the table; the first difference stands for all of them."""
     what = one.problem or f"nothing (of {one.changed} things that changed)"
+    if one.only_looks:
+        what = "nothing, because it changes nothing"
     if one.left:
         more = f" and {len(one.left) - 1} more" if len(one.left) > 1 else ""
         what = f"{one.left[0]}{more}"

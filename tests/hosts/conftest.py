@@ -20,6 +20,9 @@ from tests.hosts.program import furnish
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 
+EVERYWHERE = "HARDEN_TUI_EVERYWHERE"
+"""Set by `make test-everywhere`."""
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the tests of this folder out where the machine cannot boot a host."""
@@ -27,10 +30,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = [item for item in items if HERE in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.hosts)
-    if reason:
-        kept = [item for item in items if item not in ours]
-        config.hook.pytest_deselected(items=ours)
-        items[:] = kept
+    left_out = ours if reason else [] if EVERYWHERE in os.environ else _on_the_other_release(ours)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
+
+
+def _on_the_other_release(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Of the situations that one test lists, every other is tried on one release, the rest on the
+    other; all of them on both with `make test-everywhere`, or marked `every_release`."""
+    numbers: dict[tuple[Path, str], dict[str, int]] = {}
+    left_out = []
+    for item in items:
+        spec = getattr(item, "callspec", None)
+        if spec is None or set(spec.params) <= {"suite"} or "suite" not in spec.params:
+            continue
+        if item.get_closest_marker("every_release"):
+            continue
+        suite = spec.params["suite"]
+        name = "-".join(part for part in spec.id.split("-") if part != suite)
+        seen = numbers.setdefault((item.path, item.name.partition("[")[0]), {})
+        if (seen.setdefault(name, len(seen)) + SUITES.index(suite)) % 2:
+            left_out.append(item)
+    return left_out
 
 
 @pytest.fixture(scope="session", params=SUITES)

@@ -194,6 +194,7 @@ def test_the_worker_hangs(
         line.wait(30)
 
 
+@pytest.mark.every_release
 @pytest.mark.parametrize("how", ["reboot", "power cut"])
 def test_the_host_starts_anew(
     host: LabHost, request: pytest.FixtureRequest, wrong_keys: list[Path], how: str
@@ -235,6 +236,7 @@ def test_the_service_manager_is_frozen(
     assert last_status(host)[0] == "rolled-back"
 
 
+@pytest.mark.every_release
 @pytest.mark.parametrize("gone", ["python", "program"])
 def test_python_or_the_program_is_gone(
     host: LabHost, request: pytest.FixtureRequest, wrong_keys: list[Path], gone: str

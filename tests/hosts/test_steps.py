@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from steps.catalog_load import built_in
+from tests.conftest import UNDONE
 from tests.hosts.fingerprint import Fingerprint, differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP, furnish, harden
@@ -57,11 +58,14 @@ def test_planning_everything_changes_nothing(stock: Stock) -> None:
     assert differences(before, fingerprint(host, APP)) == []
 
 
+@pytest.mark.every_release
 @pytest.mark.parametrize("step", TRIALS)
-def test_step(stock: Stock, step: str) -> None:
+def test_step(stock: Stock, step: str, record_property: Callable[[str, object], None]) -> None:
     trial = TRIALS[step]
     if stock.suite not in trial.suites:
         pytest.skip(f"{step} is not about {stock.suite}")
+    if trial.changes:
+        record_property(UNDONE, step)
     try:
         left = attempt(stock.host(), trial, None if trial.roots else stock.last)
         stock.last = None if trial.tidy or trial.roots else left

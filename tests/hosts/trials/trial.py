@@ -55,12 +55,12 @@ def attempt(host: LabHost, trial: Trial, before: Fingerprint | None = None) -> F
     assert statuses(host, trial.step, more=trial.given)[trial.step] == trial.before
 
     if trial.changes:
-        applied = harden(host, "apply", trial.step, *_arguments(trial), stdin=trial.values)
+        applied = harden(host, "apply", trial.step, *arguments(trial), stdin=trial.values)
         wrong = [sentence for sentence, holds in trial.holds(host) if not holds]
         assert wrong == [], f"{wrong}\n{applied.stdout}"
         assert host.can_log_in(), f"after {trial.step} nobody can log in"
         assert statuses(host, trial.step, more=trial.given)[trial.step] == trial.after
-        again = harden(host, "apply", trial.step, *_arguments(trial), stdin=trial.values)
+        again = harden(host, "apply", trial.step, *arguments(trial), stdin=trial.values)
         assert "othing to change" in again.stdout, again.stdout
         harden(host, "rollback", trial.step, "--yes")
     else:
@@ -73,6 +73,7 @@ def attempt(host: LabHost, trial: Trial, before: Fingerprint | None = None) -> F
     return left
 
 
-def _arguments(trial: Trial) -> tuple[str, ...]:
+def arguments(trial: Trial) -> tuple[str, ...]:
+    """What follows the step's name on the command line of an apply."""
     values = ("--values", "-") if trial.values is not None else ()
     return (*trial.given, *values, "--yes")
