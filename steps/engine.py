@@ -197,16 +197,24 @@ class Engine:
         )
 
     def apply(
-        self, ids: Sequence[str], fingerprint: str | None = None, *, forced: bool = False
+        self,
+        ids: Sequence[str],
+        fingerprint: str | None = None,
+        *,
+        forced: bool = False,
+        keep_going: bool = False,
     ) -> Outcome:
         """Bring the chosen steps about, each in a transaction of its own.
 
         `fingerprint`: what was approved; anything else is refused as stale (exit 3). `forced`: a
-        person insists although a rehearsal says that somebody would be locked out.
+        person insists although a rehearsal says that somebody would be locked out. `keep_going`:
+        what is refused or fails does not keep the next step from being applied.
         """
         from steps import apply  # a check, which is asked for far more often, does without (15 ms)
 
-        exit_status, summary, transactions = apply.apply(self, ids, fingerprint, forced=forced)
+        exit_status, summary, transactions = apply.apply(
+            self, ids, fingerprint, forced=forced, keep_going=keep_going
+        )
         return Outcome(exit_status, self.redact(summary), tuple(transactions))
 
     def rollback(

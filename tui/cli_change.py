@@ -16,7 +16,7 @@ from steps import rollback as undoing
 from steps.guard_settings import WINDOW_EXPECTED, Guarding, seconds_of
 from steps.recovery import NOTHING
 from tui import hands, output, resolving, runs
-from tui.cli_check import PlanFile, banner, read_plan
+from tui.cli_check import PlanFile, banner, chosen_ids, read_plan
 from tui.cli_follow import follow_run, goes_on
 from tui.failures import refused, usage
 from tui.options import Options
@@ -38,13 +38,24 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
         options = _as_planned(options, kept)
         fingerprint = fingerprint or kept.fingerprint
         names = [str(step.get("id", "")) for step in kept.steps]
-    if not names:
+    if arguments.all and names:
+        raise usage("Give either steps or --all, which is every step of the checklist.")
+    if arguments.stage and not arguments.all:
+        raise usage("--stage goes with --all: every step of that stage.")
+    if not names and not arguments.all:
         raise usage(
-            "Name the steps to apply, for example `apply ssh.limits`; `check` shows what is open."
+            "Name the steps to apply, for example `apply ssh.limits`, or give --all for the whole"
+            " checklist; `check` shows what is open."
         )
     out = Out()
     session = open_session(options)
-    ids = tuple(step.id for step in session.engine.steps(names))
+    ids = tuple(
+        chosen_ids(session, arguments)
+        if arguments.all
+        else (step.id for step in session.engine.steps(names))
+    )
+    if not ids:
+        raise usage(f"The checklist has no steps of the stage {arguments.stage}.")
     must_be_root(session, "apply", ids)
     must_have_consent(arguments)
     if arguments.word and not arguments.force:
@@ -57,8 +68,15 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
         status.clear()
         banner(out, session)
         output.plan_text(out, planned)
-        if any(step.reasons(forced=arguments.force) for step in planned.steps):
-            raise refused("Refused, nothing was changed; the reasons are above.")
+        if not arguments.keep_going and any(
+            step.reasons(forced=arguments.force) for step in planned.steps
+        ):
+            raise refused(
+                "Refused, nothing was changed; the reasons are above. --keep-going applies the"
+                " other steps."
+                if len(planned.steps) > 1
+                else "Refused, nothing was changed; the reasons are above."
+            )
         if planned.is_empty:
             return 0
         forced = any(step.lockouts for step in planned.steps)
@@ -69,7 +87,7 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
         insist(session.host.name, arguments.word, "apply it although somebody would be locked out")
     return start_and_follow(
         out, session, "apply", steps=ids, fingerprint=fingerprint, forced=forced,
-        guarding=guarding_of(options, arguments),
+        keep_going=arguments.keep_going, guarding=guarding_of(options, arguments),
     )  # fmt: skip
 
 
@@ -197,14 +215,15 @@ def start_and_follow(
     resolutions: Resolutions = UNRESOLVED,
     things: tuple[str, ...] = (),
     forced: bool = False,
+    keep_going: bool = False,
     guarding: Guarding | None = None,
 ) -> int:
     """Start the worker and show what it does; the exit status is that of the work."""
     with hands.uninterrupted() as pressed:
         directory = hands.start(
             session.options, command, steps=steps, fingerprint=fingerprint, everything=everything,
-            resolutions=resolutions, things=things, forced=forced, guarding=guarding,
-            session=environment(session.engine.ctx.session),
+            resolutions=resolutions, things=things, forced=forced, keep_going=keep_going,
+            guarding=guarding, session=environment(session.engine.ctx.session),
         )  # fmt: skip
     if pressed:
         return goes_on(directory)

@@ -135,9 +135,18 @@ def _apply(commands: Any) -> None:
         "Exit 0: done. 3: refused, nothing changed. 4: failed, rolled back. 5: needs a person.",
         "  sudo harden-tui apply ssh.limits\n"
         "  sudo harden-tui apply ssh.limits --set ssh.limits.max-auth-tries=4 --yes\n"
-        "  sudo harden-tui apply --plan friday.json --yes",
+        "  sudo harden-tui apply --plan friday.json --yes\n"
+        "  sudo harden-tui apply --checklist lamp --all --stage pre-install --keep-going",
     )  # fmt: skip
     _steps_argument(parser)
+    parser.add_argument("--all", action="store_true", help="every step of the checklist")
+    parser.add_argument("--stage", metavar="STAGE", help="with --all: only those of this stage")
+    parser.add_argument(
+        "-k",
+        "--keep-going",
+        action="store_true",
+        help="go on with the next step where one is refused, or fails and is rolled back",
+    )
     parser.add_argument("--plan", metavar="FILE", help="exactly the plan that `plan --out` kept")
     _approval(parser, "plan")
     parser.add_argument(

@@ -46,6 +46,7 @@ def job_of(
     resolutions: Resolutions = UNRESOLVED,
     things: tuple[str, ...] = (),
     forced: bool = False,
+    keep_going: bool = False,
     guarding: Guarding | None = None,
 ) -> dict[str, Any]:
     """What the worker reads from its standard input; `path` is where its libraries lie."""
@@ -59,6 +60,7 @@ def job_of(
         "resolutions": msgspec.to_builtins(resolutions),
         "things": list(things),
         "forced": forced,
+        "keep_going": keep_going,
         "guarding": msgspec.to_builtins(guarding or Guarding()),
         "options": {
             "practice": options.practice,
@@ -97,6 +99,7 @@ def start(
     resolutions: Resolutions = UNRESOLVED,
     things: tuple[str, ...] = (),
     forced: bool = False,
+    keep_going: bool = False,
     guarding: Guarding | None = None,
     session: Mapping[str, str] | None = None,
 ) -> Path:
@@ -117,6 +120,7 @@ def start(
         resolutions=resolutions,
         things=things,
         forced=forced,
+        keep_going=keep_going,
         guarding=guarding,
     )
     # Values from YAML may be dates and the like: as text they meet the same strict conversion.

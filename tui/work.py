@@ -127,7 +127,9 @@ def _perform(
     session = open_session(options, emit, guarding)
     command = job["command"]
     if command == "apply":
-        outcome = session.engine.apply(job["steps"], job["fingerprint"], forced=job["forced"])
+        outcome = session.engine.apply(
+            job["steps"], job["fingerprint"], forced=job["forced"], keep_going=job["keep_going"]
+        )
     elif command == "rollback":
         outcome = session.engine.rollback(
             job["steps"],
