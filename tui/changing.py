@@ -28,17 +28,21 @@ class Changing(Undoing):
 
     def begin_apply(self, steps: Sequence[str]) -> None:
         """Values that are missing first, then the plan, then the question."""
-        for step_id in steps:
-            info = self.board.infos.get(step_id)
-            secrets = [n for n, p in info.parameters.items() if p.kind == "secret"] if info else []
-            if info and (secrets or info.missing):
-                if len(steps) > 1:
-                    self.say(f"{step_id} needs values first: apply it by itself (a).", warn=True)
-                    return
-                self._ask_missing(info, [*info.missing, *(s for s in secrets
-                                                         if s not in info.missing)])  # fmt: skip
-                return
-        self._plan_to_approve(list(steps), {})
+        ready = [step_id for step_id in steps if not self._needs(step_id)]
+        if len(steps) > 1 and not ready:
+            self.say(f"{steps[0]} needs values first: apply it by itself (a).", warn=True)
+        elif len(steps) == 1 and not ready:
+            self._ask_missing(self.board.infos[steps[0]], self._needs(steps[0]))
+        else:
+            self._plan_to_approve(ready, {})
+
+    def _needs(self, step_id: str) -> list[str]:
+        """The values that must be asked for before the step can be planned."""
+        info = self.board.infos.get(step_id)
+        if info is None:
+            return []
+        secrets = [name for name, one in info.parameters.items() if one.kind == "secret"]
+        return [*info.missing, *(name for name in secrets if name not in info.missing)]
 
     def _ask_missing(self, info: StepInfo, names: list[str]) -> None:
         from tui.dialogs import Form
@@ -65,6 +69,9 @@ class Changing(Undoing):
         for step_id in steps[:1] if len(steps) == 1 else ():
             self.board.plans[step_id] = plan
         refused = preview.refusals(plan)
+        # Of many steps those that can be applied are.
+        others = bool(refused) and preview.can_change(plan)
+        stuck = bool(refused) and not others
         if not refused and not preview.changes(plan):
             self.say("Nothing to change: the host is as the step wants it.")
             self.start_check()
@@ -75,14 +82,17 @@ class Changing(Undoing):
         def answered(yes: bool | None) -> None:
             if yes:
                 arguments = ["apply", *steps, "--yes", "--fingerprint", plan.fingerprint]
+                arguments += ["--keep-going"] if len(steps) > 1 else []
                 arguments += self.within(guarded)
                 self.start_work(f"Apply {what}", arguments, values=values)
                 self.show_work()
 
-        title = f"{'Refused for now' if refused else 'Apply'}: {what}"
+        title = f"{'Refused for now' if stuck else 'Apply'}: {what}"
+        if others:
+            title += f", without {preview.refused_steps(plan)} refused"
         if len(steps) == 1:
             title += f" – {plan.steps[0].title}"
-        word = "apply" if not refused and any(self._can_lock_out(s) for s in steps) else ""
+        word = "apply" if not stuck and any(self._can_lock_out(s) for s in steps) else ""
         guarded = self.guarded_of(steps)
         window_s = self.hands.options.confirm_within_s
         self.say("")
@@ -90,7 +100,7 @@ class Changing(Undoing):
             Confirm(
                 title,
                 lambda width: preview.plan_lines(plan, width, guarded, window_s),
-                verb="" if refused else "Apply",
+                verb="" if stuck else "Apply the others" if others else "Apply",
                 word=word,
             ),
             answered,

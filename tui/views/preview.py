@@ -139,6 +139,15 @@ def refusals(plan: PlanAnswer) -> list[str]:
     return [reason for step in plan.steps for reason in (*step.refusals, *step.lockouts)]
 
 
+def refused_steps(plan: PlanAnswer) -> int:
+    return sum(bool(step.refusals or step.lockouts) for step in plan.steps)
+
+
+def can_change(plan: PlanAnswer) -> bool:
+    """Whether a step that is not refused would change something."""
+    return any(step.changes and not (step.refusals or step.lockouts) for step in plan.steps)
+
+
 def changes(plan: PlanAnswer) -> int:
     return sum(len(step.changes) for step in plan.steps)
 
