@@ -62,6 +62,7 @@ def check(options: Options, arguments: argparse.Namespace) -> int:
     """Ask the host about steps; exit 0 if all is good, 1 if something is open."""
     out = Out()
     status = StatusLine(wanted=options.format == "text")
+    mail_to = _mail_to(arguments)
     ids: list[str] = []
     seen = 0
 
@@ -97,8 +98,25 @@ def check(options: Options, arguments: argparse.Namespace) -> int:
         banner(out, session)
         output.check_table(out, results, every_finding=arguments.verbose)
         section(out, only_of(reported, ids) if arguments.steps else reported)
+    if mail_to:
+        from tui.mailing import mail_news
+
+        said = mail_news(session, mail_to, results, reported, always=arguments.mail_always)
+        if options.format == "text":
+            out.line(said)
     needs_root(session)
     return exit_status
+
+
+def _mail_to(arguments: argparse.Namespace) -> str:
+    """Where news is mailed; empty for nowhere. Raises `Stop` (exit 2)."""
+    if arguments.mail_always and not arguments.mail:
+        raise usage("--mail-always goes with --mail ADDRESS.")
+    if not arguments.mail:
+        return ""
+    from tui.mailing import require_address
+
+    return require_address(arguments.mail)
 
 
 def _say_what_waits(session: Session) -> None:

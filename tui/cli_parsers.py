@@ -104,11 +104,20 @@ def _check(commands: Any) -> None:
         "drift); that alone does not change the exit status.",
         "  sudo harden-tui check\n"
         "  sudo harden-tui check ssh.limits --verbose\n"
-        "  sudo harden-tui check --stage pre-install --format json | jq .counts",
+        "  sudo harden-tui check --stage pre-install --format json | jq .counts\n"
+        "  sudo harden-tui check --mail root",
     )  # fmt: skip
     _steps_argument(parser)
     parser.add_argument("--stage", metavar="STAGE", help="only the steps of this stage")
     parser.add_argument("--verbose", "-v", action="store_true", help="show every setting")
+    parser.add_argument(
+        "--mail",
+        metavar="ADDRESS",
+        help="mail what is worse, better or drifted since the last mail, and only that",
+    )
+    parser.add_argument(
+        "--mail-always", action="store_true", help="with --mail: also that nothing is new"
+    )
     add_common(parser)
 
 
