@@ -17,6 +17,7 @@ TABLE: dict[str, str] = {
     "php": "steps.resources.php:Php",
     "sshd": "steps.resources.sshd:Sshd",
     "sysctl": "steps.resources.sysctl:Sysctl",
+    "timer": "steps.resources.timer:Timer",
     "tree": "steps.resources.tree:Tree",
     "ufw": "steps.resources.ufw:Ufw",
     "unit": "steps.resources.unit:Unit",

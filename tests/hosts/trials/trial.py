@@ -67,7 +67,8 @@ def attempt(host: LabHost, trial: Trial, before: Fingerprint | None = None) -> F
         wrong = [sentence for sentence, holds in trial.holds(host) if not holds]
         assert wrong == [], wrong
     left = measured(host, trial)
-    assert differences(before, left) == []
+    remained = differences(before, left)
+    assert remained == [], remained
     if trial.tidy:
         trial.tidy(host)
     return left
