@@ -157,19 +157,23 @@ def _apply_all(
     forced: bool,
 ) -> tuple[int, str]:
     """`exact`: a person approved these very diffs. Otherwise the steps were asked for by name, and
-    each is planned anew on the host as the steps before it left it. Without `left` the first that
-    is refused or fails ends the run."""
+    each is planned anew on the host as the steps before it left it, also where it had nothing to
+    change at first: a redirect to HTTPS comes of use once there is a certificate. Without `left`
+    the first that is refused or fails ends the run."""
     chosen = {step.id: step for step in engine.steps([step.id for step in plan.steps])}
     changing = [one for one in plan.steps if one.changes or one.reasons(forced=forced)]
     if not changing:
         return GOOD, _as_wanted(engine, list(chosen.values()))
+    others = [] if exact else [one for one in plan.steps if one not in changing]
     unmeasured, applied = [], []
     watch = Watch(engine)
-    for number, approved in enumerate(changing, 1):
-        engine.say(approved.id, "applying", approved.title, index=number, of=len(changing))
-        if number > 1:
+    asked_after = 0
+    for number, approved in enumerate([*changing, *others], 1):
+        if number <= len(changing):
+            engine.say(approved.id, "applying", approved.title, index=number, of=len(changing))
+        if len(done) != asked_after:
             engine.facts.forget()
-        before = len(done)
+        before = asked_after = len(done)
         try:
             exit_status, sentence = _next(
                 engine, chosen[approved.id], approved, done, guarded_run, watch,
@@ -178,7 +182,7 @@ def _apply_all(
         except _Stop as error:
             return error.exit_status, f"{_so_far(done)}{error.sentence}"
         if exit_status == GOOD:
-            if len(done) > before or left is None:
+            if len(done) > before or (left is None and number <= len(changing)):
                 applied.append(approved.id)
             if sentence:
                 unmeasured.append(approved.id)
@@ -228,8 +232,11 @@ def _next(
     if refusal:
         return REFUSED, refusal
     if not planned.changes:  # an earlier step of this run brought all of it
-        engine.say(approved.id, "done", "nothing left to change")
+        if approved.changes:
+            engine.say(approved.id, "done", "nothing left to change")
         return GOOD, ""
+    if not approved.changes and not approved.reasons(forced=forced):
+        engine.say(approved.id, "applying", approved.title)
     if planned.lockouts:
         problem = _record_force(engine, planned)
         if problem:

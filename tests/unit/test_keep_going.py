@@ -78,3 +78,27 @@ def test_the_whole_checklist_is_refused_as_one(run: Run) -> None:
 def test_wrong_usage(run: Run, arguments: list[str], said: str) -> None:
     exit_status, _, err = run(*arguments)
     assert (exit_status, said in err) == (USAGE, True), err
+
+
+def test_what_an_earlier_step_makes_possible_is_done_in_the_same_run(run: Run, state: Path) -> None:
+    """At first the second of these has nothing to change: what it is about is not there yet."""
+    place = state / "host/root/etc/harden-tui/steps.d"
+    place.mkdir(parents=True)
+    text = """\
+- id: site.{name}
+  stage: pre-install
+  title: {name}
+  why: For this test.
+  breaks: Nothing.
+  source: this test
+  ensure:
+    - {ensure}
+"""
+    first = text.format(name="directive", ensure="apache: {ServerTokens: {is: Prod}}")
+    second = text.format(name="mode", ensure="file: {path: /etc/motd, content: hello}")
+    (place / "site.yaml").write_text(first + second)
+    assert run("apply", "site.mode", "--yes")[0] == 0
+    (state / "host/root/etc/motd").unlink()
+    exit_status, out, _ = run("apply", "site.directive", "site.mode", "--yes")
+    assert exit_status == 0
+    assert "Applied and proved: site.directive, site.mode." in " ".join(out.split())
