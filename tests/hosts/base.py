@@ -48,7 +48,7 @@ OFFERED = (
     "libapache2-mod-security2 modsecurity-crs php-xdebug phpmyadmin inetutils-telnet ftp tftp-hpa "
     "ldap-utils curl debsecan logwatch msmtp-mta postfix bsd-mailx nagios-nrpe-server "
     "monitoring-plugins-basic ssh-audit rsyslog-gnutls mariadb-backup moreutils cryptsetup-bin "
-    "systemd-journal-remote rkhunter certbot borgbackup restic"
+    "systemd-journal-remote rkhunter certbot borgbackup restic cracklib-runtime logrotate kmod"
 ).split()
 """What a step or a judge may install later: a repository inside the host, so that no network is
 needed once the base is built."""
