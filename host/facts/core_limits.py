@@ -8,6 +8,7 @@ import msgspec
 
 from host.base import Host, HostError
 from host.facts.base import Fact, Facts
+from host.facts.unit_process import process_of
 from host.facts.units import UNITS
 from host.services import blocks
 
@@ -114,14 +115,15 @@ def _services(host: Host, facts: Facts) -> Services:
     running = sorted(
         name
         for name, unit in facts.get(UNITS).items()
-        if name.endswith(".service") and unit.main_pid
+        if name.endswith(".service") and unit.sub == "running"
     )
     shown = ""
     if running:
         argv = ("systemctl", "show", "--property=Id,LimitCORE,LimitCORESoft,MainPID", *running)
         shown = host.run(argv, timeout_s=10).stdout
     services = []
-    for unit, hard, soft, pid in parse_services(shown):
+    for unit, hard, soft, main_pid in parse_services(shown):
+        pid = process_of(host, unit, main_pid)
         try:
             now = parse_process(host.read_bytes(f"/proc/{pid}/limits").decode())
         except HostError:

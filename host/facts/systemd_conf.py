@@ -9,7 +9,7 @@ import msgspec
 from host.base import CommandMissing, Host
 from host.facts.base import Fact, Facts
 
-_HEADER = re.compile(r"# (/\S+\.conf)")
+_HEADER = re.compile(r"# (/\S+\.(?:conf|mount|service))")
 
 
 class Setting(msgspec.Struct, frozen=True):
