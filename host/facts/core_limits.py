@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from host.base import Host, HostError
-from host.facts.base import Fact, Facts
+from host.facts.base import Fact, Facts, FactUnavailable
 from host.facts.unit_process import process_of
 from host.facts.units import UNITS
 from host.services import blocks
@@ -111,6 +111,8 @@ def _limits(host: Host, facts: Facts) -> tuple[Limit, ...]:
 
 def _services(host: Host, facts: Facts) -> Services:
     """Two questions: systemd shows its own properties and those of units apart."""
+    if host.is_practice:
+        raise FactUnavailable("the services of a practice host are pretended, and have no limits")
     default = host.run(("systemctl", "show", "--property=DefaultLimitCORE"), timeout_s=10)
     running = sorted(
         name

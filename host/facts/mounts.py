@@ -194,6 +194,8 @@ def own_mounts(host: Host) -> dict[str, Own]:
 
 
 def _read(host: Host, facts: Facts) -> Mounts:
+    if host.is_practice:
+        raise FactUnavailable("a practice host is a directory and has no mounts")
     try:
         now = parse_mountinfo(host.read_bytes("/proc/self/mountinfo").decode("utf-8", "replace"))
     except HostError:

@@ -191,8 +191,10 @@ def _is_loaded(modules: Modules, name: str) -> bool:
 
 
 def _running(modules: Modules, name: str) -> str:
-    if modules.container or modules.used is None:
-        return ""
+    if modules.container:
+        return "for the container's host to tell"
+    if modules.used is None:
+        return "not told by this kernel"
     return "loaded" if canonical(name) in modules.used else "not loaded"
 
 

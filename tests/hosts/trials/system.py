@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.hosts.lab import LabHost
+from tests.hosts.program import details, harden, statuses
 from tests.hosts.trials.trial import Answers, Trial
 
 
@@ -72,8 +73,97 @@ def _core_dumps(host: LabHost) -> Answers:
     ]
 
 
+def _tmp_on_disk(host: LabHost) -> None:
+    """bookworm has /tmp on its root file system; what runs the container mounts one over it."""
+    if host.suite == "bookworm":
+        host.run(
+            "sh", "-e", "-c",
+            "cp -a /tmp /run/aside; umount --lazy /tmp; cp -a /run/aside/. /tmp; rm -r /run/aside;"
+            "systemctl restart apache2",
+        )  # fmt: skip
+
+
+def _as_mounted_before(host: LabHost) -> None:
+    """After the undo; a fingerprint knows nothing of mounts."""
+    inside = ("nsenter", "-t", host.out("pgrep", "-o", "apache2"), "-m")
+    for where in ((), inside):
+        for point in ("/tmp", "/var/tmp", "/dev/shm"):
+            host.run(*where, "cp", "/bin/true", f"{point}/probe")
+            host.run(*where, f"{point}/probe")
+            host.run(*where, "rm", f"{point}/probe")
+    private = host.run(*inside, "findmnt", "-rno", "FSROOT", "/var/tmp").stdout
+    assert "systemd-private" in private, f"Apache lost its own /var/tmp: {private!r}"
+
+
+def _mounts(host: LabHost) -> Answers:
+    """The kernel is asked, programs are started there, and a package is installed meanwhile."""
+    found = {}
+    for point in ("/tmp", "/var/tmp", "/dev/shm"):
+        found[point] = host.out("findmnt", "-rno", "VFS-OPTIONS", point).split(",")
+        host.run("cp", "/bin/true", f"{point}/probe")
+    installed = host.run("apt-get", "install", "-y", "-q", "whois", check=False)
+    host.run("apt-get", "purge", "-y", "-q", "whois", check=False)
+    pid = host.out("pgrep", "-o", "apache2")
+    apache = host.run("nsenter", "-t", pid, "-m", "findmnt", "-rno", "VFS-OPTIONS", "/tmp")
+    answers = [
+        (f"{point} has {flag}", flag in options)
+        for point, options in found.items()
+        for flag in ("nodev", "nosuid", "noexec")
+    ]
+    for point in found:
+        done = host.run(f"{point}/probe", check=False)
+        answers.append((f"nothing is executed in {point}", "denied" in done.stderr))
+        host.run("rm", f"{point}/probe")
+    return [
+        *answers,
+        ("Apache's own /tmp has noexec", "noexec" in apache.stdout),
+        ("apt installs a package", installed.returncode == 0),
+        ("fstab and units are sound", host.run("findmnt", "--verify", check=False).returncode == 0),
+        ("the site answers", host.http("/index.html").status == 200),
+    ]
+
+
+def _confined(host: LabHost) -> Answers:
+    """These hosts' kernel has no AppArmor: what is proved is how systemd confines Apache."""
+    said = host.run("systemd-analyze", "--no-pager", "security", "apache2.service", check=False)
+    level = float(said.stdout.rpartition("level for apache2.service: ")[2].split()[0])
+    pid = host.out("pgrep", "-o", "apache2")
+    inside = ("nsenter", "-t", pid, "-m")
+    written = host.run(*inside, "touch", "/etc/probe", check=False)
+    homes = host.run(*inside, "ls", "/home", check=False)
+    shown = host.out("systemctl", "show", "-p", "ProtectSystem,RestrictNamespaces", "apache2")
+    return [
+        ("systemd-analyze security is below 8", level < 8),
+        ("/etc is read-only for Apache", "Read-only" in written.stderr),
+        ("homes are out of sight", "alice" not in homes.stdout),
+        ("systemd has taken the settings", "ProtectSystem=full" in shown.splitlines()),
+        ("namespaces are restricted", "RestrictNamespaces=yes" in shown.splitlines()),
+        ("a page and PHP answer", host.http("/settings.php?keys=expose_php").status == 200),
+        ("AppArmor is installed", host.run("apparmor_parser", "-V", check=False).returncode == 0),
+    ]
+
+
+def _asked_for_encryption(host: LabHost) -> Answers:
+    """These hosts see no disk of their own, so a person is asked, and what is answered counts."""
+    step = "data.disk-encryption"
+    shown = details(host, step)["steps"][0]["findings"]
+    disks = {one["setting"]: one["ok"] for one in shown if one["resource"] == "disk"}
+    harden(host, "steps", "attest", step, "--note", "LUKS on the host of this container")
+    attested = statuses(host, step)[step]
+    host.run("rm", "/var/lib/harden-tui/answers.json")
+    return [
+        ("MariaDB's data is looked for", disks.get("/var/lib/mysql", True) is None),
+        ("the web root is looked for", disks.get("/var/www", True) is None),
+        ("the answer of a person counts", attested == "attested"),
+        ("and is asked for again without it", statuses(host, step)[step] == "manual"),
+    ]
+
+
 TRIALS = (
     Trial(step="files.critical-modes", holds=_modes, furnish=_loosen, tidy=_tighten),
+    Trial(step="files.mounts", holds=_mounts, furnish=_tmp_on_disk, tidy=_as_mounted_before),
+    Trial(step="data.disk-encryption", holds=_asked_for_encryption, before="manual", changes=False),
+    Trial(step="mac.apparmor", holds=_confined),
     Trial(step="kernel.core-dumps", holds=_core_dumps),
     Trial(step="kernel.modules", holds=_modules, given=("--set", "kernel.modules.keep=udf")),
 )
