@@ -81,8 +81,8 @@ def confinement(unit: str, names: Sequence[str]) -> Fact[Confinement]:
 
 
 def exposure(unit: str) -> Fact[float | None]:
-    """What `systemd-analyze security` makes of a service (0.0 best, 10.0 worst); asked for half a
-    second, so for proofs and plans only."""
+    """What `systemd-analyze security` makes of a service (0.0 best, 10.0 worst). It looks at
+    all the unit says, so it is for proofs and plans only."""
 
     def read(host: Host, facts: Facts) -> float | None:
         argv = ("systemd-analyze", "--no-pager", "security", unit)

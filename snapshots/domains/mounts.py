@@ -77,8 +77,10 @@ def restore(host: Host, wanted: Mapping[str, str], progress: Progress) -> None:
             continue  # somebody mounted something else there since
         try:
             if unit:
-                pid = str(own_mounts(host)[unit].pid)
-                options = f"remount,bind,{value}"
+                own = own_mounts(host).get(unit)
+                if own is None:
+                    continue  # it has just ended, and its mounts with it
+                pid, options = str(own.pid), f"remount,bind,{value}"
                 inside = ("nsenter", "--target", pid, "--mount", "mount", "-o", options, point)
                 _run(host, progress, inside)
             else:
