@@ -16,6 +16,7 @@ from snapshots.activation import is_active
 from snapshots.captured import is_locked, is_metadata_only
 from snapshots.decision import Decision, name_of
 from snapshots.differences_text import between, metadata_change, side_text
+from snapshots.domains import mounts
 from snapshots.inversion import Inversion
 from snapshots.model import Resolutions, Side, UndoHow, UndoItem, UndoPlan
 
@@ -160,7 +161,9 @@ def _commands(host: Host, inversion: Inversion) -> tuple[str, ...]:
     if purge or again or any("/systemd/" in d.delta.key for d in by_domain.get("files", [])):
         commands.append("systemctl daemon-reload")
     for decision in by_domain.get("kernel", []):
-        commands.append(f"sysctl -w {decision.delta.key}={getattr(decision.target, 'value', '')}")
+        value = getattr(decision.target, "value", "")
+        key = decision.delta.key
+        commands.append(mounts.command(key, value) or f"sysctl -w {key}={value}")
     for validation in inversion.record.validations:
         if host.which(validation.argv[0]) is not None:
             commands.append(shlex.join(validation.argv))

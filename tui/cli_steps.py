@@ -11,6 +11,8 @@ from steps.engine import Prepared
 from steps.model import STAGES, Step
 from steps.parameters import convert
 from steps.resource import StepError
+from steps.resources import kind
+from steps.resources.attest import Attest
 from tui.cli_check import banner
 from tui.failures import usage
 from tui.options import Options, split_setting
@@ -153,7 +155,8 @@ def _decide(
         text = (arguments.note or "").strip()
         if not text:
             raise usage("An attestation needs a note: --note 'what you saw, and where'.")
-        if not any("attest" in resource for resource in step.ensure):
+        kinds = [kind(name) for resource in step.ensure for name in resource]
+        if not any(issubclass(one, Attest) for one in kinds):
             raise StepError(f"{step.id} is measured by the program; only `waive` can set it aside.")
         answers.attest(step.id, text, by=by, until=until)
         session.log.append("attest", step=step.id, note=text, until=until)

@@ -1,4 +1,5 @@
-"""Kernel settings: every sysctl, because ufw and package scripts change undeclared ones too."""
+"""Kernel settings: every sysctl, because ufw and package scripts change undeclared ones too, and
+the options of some mounts."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import ClassVar
 
 from host.base import CommandMissing, Host, HostError
 from snapshots.captured import is_locked
+from snapshots.domains import mounts
 from snapshots.domains.base import Domain, Scope
 from snapshots.model import DomainName, Item, ValueItem
 from snapshots.progress import Progress
@@ -38,7 +40,7 @@ SELF_CHANGING = re.compile(
 
 
 class Kernel(Domain):
-    """Keys as `sysctl` prints them, values with their inner tabs."""
+    """Keys as `sysctl` prints them, values with their inner tabs; and "mount /tmp"."""
 
     name: ClassVar[DomainName] = "kernel"
 
@@ -56,10 +58,15 @@ class Kernel(Domain):
                 "The kernel's settings could not be read: `sysctl -a` printed nothing "
                 f"(exit status {answer.returncode})"
             )
+        for key, options in mounts.capture(host).items():
+            values[key] = ValueItem(options)
         return values
 
     def restore(self, host: Host, wanted: Mapping[str, Item | None], progress: Progress) -> None:
         targets = {key: item.value for key, item in wanted.items() if isinstance(item, ValueItem)}
+        of_mounts = {k: v for k, v in targets.items() if k.startswith(mounts.PREFIX)}
+        mounts.restore(host, of_mounts, progress)
+        targets = {k: v for k, v in targets.items() if k not in of_mounts}
         if not targets:
             return
         for _ in range(PASSES):

@@ -27,6 +27,8 @@ PROGRAMS: dict[str, Program] = {
     "apache2ctl": apache.apache2ctl,
     "apt-get": packages.apt_get,
     "apt-mark": packages.apt_mark,
+    "chmod": tools.chmod,
+    "chown": tools.chown,
     "dpkg": packages.dpkg,
     "dpkg-query": packages.dpkg_query,
     "fail2ban-client": fail2ban.client,

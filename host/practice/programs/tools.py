@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+import msgspec
+
 from host.base import FLAG_IMMUTABLE
 from host.practice.machine import Machine
 from host.practice.programs.answer import Answer
@@ -112,6 +114,27 @@ def _number(machine: Machine, table: str, name: str) -> int:
         if fields[0] == name:
             return int(fields[2])
     return -1
+
+
+def chmod(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
+    """chmod OCTAL PATH…"""
+    return _changed_state(machine, args[1:], mode=int(args[0], 8))
+
+
+def chown(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
+    """chown USER:GROUP PATH…"""
+    user, _, group = args[0].partition(":")
+    uid, gid = _number(machine, "passwd", user), _number(machine, "group", group)
+    return _changed_state(machine, args[1:], uid=uid, gid=gid)
+
+
+def _changed_state(machine: Machine, paths: list[str], **fields: int) -> Answer:
+    for path in paths:
+        there = machine.files.state(path)
+        if there is None:
+            return Answer(1, "", f"cannot access '{path}': No such file or directory\n")
+        machine.files.put(path, msgspec.structs.replace(there, **fields))
+    return Answer()
 
 
 def nothing(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:

@@ -1,0 +1,138 @@
+"""How large a core dump may become: of logins (pam_limits), and of services (systemd)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from host.base import Host, HostError
+from host.facts.base import Fact, Facts, FactUnavailable
+from host.facts.unit_process import process_of
+from host.facts.units import UNITS
+from host.services import blocks
+
+MAIN_FILE = "/etc/security/limits.conf"
+FOLDER = "/etc/security/limits.d"
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """A line of limits.conf about core dumps. `hard` and `soft` say which of the two it sets."""
+
+    who: str
+    value: str
+    hard: bool
+    soft: bool
+    file: str
+    line: int
+
+    @property
+    def origin(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A running service: what its next start gives it, and what its main process has now.
+
+    Values are bytes or "infinity"; `now_soft` and `now_hard` are "" where the process ended.
+    """
+
+    unit: str
+    hard: str
+    soft: str
+    now_hard: str = ""
+    now_soft: str = ""
+
+
+class Services(msgspec.Struct, frozen=True):
+    """systemd's default for services that set nothing themselves, and what runs."""
+
+    default_hard: str
+    running: tuple[Service, ...]
+
+
+def parse_limits(texts: Mapping[str, str]) -> tuple[Limit, ...]:
+    """limits.conf(5): "* hard core 0", "@dev - core unlimited"; in the order of the files."""
+    found = []
+    for file, text in texts.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            words = line.partition("#")[0].split()
+            if len(words) == 4 and words[2].lower() == "core":
+                kind = words[1].lower()
+                if kind in ("hard", "soft", "-"):
+                    hard, soft = kind != "soft", kind != "hard"
+                    found.append(Limit(words[0], words[3], hard, soft, file, number))
+    return tuple(found)
+
+
+def hard_limit(limits: Sequence[Limit], who: str) -> Limit | None:
+    """The line that decides the hard limit for exactly this subject: the last one."""
+    return next((one for one in reversed(limits) if one.who == who and one.hard), None)
+
+
+def parse_services(text: str) -> list[tuple[str, str, str, int]]:
+    """`systemctl show -p Id,LimitCORE,LimitCORESoft,MainPID UNITS` -> (unit, hard, soft, pid)."""
+    found = []
+    for block in blocks(text):
+        one = {key: values[0] for key, values in block.items()}
+        if one.get("Id") and one.get("MainPID", "").isdigit():
+            found.append(
+                (one["Id"], one.get("LimitCORE", ""), one.get("LimitCORESoft", ""),
+                 int(one["MainPID"]))
+            )  # fmt: skip
+    return found
+
+
+def parse_process(text: str) -> tuple[str, str]:
+    """/proc/PID/limits: hard and soft "Max core file size", ("infinity", "0"); ("", "") if none."""
+    for line in text.splitlines():
+        name, _, rest = line.partition("Max core file size")
+        words = rest.split()
+        if not name and len(words) >= 2:
+            soft, hard = (word.replace("unlimited", "infinity") for word in words[:2])
+            return hard, soft
+    return "", ""
+
+
+def files_of(main: str, names: Iterable[str]) -> list[str]:
+    """The files pam_limits reads, in order."""
+    return [main, *(f"{FOLDER}/{name}" for name in sorted(names) if name.endswith(".conf"))]
+
+
+def _limits(host: Host, facts: Facts) -> tuple[Limit, ...]:
+    texts = {}
+    for path in files_of(MAIN_FILE, host.listdir(FOLDER)):
+        try:
+            texts[path] = host.read_bytes(path).decode("utf-8", "replace")
+        except HostError:
+            continue
+    return parse_limits(texts)
+
+
+def _services(host: Host, facts: Facts) -> Services:
+    """Two questions: systemd shows its own properties and those of units apart."""
+    if host.is_practice:
+        raise FactUnavailable("the services of a practice host are pretended, and have no limits")
+    default = host.run(("systemctl", "show", "--property=DefaultLimitCORE"), timeout_s=10)
+    running = sorted(
+        name
+        for name, unit in facts.get(UNITS).items()
+        if name.endswith(".service") and unit.sub == "running"
+    )
+    shown = ""
+    if running:
+        argv = ("systemctl", "show", "--property=Id,LimitCORE,LimitCORESoft,MainPID", *running)
+        shown = host.run(argv, timeout_s=10).stdout
+    services = []
+    for unit, hard, soft, main_pid in parse_services(shown):
+        pid = process_of(host, unit, main_pid)
+        try:
+            now = parse_process(host.read_bytes(f"/proc/{pid}/limits").decode())
+        except HostError:
+            now = ("", "")
+        services.append(Service(unit, hard, soft, *now))
+    return Services(default.stdout.strip().partition("=")[2], tuple(services))
+
+
+LIMITS: Fact[tuple[Limit, ...]] = Fact("core-limits", _limits)
+SERVICES: Fact[Services] = Fact("core-services", _services)

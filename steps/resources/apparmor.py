@@ -1,0 +1,125 @@
+"""AppArmor on in the kernel, and its profiles enforced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from host.facts import Fact, apparmor
+from host.facts.apparmor import APPARMOR, ENABLED, PROFILES
+from snapshots.model import Activation, RunCommand
+from steps.model import Finding
+from steps.resource import Context, Planned, Resource
+
+ENFORCE = "aa-enforce"
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The YAML body. `complain`: profiles that may go on only reporting."""
+
+    complain: list[str] = []
+
+
+class AppArmor(Resource):
+    """`apparmor: {complain: [php-fpm]}`."""
+
+    kind: ClassVar[str] = "apparmor"
+
+    def __init__(self, complain: Sequence[str]) -> None:
+        self.complain = frozenset(complain)
+
+    @classmethod
+    def parse(cls, step_id: str, body: Any) -> AppArmor:
+        return cls(msgspec.convert(body, Body).complain)
+
+    def facts(self) -> tuple[Fact[Any], ...]:
+        return (APPARMOR,)
+
+    def observe(self, ctx: Context) -> list[Finding]:
+        found = ctx.facts.get(APPARMOR)
+        findings = [_kernel(found)]
+        if found.enabled:
+            findings.append(self._profiles(found))
+        return findings
+
+    def plan(self, ctx: Context) -> Planned:
+        found = ctx.facts.get(APPARMOR)
+        if found.enabled is not True:
+            return Planned() if found.container else Planned(refusals=(_boot(found),))
+        wrong = self._wrong(found)
+        if not wrong:
+            return Planned()
+        lost = [name for name in wrong if name not in found.files]
+        if lost:
+            return Planned(
+                refusals=(
+                    f"The profile {lost[0]} only reports, but no file in /etc/apparmor.d says so "
+                    "(a link in force-complain, or another program, made it); nothing was changed."
+                    " Enforce it by hand, or name it in the parameter complain.",
+                )
+            )
+        if ctx.host.which(ENFORCE) is None:
+            return Planned(
+                refusals=(
+                    f"{', '.join(wrong)} only reports, and {ENFORCE} is not installed to change "
+                    "that; nothing was changed. Run `apt-get install apparmor-utils`, then look "
+                    "again, or name it in the parameter complain.",
+                )
+            )
+        files = sorted({found.files[name] for name in wrong})
+        return Planned(
+            changes=(
+                RunCommand(argv=(ENFORCE, *files), why=f"enforce {', '.join(wrong)}"),
+            ),
+            activations=(Activation("reload", unit="apparmor.service"),),
+            notes=(
+                "Look into the log for what these profiles would have refused until now: "
+                "`journalctl -k --grep ALLOWED`.",
+            ),
+        )  # fmt: skip
+
+    def _wrong(self, found: apparmor.AppArmor) -> list[str]:
+        return [name for name in found.complaining if name not in self.complain]
+
+    def _profiles(self, found: apparmor.AppArmor) -> Finding:
+        wrong = self._wrong(found)
+        enforced = sum(mode == "enforce" for mode in found.modes.values())
+        kept = sorted(self.complain & set(found.complaining))
+        said = f"{enforced} enforced"
+        said += f", {', '.join(found.complaining)} only reporting" if found.complaining else ""
+        return Finding(
+            resource="apparmor",
+            setting="profiles",
+            expected="enforced",
+            running=said,
+            persistent=said,
+            origin=PROFILES,
+            ok=not wrong and enforced > 0,
+            note=f"{', '.join(kept)} may go on reporting" if kept else "",
+        )
+
+
+def _kernel(found: apparmor.AppArmor) -> Finding:
+    finding = Finding(
+        resource="apparmor",
+        setting="AppArmor in the kernel",
+        expected="on",
+        running={True: "on", False: "off", None: "not built in, or not chosen"}[found.enabled],
+        origin=ENABLED,
+        ok=found.enabled is True,
+    )
+    if found.container and not found.enabled:
+        note = "a container: the kernel is that of its host, which confines the container or not"
+        return msgspec.structs.replace(finding, ok=None, applicable=False, note=note)
+    return finding
+
+
+def _boot(found: apparmor.AppArmor) -> str:
+    what = "is switched off" if found.enabled is False else "is not in use"
+    return (
+        f"AppArmor {what} in this kernel, which only a boot can change; nothing was changed. Take "
+        "`apparmor=0` and other `security=` or `lsm=` words out of GRUB_CMDLINE_LINUX in "
+        "/etc/default/grub, add `apparmor=1 security=apparmor`, run `update-grub`, and reboot."
+    )

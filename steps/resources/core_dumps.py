@@ -1,0 +1,196 @@
+"""Core dumps off: for logins, for services, and for systemd-coredump where it is installed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from host.base import HostError
+from host.facts import Fact, FactUnavailable
+from host.facts.core_limits import LIMITS, SERVICES, Limit, Service, hard_limit
+from host.facts.packages import PACKAGES
+from host.facts.systemd_conf import configuration
+from host.facts.units import UNITS
+from snapshots.model import Activation, Change, WriteFile
+from steps.model import Finding
+from steps.resource import Context, Planned, Resource, StepError
+
+SYSTEM = configuration("system")
+COREDUMP = configuration("coredump")
+WHO = {"*": "logins of users", "root": "logins of root"}
+"""pam_limits does not take `*` for root."""
+
+COREDUMP_WANTED = {"Storage": "none", "ProcessSizeMax": "0"}
+PROBE = ("runuser", "-u", "nobody", "--", "sh", "-c", "ulimit -Hc")
+
+_BY = "# Written by harden-tui for the step {step}.\n"
+
+
+class CoreDumps(Resource):
+    """`core-dumps: {}`."""
+
+    kind: ClassVar[str] = "core-dumps"
+
+    def __init__(self, step_id: str) -> None:
+        self.step_id = step_id
+        name = step_id.replace(".", "-")
+        self.limits = f"/etc/security/limits.d/zz-harden-tui-{name}.conf"
+        self.system = f"/etc/systemd/system.conf.d/zz-harden-tui-{name}.conf"
+        self.coredump = f"/etc/systemd/coredump.conf.d/zz-harden-tui-{name}.conf"
+        self.drop_in = f"zz-harden-tui-{name}.conf"
+
+    @classmethod
+    def parse(cls, step_id: str, body: Any) -> CoreDumps:
+        if body != {}:
+            raise StepError("expected nothing: {}")
+        return cls(step_id)
+
+    def facts(self) -> tuple[Fact[Any], ...]:
+        return (LIMITS, SERVICES, SYSTEM, COREDUMP, PACKAGES, UNITS)
+
+    def observe(self, ctx: Context) -> list[Finding]:
+        limits = ctx.facts.get(LIMITS)
+        findings = [_login(limits, who) for who in WHO]
+        findings += [
+            _finding(
+                f"logins of {one.who}", "0", one.value, one.value, one.origin, False,
+                "this line counts more than the one for everybody",
+            )
+            for one in _exceptions(limits)
+        ]  # fmt: skip
+        findings += [self._default(ctx), self._running(ctx)]
+        findings += [
+            _finding(
+                one.unit, "0", one.now_soft or "ended", one.hard, "", False,
+                "its unit sets LimitCORE itself",
+            )
+            for one in self._own(ctx)
+        ]  # fmt: skip
+        return [*findings, *self._systemd_coredump(ctx)]
+
+    def plan(self, ctx: Context) -> Planned:
+        limits = ctx.facts.get(LIMITS)
+        by = _BY.format(step=self.step_id)
+        changes: list[Change] = []
+        if not all(_login(limits, who).ok for who in WHO):
+            text = f"{by}* hard core 0\nroot hard core 0\n"
+            changes.append(WriteFile(path=self.limits, content=text.encode()))
+        if self._default(ctx).ok is False:
+            text = f"{by}[Manager]\nDefaultLimitCORE=0\n"
+            changes.append(WriteFile(path=self.system, content=text.encode()))
+        for one in self._own(ctx):
+            path = f"/etc/systemd/system/{one.unit}.d/{self.drop_in}"
+            text = f"{by}[Service]\nLimitCORE=0\n"
+            changes.append(WriteFile(path=path, content=text.encode()))
+        reloads = any(isinstance(c, WriteFile) and "/systemd/" in c.path for c in changes)
+        if any(finding.ok is False for finding in self._systemd_coredump(ctx)):
+            lines = "".join(f"{key}={value}\n" for key, value in COREDUMP_WANTED.items())
+            text = f"{by}[Coredump]\n{lines}"
+            changes.append(WriteFile(path=self.coredump, content=text.encode()))
+        return Planned(
+            changes=tuple(changes),
+            activations=(Activation("daemon-reload"),) if reloads else (),
+            refusals=self._refusals(limits),
+            notes=self._notes(ctx) if changes else (),
+        )
+
+    def prove(self, ctx: Context) -> list[Finding]:
+        """A session of PAM is opened for nobody, and asked."""
+        try:
+            said = ctx.host.run(PROBE, timeout_s=15).stdout.strip()
+        except HostError as error:
+            raise FactUnavailable(
+                f"no session could be opened to ask for its limit: {error}"
+            ) from None
+        return [_finding("a new session of nobody", "0", said, "", "", said == "0", "")]
+
+    def _refusals(self, limits: tuple[Limit, ...]) -> tuple[str, ...]:
+        """Lines that ours could not overrule."""
+        found = [*_exceptions(limits)]
+        for who in WHO:
+            deciding = hard_limit(limits, who)
+            if deciding is not None and deciding.value != "0" and deciding.file > self.limits:
+                found.append(deciding)
+        return tuple(
+            f"{one.origin} lets {one.who} write core dumps ({one.value}), and counts more than "
+            "what this step would write; nothing was changed. Take that line away first."
+            for one in found
+        )
+
+    def _default(self, ctx: Context) -> Finding:
+        running = ctx.facts.get(SERVICES).default_hard
+        line = ctx.facts.get(SYSTEM).get(("Manager", "DefaultLimitCORE"))
+        persistent = line.value if line else "infinity"
+        ok = running == "0" and persistent in ("0", "0:0")
+        origin = line.origin if line else ""
+        return _finding("services, DefaultLimitCORE", "0", running, persistent, origin, ok, "")
+
+    def _running(self, ctx: Context) -> Finding:
+        """Services that run: what they write now counts, what they might allow themselves not."""
+        running = ctx.facts.get(SERVICES).running
+        dumping = [one.unit for one in running if one.now_soft not in ("", "0")]
+        loose = [one.unit for one in running if one.now_hard not in ("", "0")]
+        if dumping:
+            note = f"write core dumps until they are restarted: {', '.join(dumping)}"
+        elif loose:
+            note = f"may allow themselves more until restarted: {', '.join(loose)}"
+        else:
+            note = ""
+        said = f"{len(dumping)} of {len(running)} write core dumps"
+        return _finding("services that run", "none writes any", said, "", "", not dumping, note)
+
+    def _own(self, ctx: Context) -> list[Service]:
+        """Services whose unit has a limit of its own."""
+        services = ctx.facts.get(SERVICES)
+        return [one for one in services.running if one.hard not in ("0", services.default_hard)]
+
+    def _systemd_coredump(self, ctx: Context) -> list[Finding]:
+        if "systemd-coredump" not in ctx.facts.get(PACKAGES):
+            return []
+        lines = ctx.facts.get(COREDUMP)
+        found = []
+        for key, wanted in COREDUMP_WANTED.items():
+            line = lines.get(("Coredump", key))
+            value = line.value if line else ""
+            found.append(
+                _finding(
+                    f"systemd-coredump, {key}", wanted, value or "default", value or "default",
+                    line.origin if line else "", value.lower() == wanted, "",
+                )
+            )  # fmt: skip
+        return found
+
+    def _notes(self, ctx: Context) -> tuple[str, ...]:
+        loose = [one.unit for one in ctx.facts.get(SERVICES).running if one.now_hard != "0"]
+        if not loose:
+            return ()
+        return (
+            f"Running services keep their limit until they are restarted ({len(loose)} of them); "
+            "none is restarted for this.",
+        )
+
+
+def _login(limits: tuple[Limit, ...], who: str) -> Finding:
+    line = hard_limit(limits, who)
+    value = line.value if line else "unlimited"
+    origin = line.origin if line else ""
+    return _finding(WHO[who], "0", value, value, origin, value == "0", "")
+
+
+def _exceptions(limits: tuple[Limit, ...]) -> list[Limit]:
+    """Lines for single users and groups that allow what `*` forbids."""
+    return [one for one in limits if one.who not in WHO and one.hard and one.value != "0"]
+
+
+def _finding(
+    setting: str, expected: str, running: str, persistent: str, origin: str, ok: bool, note: str
+) -> Finding:
+    return Finding(
+        resource="core-dumps",
+        setting=setting,
+        expected=expected,
+        running=running,
+        persistent=persistent,
+        origin=origin,
+        ok=ok,
+        note=note,
+    )
