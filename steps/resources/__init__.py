@@ -10,6 +10,7 @@ TABLE: dict[str, str] = {
     "apache": "steps.resources.apache_directive:ApacheDirective",
     "apache-header": "steps.resources.apache_header:ApacheHeader",
     "apache-module": "steps.resources.apache_module:ApacheModule",
+    "apt-config": "steps.resources.apt_config:AptSettings",
     "attest": "steps.resources.attest:Attest",
     "fail2ban": "steps.resources.fail2ban:Fail2ban",
     "file": "steps.resources.file:File",
@@ -20,6 +21,7 @@ TABLE: dict[str, str] = {
     "timer": "steps.resources.timer:Timer",
     "tree": "steps.resources.tree:Tree",
     "ufw": "steps.resources.ufw:Ufw",
+    "unattended-upgrades": "steps.resources.unattended:Unattended",
     "unit": "steps.resources.unit:Unit",
 }
 
