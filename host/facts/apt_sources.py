@@ -1,7 +1,8 @@
 """Where packages come from: every index apt uses, what vouches for it, and the line that names it.
 
 `apt-get indextargets` merges one-line and deb822 sources, and tells of each index the entry it
-comes from, what its Release file says of itself, and the options it is trusted by.
+comes from and what its Release file says of itself. Whether a repository is trusted although
+nothing signs it only the entry tells: apt says "Trusted: yes" of the signed ones too.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from typing import Final
 import msgspec
 
 from host.base import Host
+from host.facts.apt_entries import options
 from host.facts.base import Fact, Facts
 
 _LINES: Final = (
     "$(SOURCESENTRY)", "$(REPO_URI)", "$(RELEASE)", "$(CODENAME)", "$(SUITE)", "$(ORIGIN)",
-    "$(LABEL)", "$(TRUSTED)", "$(SIGNED_BY)",
+    "$(LABEL)",
 )  # fmt: skip
 QUERY: Final = (
     "apt-get", "indextargets", "--format", "\t".join(_LINES), "Created-By: Packages",
 )  # fmt: skip
+
+_YES: Final = frozenset(("yes", "true", "1", "on", "with", "enable"))
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -68,29 +72,40 @@ class Source(msgspec.Struct, frozen=True):
 def parse_sources(text: str) -> tuple[Source, ...]:
     """The answer to `QUERY`, each repository once, in apt's order.
 
-    A field that is not there is printed as its own placeholder, "$(SIGNED_BY)".
+    A field that is not there is printed as its own placeholder, "$(LABEL)".
     """
     found: dict[tuple[str, str, str], Source] = {}
     for line in text.splitlines():
         fields = line.split("\t")
         if len(fields) != len(_LINES):
             continue
-        entry, uri, suite, codename, archive, origin, label, trusted, signed_by = (
+        entry, uri, suite, codename, archive, origin, label = (
             "" if field == name else field.strip()
             for field, name in zip(fields, _LINES, strict=True)
         )
-        found.setdefault(
-            (entry, uri, suite),
-            Source(
-                entry=entry, uri=uri, suite=suite, codename=codename, archive=archive,
-                origin=origin, label=label, trusted=trusted == "yes", signed_by=signed_by,
-            ),
-        )  # fmt: skip
+        source = Source(entry, uri, suite, codename, archive, origin, label)
+        found.setdefault((entry, uri, suite), source)
     return tuple(found.values())
 
 
+def with_entry(source: Source, text: str) -> Source:
+    """The source with what its entry says; `text` is that file's."""
+    said = options(text, source.number, is_deb822=source.is_deb822)
+    return msgspec.structs.replace(
+        source,
+        trusted=said.get("trusted", "").lower() in _YES,
+        signed_by=said.get("signed-by", ""),
+    )
+
+
 def _read(host: Host, facts: Facts) -> tuple[Source, ...]:
-    return parse_sources(host.run(QUERY).stdout)
+    texts: dict[str, str] = {}
+    found = []
+    for source in parse_sources(host.run(QUERY).stdout):
+        if source.file not in texts:
+            texts[source.file] = host.read_bytes(source.file).decode("utf-8", "surrogateescape")
+        found.append(with_entry(source, texts[source.file]))
+    return tuple(found)
 
 
 APT_SOURCES: Final[Fact[tuple[Source, ...]]] = Fact("apt-sources", _read)

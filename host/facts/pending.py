@@ -20,7 +20,9 @@ QUERY: Final = (
 )  # fmt: skip
 
 _INST: Final = re.compile(r"^Inst (\S+) (?:\[([^\]]+)\] )?\((\S+) (.*?)(?: \[[^\]]*\])?\)")
-_KEPT: Final = re.compile(r"^The following packages have been kept back:\n((?:  .*\n?)+)", re.M)
+_KEPT: Final = re.compile(
+    r"^The following packages have been kept back:\n((?:  .*\n?)+)", re.MULTILINE
+)
 _FROM: Final = re.compile(r"[^\s,]+:[^\s,/]*/([^\s,]+)")
 
 

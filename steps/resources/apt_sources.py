@@ -10,6 +10,7 @@ import msgspec
 
 from host.distribution import Distribution
 from host.facts import Fact
+from host.facts.apt_entries import deb822, one_line
 from host.facts.apt_sources import APT_SOURCES, Source
 from host.facts.os import DISTRIBUTION
 from host.facts.pending import LISTS
@@ -17,7 +18,6 @@ from snapshots.dpkg import APT_OPTIONS
 from snapshots.model import Change, RunCommand, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource
-from steps.resources.apt_sources_edit import deb822, one_line
 from steps.resources.package import not_now
 
 KEYRINGS = {
@@ -158,9 +158,7 @@ def _short(signed_by: str) -> str:
     return "the key in the file" if "BEGIN PGP" in signed_by else signed_by
 
 
-def _mend(
-    ctx: Context, source: Source, distribution: Distribution, edits: dict[str, str]
-) -> str:
+def _mend(ctx: Context, source: Source, distribution: Distribution, edits: dict[str, str]) -> str:
     """Put what this entry needs into `edits`; why that cannot be, or empty."""
     keyring = KEYRINGS.get(distribution.id, "")
     is_ours = is_official(source, distribution) and ctx.host.state(keyring) is not None

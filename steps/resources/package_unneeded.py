@@ -61,5 +61,7 @@ class UnneededPackage(Package):
         if not planned.changes:
             return planned
         there = ctx.facts.get(KNOWN_PACKAGES)
-        what = [f"{name}: {purpose(name)}." for name in self.purged if name in there and purpose(name)]
+        what = [
+            f"{name}: {purpose(name)}." for name in self.purged if name in there and purpose(name)
+        ]
         return msgspec.structs.replace(planned, notes=(*what, *planned.notes))

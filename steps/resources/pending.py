@@ -135,7 +135,8 @@ class PendingUpdates(Resource):
             why=f"upgrade {count} package{'' if count == 1 else 's'}",
             timeout_s=UPGRADE_TIMEOUT_S,
         )
-        automatic = sorted({u.name for u in updates} & ctx.facts.get(AUTOMATIC_PACKAGES))
+        marked = ctx.facts.get(AUTOMATIC_PACKAGES)
+        automatic = sorted(update.name for update in updates if update.name in marked)
         if words[0] != "install" or not automatic:
             return (upgrade,)
         return (
@@ -210,5 +211,3 @@ def _unknown(problem: str) -> Finding:
         resource="apt", setting="pending updates", expected="none", ok=None,
         note=f"apt cannot tell: {problem}",
     )  # fmt: skip
-
-

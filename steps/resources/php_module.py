@@ -122,9 +122,7 @@ class PhpModule(Resource):
                 finding, expected="whatever it is", ok=None, applicable=False, note="kept by choice"
             )
         if line is None and php.stale and php.running:
-            return msgspec.structs.replace(
-                finding, ok=None, note=f"{php.stale}; reload {php.unit}"
-            )
+            return msgspec.structs.replace(finding, ok=None, note=f"{php.stale}; reload {php.unit}")
         return finding
 
 

@@ -38,14 +38,15 @@ class PhpMyAdmin(Package):
 
     def observe(self, ctx: Context) -> list[Finding]:
         copies = _copies(ctx)
-        return super().observe(ctx) + [
+        return [
+            *super().observe(ctx),
             Finding(
                 resource="web",
                 setting="copies below the document roots",
                 expected="none",
                 running=", ".join(copies) or "none",
                 ok=not copies,
-            )
+            ),
         ]
 
     def plan(self, ctx: Context) -> Planned:
@@ -72,5 +73,7 @@ def _copies(ctx: Context) -> list[str]:
     for root in roots | {"/var/www", "/var/www/html"}:
         for below in (root, f"{root}/*"):
             for mark in MARKS:
-                found |= {path.removesuffix(f"/{mark}") for path in ctx.host.glob(f"{below}/{mark}")}
+                found |= {
+                    path.removesuffix(f"/{mark}") for path in ctx.host.glob(f"{below}/{mark}")
+                }
     return sorted(found)

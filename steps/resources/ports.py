@@ -93,12 +93,12 @@ class Ports(Resource):
             return Planned()
         every = " ".join([*self.expected, *unexpected])
         return Planned(
-            refusals=tuple(
-                f"{name} is open and not expected: {_who(ctx, ports[0])} listens there."
-                " Nothing was changed."
-                for name, ports in unexpected.items()
-            )
-            + (
+            refusals=(
+                *(
+                    f"{name} is open and not expected: {_who(ctx, ports[0])} listens there."
+                    " Nothing was changed."
+                    for name, ports in unexpected.items()
+                ),
                 "For each of them: stop the service if nobody needs it (minimal.services with its"
                 " unit in `remove`), let it listen on this host only if just the host itself needs"
                 " it (mariadb.listen does so for MariaDB), or expect it with `harden-tui steps set"

@@ -10,6 +10,7 @@ import msgspec
 from host.facts import Fact
 from host.facts.needrestart_config import DEFAULT, NEEDRESTART_MODE, PARTS
 from host.facts.restarts import GONE_CODE, KERNEL, NEED_RESTART
+from host.facts.units import UNITS
 from snapshots.model import Change, RunCommand, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource
@@ -21,6 +22,8 @@ NOT_WITHOUT_THE_HOST = (
     "gdm*.service", "lightdm.service",
 )  # fmt: skip
 """What takes sessions or the network with it: a restart of the host is the safe way."""
+
+RESTART_TIMEOUT_S = 600.0
 
 _WAYS_OUT = "Restart the host at a quiet time (`systemctl reboot`), then look again."
 
@@ -45,7 +48,7 @@ class Restarts(Resource):
         return cls(step_id, msgspec.convert(body, _Body).mode)
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (NEED_RESTART, NEEDRESTART_MODE, GONE_CODE)
+        return (NEED_RESTART, NEEDRESTART_MODE, GONE_CODE, UNITS)
 
     def observe(self, ctx: Context) -> list[Finding]:
         findings = [self._mode_finding(ctx)]
@@ -90,6 +93,16 @@ class Restarts(Resource):
                     f" it. Nothing was changed. {_WAYS_OUT}",
                 )
             )
+        units = ctx.facts.get(UNITS)
+        lost = [unit for unit in old if unit not in units or not units[unit].enabled]
+        if lost:
+            return Planned(
+                refusals=(
+                    f"{', '.join(lost)} was left running by a package that is gone, and could not"
+                    f" be started again. Nothing was changed. Run `systemctl stop"
+                    f" {' '.join(lost)}` if nobody needs it, then look again.",
+                )
+            )
         changes: list[Change] = []
         if _mode(ctx) != self.mode:
             text = (
@@ -102,6 +115,7 @@ class Restarts(Resource):
                 RunCommand(
                     argv=("systemctl", "restart", *old),
                     why="let them take the code that is installed",
+                    timeout_s=RESTART_TIMEOUT_S,
                 )
             )
         return Planned(

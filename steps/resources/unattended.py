@@ -151,9 +151,7 @@ _FIELDS = {
 }  # fmt: skip
 
 
-def matches(
-    pattern: str, release: dict[str, tuple[str, ...]], distribution: Distribution
-) -> bool:
+def matches(pattern: str, release: dict[str, tuple[str, ...]], distribution: Distribution) -> bool:
     """Whether a pattern such as "origin=Debian,label=Debian-Security" lets a release in.
 
     As unattended-upgrades reads it (match_whitelist_string): every field must match, with shell

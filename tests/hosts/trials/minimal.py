@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.hosts.lab import LabHost
-from tests.hosts.program import statuses
+from tests.hosts.program import details, statuses
 from tests.hosts.trials.trial import Answers, Trial
 
 CLIENTS = ("inetutils-telnet", "tnftp")
@@ -71,9 +71,7 @@ def _php_modules(host: LabHost) -> Answers:
     answer = host.http("/modules.php")
     loaded = answer.body.decode().split()  # type: ignore[attr-defined]  # kept by LabHost.http
     version = next(path.name for path in (host.root / "etc/php").iterdir())
-    asked = host.run(
-        "phpquery", "-v", version, "-s", "apache2", "-m", "ffi", check=False
-    ).stdout
+    asked = host.run("phpquery", "-v", version, "-s", "apache2", "-m", "ffi", check=False).stdout
     command_line = host.out("php", "-m")
     return [
         ("PHP answers", "standard" in loaded and "mysqli" in loaded),
@@ -88,9 +86,7 @@ def _php_modules(host: LabHost) -> Answers:
 
 def _load_xdebug(host: LabHost) -> None:
     _install(host, "php-xdebug")
-    host.write(
-        MODULES_PAGE, "<?php echo strtolower(implode(' ', get_loaded_extensions()));\n"
-    )
+    host.write(MODULES_PAGE, "<?php echo strtolower(implode(' ', get_loaded_extensions()));\n")
     host.run("systemctl", "reload", "apache2")
 
 
@@ -107,7 +103,25 @@ def _phpmyadmin(host: LabHost) -> Answers:
     ]
 
 
+def _php_version(host: LabHost) -> Answers:
+    page = "/var/www/html/version.php"
+    host.write(page, "<?php echo PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION;\n")
+    version = host.http("/version.php").body.decode()  # type: ignore[attr-defined]  # kept there
+    host.run("rm", page)
+    later = statuses(host, "php.version", more=("--set", "php.version.warn-days=730"))
+    (found,) = details(host, "php.version")["steps"][0]["findings"]
+    return [
+        ("it told of the PHP that answers", found["resource"] == f"php {version} apache2"),
+        ("and of Debian's support", "LTS" in found["running"]),
+        (
+            "two years ahead only trixie's is good",
+            later["php.version"] == ("pass" if host.suite == "trixie" else "fail"),
+        ),
+    ]
+
+
 TRIALS = (
+    Trial(step="php.version", holds=_php_version, before="pass", changes=False),
     Trial(
         step="minimal.packages",
         holds=_packages,

@@ -1,11 +1,40 @@
-"""Edits of apt's sources: options of a one-line entry, fields of a deb822 stanza (sources.list(5))."""
+"""Entries of apt's sources as text (sources.list(5)): what they say, and edits of them.
+
+A one-line file counts its lines, a deb822 file its stanzas, both from 1, as apt does.
+"""
 
 from __future__ import annotations
 
 import re
 
-_ENTRY = re.compile(r"^(?P<type>\s*deb(?:-src)?)(?P<gap>\s+)(?:\[(?P<options>[^\]]*)\]\s*)?(?P<rest>.*)$")
+_ENTRY = re.compile(
+    r"^(?P<type>\s*deb(?:-src)?)(?P<gap>\s+)(?:\[(?P<options>[^\]]*)\]\s*)?(?P<rest>.*)$"
+)
 _FIELD = re.compile(r"^([A-Za-z][A-Za-z0-9-]*):\s*(.*)$")
+
+
+def options(text: str, number: int, *, is_deb822: bool) -> dict[str, str]:
+    """What an entry says beside where it leads, by names in lower case: {"signed-by": "/path"}.
+
+    Empty where there is no such entry.
+    """
+    lines = text.splitlines(keepends=True)
+    if not is_deb822:
+        found = _ENTRY.match(lines[number - 1].rstrip("\r\n")) if 0 < number <= len(lines) else None
+        words = (found["options"] or "").split() if found else []
+        pairs = (word.partition("=") for word in words)
+        return {name.rstrip("+-").lower(): value for name, _, value in pairs}
+    spans = _stanzas(lines)
+    said: dict[str, str] = {}
+    name = ""
+    for line in lines[slice(*spans[number - 1])] if 0 < number <= len(spans) else []:
+        field = _FIELD.match(line)
+        if field:
+            name = field[1].lower()
+            said[name] = field[2].strip()
+        elif name and line.startswith((" ", "\t")):
+            said[name] = f"{said[name]}\n{line.strip()}"
+    return said
 
 
 def one_line(text: str, number: int, *, remove: str = "", add: str = "") -> str | None:
