@@ -21,12 +21,15 @@ from tests.unit.given import RELEASES, context, packages, recorded
 LIST = "/etc/apt/sources.list"
 DEBIAN = Source(f"{LIST}:2", "http://deb.debian.org/debian/", "bookworm", "bookworm", "oldstable",
                 "Debian", "Debian")  # fmt: skip
-SECURITY = Source(f"{LIST}:3", "http://security.debian.org/debian-security/", "bookworm-security",
-                  "bookworm-security", "oldstable-security", "Debian", "Debian-Security")  # fmt: skip
+SECURITY = Source(
+    f"{LIST}:3", "http://security.debian.org/debian-security/", "bookworm-security",
+    "bookworm-security", "oldstable-security", "Debian", "Debian-Security",
+)  # fmt: skip
 TEXT = (
     "# ours\n"
     "deb http://deb.debian.org/debian bookworm main\n"
-    "deb [arch=amd64 trusted=yes] http://security.debian.org/debian-security bookworm-security main\n"
+    "deb [arch=amd64 trusted=yes] http://security.debian.org/debian-security"
+    " bookworm-security main\n"
 )
 STANZAS = """\
 # the first

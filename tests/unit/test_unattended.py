@@ -104,7 +104,7 @@ def test_all_of_it_in_one_drop_in(tmp_path: Path) -> None:
     assert 'Unattended-Upgrade::Mail "ops@example.org";' in text
     assert 'Automatic-Reboot "true";' in text and 'Automatic-Reboot-Time "04:00";' in text
     assert "Origins-Pattern" not in text
-    values, lists = parse_dump(text)
+    values, _ = parse_dump(text)
     after = AptConfig({**config.values, **values}, config.lists)
     assert plan(tmp_path, after, {"mail": "ops@example.org", "reboot": True}) == Planned()
 
