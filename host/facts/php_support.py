@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-AS_OF: Final = date(2026, 11, 20)
+AS_OF: Final = date(2026, 7, 3)
 
 UPSTREAM: Final[dict[str, date]] = {
     "5.6": date(2018, 12, 31),
@@ -26,6 +26,7 @@ UPSTREAM: Final[dict[str, date]] = {
     "8.2": date(2026, 12, 31),
     "8.3": date(2027, 12, 31),
     "8.4": date(2028, 12, 31),
+    "8.5": date(2029, 12, 31),
 }
 """Branch -> the last day of its security fixes by the PHP project."""
 
@@ -41,7 +42,7 @@ class Support(msgspec.Struct, frozen=True):
 
 DISTRIBUTIONS: Final[dict[str, Support]] = {
     "bullseye": Support("Debian 11", "7.4", date(2024, 8, 14), date(2026, 8, 31)),
-    "bookworm": Support("Debian 12", "8.2", date(2026, 6, 10), date(2028, 6, 30)),
+    "bookworm": Support("Debian 12", "8.2", date(2026, 7, 11), date(2028, 6, 30)),
     "trixie": Support("Debian 13", "8.4", date(2028, 8, 9), date(2030, 6, 30)),
     "jammy": Support("Ubuntu 22.04 LTS", "8.1", date(2027, 4, 30), date(2027, 4, 30)),
     "noble": Support("Ubuntu 24.04 LTS", "8.3", date(2029, 4, 30), date(2029, 4, 30)),

@@ -15,7 +15,8 @@ from host.base import CommandMissing, Host, HostError
 from host.facts.base import Fact, Facts, FactUnavailable
 from host.ports import unit_of_cgroup
 
-QUERY: Final = ("needrestart", "-b")
+QUERY: Final = ("needrestart", "-b", "-k", "-l")
+"""Kernel and libraries; microcode is the machine's, not the host's."""
 KERNEL: Final = {
     "0": "cannot be told",
     "1": "the newest one installed runs",
