@@ -6,11 +6,13 @@ it. So a transaction keeps them, and going back puts in again what they lost.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from host.base import Host
 
-TABLES: Final = ("/var/lib/ucf/hashfile", "/var/lib/ucf/registry")
+REGISTRY: Final = "/var/lib/ucf/registry"
+TABLES: Final = ("/var/lib/ucf/hashfile", REGISTRY)
 """Lines "md5sum  path" and "package  path"; a path is in each at most once."""
 
 
@@ -34,6 +36,20 @@ def put_back(host: Host, kept: dict[str, str]) -> None:
         merged = _merged(host, text, now)
         if sorted(merged) != sorted(now.splitlines()):
             host.write_file(path, ("\n".join(merged) + "\n").encode("utf-8", "surrogateescape"))
+
+
+def forget(host: Host, packages: Collection[str]) -> None:
+    """Take purged packages out of the registry: not all of them do so themselves
+    (unattended-upgrades of bookworm and trixie does not). Raises `HostError`."""
+    now = _text(host, REGISTRY)
+    names = {name.partition(":")[0] for name in packages}
+    lines = [
+        line
+        for line in now.splitlines(keepends=True)
+        if not names & set(line.split(None, 1)[:1]) or host.state(_file_of(line)) is not None
+    ]  # fmt: skip
+    if len(lines) < len(now.splitlines()):
+        host.write_file(REGISTRY, "".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def _merged(host: Host, then: str, now: str) -> list[str]:

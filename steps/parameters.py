@@ -194,6 +194,18 @@ def _unneeded_units(ctx: Context) -> ParameterValue | None:
     return tuple(unneeded_units(ctx.facts))
 
 
+def _unneeded_packages(ctx: Context) -> ParameterValue | None:
+    from host.facts.packages_unneeded import unneeded_packages
+
+    return tuple(unneeded_packages(ctx.facts))
+
+
+def _expected_ports(ctx: Context) -> ParameterValue | None:
+    from steps.resources.ports import expected_ports
+
+    return expected_ports(ctx)
+
+
 def _application_tree(ctx: Context) -> ParameterValue | None:
     """The usual place of i-doit, or the document root itself where it was unpacked there."""
     if ctx.host.state("/var/www/html/i-doit") is not None:
@@ -205,7 +217,9 @@ def _application_tree(ctx: Context) -> ParameterValue | None:
 
 DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
     "application-tree": _application_tree,
+    "expected-ports": _expected_ports,
     "session-address": _session_address,
+    "unneeded-packages": _unneeded_packages,
     "unneeded-units": _unneeded_units,
 }
 """Where a default can come from: a name used in `default-from`, and the question it asks."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from host.base import CommandFailed, CommandMissing, Host, HostError
+from snapshots import ucf
 from snapshots.debs import KeptDebs
 from snapshots.domains.base import Domain, Scope
 from snapshots.dpkg import (
@@ -111,6 +112,7 @@ class Packages(Domain):
         if again:
             # A package whose removal script ended oddly stays half removed; once more clears it.
             self._purge(host, again, progress)
+        ucf.forget(host, packages)
 
     def _purge(self, host: Host, packages: list[str], progress: Progress) -> None:
         """One whose unpacking was cut off dpkg would only install anew, if it were not told."""

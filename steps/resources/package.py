@@ -129,7 +129,7 @@ def plan_removal(ctx: Context, verb: str, names: Sequence[str]) -> Planned:
     going = tuple(name for name in names if name in there and there[name].status != "not-installed")
     if not going:
         return Planned()
-    refusal = _not_now(ctx)
+    refusal = not_now(ctx)
     if refusal:
         return Planned(refusals=(refusal,))
     essential = [name for name in going if there[name].essential]
@@ -182,7 +182,7 @@ def plan_install(ctx: Context, names: Sequence[str]) -> Planned:
     packages = ctx.facts.get(PACKAGES)
     if not wanted and all(packages[name].status == "installed" for name in names):
         return Planned()
-    refusal = _not_now(ctx)
+    refusal = not_now(ctx)
     if refusal:
         return Planned(refusals=(refusal,))
     answer = ctx.facts.get(simulation(wanted))
@@ -199,7 +199,7 @@ def plan_install(ctx: Context, names: Sequence[str]) -> Planned:
     )
 
 
-def _not_now(ctx: Context) -> str:
+def not_now(ctx: Context) -> str:
     """Why dpkg cannot be used now: somebody holds it, or an installation was cut off."""
     busy = ctx.facts.get(DPKG_BUSY)
     if busy:

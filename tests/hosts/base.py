@@ -53,7 +53,9 @@ OFFERED = (
 """What a step or a judge may install later: a repository inside the host, so that no network is
 needed once the base is built."""
 
-NEEDED_PROGRAMS = ("debootstrap", "systemd-nspawn", "apt-ftparchive", "ip", "ssh", "tmux", "nft")
+NEEDED_PROGRAMS = (
+    "debootstrap", "systemd-nspawn", "apt-ftparchive", "ip", "ssh", "tmux", "nft", "gpg",
+)  # fmt: skip
 
 
 def missing() -> str:
@@ -64,7 +66,7 @@ def missing() -> str:
     if lacking:
         return (
             f"tests on real hosts need {', '.join(lacking)}: apt-get install debootstrap"
-            " systemd-container apt-utils iproute2 openssh-client tmux nftables"
+            " systemd-container apt-utils iproute2 openssh-client tmux nftables gnupg"
         )
     return ""
 

@@ -68,3 +68,16 @@ def test_a_committed_change_leaves_them_alone(bench: Bench) -> None:
     assert tx.commit().status == "committed"
     assert _said(bench)[HASHES] == ""
     assert list((bench.state.path / "transactions").rglob("tables.json")) == []
+
+
+def test_a_purged_package_is_taken_out_of_the_registry(bench: Bench) -> None:
+    """unattended-upgrades tells ucf only of the hashes when it is purged."""
+    left = "unattended-upgrades \t /etc/apt/apt.conf.d/50unattended-upgrades\n"
+    stays = "unattended-upgrades \t /etc/papersize\n"
+    _say(bench, "/etc/papersize", "a4\n")
+    _say(bench, REGISTRY, THEN[REGISTRY] + left + stays)
+    ucf.forget(bench.host, ["unattended-upgrades", "libpaper1:amd64"])
+    assert _said(bench)[REGISTRY] == THEN[REGISTRY] + stays
+    before = bench.host.state(REGISTRY)
+    ucf.forget(bench.host, ["unattended-upgrades"])
+    assert bench.host.state(REGISTRY) == before
