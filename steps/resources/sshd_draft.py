@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from host.facts.sshd_tree import Tree, inserted_line, replaced_line, split_line
+from host.facts.sshd_tree import (
+    Tree,
+    commented_line,
+    inserted_line,
+    replaced_line,
+    split_line,
+)
 
 DROP_IN_FOLDER = "/etc/ssh/sshd_config.d"
+
+EVERY_LINE_COUNTS = ("allowgroups", "allowusers", "denygroups", "denyusers")
+"""Lists that sshd makes of all lines instead of taking the first (servconf.c, tried on both
+releases), so a line of our own would only add to what stands elsewhere."""
 
 ReadOverlay = Callable[[Mapping[str, str | None]], Tree]
 """The configuration as it would be with some files replaced."""
@@ -55,12 +65,27 @@ def draft(
             edited[deciding.file] = replaced_line(before, deciding.line, value)
     if won:
         edited[path] = _drop_in(step_id, {**keep, **won})
+    for keyword in globally:
+        if keyword.lower() in EVERY_LINE_COUNTS:
+            _silence_others(edited, tree, tried, keyword, path)
     for keyword, value in globally.items():
         if tried.deciding(keyword) is None:
             edited[tree.main] = inserted_line(
                 edited.get(tree.main, tree.texts[tree.main]), keyword, value
             )
     return edited
+
+
+def _silence_others(
+    edited: dict[str, str], tree: Tree, tried: Tree, keyword: str, path: str
+) -> None:
+    """Comment out every line of `keyword` for everyone but the one that was written."""
+    deciding = tried.deciding(keyword)
+    for line in tried.of(keyword):
+        if line.match or line.file == path or line == deciding:
+            continue
+        before = edited.get(line.file, tree.texts[line.file])
+        edited[line.file] = commented_line(before, line.line)
 
 
 def kept_settings(tree: Tree, step_id: str) -> dict[str, str]:
