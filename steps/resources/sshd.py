@@ -157,7 +157,7 @@ class Sshd(Resource):
         planned = Planned(
             changes=tuple(self._write(path, text) for path, text in sorted(edits.items())),
             validations=(Validation(("sshd", "-t")),),
-            activations=_activations(daemon),
+            activations=activations(daemon),
             notes=tuple(self._notes(tree, daemon, edits)),
         )
         return self._proven(ctx, daemon, planned, edits)
@@ -325,7 +325,8 @@ def _not_in_force(ctx: Context) -> str:
     )
 
 
-def _activations(daemon: Daemon) -> tuple[Activation, ...]:
+def activations(daemon: Daemon) -> tuple[Activation, ...]:
+    """What makes the running sshd read its files again."""
     if daemon.state == "running":
         return (Activation(how=daemon.refresh, unit=UNIT),)
     return ()

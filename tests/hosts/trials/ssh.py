@@ -54,7 +54,49 @@ def _logging(host: LabHost) -> Answers:
     ]
 
 
+_KEX = {
+    "bookworm": "sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,curve25519-sha256,"
+    "curve25519-sha256@libssh.org,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,"
+    "diffie-hellman-group-exchange-sha256",
+    "trixie": "mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com",
+}
+"""As ssh-audit's policies "Hardened Debian 12 (version 3)" and "Hardened Debian 13 (version 1)"."""
+
+
+_HOST_KEYS = "ssh-ed25519,rsa-sha2-512,rsa-sha2-256"
+
+
+def _offered_keys(host: LabHost) -> str:
+    """What sshd's first packet says, as a client's debug lines tell it."""
+    argv = [*host.ssh_argv("true", options=("-vv",))]
+    argv.remove("-q")
+    said = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False).stderr
+    server = said.partition("peer server KEXINIT proposal")[2]
+    return server.partition("host key algorithms: ")[2].partition("\n")[0].strip()
+
+
+def _crypto(host: LabHost) -> Answers:
+    sshd = _told(host)
+    scan = host.run("ssh-keyscan", "-t", "rsa,ed25519", "127.0.0.1")
+    sizes = host.run("ssh-keygen", "-l", "-f", "-", stdin=scan.stdout).stdout
+    old = host.ssh_argv("true", options=("-o", "KexAlgorithms=ecdh-sha2-nistp256"))
+    refused = subprocess.run(old, capture_output=True, timeout=30, check=False).returncode
+    small = host.out("awk", "$5 ~ /^[0-9]+$/ && $5 < 3071", "/etc/ssh/moduli")
+    return [
+        ("the key exchanges of the policy", sshd["kexalgorithms"] == _KEX[host.suite]),
+        ("sshd accepts no ECDSA", "ecdsa" not in sshd["hostkeyalgorithms"]),
+        ("Ed25519 comes first, then RSA", _offered_keys(host) == _HOST_KEYS),
+        ("the RSA host key it shows has 4096 bits", "4096 SHA256:" in sizes),
+        ("it shows an Ed25519 host key", "(ED25519)" in sizes),
+        ("its version line does not name Debian", "Debian" not in f"{scan.stdout}{scan.stderr}"),
+        ("requiredrsasize 3072", sshd["requiredrsasize"] == "3072"),
+        ("an older key exchange is refused", refused != 0),
+        ("no small group is left", small == ""),
+    ]
+
+
 TRIALS = (
     Trial(step="ssh.forwarding", furnish=_tunnels_work, holds=_forwarding),
     Trial(step="ssh.logging", holds=_logging),
+    Trial(step="ssh.crypto", holds=_crypto),
 )
