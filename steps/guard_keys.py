@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from host.base import FileState, HostError
 from host.facts.login import ACCOUNTS, Accepted, Account, AuthorizedKey, parse_authorized_keys
@@ -41,7 +41,7 @@ def key_obstacle(
     found: list[str] = []
     others = False
     untried = ""
-    paths = list(_paths(account, settings))
+    paths = list(key_paths(account, settings))
     for place, keys, loose in _offers(ctx, account, settings, read, paths):
         if loose:
             found.append(loose)
@@ -106,7 +106,8 @@ def _offers(
             )
 
 
-def _paths(account: Account, settings: Effective) -> Iterator[str]:
+def key_paths(account: Account, settings: Mapping[str, str]) -> Iterator[str]:
+    """The files in which sshd looks for an account's keys."""
     for place in settings.get("authorizedkeysfile", ".ssh/authorized_keys").split():
         if place != "none":
             path = _filled(place, account)
@@ -163,7 +164,7 @@ def _certificate_obstacle(
             if (read(path) or "").strip():
                 return _loose(ctx, path, account)
             return f"AuthorizedPrincipalsFile {path} names nobody"
-    for path in _paths(account, settings):
+    for path in key_paths(account, settings):
         for key in parse_authorized_keys(read(path) or ""):
             if "cert-authority" in key.options and key.fingerprint == came.authority:
                 return _loose(ctx, path, account)

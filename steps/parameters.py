@@ -203,8 +203,22 @@ def _application_tree(ctx: Context) -> ParameterValue | None:
     return None
 
 
+def _login_groups(ctx: Context) -> ParameterValue | None:
+    from steps.login_defaults import login_groups
+
+    return login_groups(ctx.host, ctx.facts) or None
+
+
+def _login_users(ctx: Context) -> ParameterValue | None:
+    from steps.login_defaults import login_users
+
+    return login_users(ctx.facts)
+
+
 DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
     "application-tree": _application_tree,
+    "login-groups": _login_groups,
+    "login-users": _login_users,
     "session-address": _session_address,
     "unneeded-units": _unneeded_units,
 }

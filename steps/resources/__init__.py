@@ -16,6 +16,7 @@ TABLE: dict[str, str] = {
     "file": "steps.resources.file:File",
     "package": "steps.resources.package:Package",
     "php": "steps.resources.php:Php",
+    "ssh-allow": "steps.resources.ssh_allow:SshAllow",
     "ssh-crypto": "steps.resources.ssh_crypto:SshCrypto",
     "ssh-forwarding": "steps.resources.ssh_forwarding:SshForwarding",
     "sshd": "steps.resources.sshd:Sshd",

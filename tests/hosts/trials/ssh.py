@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from tests.hosts.lab import LabHost
+from tests.hosts.program import harden
 from tests.hosts.trials.trial import Answers, Trial
 
 
@@ -95,8 +96,46 @@ def _crypto(host: LabHost) -> Answers:
     ]
 
 
+def _carol_comes(host: LabHost) -> None:
+    host.run("useradd", "-m", "-s", "/bin/bash", "carol")
+    host.run("cp", "-a", "/root/.ssh", "/home/carol/.ssh")
+    host.run("chown", "-R", "carol:carol", "/home/carol/.ssh")
+    assert host.can_log_in("carol")
+    assert host.can_log_in("root")
+
+
+def _carol_goes(host: LabHost) -> None:
+    host.run("userdel", "-r", "carol", check=False)
+
+
+def _allow(host: LabHost) -> Answers:
+    sshd = _told(host)
+    elsewhere = ("--set", "ssh.allow.network=192.0.2.0/24", "--format", "json")
+    refused = harden(host, "plan", "ssh.allow", *elsewhere, check=False).stdout
+    return [
+        ("allowgroups sudo", sshd["allowgroups"] == "sudo"),
+        ("allowusers names the network", sshd["allowusers"] == "*@10.77.0.0/16"),
+        ("carol, who is in no such group, is shut out", not host.can_log_in("carol")),
+        ("so is root", not host.can_log_in("root")),
+        (
+            "a network that the present administrator is not in is refused",
+            "AllowUsers does not name alice" in refused,
+        ),
+    ]
+
+
 TRIALS = (
     Trial(step="ssh.forwarding", furnish=_tunnels_work, holds=_forwarding),
     Trial(step="ssh.logging", holds=_logging),
     Trial(step="ssh.crypto", holds=_crypto),
+    Trial(
+        step="ssh.allow",
+        furnish=_carol_comes,
+        holds=_allow,
+        tidy=_carol_goes,
+        given=(
+            *("--set", "ssh.allow.groups=sudo"),
+            *("--set", "ssh.allow.network=10.77.1.9/16"),
+        ),
+    ),
 )
