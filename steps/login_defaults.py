@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 from host.base import Host, HostError
 from host.facts import Facts
 from host.facts.login import ACCOUNTS, Account, parse_authorized_keys
-from host.facts.sshd import SSHD_EFFECTIVE
+from host.facts.sshd import SSHD_EFFECTIVE, Effective
 from steps.guard_keys import key_paths
 
 ADMINISTRATORS = "sudo"
@@ -54,7 +53,7 @@ def login_users(facts: Facts) -> tuple[str, ...]:
     return tuple(dict.fromkeys(user for user in users if user != "*"))
 
 
-def _by_password(account: Account, settings: Mapping[str, str]) -> bool:
+def _by_password(account: Account, settings: Effective) -> bool:
     if account.password != "usable":
         return False
     if account.uid == 0 and settings.get("permitrootlogin") != "yes":
@@ -63,7 +62,7 @@ def _by_password(account: Account, settings: Mapping[str, str]) -> bool:
     return any(settings.get(option) == "yes" for option in asked)
 
 
-def _by_key(host: Host, account: Account, settings: Mapping[str, str]) -> bool:
+def _by_key(host: Host, account: Account, settings: Effective) -> bool:
     if settings.get("pubkeyauthentication") == "no":
         return False
     for path in key_paths(account, settings):

@@ -188,6 +188,10 @@ def _session_address(ctx: Context) -> ParameterValue | None:
     return (ctx.session.client_address,) if ctx.session.client_address else ()
 
 
+def _session_user(ctx: Context) -> ParameterValue | None:
+    return ctx.session.user if ctx.session.user != "root" else None
+
+
 def _unneeded_units(ctx: Context) -> ParameterValue | None:
     from host.facts.units_unneeded import unneeded_units
 
@@ -220,6 +224,7 @@ DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
     "login-groups": _login_groups,
     "login-users": _login_users,
     "session-address": _session_address,
+    "session-user": _session_user,
     "unneeded-units": _unneeded_units,
 }
 """Where a default can come from: a name used in `default-from`, and the question it asks."""

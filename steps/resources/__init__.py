@@ -7,6 +7,7 @@ from importlib import import_module
 from steps.resource import Resource, StepError
 
 TABLE: dict[str, str] = {
+    "admin-key": "steps.resources.admin_key:AdminKey",
     "apache": "steps.resources.apache_directive:ApacheDirective",
     "apache-header": "steps.resources.apache_header:ApacheHeader",
     "apache-module": "steps.resources.apache_module:ApacheModule",

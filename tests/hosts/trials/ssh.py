@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+from tests.hosts.base import key
 from tests.hosts.lab import LabHost
 from tests.hosts.program import harden
 from tests.hosts.trials.trial import Answers, Trial
@@ -124,7 +125,37 @@ def _allow(host: LabHost) -> Answers:
     ]
 
 
+def _dave_comes(host: LabHost) -> None:
+    host.run("useradd", "-m", "-s", "/bin/bash", "-G", "sudo", "dave")
+    host.write("/root/dave.pub", key().with_suffix(".pub").read_bytes())
+    assert not host.can_log_in("dave")
+
+
+def _dave_goes(host: LabHost) -> None:
+    host.run("userdel", "-r", "dave", check=False)
+    host.run("rm", "-f", "/root/dave.pub")
+
+
+def _admin_key(host: LabHost) -> Answers:
+    modes = host.out("stat", "-c", "%a %U:%G", "/home/dave/.ssh", "/home/dave/.ssh/authorized_keys")
+    return [
+        ("dave can log in", host.can_log_in("dave")),
+        ("nobody else may look at the keys", modes == "700 dave:dave\n600 dave:dave"),
+    ]
+
+
 TRIALS = (
+    Trial(
+        step="ssh.admin-key",
+        furnish=_dave_comes,
+        holds=_admin_key,
+        tidy=_dave_goes,
+        roots=("/home",),
+        given=(
+            *("--set", "ssh.admin-key.user=dave"),
+            *("--set", "ssh.admin-key.key=/root/dave.pub"),
+        ),
+    ),
     Trial(step="ssh.forwarding", furnish=_tunnels_work, holds=_forwarding),
     Trial(step="ssh.logging", holds=_logging),
     Trial(step="ssh.crypto", holds=_crypto),
