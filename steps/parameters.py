@@ -219,12 +219,20 @@ def _login_users(ctx: Context) -> ParameterValue | None:
     return login_users(ctx.facts)
 
 
+def _time_daemon(ctx: Context) -> ParameterValue | None:
+    from host.facts.packages import PACKAGES
+
+    installed = ctx.facts.get(PACKAGES)
+    return next((one for one in ("chrony", "systemd-timesyncd") if one in installed), None)
+
+
 DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
     "application-tree": _application_tree,
     "login-groups": _login_groups,
     "login-users": _login_users,
     "session-address": _session_address,
     "session-user": _session_user,
+    "time-daemon": _time_daemon,
     "unneeded-units": _unneeded_units,
 }
 """Where a default can come from: a name used in `default-from`, and the question it asks."""

@@ -22,6 +22,7 @@ TABLE: dict[str, str] = {
     "ssh-forwarding": "steps.resources.ssh_forwarding:SshForwarding",
     "sshd": "steps.resources.sshd:Sshd",
     "sysctl": "steps.resources.sysctl:Sysctl",
+    "time-sync": "steps.resources.time_sync:TimeSync",
     "timer": "steps.resources.timer:Timer",
     "tree": "steps.resources.tree:Tree",
     "ufw": "steps.resources.ufw:Ufw",
