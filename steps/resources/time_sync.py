@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from host.facts import Fact
-from host.facts.apt import simulation
 from host.facts.packages import PACKAGES
 from host.facts.time_sync import DAEMONS, clock, sources
 from host.facts.units import UNITS
-from snapshots.model import Change, InstallPackages, RunCommand
+from snapshots.model import Change, RunCommand
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource
-from steps.resources.package import plan_install, plan_removal, refusal_of
+from steps.resources.package import plan_install
 
 _STARTS = ("enabled", "enabled-runtime", "linked")
 _LEFT_OUT = (
@@ -66,9 +66,11 @@ class TimeSync(Resource):
         others = _others(ctx, self.daemon)
         packages = ctx.facts.get(PACKAGES)
         units = ctx.facts.get(UNITS)
-        going = tuple(name for name in others if name in packages)
-        parts = [self._install(ctx, going)]
-        stray = [DAEMONS[name] for name in others if name not in going]
+        installed = [name for name in others if name in packages]
+        if installed:
+            return Planned(refusals=(self._beside(installed),))
+        parts = [plan_install(ctx, (self.daemon,))]
+        stray = [DAEMONS[name] for name in others]
         changes: list[Change] = []
         if stray:
             changes.append(
@@ -92,27 +94,20 @@ class TimeSync(Resource):
             stops=tuple(unit for part in parts for unit in part.stops),
         )
 
+    def _beside(self, installed: Sequence[str]) -> str:
+        names = ", ".join(installed)
+        keep = next((name for name in installed if name in ("chrony", "systemd-timesyncd")), "")
+        way = f"Keep it (--set time.sync.daemon={keep}), or replace" if keep else "Replace"
+        return (
+            f"{names} sets the clock of this host, and Debian does not let {self.daemon} be beside"
+            f" it; nothing was changed. {way} it by hand (`apt-get install {self.daemon}` takes it"
+            " away), carry its time servers over, then apply again."
+        )
+
     def _start(self, ctx: Context, starts_at_boot: bool) -> list[Change]:
         if starts_at_boot and ctx.facts.get(self._clock).left_out:
             return []
         return [_systemctl(f"start {self.unit}, now and at boot", "enable", "--now", self.unit)]
-
-    def _install(self, ctx: Context, going: tuple[str, ...]) -> Planned:
-        """What installs the daemon; another package in its place goes first, and is kept."""
-        if not going:
-            return plan_install(ctx, (self.daemon,))
-        removed = plan_removal(ctx, "remove", going)
-        if removed.refusals or self.daemon in ctx.facts.get(PACKAGES):
-            return removed
-        answer = ctx.facts.get(simulation((self.daemon,)))
-        unexpected = tuple(name for name in answer.removes if name not in going)
-        refusal = refusal_of((self.daemon,), msgspec.structs.replace(answer, removes=unexpected))
-        if refusal:
-            return Planned(refusals=(refusal,))
-        install = InstallPackages(packages=(self.daemon,), brings=answer.brings)
-        return msgspec.structs.replace(
-            removed, changes=(*removed.changes, install), packages=(self.daemon,)
-        )
 
     def _starts(self, ctx: Context) -> Finding:
         unit = ctx.facts.get(UNITS).get(self.unit)
