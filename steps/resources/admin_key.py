@@ -188,7 +188,16 @@ class AdminKey(Resource):
         )
 
     def _given(self, ctx: Context) -> Finding:
-        line = self._line(ctx)
+        try:
+            line = self._line(ctx)
+        except FactUnavailable as error:
+            return Finding(
+                resource="key",
+                setting=f"{self.user or '(no user named)'}: the given key",
+                expected="there",
+                note=str(error),
+                applicable=False,
+            )
         account = ctx.facts.get(ACCOUNTS).get(self.user)
         paths = list(key_paths(account, ctx.facts.get(SSHD_EFFECTIVE))) if account else []
         holding = [path for path in paths if _has(_text(ctx, path) or "", line)]

@@ -29,6 +29,9 @@ SETTINGS: Effective = {
 }
 
 
+PRIVATE = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+
+
 def account(name: str, uid: int, *groups: str) -> Account:
     (found,) = parse_accounts(
         f"{name}:x:{uid}:{uid}::/home/{name}:/bin/bash\n",
@@ -177,6 +180,16 @@ def test_a_directory_is_made_for_the_first_key(tmp_path: Path) -> None:
     # The rehearsal must not take what is about to be made for missing.
     assert "is missing" in loose(ctx, file.path, ctx.facts.get(ACCOUNTS)["bob"])
     assert loose(ctx, file.path, ctx.facts.get(ACCOUNTS)["bob"], coming=True) == ""
+
+
+def test_a_file_that_is_gone_hides_nothing(tmp_path: Path) -> None:
+    ctx = host(tmp_path, SETTINGS, {"alice": [keys()[2]]})
+    resource = AdminKey.parse("x.y", {"user": "alice", "key": "/root/alice.pub"})
+    found = resource.observe(ctx)
+    assert [one.ok for one in found if one.applicable] == [True]
+    assert "/root/alice.pub" in found[-1].note
+    ctx.host.write_file("/root/alice.pub", PRIVATE)
+    assert "never leaves its machine" in resource.observe(ctx)[-1].note
 
 
 def test_whoever_is_not_there_gets_no_key(tmp_path: Path) -> None:
