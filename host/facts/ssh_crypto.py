@@ -12,7 +12,7 @@ from host.facts.base import Fact, Facts
 from host.facts.login import parse_authorized_keys
 from host.facts.sshd import SSHD_EFFECTIVE
 
-QUERIES = ("kex", "cipher", "mac", "HostKeyAlgorithms", "sig")
+QUERIES = ("kex", "cipher", "mac", "HostKeyAlgorithms")
 MODULI = "/etc/ssh/moduli"
 
 Supported = Mapping[str, frozenset[str]]

@@ -83,7 +83,7 @@ _QUERIES: Final = {
     "HostKeyAlgorithms": "HostKeyAlgorithms",
     "PubkeyAcceptedAlgorithms": "HostKeyAlgorithms",
     "HostbasedAcceptedAlgorithms": "HostKeyAlgorithms",
-    "CASignatureAlgorithms": "sig",
+    "CASignatureAlgorithms": "HostKeyAlgorithms",
 }
 QUERIES: Final = tuple(dict.fromkeys(_QUERIES.values()))
 """What `ssh -Q` is asked for."""
