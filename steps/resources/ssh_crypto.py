@@ -17,7 +17,7 @@ from host.facts.ssh_crypto import (
     HostKey,
     parse_keyscan,
 )
-from host.facts.sshd import SSHD_DAEMON
+from host.facts.sshd import SSHD_DAEMON, SSHD_EFFECTIVE
 from snapshots.model import Change, RunCommand, Validation, WriteFile
 from steps.expectation import Expectation
 from steps.model import Finding
@@ -84,6 +84,11 @@ class SshCrypto(Resource):
                 f"Clients that know this host by its RSA key of {key.bits} bits will be warned that"
                 f" it changed; `ssh-keygen -lf {key.path}.pub` tells the new fingerprint."
             )
+            signed = ctx.facts.get(SSHD_EFFECTIVE).get("hostcertificate", "none")
+            if f"{key.path}-cert.pub" in signed.split():
+                notes.append(
+                    f"{key.path}-cert.pub was signed for the old key; have {key.path}.pub signed."
+                )
         moduli = _smaller_moduli(ctx)
         if moduli is not None:
             changes.append(moduli)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from host.facts.sshd import parse_effective
+from host.base import Port
+from host.facts.sshd import Daemon, parse_effective
 from steps.expectation import Expectation
-from steps.resources.ssh_forwarding import SshForwarding
+from steps.resources.ssh_forwarding import SshForwarding, _in_use
 from steps.resources.sshd import _value, satisfied
 from steps.resources.sshd_draft import draft
-from tests.unit.given import RELEASES, recorded
+from tests.unit.given import RELEASES, SSHD, context, recorded
 from tests.unit.test_sshd_facts import MAIN, tree_of
 
 INCLUDE = "Include /etc/ssh/sshd_config.d/*.conf\n"
@@ -39,6 +42,19 @@ def test_tunnels_that_are_wanted_are_not_disabled() -> None:
     assert wanted["DisableForwarding"].target == "no"
     assert wanted["AllowTcpForwarding"].target == "local"
     assert wanted["X11Forwarding"].target == "no"
+
+
+def test_what_is_forwarded_now_is_said(tmp_path: Path) -> None:
+    tunnel = Port(protocol="tcp", address="127.0.0.1", port=6010, process="sshd-session")
+    settings = {"port": "22"}
+    daemon = Daemon(state="running")
+    ctx = context(
+        tmp_path, ports=(SSHD, tunnel), sshd_daemon=daemon, sshd_effective=settings
+    )  # fmt: skip
+    (note,) = _in_use(ctx)
+    assert "127.0.0.1:6010" in note and ":22" not in note
+    quiet = context(tmp_path / "b", ports=(SSHD,), sshd_daemon=daemon, sshd_effective=settings)
+    assert _in_use(quiet) == []
 
 
 def test_a_list_of_nothing_but() -> None:
