@@ -9,6 +9,7 @@ from collections.abc import Callable
 from host.base import FLAG_APPEND, FLAG_IMMUTABLE, FileState
 from snapshots.listing import acl_text
 from snapshots.model import Delta, FileItem, Item, ValueItem
+from snapshots.private_keys import NOT_SHOWN, holds_private_key
 from snapshots.secret_paths import PREFIX
 
 DIFF_LIMIT_BYTES = 1024 * 1024
@@ -129,6 +130,8 @@ def _files(
     if old_sha.startswith(PREFIX) or new_sha.startswith(PREFIX):
         return "\n".join([*lines, f"{path}: content is secret and not shown"])
     left, right = (_text(state, read) if state else "" for state in (old, new))
+    if NOT_SHOWN in (left, right):
+        return "\n".join([*lines, f"{path}: {NOT_SHOWN}"])
     if left is None or right is None:
         sizes = [state.size_bytes if state else 0 for state in (old, new)]
         return "\n".join([*lines, f"{path}: not text, {sizes[0]} -> {sizes[1]} bytes"])
@@ -143,7 +146,8 @@ def _files(
 
 
 def _text(state: FileState, read: Callable[[str], bytes]) -> str | None:
-    """The content of a text file; "" of anything without content, `None` where it is no text."""
+    """The content of a text file, or `NOT_SHOWN`; "" of anything without content, `None` where it
+    is no text."""
     if state.kind != "file" or not state.sha256:
         return ""
     if state.sha256.startswith(PREFIX):
@@ -153,4 +157,6 @@ def _text(state: FileState, read: Callable[[str], bytes]) -> str | None:
     content = read(state.sha256)
     if b"\0" in content or len(content) > DIFF_LIMIT_BYTES:
         return None
+    if holds_private_key(content):
+        return NOT_SHOWN
     return content.decode("utf-8", "replace")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -16,7 +15,7 @@ from host.walk import StatCache
 from snapshots import drift_accepted, drift_baseline
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
-from snapshots.differences_text import DIFF_LIMIT_BYTES, between
+from snapshots.differences_text import between
 from snapshots.domains.base import Domain, Scope
 from snapshots.drift import Choice, Drifted, choices_of, compare, content_roots, touched
 from snapshots.drift_baseline import Baseline
@@ -26,8 +25,6 @@ from snapshots.records import Records
 from snapshots.secret_paths import PREFIX
 from snapshots.settle import keyed_item
 from snapshots.state import StateDir
-
-_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,9 +150,6 @@ class Reader:
         def read(sha256: str) -> bytes:
             return made[sha256] if made is not None and sha256 in made else known(sha256)
 
-        if any(_PRIVATE_KEY.search(content) for content in _contents((before, after), read)):
-            words = between(one.key, _without_content(before), _without_content(after), read)
-            return "\n".join([*([words] if words else []), f"{one.key}: a private key, not shown"])
         return between(one.key, before, after, read)
 
     def reading(self, one: Drifted) -> Callable[[str], bytes]:
@@ -179,20 +173,6 @@ def is_secret(one: Drifted) -> bool:
         isinstance(item, FileItem) and item.state.sha256.startswith(PREFIX)
         for item in (one.before, one.now)
     )
-
-
-def _contents(items: Iterable[Item | None], read: Callable[[str], bytes]) -> Iterable[bytes]:
-    for item in items:
-        if not isinstance(item, FileItem) or not item.state.sha256:
-            continue
-        if not item.state.sha256.startswith(PREFIX) and item.state.size_bytes <= DIFF_LIMIT_BYTES:
-            yield read(item.state.sha256)
-
-
-def _without_content(item: Item | None) -> Item | None:
-    if not isinstance(item, FileItem):
-        return item
-    return FileItem(msgspec.structs.replace(item.state, sha256=""))
 
 
 def _key(keeper: Keeper, baseline: Baseline, path: str) -> None:

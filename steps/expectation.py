@@ -24,6 +24,9 @@ class Expectation(
     at_least: int | None = None
     contains: list[str] | None = None
     excludes: list[str] | None = None
+    only: list[str] | None = None
+    ordered: bool = False
+    """`only` in this order: the daemon prefers what it names first."""
     set: Scalar | None = None
     unset_ok: bool = False
     """An empty or missing value satisfies too."""
@@ -43,7 +46,8 @@ class Expectation(
         text = value.strip()
         if self.unset_ok and not text:
             return True
-        words = {word.lower() for word in text.replace(",", " ").split()}
+        named = [word.lower() for word in text.replace(",", " ").split()]
+        words = set(named)
         if self.is_ is not None and text.lower() != as_text(self.is_).strip().lower():
             return False
         if self.one_of is not None and text.lower() not in {
@@ -57,7 +61,17 @@ class Expectation(
             return False
         if self.contains is not None and not {w.lower() for w in self.contains} <= words:
             return False
+        if self.only is not None and not self._only_these(named):
+            return False
         return not (self.excludes is not None and {w.lower() for w in self.excludes} & words)
+
+    def _only_these(self, named: list[str]) -> bool:
+        """Whether there is something, and nothing but what is in `only`."""
+        allowed = [word.lower() for word in self.only or []]
+        if not named or not set(named) <= set(allowed):
+            return False
+        places = [allowed.index(word) for word in named]
+        return not self.ordered or places == sorted(places)
 
     @property
     def target(self) -> str:
@@ -71,7 +85,7 @@ class Expectation(
         ):
             if candidate is not None:
                 return as_text(candidate)
-        return ",".join(self.contains or [])
+        return ",".join(self.only or self.contains or [])
 
     def __str__(self) -> str:
         parts = []
@@ -87,6 +101,9 @@ class Expectation(
             parts.append("contains " + ", ".join(self.contains))
         if self.excludes is not None:
             parts.append("without " + ", ".join(self.excludes))
+        if self.only is not None:
+            order = " in this order" if self.ordered else ""
+            parts.append(f"only {', '.join(self.only)}{order}")
         return "; ".join(parts)
 
 

@@ -41,11 +41,11 @@ def key_obstacle(
     found: list[str] = []
     others = False
     untried = ""
-    paths = list(_paths(account, settings))
-    for place, keys, loose in _offers(ctx, account, settings, read, paths):
-        if loose:
-            found.append(loose)
-            untried = untried or (loose if loose.endswith(_UNTRIED) else "")
+    paths = list(key_paths(account, settings))
+    for place, keys, unread in _offers(ctx, account, settings, read, paths):
+        if unread:
+            found.append(unread)
+            untried = untried or (unread if unread.endswith(_UNTRIED) else "")
             continue
         for key in keys:
             problem = _key_problem(key, settings, address, host_name)
@@ -102,11 +102,12 @@ def _offers(
             yield (
                 path,
                 keys,
-                _loose(ctx, path, account) if strict else "",
+                loose(ctx, path, account, coming=ctx.host.state(path) is None) if strict else "",
             )
 
 
-def _paths(account: Account, settings: Effective) -> Iterator[str]:
+def key_paths(account: Account, settings: Effective) -> Iterator[str]:
+    """The files in which sshd looks for an account's keys."""
     for place in settings.get("authorizedkeysfile", ".ssh/authorized_keys").split():
         if place != "none":
             path = _filled(place, account)
@@ -126,9 +127,9 @@ def _from_command(
     program, user = words[0], settings.get("authorizedkeyscommanduser", "none")
     if user == "none":
         return [], "AuthorizedKeysCommand is not run without an AuthorizedKeysCommandUser"
-    loose = _loose(ctx, program, None)
-    if loose:
-        return [], loose.replace("StrictModes ignores it", "sshd does not run it")
+    problem = loose(ctx, program, None)
+    if problem:
+        return [], problem.replace("StrictModes ignores it", "sshd does not run it")
     if any(token in command for token in _BY_LOGIN):
         return [], f"{program} wants to know the key and {_UNTRIED}"
     arguments = [_filled(word, account) for word in words[1:]] or [account.name]
@@ -161,12 +162,12 @@ def _certificate_obstacle(
             path = _filled(principals, account)
             path = path if path.startswith("/") else f"{account.home}/{path}"
             if (read(path) or "").strip():
-                return _loose(ctx, path, account)
+                return loose(ctx, path, account)
             return f"AuthorizedPrincipalsFile {path} names nobody"
-    for path in _paths(account, settings):
+    for path in key_paths(account, settings):
         for key in parse_authorized_keys(read(path) or ""):
             if "cert-authority" in key.options and key.fingerprint == came.authority:
-                return _loose(ctx, path, account)
+                return loose(ctx, path, account)
     return f"the authority ({came.authority}) of the certificate {name} came in with is not trusted"
 
 
@@ -179,10 +180,11 @@ def _is_certificate_of(algorithm: str, base: str) -> bool:
     return is_sk == wants_sk and (kind in algorithm or (kind == "rsa" and "rsa" in algorithm))
 
 
-def _loose(ctx: Context, path: str, account: Account | None) -> str:
+def loose(ctx: Context, path: str, account: Account | None, *, coming: bool = False) -> str:
     """What StrictModes has against a file: as safe_path() of OpenSSH's misc.c walks up.
 
-    Without an account it must be root's own, as sshd asks of a command.
+    Without an account it must be root's own, as sshd asks of a command. `coming`: the file, and a
+    directory for it, will be made as they must be; what is there already still counts.
     """
     owners = (0,) if account is None else (0, account.uid)
     whose = "root" if account is None else f"neither {account.name} nor root"
@@ -192,11 +194,12 @@ def _loose(ctx: Context, path: str, account: Account | None) -> str:
     while True:
         state = host.state(place)
         if state is None:
-            return f"{place} is missing"
-        if state.uid not in owners:
+            if not coming:
+                return f"{place} is missing"
+        elif state.uid not in owners:
             belongs = "does not belong to" if account is None else "belongs to"
             return f"{place} {belongs} {whose}, so StrictModes ignores it"
-        if state.mode & 0o002 or (
+        elif state.mode & 0o002 or (
             state.mode & 0o020 and _shared(state, owners[-1], ctx.facts.get(ACCOUNTS))
         ):
             return f"{place} is writable by others, so StrictModes ignores it"

@@ -188,6 +188,10 @@ def _session_address(ctx: Context) -> ParameterValue | None:
     return (ctx.session.client_address,) if ctx.session.client_address else ()
 
 
+def _session_user(ctx: Context) -> ParameterValue | None:
+    return ctx.session.user if ctx.session.user != "root" else None
+
+
 def _unneeded_units(ctx: Context) -> ParameterValue | None:
     from host.facts.units_unneeded import unneeded_units
 
@@ -215,11 +219,34 @@ def _application_tree(ctx: Context) -> ParameterValue | None:
     return None
 
 
+def _login_groups(ctx: Context) -> ParameterValue | None:
+    from steps.login_defaults import login_groups
+
+    return login_groups(ctx.host, ctx.facts) or None
+
+
+def _login_users(ctx: Context) -> ParameterValue | None:
+    from steps.login_defaults import login_users
+
+    return login_users(ctx.facts)
+
+
+def _time_daemon(ctx: Context) -> ParameterValue | None:
+    from host.facts.packages import PACKAGES
+
+    installed = ctx.facts.get(PACKAGES)
+    return next((one for one in ("chrony", "systemd-timesyncd") if one in installed), None)
+
+
 DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
     "application-tree": _application_tree,
     "expected-ports": _expected_ports,
     "session-address": _session_address,
     "unneeded-packages": _unneeded_packages,
+    "login-groups": _login_groups,
+    "login-users": _login_users,
+    "session-user": _session_user,
+    "time-daemon": _time_daemon,
     "unneeded-units": _unneeded_units,
 }
 """Where a default can come from: a name used in `default-from`, and the question it asks."""

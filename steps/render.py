@@ -19,6 +19,7 @@ from snapshots.model import (
     Validation,
     WriteFile,
 )
+from snapshots.private_keys import NOT_SHOWN, holds_private_key
 from steps.redact import Redactor
 
 LARGEST_DIFF_BYTES = 2 * 1024 * 1024
@@ -75,7 +76,8 @@ def then_commands(
 
 
 def unified(path: str, before: bytes | None, after: bytes | None) -> str:
-    """A unified diff of one file; `None` means absent. Binary content is only named.
+    """A unified diff of one file; `None` means absent. Binary content and
+    private keys are only named.
 
     Bytes of another encoding, in a comment say, are spelled out (`\\xe9`).
     """
@@ -83,6 +85,8 @@ def unified(path: str, before: bytes | None, after: bytes | None) -> str:
     new_name = path if after is not None else "/dev/null"
     header = f"--- {old_name}\n+++ {new_name}\n"
     sizes = f"{len(before or b'')} -> {len(after or b'')} bytes"
+    if holds_private_key(before or b"") or holds_private_key(after or b""):
+        return f"{header}{NOT_SHOWN.capitalize()}\n"
     if b"\0" in (before or b"") or b"\0" in (after or b""):
         return f"{header}Binary content differs: {sizes}\n"
     if len(before or b"") + len(after or b"") > LARGEST_DIFF_BYTES:

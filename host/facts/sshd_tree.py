@@ -136,6 +136,13 @@ def replaced_line(text: str, number: int, value: str) -> str:
     return "".join(lines)
 
 
+def commented_line(text: str, number: int) -> str:
+    """`text` with line `number` (from 1) made a comment."""
+    lines = text.splitlines(keepends=True)
+    lines[number - 1] = f"#{lines[number - 1]}"
+    return "".join(lines)
+
+
 def inserted_line(text: str, keyword: str, value: str) -> str:
     """`text` with `keyword value` added where it is for everyone.
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from steps.resource import Resource, StepError
 
 TABLE: dict[str, str] = {
+    "admin-key": "steps.resources.admin_key:AdminKey",
     "apache": "steps.resources.apache_directive:ApacheDirective",
     "apache-header": "steps.resources.apache_header:ApacheHeader",
     "apache-module": "steps.resources.apache_module:ApacheModule",
@@ -14,6 +15,7 @@ TABLE: dict[str, str] = {
     "apt-config": "steps.resources.apt_config:AptSettings",
     "apt-sources": "steps.resources.apt_sources:AptSources",
     "attest": "steps.resources.attest:Attest",
+    "banner": "steps.resources.banner:Banner",
     "core-dumps": "steps.resources.core_dumps:CoreDumps",
     "disk-encryption": "steps.resources.disk_encryption:DiskEncryption",
     "fail2ban": "steps.resources.fail2ban:Fail2ban",
@@ -31,8 +33,12 @@ TABLE: dict[str, str] = {
     "ports": "steps.resources.ports:Ports",
     "restarts": "steps.resources.restarts:Restarts",
     "sandbox": "steps.resources.sandbox:Sandbox",
+    "ssh-allow": "steps.resources.ssh_allow:SshAllow",
+    "ssh-crypto": "steps.resources.ssh_crypto:SshCrypto",
+    "ssh-forwarding": "steps.resources.ssh_forwarding:SshForwarding",
     "sshd": "steps.resources.sshd:Sshd",
     "sysctl": "steps.resources.sysctl:Sysctl",
+    "time-sync": "steps.resources.time_sync:TimeSync",
     "timer": "steps.resources.timer:Timer",
     "tree": "steps.resources.tree:Tree",
     "ufw": "steps.resources.ufw:Ufw",

@@ -39,6 +39,10 @@ _FORWARDING = (
 )  # fmt: skip
 """What DisableForwarding switches off, though `sshd -T` goes on printing their own values."""
 
+_SILENT = {"debianbanner": "yes", "allowgroups": "", "allowusers": ""}
+"""What holds where `sshd -T` does not print an option: bookworm's never tells DebianBanner, and
+lists of who may log in are left out while they are empty."""
+
 _SOCKET_ONLY = ("port", "listenaddress", "addressfamily")
 """Options that ssh.socket takes over: systemd holds the listening socket then."""
 
@@ -153,7 +157,7 @@ class Sshd(Resource):
         planned = Planned(
             changes=tuple(self._write(path, text) for path, text in sorted(edits.items())),
             validations=(Validation(("sshd", "-t")),),
-            activations=_activations(daemon),
+            activations=activations(daemon),
             notes=tuple(self._notes(tree, daemon, edits)),
         )
         return self._proven(ctx, daemon, planned, edits)
@@ -195,13 +199,13 @@ class Sshd(Resource):
         if ctx.session.user:
             views.append((ctx.session.user, result.connection(ctx.session.user, ctx.session)))
         reasons = [
-            f"The merged configuration would still give {who} {option} {view[option.lower()]} "
+            f"The merged configuration would still give {who} {option} {value} "
             f"instead of {_expected(option, expectation)}; nothing was changed. "
             f"See {_where(result.tree, option)}."
             for option, expectation in self.wanted.items()
             for who, view in views
-            if option.lower() in view
-            and not satisfied(option, expectation, _value(view, result.tree, option) or "")
+            if (value := _value(view, result.tree, option)) is not None
+            and not satisfied(option, expectation, value)
         ]
         for option, expectation in self.wanted.items():
             for override in _wrong_overrides(result.tree, everyone, option, expectation):
@@ -255,7 +259,11 @@ def _value(effective: Effective, tree: Tree, option: str) -> str | None:
     """What holds of `option`; `None` where sshd does not tell."""
     if _forwarding_off(effective, tree, option):
         return "no"
-    return effective.get(option.lower())
+    name = option.lower()
+    if name in effective or name not in _SILENT:
+        return effective.get(name)
+    deciding = tree.deciding(option)
+    return deciding.value.lower() if deciding else _SILENT[name]
 
 
 def _forwarding_off(effective: Effective, tree: Tree, option: str) -> bool:
@@ -317,7 +325,8 @@ def _not_in_force(ctx: Context) -> str:
     )
 
 
-def _activations(daemon: Daemon) -> tuple[Activation, ...]:
+def activations(daemon: Daemon) -> tuple[Activation, ...]:
+    """What makes the running sshd read its files again."""
     if daemon.state == "running":
         return (Activation(how=daemon.refresh, unit=UNIT),)
     return ()

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from host.facts.sshd_tree import Tree, inserted_line, replaced_line, split_line
+from host.facts.sshd_tree import (
+    Tree,
+    commented_line,
+    inserted_line,
+    replaced_line,
+    split_line,
+)
 
 DROP_IN_FOLDER = "/etc/ssh/sshd_config.d"
+
+EVERY_LINE_COUNTS = ("allowgroups", "allowusers", "denygroups", "denyusers", "hostkey")
+"""Lists that sshd makes of all lines instead of taking the first (servconf.c, tried on both
+releases), so a line of our own would only add to what stands elsewhere."""
+
+ONE_WORD_A_LINE = ("hostkey",)
 
 ReadOverlay = Callable[[Mapping[str, str | None]], Tree]
 """The configuration as it would be with some files replaced."""
@@ -46,33 +58,64 @@ def draft(
         return edited
     tried = read({path: _drop_in(step_id, {**keep, **globally})})
     won = {}
+    for keyword in globally:
+        if keyword.lower() in EVERY_LINE_COUNTS:
+            _silence_others(edited, tree, tried, keyword, path)
+    losing = []
     for keyword, value in globally.items():
         deciding = tried.deciding(keyword)
         if deciding is not None and deciding.file == path:
             won[keyword] = value
         elif deciding is not None:
-            before = edited.get(deciding.file, tree.texts[deciding.file])
-            edited[deciding.file] = replaced_line(before, deciding.line, value)
+            losing.append((deciding.file, deciding.line, keyword, value))
+    # From the end of each file: a line that becomes several moves those below it.
+    for file, line, keyword, value in sorted(losing, reverse=True):
+        edited[file] = replaced_line(
+            edited.get(file, tree.texts[file]), line, _as_lines(keyword, value)
+        )
     if won:
         edited[path] = _drop_in(step_id, {**keep, **won})
     for keyword, value in globally.items():
         if tried.deciding(keyword) is None:
             edited[tree.main] = inserted_line(
-                edited.get(tree.main, tree.texts[tree.main]), keyword, value
+                edited.get(tree.main, tree.texts[tree.main]), keyword, _as_lines(keyword, value)
             )
     return edited
 
 
+def _silence_others(
+    edited: dict[str, str], tree: Tree, tried: Tree, keyword: str, path: str
+) -> None:
+    """Comment out every line of `keyword` for everyone but the one that was written."""
+    deciding = tried.deciding(keyword)
+    for line in tried.of(keyword):
+        if line.match or line.file == path or line == deciding:
+            continue
+        before = edited.get(line.file, tree.texts[line.file])
+        edited[line.file] = commented_line(before, line.line)
+
+
 def kept_settings(tree: Tree, step_id: str) -> dict[str, str]:
     """What the step's drop-in already says: keyword (as written) to value."""
-    kept = {}
+    kept: dict[str, str] = {}
     for line in tree.texts.get(drop_in_path(step_id), "").splitlines():
         found = split_line(line)
         if found:
-            kept[line.split()[0]] = found[1]
+            keyword, value = line.split()[0], found[1]
+            again = keyword in kept and keyword.lower() in EVERY_LINE_COUNTS
+            kept[keyword] = f"{kept[keyword]} {value}" if again else value
     return kept
 
 
 def _drop_in(step_id: str, settings: Mapping[str, str]) -> str:
-    lines = "".join(f"{keyword} {value}\n" for keyword, value in settings.items())
+    lines = "".join(
+        f"{keyword} {_as_lines(keyword, value)}\n" for keyword, value in settings.items()
+    )
     return _HEADER.format(step=step_id) + lines
+
+
+def _as_lines(keyword: str, value: str) -> str:
+    """What follows the keyword; the words of some options stand on a line each."""
+    if keyword.lower() not in ONE_WORD_A_LINE:
+        return value
+    return f"\n{keyword} ".join(value.split())
