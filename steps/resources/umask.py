@@ -17,6 +17,10 @@ from steps.resource import Context, Planned, Resource, StepError
 
 STACKS: Final = ("common-session", "common-session-noninteractive")
 _MODULE: Final = "pam_umask.so"
+_EXACTLY: Final = "nousergroups"
+"""Without it trixie's module gives the group of the same name what the owner has, whatever umask=
+says, because of USERGROUPS_ENAB in login.defs."""
+
 _END: Final = "# end of pam-auth-update config"
 """Behind this line pam-auth-update(8) leaves everything alone."""
 
@@ -77,26 +81,33 @@ class Umask(Resource):
                 )
             elif ours:
                 words = with_arguments(
-                    ours[-1].arguments, ["usergroups"], {"umask": f"{self.mask:04o}"}
+                    ours[-1].arguments,
+                    ["usergroups", _EXACTLY],
+                    {"umask": f"{self.mask:04o}"},
                 )
+                words = [_EXACTLY, *words]
                 text = edited(text, ours[-1], words)
             else:
-                text = _with_line(text, f"session\toptional\t\t\t{_MODULE} umask={self.mask:04o}")
+                text = _with_line(
+                    text, f"session\toptional\t\t\t{_MODULE} {_EXACTLY} umask={self.mask:04o}"
+                )
             changes.append(WriteFile(path=path, content=text.encode("utf-8", "surrogateescape")))
         return Planned(changes=tuple(changes), refusals=tuple(refusals))
 
     def prove(self, ctx: Context) -> list[Finding]:
-        """What a session gets that is opened now, as nobody, who has no profile of its own."""
+        """What a session gets that is opened now: yours, because a person's own group counts."""
         if not self._stacks(ctx):
             return []
+        user = ctx.session.user
+        name = user if ctx.host.is_root and user not in ("", "root") else "nobody"
         try:
-            asked = ctx.host.run(["su", "-s", "/bin/sh", "-c", "umask", "nobody"], timeout_s=20)
+            asked = ctx.host.run(["su", "-s", "/bin/sh", "-c", "umask", name], timeout_s=20)
             running = asked.stdout.strip()
         except HostError as error:
             running = str(error)
         known = re.fullmatch(r"[0-7]{3,4}", running)
-        strict = bool(known) and self._strict_enough(int(running, 8))
-        return [self._finding("umask of a new session", running, "su nobody", strict)]
+        strict = known is not None and self._strict_enough(int(running, 8))
+        return [self._finding("umask of a new session", running, f"su {name}", strict)]
 
     def _stacks(self, ctx: Context) -> dict[str, str]:
         texts = ctx.facts.get(PAM_FILES)
@@ -121,7 +132,7 @@ def effective(lines: list[PamLine], defs: LoginDefs) -> tuple[int | None, str]:
     """The umask a stack gives, and the line that does; `None` where it gives none.
 
     The last pam_umask counts. Its own umask= counts before UMASK of login.defs; with usergroups, or
-    with USERGROUPS_ENAB where it has none of its own, the group gets what the owner has.
+    with USERGROUPS_ENAB and no nousergroups, a person's own group gets what the owner has.
     """
     ours = [line for line in lines if (line.type, line.module) == ("session", _MODULE)]
     if not ours:
@@ -132,8 +143,8 @@ def effective(lines: list[PamLine], defs: LoginDefs) -> tuple[int | None, str]:
         mask = int(own, 8) if own is not None else int(defs.value("UMASK") or "022", 8)
     except ValueError:
         return None, line.origin
-    shared = line.value("usergroups") is not None or (
-        own is None and defs.value("USERGROUPS_ENAB").lower() == "yes"
+    shared = "usergroups" in line.arguments or (
+        _EXACTLY not in line.arguments and defs.value("USERGROUPS_ENAB").lower() == "yes"
     )
     if shared:
         mask = mask & ~0o070 | (mask >> 3 & 0o070)
