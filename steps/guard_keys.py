@@ -182,7 +182,8 @@ def _is_certificate_of(algorithm: str, base: str) -> bool:
 def _loose(ctx: Context, path: str, account: Account | None) -> str:
     """What StrictModes has against a file: as safe_path() of OpenSSH's misc.c walks up.
 
-    Without an account it must be root's own, as sshd asks of a command.
+    Without an account it must be root's own, as sshd asks of a command. An account's file that is
+    not there yet will be written by root: what counts is what lies above.
     """
     owners = (0,) if account is None else (0, account.uid)
     whose = "root" if account is None else f"neither {account.name} nor root"
@@ -192,7 +193,10 @@ def _loose(ctx: Context, path: str, account: Account | None) -> str:
     while True:
         state = host.state(place)
         if state is None:
-            return f"{place} is missing"
+            if account is None:
+                return f"{place} is missing"
+            place = place.rpartition("/")[0] or "/"
+            continue
         if state.uid not in owners:
             belongs = "does not belong to" if account is None else "belongs to"
             return f"{place} {belongs} {whose}, so StrictModes ignores it"
