@@ -15,8 +15,9 @@ from host.facts.login_defs import parse_login_defs
 from host.facts.pam_files import PLACE
 from host.facts.pwquality import Pwquality
 from host.facts.sudo_defaults import SudoDefaults, parse_defaults
+from snapshots.differences_text import between, side_text
 from snapshots.execute import describe
-from snapshots.model import Change, RunCommand, WriteFile
+from snapshots.model import Change, FileItem, RunCommand, WriteFile
 from steps.catalog_load import built_in
 from steps.model import Parameter
 from steps.parameters import convert, problem_of, resolve
@@ -317,3 +318,12 @@ def test_what_is_optional_may_be_left_empty(tmp_path: Path) -> None:
     values, missing = resolve(step, {}, context(tmp_path))
     assert values == {"name": "", "key": "", "password": ""}
     assert missing == []
+
+
+def test_no_hash_of_a_password_is_shown_in_a_difference() -> None:
+    contents = {"a": b"joe:$y$j9T$aaaaaaaaaa$bbbbbbbbbbb:1:\n", "b": b"joe:$6$cccccccccc$ddd:2:\n"}
+    before, after = (FileItem(FileState(kind="file", sha256=one, size_bytes=9)) for one in "ab")
+    shown = between("/etc/shadow", before, after, contents.__getitem__)
+    assert "-joe:••••••:1:" in shown
+    assert "+joe:••••••:2:" in shown
+    assert side_text(before, contents.__getitem__) == "joe:••••••:1:\n"
