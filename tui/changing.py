@@ -45,7 +45,7 @@ class Changing(Undoing):
         """Values that are missing first, then the plan, then the question."""
         alone = len(steps) == 1
         ready = [step_id for step_id in steps if not self._needs(step_id, alone=alone)]
-        if ready:
+        if ready or not steps:
             self._plan_to_approve(ready, {})
         elif alone:
             self._ask_missing(self.board.infos[steps[0]], self._needs(steps[0], alone=True))
