@@ -44,8 +44,8 @@ def parse_matching(text: str) -> dict[str, str] | None:
     """`sudo -l -U root`: what stands under "Matching Defaults entries for root on …:".
 
     "    env_reset, secure_path=/usr/sbin\\:/usr/bin, use_pty" gives {"env_reset": "",
-    "secure_path": "/usr/sbin:/usr/bin", "use_pty": ""}; "!use_pty" gives nothing. `None` where
-    sudo did not say.
+    "secure_path": "/usr/sbin:/usr/bin", "use_pty": ""}. Every line of sudoers is told in its order,
+    so a later "!use_pty" takes it away. `None` where sudo did not say.
     """
     found: dict[str, str] = {}
     lines = iter(text.splitlines())
@@ -58,7 +58,9 @@ def parse_matching(text: str) -> dict[str, str] | None:
         block.append(line.strip())
     for word in re.split(r"(?<!\\),\s*", " ".join(block)):
         key, _, value = word.strip().partition("=")
-        if re.fullmatch(r"[a-z_]+", key):
+        if key.startswith("!"):
+            found.pop(key[1:], None)
+        elif re.fullmatch(r"[a-z_]+", key):
             found[key] = re.sub(r"\\(.)", r"\1", value).strip('"')
     return found
 

@@ -67,7 +67,7 @@ class Administrator(Resource):
         return cls(given)
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (ACCOUNTS, SSHD_EFFECTIVE, USERS, GROUPS)
+        return (ACCOUNTS, SSHD_EFFECTIVE)
 
     def observe(self, ctx: Context) -> list[Finding]:
         accounts = ctx.facts.get(ACCOUNTS)

@@ -149,6 +149,9 @@ def test_what_sudo_says_of_itself(release: str) -> None:
     assert holding["secure_path"] == (
         "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     )
+    head = "Matching Defaults entries for root on h:\n"
+    later = f"{head}    use_pty, logfile=/a\\:b, !use_pty, logfile=/c\n"
+    assert parse_matching(later) == {"logfile": "/c"}
     assert parse_matching("User root is not allowed to run sudo on h.\n") is None
 
 
