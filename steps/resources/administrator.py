@@ -19,6 +19,8 @@ from host.facts.login import (
 )
 from host.facts.login_defs import LOGIN_DEFS
 from host.facts.owners import GROUPS, USERS
+from host.facts.packages import PACKAGES
+from host.facts.pwquality import PWQUALITY
 from host.facts.sshd import SSHD_EFFECTIVE, Effective
 from snapshots.model import Change, Root, RunCommand, WriteFile
 from steps.guard_keys import key_obstacle
@@ -161,6 +163,7 @@ class Administrator(Resource):
                 f"{home} is there already, and would become {name}'s; nothing was changed. Move it"
                 " away, or choose another name."
             )
+        refusals += self._too_short(ctx)
         number = _free_number(ctx)
         changes: tuple[Change, ...] = (
             RunCommand(
@@ -220,6 +223,7 @@ class Administrator(Resource):
                     f"{name} has no password that works, so sudo would refuse; nothing was changed."
                     " Give one on standard input: --values -."
                 )
+            refusals += self._too_short(ctx)
             changes += self._password_changes()
         return Planned(changes=tuple(changes), roots=roots, refusals=tuple(refusals))
 
@@ -247,6 +251,19 @@ class Administrator(Resource):
                 why=f"set the password of {self.body.name} (not shown)",
                 stdin=f"{self.body.name}:{self.body.password}\n".encode(),
             )
+
+    def _too_short(self, ctx: Context) -> list[str]:
+        """What chpasswd would say only after the account is made."""
+        if not self.body.password or "libpam-pwquality" not in ctx.facts.get(PACKAGES):
+            return []
+        setting = ctx.facts.get(PWQUALITY).deciding("minlen")
+        least = setting.value if setting is not None else ""
+        if setting is None or not least.isdigit() or len(self.body.password) >= int(least):
+            return []
+        return [
+            f"The password is shorter than the {least} characters that {setting.origin} asks for;"
+            " nothing was changed. Choose a longer one."
+        ]
 
     def _elsewhere(self, ctx: Context) -> list[str]:
         """Why a key in the home directory would not be looked at."""

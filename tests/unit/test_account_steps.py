@@ -232,13 +232,16 @@ def test_a_password_that_would_have_run_out_already_is_not_aged(tmp_path: Path) 
     assert PasswordAgeing.parse("x", {**body, "who": "new"}).plan(ctx).changes == ()
 
 
-def admin(directory: Path, **body: str) -> tuple[Administrator, Context]:
+def admin(
+    directory: Path, given: dict[str, Any] | None = None, **body: str
+) -> tuple[Administrator, Context]:
     accounts = parse_accounts(PASSWD, GROUP, SHADOW.format(git="!", alice="$y$j9T$a$b"))
     numbers: dict[str, Any] = {
         "user_numbers": {"alice": 1000},
         "group_numbers": {"alice": 1000, "x": 1001},
     }
-    ctx = context(directory, accounts=accounts, login_defs=DEFS, sshd_effective={}, **numbers)
+    answers = {"accounts": accounts, "login_defs": DEFS, "sshd_effective": {}, **numbers}
+    ctx = context(directory, **answers, **(given or {}))
     return Administrator.parse("x", body), ctx
 
 
@@ -275,6 +278,17 @@ def test_what_is_missing_for_an_administrator_is_said(tmp_path: Path) -> None:
     assert "Say who it shall be" in nobody.plan(ctx).refusals[0]
     service, ctx = admin(tmp_path / "c", name="git", key=KEY, password=SECRET)
     assert "no account of a person" in service.plan(ctx).refusals[0]
+
+
+def test_a_password_that_pam_would_refuse_is_refused_before(tmp_path: Path) -> None:
+    quality = Pwquality({"/etc/security/pwquality.conf": "minlen = 19\n"})
+    given = {"packages": packages("libpam-pwquality"), "pwquality": quality}
+    resource, ctx = admin(tmp_path, given, name="anna", key=KEY, password=SECRET)
+    refusal = resource.plan(ctx).refusals[0]
+    assert "the 19 characters that /etc/security/pwquality.conf:1 asks for" in refusal
+    assert SECRET not in refusal
+    longer, ctx = admin(tmp_path / "b", given, name="anna", key=KEY, password=f"{SECRET}x")
+    assert longer.plan(ctx).refusals == ()
 
 
 def test_any_administrator_who_is_there_will_do(tmp_path: Path) -> None:
