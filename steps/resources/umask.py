@@ -11,6 +11,7 @@ from host.base import HostError
 from host.facts import Fact
 from host.facts.login_defs import LOGIN_DEFS, LoginDefs
 from host.facts.pam_files import PAM_FILES, PLACE, PamLine, edited, parse_pam, with_arguments
+from host.facts.shell_umask import SHELL_UMASKS
 from snapshots.model import WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
@@ -45,7 +46,7 @@ class Umask(Resource):
         return cls(int(given, 8))
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (PAM_FILES, LOGIN_DEFS)
+        return (PAM_FILES, LOGIN_DEFS, SHELL_UMASKS)
 
     def observe(self, ctx: Context) -> list[Finding]:
         findings = []
@@ -57,7 +58,14 @@ class Umask(Resource):
                 self._finding(f"umask ({name})", running, origin or path, self._strict_enough(mask))
             )
         if findings:
-            return findings
+            return findings + [
+                msgspec.structs.replace(
+                    self._finding("umask of a shell", f"{mask:04o}", origin, False),
+                    note="the shell sets it again, whatever PAM gave",
+                )
+                for origin, mask in ctx.facts.get(SHELL_UMASKS)
+                if not self._strict_enough(mask)
+            ]
         note = f"{PLACE} has no {STACKS[0]}, so PAM gives sessions no umask here"
         return [
             msgspec.structs.replace(
@@ -67,7 +75,13 @@ class Umask(Resource):
 
     def plan(self, ctx: Context) -> Planned:
         defs = ctx.facts.get(LOGIN_DEFS)
-        changes, refusals = [], []
+        changes = []
+        refusals = [
+            f"{origin} sets umask {mask:03o} for the shell, whatever PAM gives; nothing was"
+            " changed. Take that line out, then look again."
+            for origin, mask in ctx.facts.get(SHELL_UMASKS)
+            if not self._strict_enough(mask)
+        ]
         for name, text in self._stacks(ctx).items():
             path = f"{PLACE}/{name}"
             lines = parse_pam(path, text)

@@ -13,6 +13,7 @@ from host.facts.local_accounts import parse_local_accounts
 from host.facts.login_defs import parse_login_defs
 from host.facts.pam_files import parse_pam, with_arguments
 from host.facts.pwquality import Pwquality, in_order, parse_pwquality
+from host.facts.shell_umask import parse_umasks
 from host.facts.sudo_defaults import parse_defaults, parse_matching, read_sudoers
 from host.facts.useradd_defaults import parse_inactive
 from steps.resources.umask import effective
@@ -188,6 +189,11 @@ def test_when_new_accounts_are_closed(release: str) -> None:
     assert (days, origin) == (45, f"/etc/default/useradd:{len(text.splitlines()) + 1}")
 
 
+def test_umasks_of_shells() -> None:
+    text = "# umask 022\nif true; then\n\tumask 0002 # so\nfi\numask 027\numask -S\n"
+    assert parse_umasks("/p", text) == [("/p:3", 0o002), ("/p:5", 0o027)]
+
+
 @settings(max_examples=150, deadline=None)
 @given(LINES, LINES)
 def test_no_text_makes_a_parser_fail(one: str, other: str) -> None:
@@ -202,4 +208,5 @@ def test_no_text_makes_a_parser_fail(one: str, other: str) -> None:
     parse_pwquality("f", one)
     parse_matching(one)
     parse_inactive(one)
+    parse_umasks("f", one)
     read_sudoers(lambda path: one, lambda place: [re.sub(r"\W", "", other)[:8] or "a"])

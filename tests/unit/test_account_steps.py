@@ -148,6 +148,14 @@ def test_a_umask_goes_where_pam_auth_update_leaves_it(tmp_path: Path, release: s
     assert resource.plan(after).changes == ()
 
 
+def test_a_shell_that_sets_its_own_umask_is_named(tmp_path: Path) -> None:
+    ctx = pam_context(tmp_path, "trixie", shell_umasks=[("/etc/profile:3", 0o022), ("/x:1", 0o077)])
+    resource = Umask.parse("x", {"umask": "027"})
+    named = [f.origin for f in resource.observe(ctx) if f.setting == "umask of a shell"]
+    assert named == ["/etc/profile:3"]
+    assert [one.split()[0] for one in resource.plan(ctx).refusals] == ["/etc/profile:3"]
+
+
 def _defs() -> Any:
     from host.facts.login_defs import LOGIN_DEFS
 
