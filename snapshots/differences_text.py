@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 
 from host.base import FLAG_APPEND, FLAG_IMMUTABLE, FileState
+from host.hashes import without_hashes
 from snapshots.listing import acl_text
 from snapshots.model import Delta, FileItem, Item, ValueItem
 from snapshots.private_keys import NOT_SHOWN, holds_private_key
@@ -24,6 +25,13 @@ def of_delta(delta: Delta, read: Callable[[str], bytes]) -> str:
 
 
 def between(key: str, before: Item | None, after: Item | None, read: Callable[[str], bytes]) -> str:
+    """What is different, without the hashes of passwords: of /etc/shadow one sees whose changed."""
+    return without_hashes(_between(key, before, after, read))
+
+
+def _between(
+    key: str, before: Item | None, after: Item | None, read: Callable[[str], bytes]
+) -> str:
     if isinstance(before, FileItem) or isinstance(after, FileItem):
         old = before.state if isinstance(before, FileItem) else None
         new = after.state if isinstance(after, FileItem) else None
@@ -50,7 +58,7 @@ def side_text(item: Item | None, read: Callable[[str], bytes]) -> str:
     if isinstance(item, FileItem) and item.state.kind == "file":
         text = _text(item.state, read)
         if text is not None:
-            return text
+            return without_hashes(text)
     return as_text(item)
 
 

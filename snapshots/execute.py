@@ -136,7 +136,13 @@ def _run(host: Host, change: RunCommand, tx_id: str, debs: KeptDebs, progress: P
         env = {**dpkg_environment(host), **env}
     progress.command(shlex.join(change.argv))
     with own:
-        host.run(change.argv, timeout_s=change.timeout_s, env=env, on_line=progress.output)
+        host.run(
+            change.argv,
+            stdin=change.stdin,
+            timeout_s=change.timeout_s,
+            env=env,
+            on_line=progress.output,
+        )
 
 
 def _install(host: Host, change: InstallPackages, debs: KeptDebs, progress: Progress) -> None:

@@ -62,13 +62,16 @@ class SealTree(msgspec.Struct, frozen=True, tag="tree"):
 class RunCommand(msgspec.Struct, frozen=True, tag="command", kw_only=True):
     """Run a program of the host that makes the change (a2enmod, ufw, systemctl, sysctl …).
 
-    `why` is one short sentence for the preview. Its lines are shown while it works.
+    `why` is one short sentence for the preview. Its lines are shown while it works. `stdin` is the
+    way for a secret: it is handed over in memory, and appears in no preview, fingerprint, log,
+    journal or restore point.
     """
 
     argv: tuple[str, ...]
     why: str
     timeout_s: float = 120.0
     env: dict[str, str] = {}
+    stdin: bytes = b""
 
 
 class InstallPackages(msgspec.Struct, frozen=True, tag="install"):

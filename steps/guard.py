@@ -7,6 +7,7 @@ merely cannot be known; the latter is said with the plan, and the dead-man's swi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -14,10 +15,11 @@ from host.base import HostError
 from host.facts import FactUnavailable
 from host.facts.sshd import SSHD_DAEMON, SSHD_EFFECTIVE
 from snapshots.model import Change, RemoveFile, WriteFile
+from steps.guard_accounts import foreseen
 from steps.guard_bans import held
 from steps.guard_login import rehearse_login
 from steps.guard_network import rehearse_nftables
-from steps.guard_sudo import rehearse_sudo
+from steps.guard_sudo import rehearse_sudo, text_of
 from steps.model import GuardKind
 from steps.resource import Context
 from steps.sshd_merged import merged
@@ -60,6 +62,7 @@ def rehearse(ctx: Context, guard: GuardKind, changes: Iterable[Change]) -> Rehea
         return Rehearsal()
     if not ctx.host.is_root:
         return Rehearsal(notes=(_LATER,))
+    files |= foreseen(changes, partial(text_of, ctx.host, files))
     lockouts: list[str] = []
     notes: list[str] = []
     try:

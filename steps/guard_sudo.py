@@ -47,11 +47,14 @@ def administrators(ctx: Context, files: Mapping[str, str | None]) -> list[Accoun
 
 
 def accounts(ctx: Context, files: Mapping[str, str | None]) -> dict[str, Account]:
-    """The accounts as they will be."""
-    if not any(path in files for path in ("/etc/passwd", "/etc/group", "/etc/shadow")):
-        return ctx.facts.get(ACCOUNTS)
-    texts = [_text(ctx.host, files, f"/etc/{name}") or "" for name in ("passwd", "group", "shadow")]
-    return parse_accounts(*texts)
+    """The accounts as they will be; those that are kept elsewhere (LDAP) stay as they are."""
+    paths = ("/etc/passwd", "/etc/group", "/etc/shadow")
+    known: dict[str, Account] = ctx.facts.get(ACCOUNTS)
+    if not any(path in files for path in paths):
+        return known
+    here = parse_accounts(*(text_of(ctx.host, {}, path) or "" for path in paths))
+    then = parse_accounts(*(text_of(ctx.host, files, path) or "" for path in paths))
+    return {**{name: one for name, one in known.items() if name not in here}, **then}
 
 
 def _present(ctx: Context, files: Mapping[str, str | None]) -> list[Account]:
@@ -85,7 +88,7 @@ def _planned(ctx: Context, files: Mapping[str, str | None]) -> Callable[[Account
         beside = [p.rpartition("/")[2] for p in new if p.rpartition("/")[0] == directory]
         return list(dict.fromkeys((*there, *beside)))
 
-    text = one_text(lambda path: _text(host, files, path), names)
+    text = one_text(lambda path: text_of(host, files, path), names)
     with private_copy(host, COPY, text) as path:
         answer = host.run(["cvtsudoers", "-e", "-f", "json", path], timeout_s=10, ok=None)
     if not answer.ok:
@@ -103,7 +106,7 @@ def _password_works(ctx: Context, account: Account, files: Mapping[str, str | No
     """Whether sudo would take the account's password: there is one, and no lock is on it."""
     if account.password != "usable":
         return False
-    modules = stack(lambda path: _text(ctx.host, files, path), "sudo", "auth")
+    modules = stack(lambda path: text_of(ctx.host, files, path), "sudo", "auth")
     faillock = next((m for m in modules if m.name == "pam_faillock.so"), None)
     if faillock is None:
         return True
@@ -111,7 +114,7 @@ def _password_works(ctx: Context, account: Account, files: Mapping[str, str | No
         answer = ctx.host.run(["faillock", "--user", account.name], timeout_s=5, ok=None)
     except HostError:
         return True
-    conf = _text(ctx.host, files, "/etc/security/faillock.conf") or ""
+    conf = text_of(ctx.host, files, "/etc/security/faillock.conf") or ""
     settings = dict(re.findall(r"(?m)^\s*(deny|unlock_time)\s*=\s*(\d+)", conf))
     deny = faillock.argument("deny") or settings.get("deny", str(_FAILS))
     pause_s = faillock.argument("unlock_time") or settings.get("unlock_time", "600")
@@ -121,7 +124,8 @@ def _password_works(ctx: Context, account: Account, files: Mapping[str, str | No
     return pause_s.isdigit() and int(pause_s) > 0 and time.time() - last[-1] > int(pause_s)
 
 
-def _text(host: Host, files: Mapping[str, str | None], path: str) -> str | None:
+def text_of(host: Host, files: Mapping[str, str | None], path: str) -> str | None:
+    """A file as it will be; `None` where there is none."""
     if path in files:
         return files[path]
     try:

@@ -28,13 +28,15 @@ class Parameter(
     """A value a person may choose for a step.
 
     `default_from` names a value taken from the host (see `steps.parameters`); it wins over
-    `default` where the host has it. `duration` is a number with s, m, h or d ("10m").
+    `default` where the host has it. `duration` is a number with s, m, h or d ("10m"). What is
+    `optional` may be left empty; then it is "", or an empty list.
     """
 
     kind: ParameterKind
     help: str
     default: int | str | bool | list[str] | None = None
     default_from: str = ""
+    optional: bool = False
     minimum: int | None = None
     maximum: int | None = None
     choices: list[str] = []

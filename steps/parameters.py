@@ -14,6 +14,8 @@ from steps.resource import Context, StepError
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9-]*)\}")
 _DURATION = re.compile(r"[0-9]+[smhdw]?")
 
+_MAY_BE_EMPTY = ("text", "path", "list", "addresses", "secret")
+
 LONGEST_SHOWN = 60
 """Characters of a wrong value that a sentence repeats."""
 
@@ -58,6 +60,10 @@ def problem_of(parameter: Parameter) -> str:
         return "a choice needs choices"
     if parameter.kind == "secret" and parameter.default is not None:
         return "a secret has no default"
+    if parameter.optional and (
+        parameter.kind not in _MAY_BE_EMPTY or parameter.default is not None
+    ):
+        return f"only {', '.join(_MAY_BE_EMPTY)} without a default can be optional"
     if parameter.default_from and parameter.default_from not in DEFAULTS:
         return f"default-from {parameter.default_from!r} is not known"
     try:
@@ -80,6 +86,8 @@ def convert(step_id: str, name: str, parameter: Parameter, value: Any) -> Parame
     label = f"{step_id}.{name}" if step_id else name
     shown = _shown(value)
     kind = parameter.kind
+    if parameter.optional and value in ("", [], ()):
+        return _nothing(parameter)
     if kind == "integer":
         return _integer(label, parameter, value)
     if kind == "boolean":
@@ -141,11 +149,17 @@ def resolve(
                 chosen = None  # the host could not say; the plain default serves
         if chosen is None:
             chosen = parameter.default
-        if chosen is None:
+        if chosen is None and parameter.optional:
+            values[name] = _nothing(parameter)
+        elif chosen is None:
             missing.append(name)
         else:
             values[name] = convert(step.id, name, parameter, chosen)
     return values, missing
+
+
+def _nothing(parameter: Parameter) -> ParameterValue:
+    return () if parameter.kind in ("list", "addresses") else ""
 
 
 def _shown(value: object) -> str:

@@ -18,6 +18,7 @@ from snapshots.model import (
     MakeLink,
     RemoveFile,
     Root,
+    RunCommand,
     SealTree,
     Validation,
     WriteFile,
@@ -129,6 +130,8 @@ def fingerprint(work: Work, host: Host) -> str:
             change = msgspec.structs.replace(change, entries=0)
         elif isinstance(change, InstallPackages):
             change = msgspec.structs.replace(change, brings=())
+        elif isinstance(change, RunCommand) and change.stdin:
+            change = msgspec.structs.replace(change, stdin=b"")
         hidden = isinstance(change, WriteFile) and change.secret
         if isinstance(change, WriteFile) and change.secret:
             change = msgspec.structs.replace(change, content=b"")

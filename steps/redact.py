@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-MASK = "••••••"
+from host.hashes import MASK, without_hashes
 
-_HASH = re.compile(r"\$(?:1|2[abxy]|5|6|7|apr1|gy|sha1|y)\$[./A-Za-z0-9$=,]{8,}")
-"""The hashes of crypt(5), and Apache's own."""
+__all__ = ["MASK", "Redactor"]
 
 
 class Redactor:
@@ -28,7 +26,7 @@ class Redactor:
     def __call__(self, text: str) -> str:
         for form in self._forms:
             text = text.replace(form, MASK)
-        return _HASH.sub(MASK, text) if "$" in text else text
+        return without_hashes(text)
 
 
 def _in_json(text: str) -> str:

@@ -23,26 +23,38 @@ ATTESTED_DAYS = 365
 """An answer for what no program measures should be given again after a year."""
 
 
+def to_ask(info: StepInfo, *, alone: bool) -> list[str]:
+    """The values that are asked for before a step is applied: secrets, which are never kept, and
+    what has none; what may be left empty only where the step is applied `alone`."""
+    return [
+        name
+        for name, parameter in info.parameters.items()
+        if (alone or not parameter.optional)
+        and (
+            name in info.missing
+            or parameter.kind == "secret"
+            or (parameter.optional and not info.values.get(name))
+        )
+    ]
+
+
 class Changing(Undoing):
     """The flows behind the keys."""
 
     def begin_apply(self, steps: Sequence[str]) -> None:
         """Values that are missing first, then the plan, then the question."""
-        ready = [step_id for step_id in steps if not self._needs(step_id)]
-        if len(steps) > 1 and not ready:
-            self.say(f"{steps[0]} needs values first: apply it by itself (a).", warn=True)
-        elif len(steps) == 1 and not ready:
-            self._ask_missing(self.board.infos[steps[0]], self._needs(steps[0]))
-        else:
+        alone = len(steps) == 1
+        ready = [step_id for step_id in steps if not self._needs(step_id, alone=alone)]
+        if ready or not steps:
             self._plan_to_approve(ready, {})
+        elif alone:
+            self._ask_missing(self.board.infos[steps[0]], self._needs(steps[0], alone=True))
+        else:
+            self.say(f"{steps[0]} needs values first: apply it by itself (a).", warn=True)
 
-    def _needs(self, step_id: str) -> list[str]:
-        """The values that must be asked for before the step can be planned."""
+    def _needs(self, step_id: str, *, alone: bool) -> list[str]:
         info = self.board.infos.get(step_id)
-        if info is None:
-            return []
-        secrets = [name for name, one in info.parameters.items() if one.kind == "secret"]
-        return [*info.missing, *(name for name in secrets if name not in info.missing)]
+        return to_ask(info, alone=alone) if info is not None else []
 
     def _ask_missing(self, info: StepInfo, names: list[str]) -> None:
         from tui.dialogs import Form

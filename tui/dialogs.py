@@ -241,7 +241,7 @@ class Form(Dialog):
 
 def problem_of(name: str, parameter: Parameter, text: str) -> str:
     """What is wrong with a value, as one sentence; empty if nothing is."""
-    if not text and parameter.kind not in ("list", "addresses"):
+    if not text and not parameter.optional and parameter.kind not in ("list", "addresses"):
         return f"{name}: needs a value"
     if parameter.kind in ("list", "addresses") and text == "none":
         return ""

@@ -20,6 +20,7 @@ one boot; what the tests themselves put there; what harden-tui remembers."""
 BY_NAME = {
     r"/var/log/(alternatives|dpkg|auth|syslog|kern|cron|daemon|user|mail|messages|debug)(\.log)?":
         "logs of Debian itself, begun with the first line",
+    r"/var/log/sudo\.log": "sudo's own log, begun with the first call",
     r"/var/log/apt/(history\.log|term\.log|eipp\.log\.xz)": "apt's logs, begun with the first run",
     r"/var/log/(wtmp|btmp|lastlog|faillog|wtmp\.db)": "records of logins, begun with the first one",
     r"/var/lib/wtmpdb(/.*)?": "records of logins, begun with the first one",

@@ -11,6 +11,8 @@ from steps.events import CommandEvent, Done, GuardEvent, OutputEvent, ProgressEv
 from steps.model import Finding, Parameter, StepResult
 from tests.tui import recorded_hands
 from tui.board import Board, is_undoable
+from tui.changing import to_ask
+from tui.dialogs import problem_of
 from tui.running import Work
 from tui.text import cells, clean, cut, fit, fold, length, plain, plain_text, wrap
 from tui.theme import drawable, use_ascii
@@ -167,6 +169,25 @@ def test_why_shows_values_but_no_secret() -> None:
     assert "hunter2" not in text
     assert "needs a value" in text
     assert "tries" in text
+
+
+def test_what_may_be_left_empty_is_asked_for_only_where_a_step_is_applied_by_itself() -> None:
+    info = StepInfo(
+        id="accounts.admin-user", stage="pre-install", title="T",
+        parameters={
+            "name": Parameter(kind="text", help="h", optional=True),
+            "key": Parameter(kind="text", help="h", optional=True),
+            "password": Parameter(kind="secret", help="h", optional=True),
+        },
+        values={"name": "anna", "key": ""},
+    )  # fmt: skip
+    assert to_ask(info, alone=True) == ["key", "password"]
+    assert to_ask(info, alone=False) == []
+    needed = msgspec.structs.replace(info.parameters["password"], optional=False)
+    asked = msgspec.structs.replace(info, parameters={**info.parameters, "password": needed})
+    assert to_ask(asked, alone=False) == ["password"]
+    assert problem_of("key", info.parameters["key"], "") == ""
+    assert problem_of("password", needed, "") == "password: needs a value"
 
 
 def test_state_shows_every_answer_whole() -> None:
