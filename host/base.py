@@ -161,6 +161,23 @@ class HttpAnswer(msgspec.Struct, frozen=True):
         return [value for key, value in self.headers if key == name.lower()]
 
 
+TlsVersion = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
+
+
+class Handshake(msgspec.Struct, frozen=True):
+    """How a TLS handshake ended. `refused`: in words of OpenSSL why there was none, else empty.
+
+    `chain`: the certificates as the server sent them (DER), its own first; `has_ticket`: it gave a
+    session ticket (told of TLS 1.2 only).
+    """
+
+    protocol: str = ""
+    cipher: str = ""
+    has_ticket: bool = False
+    chain: tuple[bytes, ...] = ()
+    refused: str = ""
+
+
 class Session(msgspec.Struct, frozen=True):
     """How the administrator reached this host.
 
@@ -354,6 +371,25 @@ class Host(ABC):
         timeout_s: float = 5.0,
     ) -> HttpAnswer:
         """One request to this host over loopback, no redirects followed. Raises `HostError`."""
+
+    def tls(
+        self,
+        *,
+        address: str,
+        port: int,
+        name: str,
+        versions: tuple[TlsVersion, TlsVersion] = ("TLSv1.2", "TLSv1.3"),
+        ciphers: str = "",
+        trusted: bool = False,
+        timeout_s: float = 3.0,
+    ) -> Handshake:
+        """A TLS handshake with this host for `name`, nothing more.
+
+        Offered are `versions` (from, to) and `ciphers` of TLS up to 1.2 in OpenSSL's notation. With
+        `trusted` instead what a browser would offer, and the chain and the name must be good for
+        the authorities that Debian knows. Raises `HostError` where there is nobody to talk to.
+        """
+        raise HostError(f"nothing speaks TLS on port {port} of this host")
 
     @abstractmethod
     def session(self) -> Session:

@@ -11,6 +11,7 @@ from host.base import (
     Completed,
     FileState,
     FirewallTable,
+    Handshake,
     Host,
     HostError,
     HttpAnswer,
@@ -18,6 +19,7 @@ from host.base import (
     Port,
     Service,
     Session,
+    TlsVersion,
     TreeRule,
 )
 from host.light_walk import LightCache
@@ -158,6 +160,29 @@ class LocalHost(Host):
             host_header=host_header,
             method=method,
             address=address,
+            timeout_s=timeout_s,
+        )
+
+    def tls(
+        self,
+        *,
+        address: str,
+        port: int,
+        name: str,
+        versions: tuple[TlsVersion, TlsVersion] = ("TLSv1.2", "TLSv1.3"),
+        ciphers: str = "",
+        trusted: bool = False,
+        timeout_s: float = 3.0,
+    ) -> Handshake:
+        from host import tls
+
+        return tls.handshake(
+            address=address,
+            port=port,
+            name=name,
+            versions=versions,
+            ciphers=ciphers,
+            trusted=trusted,
             timeout_s=timeout_s,
         )
 

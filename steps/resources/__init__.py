@@ -10,6 +10,7 @@ TABLE: dict[str, str] = {
     "apache": "steps.resources.apache_directive:ApacheDirective",
     "apache-header": "steps.resources.apache_header:ApacheHeader",
     "apache-module": "steps.resources.apache_module:ApacheModule",
+    "apache-tls": "steps.resources.apache_tls:ApacheTls",
     "attest": "steps.resources.attest:Attest",
     "fail2ban": "steps.resources.fail2ban:Fail2ban",
     "file": "steps.resources.file:File",
