@@ -8,6 +8,7 @@ from steps.resource import Resource, StepError
 
 TABLE: dict[str, str] = {
     "apache": "steps.resources.apache_directive:ApacheDirective",
+    "apache-certificate": "steps.resources.apache_certificate:ApacheCertificate",
     "apache-header": "steps.resources.apache_header:ApacheHeader",
     "apache-module": "steps.resources.apache_module:ApacheModule",
     "apache-tls": "steps.resources.apache_tls:ApacheTls",
