@@ -11,6 +11,7 @@ TABLE: dict[str, str] = {
     "apache-certificate": "steps.resources.apache_certificate:ApacheCertificate",
     "apache-header": "steps.resources.apache_header:ApacheHeader",
     "apache-module": "steps.resources.apache_module:ApacheModule",
+    "apache-redirect": "steps.resources.apache_redirect:ApacheRedirect",
     "apache-tls": "steps.resources.apache_tls:ApacheTls",
     "attest": "steps.resources.attest:Attest",
     "fail2ban": "steps.resources.fail2ban:Fail2ban",
