@@ -11,6 +11,7 @@ TABLE: dict[str, str] = {
     "apache-certificate": "steps.resources.apache_certificate:ApacheCertificate",
     "apache-header": "steps.resources.apache_header:ApacheHeader",
     "apache-listen": "steps.resources.apache_listen:ApacheListen",
+    "apache-modsecurity": "steps.resources.apache_modsecurity:ApacheModSecurity",
     "apache-module": "steps.resources.apache_module:ApacheModule",
     "apache-redirect": "steps.resources.apache_redirect:ApacheRedirect",
     "apache-tls": "steps.resources.apache_tls:ApacheTls",
