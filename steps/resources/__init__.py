@@ -9,6 +9,7 @@ from steps.resource import Resource, StepError
 TABLE: dict[str, str] = {
     "apache": "steps.resources.apache_directive:ApacheDirective",
     "apache-certificate": "steps.resources.apache_certificate:ApacheCertificate",
+    "apache-client-certificate": "steps.resources.apache_clients:ApacheClients",
     "apache-header": "steps.resources.apache_header:ApacheHeader",
     "apache-listen": "steps.resources.apache_listen:ApacheListen",
     "apache-modsecurity": "steps.resources.apache_modsecurity:ApacheModSecurity",
