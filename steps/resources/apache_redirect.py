@@ -142,6 +142,7 @@ class ApacheRedirect(Resource):
     def _findings(self, apache: Apache, one: PlainName, stale: str) -> Iterable[Finding]:
         label = f"apache {one.target.label}"
         moves = self._moves(one)
+        dead = moves and not one.over_tls and self._is_ours(apache)
         if one.problem or (not one.over_tls and not moves):
             yield Finding(
                 resource=label,
@@ -160,8 +161,8 @@ class ApacheRedirect(Resource):
             running=f"{one.status} to {one.location}" if one.location else f"answers {one.status}",
             persistent="the same" if not stale else "",
             origin=self._origin(apache, one),
-            ok=moves,
-            note=stale,
+            ok=moves and not dead,
+            note="https does not answer for this name (any more)" if dead else stale,
         )
         yield Finding(
             resource=label,
@@ -217,4 +218,4 @@ def _hosts(names: Iterable[PlainName]) -> str:
         left = [re.escape(one.target.name.lower()) for one in known if not one.over_tls]
         but = f"(?!(?:{'|'.join(left)})(?::|$))" if left else ""
         return rf"^{but}([a-z0-9._-]+|\[[0-9a-f:]+\])(?::\d+)?$"
-    return rf"^({'|'.join(map(re.escape, sent))})(?::\d+)?$"
+    return rf"^({'|'.join(map(re.escape, sent)) or '(?!)'})(?::\d+)?$"

@@ -225,8 +225,10 @@ STOPS_QUICKLY = "/run/systemd/system/apache2.service.d/quick.conf"
 
 
 def _quick_stops(host: LabHost) -> None:
-    """In a container systemd may wait for processes that are gone already: for 90 s, twice."""
-    host.write(STOPS_QUICKLY, "[Service]\nTimeoutStopSec=2\n")
+    """Where the outer machine has cgroups of version 1, systemd waits 90 s in a container for
+    processes that are gone already, at every restart."""
+    script = 'mkdir -p "${1%/*}" && printf "[Service]\\nTimeoutStopSec=2\\n" > "$1"'
+    host.run("sh", "-c", script, "sh", STOPS_QUICKLY)  # /run is the host's own, not below its root
     host.run("systemctl", "daemon-reload")
 
 
