@@ -29,6 +29,9 @@ _RULES = "/usr/share/modsecurity-crs/rules/"
 _OBJECT, _MODULE = "mod_security2.so", "security2_module"
 _MIB = 1024 * 1024
 _LOGGED_WITHIN_S = 2.0
+_LOOKED_AT = (*range(200, 300), 404)
+"""Redirects of mod_rewrite and questions for passwords come before the rules look at arguments."""
+
 _ENGINE = {"detect": "DetectionOnly", "block": "On"}
 _BUILT_IN = {"SecRequestBodyLimit": 134217728, "SecRequestBodyNoFilesLimit": 1048576}
 """What holds where nothing is said (ModSecurity 2.9, Reference Manual)."""
@@ -129,7 +132,8 @@ class ApacheModSecurity(Resource):
 
     def prove(self, ctx: Context) -> list[Finding]:
         """A harmless request that looks like an attack: refused, or let through and logged."""
-        whom = next((one for one in ctx.facts.get(ANSWERS).asked if one.page is not None), None)
+        asked = ctx.facts.get(ANSWERS).asked
+        whom = next((one for one in asked if one.page and one.page.status in _LOOKED_AT), None)
         if whom is None or whom.page is None:
             return []
         argument = f"{PROBE}-{secrets.token_hex(4)}"

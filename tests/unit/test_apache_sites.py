@@ -18,6 +18,7 @@ from steps.resources.apache_clients import ApacheClients
 from steps.resources.apache_listen import ApacheListen
 from steps.resources.apache_redirect import ApacheRedirect
 from steps.resources.apache_site import with_line, without_tls
+from steps.resources.php_probe import _places
 from tests.unit.test_apache_resources import commands, written
 from tests.unit.test_apache_tls import NAME, TlsHost, by_setting
 from tests.unit.web_host import RECORDED, RELEASES, page
@@ -288,3 +289,10 @@ def test_a_line_goes_in_only_where_a_virtual_host_begins(text: str) -> None:
     edited = with_line(text, virtual, "X")
     assert edited is None or edited.replace("    X\n", "", 1).replace("    X\r\n", "") == text
     assert [v.label for v in without_tls(made.context().facts.get(APACHE))] == ["*:80"]
+
+
+def test_php_is_asked_over_tls_where_plain_http_may_only_send_there(host: SiteHost) -> None:
+    places = _places(host.context().facts.get(APACHE))
+    shop = [target.tls for target, root in places if root == "/var/www/shop"]
+    assert shop == [True, False]
+    assert ("/var/www/html", False) in {(root, target.tls) for target, root in places}
