@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from host.base import Host, HostError
+from host.base import Host, HostError, HttpAnswer
 from host.facts.apache import APACHE, RUNNING
-from host.facts.apache_http import MOST_TARGETS, Target, has_host, targets
+from host.facts.apache_http import ANSWERS, MOST_TARGETS, Target, has_host, targets
 from host.facts.base import Fact, Facts
 
 CHALLENGE = "/.well-known/acme-challenge/harden-tui"
@@ -52,38 +53,44 @@ def _read(host: Host, facts: Facts) -> Plain:
         for one in everyone
         if one.tls and one.port == TLS_PORT and (has_host(apache, one) or one.name == "localhost")
     }
+    known = {one.target: one.page for one in facts.get(ANSWERS).asked if one.page is not None}
     with ThreadPoolExecutor(_ASIDE) as pool:
         names = pool.map(
-            lambda one: _ask(host, one, secure.get(one.name.lower())), plain[:MOST_TARGETS]
+            lambda one: _ask(host, known, one, secure.get(one.name.lower())), plain[:MOST_TARGETS]
         )
         return Plain(tuple(names), max(len(plain) - MOST_TARGETS, 0))
 
 
-def _ask(host: Host, target: Target, secure: Target | None) -> PlainName:
+def _ask(
+    host: Host, known: Mapping[Target, HttpAnswer], target: Target, secure: Target | None
+) -> PlainName:
     try:
-        status, location = _answer(host, target, "/")
-        challenge, challenge_location = _answer(host, target, CHALLENGE)
+        page = known.get(target) or _answer(host, target, "/")
+        challenge = _answer(host, target, CHALLENGE)
     except HostError as error:
         return PlainName(target, problem=str(error))
     try:
-        over_tls = _answer(host, secure, "/")[0] if secure else 0
+        over_tls = (known.get(secure) or _answer(host, secure, "/")).status if secure else 0
     except HostError:
         over_tls = 0
     return PlainName(
         target,
-        status=status,
-        location=location,
-        challenge=challenge,
-        challenge_location=challenge_location,
+        status=page.status,
+        location=_location(page),
+        challenge=challenge.status,
+        challenge_location=_location(challenge),
         over_tls=over_tls,
     )
 
 
-def _answer(host: Host, target: Target, path: str) -> tuple[int, str]:
-    answer = host.http(
+def _answer(host: Host, target: Target, path: str) -> HttpAnswer:
+    return host.http(
         path, port=target.port, tls=target.tls, host_header=target.name, address=target.address
     )
-    return answer.status, next(iter(answer.header("location")), "")
+
+
+def _location(answer: HttpAnswer) -> str:
+    return next(iter(answer.header("location")), "")
 
 
 PLAIN: Fact[Plain] = Fact("apache-plain", _read)

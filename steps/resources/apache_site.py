@@ -57,6 +57,7 @@ def sends_to_tls(apache: Apache, virtual: VirtualHost) -> bool:
     return any(
         directive.name.lower() in ("redirect", "redirectpermanent", "redirectmatch", "rewriterule")
         and virtual.section in directive.within
+        and "/zz-harden-tui-" not in directive.file  # ours leaves TLS alone
         and _TO_TLS.search(directive.args)
         for directive in apache.config.directives
     )
