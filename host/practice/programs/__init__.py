@@ -27,6 +27,7 @@ PROGRAMS: dict[str, Program] = {
     "apache2ctl": apache.apache2ctl,
     "apt-get": packages.apt_get,
     "apt-mark": packages.apt_mark,
+    "cp": tools.cp,
     "dpkg": packages.dpkg,
     "dpkg-query": packages.dpkg_query,
     "fail2ban-client": fail2ban.client,
@@ -45,6 +46,7 @@ PROGRAMS: dict[str, Program] = {
     "sudo": tools.sudo,
     "sysctl": kernel.sysctl,
     "systemctl": systemd.systemctl,
+    "tail": tools.tail,
     "test": tools.test,
     "ufw": firewall.ufw,
 }
