@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 if TYPE_CHECKING:
+    from host.handshake import Handshake, TlsVersion
     from host.logins import SshLogin
 
 FileKind = Literal["file", "dir", "symlink", "fifo", "socket", "char", "block"]
@@ -159,23 +160,6 @@ class HttpAnswer(msgspec.Struct, frozen=True):
     def header(self, name: str) -> list[str]:
         """Every value sent for `name`, in order (two entries mean it was sent twice)."""
         return [value for key, value in self.headers if key == name.lower()]
-
-
-TlsVersion = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
-
-
-class Handshake(msgspec.Struct, frozen=True):
-    """How a TLS handshake ended. `refused`: in words of OpenSSL why there was none, else empty.
-
-    `chain`: the certificates as the server sent them (DER), its own first; `has_ticket`: it gave a
-    session ticket (told of TLS 1.2 only).
-    """
-
-    protocol: str = ""
-    cipher: str = ""
-    has_ticket: bool = False
-    chain: tuple[bytes, ...] = ()
-    refused: str = ""
 
 
 class Session(msgspec.Struct, frozen=True):

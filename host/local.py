@@ -11,7 +11,6 @@ from host.base import (
     Completed,
     FileState,
     FirewallTable,
-    Handshake,
     Host,
     HostError,
     HttpAnswer,
@@ -19,9 +18,9 @@ from host.base import (
     Port,
     Service,
     Session,
-    TlsVersion,
     TreeRule,
 )
+from host.handshake import Handshake, TlsVersion
 from host.light_walk import LightCache
 from host.package_lock import PackageLock
 

@@ -7,7 +7,8 @@ import socket
 import ssl
 from typing import Any, Final
 
-from host.base import Handshake, HostError, TlsVersion
+from host.base import HostError
+from host.handshake import Handshake, TlsVersion
 
 _VERSIONS: Final[dict[TlsVersion, ssl.TLSVersion]] = {
     "TLSv1": ssl.TLSVersion.TLSv1,

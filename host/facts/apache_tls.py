@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from host.base import Handshake, Host, HostError, TlsVersion
+from host.base import Host, HostError
 from host.facts.apache import APACHE, RUNNING, Apache
 from host.facts.apache_http import MOST_TARGETS, Target, targets
 from host.facts.base import Fact, Facts
 from host.facts.packages import PACKAGES
 from host.facts.x509 import Certificate, CertificateError, parse_der
+from host.handshake import Handshake, TlsVersion
 
 WEAK_CIPHERS = "ALL:COMPLEMENTOFALL:!ECDHE+AESGCM:!ECDHE+CHACHA20:!aNULL:!eNULL"
 """What a client offers who knows none of the suites with forward secrecy and authenticated

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host import tls
-from host.base import Handshake, HostError, TlsVersion
+from host.base import HostError
 from host.facts.apache_tls import WEAK_CIPHERS, parse_version
+from host.handshake import Handshake, TlsVersion
 from steps.model import Finding
 from steps.resources.apache_tls import ApacheTls
 from steps.resources.apache_tls_policy import guideline, protocols_of, suites_of, within
