@@ -25,6 +25,11 @@ from steps.resources.apache_site import text_of, with_line
 
 _NAMELESS = "localhost"
 _MOVED = (301, 302, 303, 307, 308)
+_WITHOUT = (200, 401, 403, 404)
+_UNDO = (
+    "bring https back, or undo this step (`harden-tui rollback apache.https-redirect`), so that"
+    " visitors are not sent where nobody answers"
+)
 _CHALLENGES = "/.well-known/acme-challenge/"
 
 
@@ -89,6 +94,9 @@ class ApacheRedirect(Resource):
         outdated = state is not None and ctx.host.read_bytes(self.path) != text
         if not open_ones and not (outdated and self._is_ours(apache)):
             return planned([], running)
+        dead = [one for one in names if self._moves(one) and not one.over_tls]
+        if not open_ones and not any(one.over_tls for one in names):
+            return planned([], running, notes=[_UNDO])
         notes = [
             f"{one.target.url} stays as it is: https does not answer for that name"
             for one in names
@@ -107,6 +115,8 @@ class ApacheRedirect(Resource):
             return planned([], running, notes=notes, refusals=edits.refusals)
         work = planned(changes, running, notes=notes, refusals=edits.refusals)
         meant = [MeantAnswer(one.target.name, (int(self.status),)) for one in open_ones]
+        if self._is_ours(apache):  # these answer for themselves again
+            meant += [MeantAnswer(one.target.name, _WITHOUT) for one in dead]
         return msgspec.structs.replace(work, answers=tuple(meant))
 
     def _let_read(
@@ -162,7 +172,7 @@ class ApacheRedirect(Resource):
             persistent="the same" if not stale else "",
             origin=self._origin(apache, one),
             ok=moves and not dead,
-            note="https does not answer for this name (any more)" if dead else stale,
+            note=f"https does not answer for this name; {_UNDO}" if dead else stale,
         )
         yield Finding(
             resource=label,

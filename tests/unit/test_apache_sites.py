@@ -196,6 +196,19 @@ def test_who_is_sent_on_already_passes(host: SiteHost) -> None:
     assert redirect().plan(host.context()).changes == ()
 
 
+def test_a_redirect_to_where_nobody_answers_is_told(host: SiteHost) -> None:
+    _answers(host, 301, 200, f"https://{NAME}/")
+    del host.pages[NAME, 443, "/"]
+    dump = host.programs["apache2ctl"]
+    ours = f"    (1) {REDIRECT}\n"
+    host.programs["apache2ctl"] = lambda argv: (0, dump(argv)[1] + ours)
+    host.files[REDIRECT] = "of another day"
+    found = by_setting(redirect().observe(host.context()))[f"apache {NAME}:80", "/"]
+    assert found.ok is False and "undo this step" in found.note
+    planned = redirect().plan(host.context())
+    assert planned.changes == () and "undo this step" in planned.notes[0]
+
+
 def sockets(*ports: tuple[str, int]) -> tuple[Port, ...]:
     return tuple(
         Port("tcp", address, port, "apache2", 77, "apache2.service") for address, port in ports
