@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 if TYPE_CHECKING:
+    from host.handshake import Handshake, TlsVersion
     from host.logins import SshLogin
 
 FileKind = Literal["file", "dir", "symlink", "fifo", "socket", "char", "block"]
@@ -354,6 +355,25 @@ class Host(ABC):
         timeout_s: float = 5.0,
     ) -> HttpAnswer:
         """One request to this host over loopback, no redirects followed. Raises `HostError`."""
+
+    def tls(
+        self,
+        *,
+        address: str,
+        port: int,
+        name: str,
+        versions: tuple[TlsVersion, TlsVersion] = ("TLSv1.2", "TLSv1.3"),
+        ciphers: str = "",
+        trusted: bool = False,
+        timeout_s: float = 3.0,
+    ) -> Handshake:
+        """A TLS handshake with this host for `name`, nothing more.
+
+        Offered are `versions` (from, to) and `ciphers` of TLS up to 1.2 in OpenSSL's notation. With
+        `trusted` instead what a browser would offer, and the chain and the name must be good for
+        the authorities that Debian knows. Raises `HostError` where there is nobody to talk to.
+        """
+        raise HostError(f"nothing speaks TLS on port {port} of this host")
 
     @abstractmethod
     def session(self) -> Session:

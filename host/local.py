@@ -20,6 +20,7 @@ from host.base import (
     Session,
     TreeRule,
 )
+from host.handshake import Handshake, TlsVersion
 from host.light_walk import LightCache
 from host.package_lock import PackageLock
 
@@ -158,6 +159,29 @@ class LocalHost(Host):
             host_header=host_header,
             method=method,
             address=address,
+            timeout_s=timeout_s,
+        )
+
+    def tls(
+        self,
+        *,
+        address: str,
+        port: int,
+        name: str,
+        versions: tuple[TlsVersion, TlsVersion] = ("TLSv1.2", "TLSv1.3"),
+        ciphers: str = "",
+        trusted: bool = False,
+        timeout_s: float = 3.0,
+    ) -> Handshake:
+        from host import tls
+
+        return tls.handshake(
+            address=address,
+            port=port,
+            name=name,
+            versions=versions,
+            ciphers=ciphers,
+            trusted=trusted,
             timeout_s=timeout_s,
         )
 

@@ -57,7 +57,7 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 class Meant(msgspec.Struct, frozen=True):
-    """What a change is meant to stop: units, and what sites answered."""
+    """What a change is meant to stop: units, ports ("tcp :: 3306"), and what sites answered."""
 
     stops: tuple[str, ...] = ()
     answers: tuple[MeantAnswer, ...] = ()
@@ -121,7 +121,8 @@ def lost(before: Health, after: Health, meant: Meant) -> list[Loss]:
         gone += [
             Loss(what, whose(before, page), is_site=True)
             for earlier, page in both(before, after)
-            if (what := sites.worse(earlier, page, meant.answers))
+            if not _closes(meant, after, page)
+            and (what := sites.worse(earlier, page, meant.answers))
         ]
     return gone + lost_ports(before, after, meant.stops)
 
@@ -131,12 +132,20 @@ def lost_ports(before: Health, after: Health, stops: Sequence[str] = ()) -> list
     gone = []
     for port in sorted(before.ports - after.ports):
         unit = before.holders.get(port, "")
-        if unit in stops or _covered(port, before, after):
+        if unit in stops or port_name(port) in stops or _covered(port, before, after):
             continue
         protocol, address, number = port
         what = f"nothing listens on {protocol} port {number} ({address}) any more"
         gone.append(Loss(what, (unit,) if unit else ()))
     return gone
+
+
+def _closes(meant: Meant, after: Health, page: Page) -> bool:
+    """Whether nothing listens on the site's port any more, as was meant."""
+    port = page.target.port
+    return all(number != port for _, _, number in after.ports) and any(
+        name.startswith("tcp ") and name.endswith(f" {port}") for name in meant.stops
+    )
 
 
 def both(before: Health, after: Health) -> list[tuple[Page, Page]]:

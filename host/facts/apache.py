@@ -9,6 +9,7 @@ mapped by the parent process.
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -78,8 +79,11 @@ class Running(msgspec.Struct, frozen=True):
 
 def _read_apache(host: Host, facts: Facts) -> Apache:
     try:
-        dump = host.run(["apache2ctl", "-t", "-D", "DUMP_CONFIG", "-C", _MOD_INFO])
-        rest = host.run(["apache2ctl", "-t", *_SHORT_DUMPS]).stdout
+        # Side by side: with thousands of rules (ModSecurity) each reads for a tenth of a second.
+        with ThreadPoolExecutor(1) as aside:
+            second = aside.submit(host.run, ["apache2ctl", "-t", *_SHORT_DUMPS])
+            dump = host.run(["apache2ctl", "-t", "-D", "DUMP_CONFIG", "-C", _MOD_INFO])
+            rest = second.result().stdout
     except CommandMissing:
         raise FactUnavailable("Apache is not installed (there is no apache2ctl)") from None
     except CommandFailed as error:

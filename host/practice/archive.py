@@ -8,7 +8,7 @@ from host.practice.machine import Machine, Unit
 
 
 class Archived(msgspec.Struct, frozen=True):
-    """`owns` are the files and directories a purge removes."""
+    """`owns` are the files and directories a purge removes; `modules` of Apache are enabled."""
 
     version: str
     depends: tuple[str, ...] = ()
@@ -17,6 +17,7 @@ class Archived(msgspec.Struct, frozen=True):
     unit: str = ""
     description: str = ""
     process: str = ""
+    modules: tuple[str, ...] = ()
 
 
 _UFW_RULES = """\
@@ -86,11 +87,52 @@ port = 3306
 logpath = /var/log/daemon.log
 """
 
+_SECURITY2 = """\
+<IfModule security2_module>
+\tIncludeOptional /etc/modsecurity/*.conf
+\tIncludeOptional /usr/share/modsecurity-crs/*.load
+</IfModule>
+"""
+
+_MODSECURITY = """\
+SecRuleEngine DetectionOnly
+SecRequestBodyAccess On
+SecRequestBodyLimit 13107200
+SecRequestBodyNoFilesLimit 131072
+"""
+
 ARCHIVE: dict[str, Archived] = {
     "iptables": Archived("1.8.9-2", owns=("/etc/iptables",)),
     "nftables": Archived("1.0.6-2+deb12u2", files={"/etc/nftables.conf": "flush ruleset\n"},
                          owns=("/etc/nftables.conf",), unit="nftables.service",
                          description="nftables"),
+    "libapache2-mod-security2": Archived(
+        "2.9.7-1+b1", (),
+        {
+            "/etc/apache2/mods-available/security2.load":
+                "LoadModule security2_module /usr/lib/apache2/modules/mod_security2.so\n",
+            "/etc/apache2/mods-available/security2.conf": _SECURITY2,
+            "/etc/modsecurity/modsecurity.conf-recommended": _MODSECURITY,
+        },
+        (
+            "/etc/apache2/mods-available/security2.load",
+            "/etc/apache2/mods-available/security2.conf",
+            "/etc/apache2/mods-enabled/security2.load",
+            "/etc/apache2/mods-enabled/security2.conf",
+            "/etc/modsecurity",
+        ),
+        modules=("security2",),
+    ),
+    "modsecurity-crs": Archived(
+        "3.3.4-1", (),
+        {
+            "/usr/share/modsecurity-crs/owasp-crs.load":
+                "IncludeOptional /usr/share/modsecurity-crs/rules/*.conf\n",
+            "/usr/share/modsecurity-crs/rules/REQUEST-941-APPLICATION-ATTACK-XSS.conf":
+                'SecAction "id:941010,phase:1,pass,nolog"\n',
+        },
+        ("/usr/share/modsecurity-crs",),
+    ),
     "python3-systemd": Archived("235-1+b2"),
     "ufw": Archived(
         "0.36.2-1", ("iptables",),
@@ -122,6 +164,10 @@ def unpack(machine: Machine, name: str) -> None:
     package = ARCHIVE[name]
     for path, text in package.files.items():
         machine.write(path, text, 0o640 if path.endswith(".rules") else 0o644)
+    for module in package.modules:
+        for ending in ("load", "conf"):
+            file = f"{module}.{ending}"
+            machine.link(f"/etc/apache2/mods-enabled/{file}", f"../mods-available/{file}")
     if not package.unit:
         return
     machine.memory.units[package.unit] = Unit(

@@ -85,13 +85,16 @@ def probe(ctx: Context, wanted: dict[str, Expectation]) -> list[Finding]:
 
 
 def _places(apache: Apache) -> list[tuple[Target, str]]:
+    """Whom to ask for which document root: over TLS first, because without it the same site may
+    only send visitors there."""
     roots = {host.section.origin: host.document_root for host in apache.hosts}
-    found: dict[str, Target] = {}
-    for target in targets(apache):
-        root = roots.get(target.section_line) or apache.document_root
+    found: dict[tuple[str, bool], Target] = {}
+    for target in sorted(targets(apache), key=lambda one: not one.tls):
+        root = (roots.get(target.section_line) or apache.document_root).rstrip("/")
         if root.startswith("/"):
-            found.setdefault(root.rstrip("/"), target)
-    return [(target, root) for root, target in found.items() if root][:MOST_ROOTS]
+            found.setdefault((root, target.tls), target)
+    chosen = list(dict.fromkeys(root for root, _ in found))[:MOST_ROOTS]
+    return [(target, root) for (root, _), target in found.items() if root in chosen]
 
 
 def _ask(host: Host, target: Target, root: str, wanted: dict[str, Expectation]) -> Answer | None:

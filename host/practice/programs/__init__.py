@@ -29,6 +29,7 @@ PROGRAMS: dict[str, Program] = {
     "apt-mark": packages.apt_mark,
     "chmod": tools.chmod,
     "chown": tools.chown,
+    "cp": tools.cp,
     "dpkg": packages.dpkg,
     "dpkg-query": packages.dpkg_query,
     "fail2ban-client": fail2ban.client,
@@ -47,6 +48,7 @@ PROGRAMS: dict[str, Program] = {
     "sudo": tools.sudo,
     "sysctl": kernel.sysctl,
     "systemctl": systemd.systemctl,
+    "tail": tools.tail,
     "test": tools.test,
     "ufw": firewall.ufw,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from host.base import HttpAnswer
 from host.practice.machine import Machine
@@ -36,7 +37,9 @@ def http(machine: Machine, path: str, method: str) -> HttpAnswer | None:
         refused = (_last(directives, "TraceEnable") or "On").lower() == "off"
         status = 405 if refused else 200
         return HttpAnswer(status, "", tuple(headers), b"" if refused else b"TRACE / HTTP/1.1\r\n")
-    name = path.partition("?")[0]
+    name, _, query = path.partition("?")
+    if "security2" in memory.get("modules", []) and _is_stopped(machine, directives, name, query):
+        return HttpAnswer(403, "Forbidden", tuple(headers), b"<title>403 Forbidden</title>")
     file = f"/var/www/html{name if not name.endswith('/') else f'{name}index.html'}"
     state = machine.files.state(file)
     body = MISSING_PAGE
@@ -53,6 +56,23 @@ def http(machine: Machine, path: str, method: str) -> HttpAnswer | None:
         body += f"<hr>\n<address>{server} Server at practice Port 80</address>\n".encode()
     headers += _headers(directives, status)
     return HttpAnswer(status, "OK" if status == 200 else "Not Found", tuple(headers), body)
+
+
+def _is_stopped(machine: Machine, directives: list[str], name: str, query: str) -> bool:
+    """Log what looks like an attack to ModSecurity; whether it is answered instead of a page."""
+    argument, _, value = unquote(query).partition("=")
+    engine = (_last(directives, "SecRuleEngine") or "Off").lower()
+    if "<script" not in value or engine == "off":
+        return False
+    log = "/var/log/apache2/error.log"
+    line = (
+        "[Wed Nov 25 10:00:00.000000 2026] [security2:error] [pid 77:tid 77] [client 127.0.0.1:1]"
+        ' ModSecurity: Warning. detected XSS using libinjection. [id "941100"] [msg "XSS Attack'
+        f' Detected via libinjection"] [data "XSS data found within ARGS:{argument}: {value}"]'
+        f' [uri "{name}"] [unique_id "practice"]\n'
+    )
+    machine.write(log, machine.text(log) + line)
+    return engine == "on"
 
 
 def _last(directives: list[str], name: str) -> str:

@@ -33,6 +33,24 @@ def grep(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -
     return Answer(0 if found else 1, "".join(f"{line}\n" for line in found))
 
 
+def cp(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
+    """cp --no-clobber FILE FILE."""
+    source, target = [word for word in args if not word.startswith("-")]
+    if machine.files.state(source) is None:
+        return Answer(1, "", f"cp: cannot stat '{source}': No such file or directory\n")
+    if machine.files.state(target) is None:
+        machine.write(target, machine.text(source))
+    return Answer()
+
+
+def tail(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
+    """tail -c BYTES FILE."""
+    count, path = int(args[args.index("-c") + 1]), args[-1]
+    if machine.files.state(path) is None:
+        return Answer(1, "", f"tail: cannot open '{path}' for reading: No such file or directory\n")
+    return Answer(0, machine.text(path)[-count:])
+
+
 def find(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
     """find -L PATH… -maxdepth 0 -newerct @SECONDS: what changed since; nothing for the rest.
 
