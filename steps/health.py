@@ -57,7 +57,7 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 class Meant(msgspec.Struct, frozen=True):
-    """What a change is meant to stop: units, and what sites answered."""
+    """What a change is meant to stop: units, ports ("tcp :: 3306"), and what sites answered."""
 
     stops: tuple[str, ...] = ()
     answers: tuple[MeantAnswer, ...] = ()
@@ -131,7 +131,7 @@ def lost_ports(before: Health, after: Health, stops: Sequence[str] = ()) -> list
     gone = []
     for port in sorted(before.ports - after.ports):
         unit = before.holders.get(port, "")
-        if unit in stops or _covered(port, before, after):
+        if unit in stops or port_name(port) in stops or _covered(port, before, after):
             continue
         protocol, address, number = port
         what = f"nothing listens on {protocol} port {number} ({address}) any more"

@@ -42,7 +42,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     be complete all the same.
     `claims`: (domain, key) of what must stay even where it was right already, because an earlier
     step brought it: undoing that step then leaves it to this one.
-    `stops`: units that are meant to be gone afterwards (the health check expects that).
+    `stops`: units that are meant to be gone afterwards, and ports ("tcp 0.0.0.0 3306") that nothing
+    shall listen on any more (the health check expects that).
     `answers`: what sites are meant to answer afterwards (likewise; anything else is a failure).
     `notes`: what the person should know beside the diff (what listens, who is logged in …).
     """
