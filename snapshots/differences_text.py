@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from host.base import FLAG_APPEND, FLAG_IMMUTABLE, FileState
 from snapshots.listing import acl_text
+from snapshots.mariadb_rows import is_row, shown
 from snapshots.model import Delta, FileItem, Item, ValueItem
 from snapshots.secret_paths import PREFIX
 
@@ -27,7 +28,7 @@ def between(key: str, before: Item | None, after: Item | None, read: Callable[[s
         old = before.state if isinstance(before, FileItem) else None
         new = after.state if isinstance(after, FileItem) else None
         return _files(key, old, new, read)
-    sides = [item.value if item is not None else "" for item in (before, after)]
+    sides = [as_text(item) if item is not None else "" for item in (before, after)]
     if any("\n" in side for side in sides):  # rules of a chain
         names = [key if item is not None else "absent" for item in (before, after)]
         left, right = (side.splitlines() for side in sides)
@@ -40,7 +41,7 @@ def as_text(item: Item | None) -> str:
     if item is None:
         return "absent"
     if isinstance(item, ValueItem):
-        return item.value
+        return shown(item.value) if is_row(item.value) else item.value
     return _metadata(item.state)
 
 

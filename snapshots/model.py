@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -71,6 +71,32 @@ class RunCommand(msgspec.Struct, frozen=True, tag="command", kw_only=True):
     env: dict[str, str] = {}
 
 
+class RunSql(msgspec.Struct, frozen=True, tag="sql", kw_only=True):
+    """Have the MariaDB of this host carry out statements, as root; none may hold a secret.
+
+    `why` is one short sentence for the preview, `diff` what of accounts and grants goes and comes.
+    Whatever it changes must be among the step's roots (`snapshots.domains.mariadb.ACCOUNTS`).
+    """
+
+    sql: tuple[str, ...]
+    why: str
+    diff: str = ""
+    timeout_s: float = 60.0
+
+
+MEASURED = "/var/lib/harden-tui/measured"
+"""What steps measured once and show until it runs out, a file each; captured like other files."""
+
+
+class TestRestore(msgspec.Struct, frozen=True, tag="test-restore"):
+    """Restore a dump of `database` beside it, compare the two, and keep the answer in `path`."""
+
+    __test__: ClassVar[bool] = False  # pytest takes the name for a test's
+
+    database: str
+    path: str
+
+
 class InstallPackages(msgspec.Struct, frozen=True, tag="install"):
     """Install packages from the host's own sources, without recommendations.
 
@@ -82,7 +108,16 @@ class InstallPackages(msgspec.Struct, frozen=True, tag="install"):
     brings: tuple[str, ...] = ()
 
 
-Change = WriteFile | RemoveFile | MakeLink | SealTree | RunCommand | InstallPackages
+Change = (
+    WriteFile
+    | RemoveFile
+    | MakeLink
+    | SealTree
+    | RunCommand
+    | RunSql
+    | TestRestore
+    | InstallPackages
+)
 
 
 class Validation(msgspec.Struct, frozen=True):
@@ -127,14 +162,14 @@ class ValueItem(msgspec.Struct, frozen=True, tag="value", gc=False):
 
 
 Item = FileItem | ValueItem
-DomainName = Literal["files", "units", "packages", "kernel", "firewall"]
+DomainName = Literal["files", "units", "packages", "kernel", "firewall", "mariadb"]
 
 
 class Delta(msgspec.Struct, frozen=True, gc=False):
     """One thing that a transaction changed. `None` means absent.
 
     `key` is a path for files, a unit name, a package name, a sysctl key, or
-    "family table chain" for the firewall.
+    "family table chain" for the firewall, a table and its key for MariaDB's accounts.
     """
 
     domain: DomainName
