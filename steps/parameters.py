@@ -203,7 +203,14 @@ def _application_tree(ctx: Context) -> ParameterValue | None:
     return None
 
 
+def _application_database(ctx: Context) -> ParameterValue | None:
+    from steps.resources.restore_test import database_of_the_application
+
+    return database_of_the_application(ctx.facts)
+
+
 DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
+    "application-database": _application_database,
     "application-tree": _application_tree,
     "session-address": _session_address,
     "unneeded-units": _unneeded_units,
