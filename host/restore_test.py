@@ -141,7 +141,7 @@ def need_room(host: Host, database: str) -> None:
         raise HostError(f"There is nothing to test: the database {database} has no tables.")
     needed = int(int(size.partition(".")[0]) * _SPACE) + _SPARE_BYTES
     for folder in (datadir, "/var/lib"):
-        free = _free_bytes(host, folder)
+        free = free_bytes(host, folder)
         if free < needed:
             raise HostError(
                 f"There is too little room to test {database}: below {folder}"
@@ -211,7 +211,8 @@ def _run(host: Host, *argv: str) -> None:
         raise complaint(error) from None
 
 
-def _free_bytes(host: Host, folder: str) -> int:
+def free_bytes(host: Host, folder: str) -> int:
+    """What may still be written below a folder that exists. Raises `HostError`."""
     text = host.run(("df", "--output=avail", "--block-size=1", "--", folder)).stdout
     found = re.search(r"^\s*(\d+)\s*$", text, re.MULTILINE)
     if found is None:

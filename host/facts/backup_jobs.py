@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -102,9 +103,15 @@ def parse_shown(text: str) -> dict[str, dict[str, str]]:
 
 
 def when(value: str) -> float:
-    """ "@1764100000" in seconds; 0 for anything else."""
-    found = re.fullmatch(r"@(\d+)", value.strip())
-    return float(found[1]) if found else 0.0
+    """Seconds since 1970 of "@1764100000" or "Wed 2026-11-25 22:13:26 UTC"; of all else 0."""
+    text = value.strip()
+    if re.fullmatch(r"@[0-9]{1,12}", text):
+        return float(text[1:])
+    try:
+        told = datetime.strptime(text.partition(" ")[2], "%Y-%m-%d %H:%M:%S UTC")
+    except ValueError:
+        return 0.0
+    return told.replace(tzinfo=UTC).timestamp()
 
 
 def newest_s(host: Host, folders: Iterable[str]) -> float:
@@ -169,7 +176,7 @@ def _timers(host: Host, facts: Facts) -> list[Job]:
 def _shown(host: Host, units: list[str]) -> Mapping[str, Mapping[str, str]]:
     try:
         argv = ("systemctl", "show", "--timestamp=unix", "-p", _PROPERTIES, "--", *units)
-        return parse_shown(host.run(argv, ok=None).stdout)
+        return parse_shown(host.run(argv, ok=None, env={"TZ": "UTC"}).stdout)
     except HostError:
         return {}
 

@@ -14,12 +14,17 @@ from host.facts import Fact, FactUnavailable
 from host.facts.backup_jobs import BACKUP_JOBS, Job, newest_s
 from host.facts.mariadb import MARIADB
 from host.facts.units import UNITS
+from host.mariadb import ask
+from host.restore_test import free_bytes
 from snapshots.model import Activation, Change, Root, RunCommand, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 from steps.resources import backup_own as own
 
 _DAY_S = 86400.0
+_SPACE = 2
+"""A dump, and another one while it is compressed."""
+_SIZE = "SELECT IFNULL(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES;"
 _PLAIN_PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -112,6 +117,12 @@ class BackupSchedule(Resource):
             ctx.facts.get(MARIADB)
         except FactUnavailable as error:
             return Planned(refusals=(f"No job can be set up: {error}.",))
+        try:
+            refusal = _no_room(ctx, body.folder)
+        except HostError as error:
+            refusal = str(error)
+        if refusal:
+            return Planned(refusals=(refusal,))
         there = ctx.host.state(body.folder)
         if there is not None and there.kind != "dir":
             return Planned(
@@ -184,6 +195,20 @@ class BackupSchedule(Resource):
             origin=origin,
             ok=ok,
         )
+
+
+def _no_room(ctx: Context, folder: str) -> str:
+    """Why a first dump might fill a disk; empty where it will not."""
+    size = int(ask(ctx.host, _SIZE)[0][0].partition(".")[0])
+    while ctx.host.state(folder) is None and folder != "/":
+        folder = folder.rpartition("/")[0] or "/"
+    free = free_bytes(ctx.host, folder)
+    if free > size * _SPACE:
+        return ""
+    return (
+        f"The databases take {size // 1024**2} MiB and below {folder} only {free // 1024**2} MiB"
+        " are free: a dump could fill the disk. Choose another `folder`, or make room."
+    )
 
 
 def _dumps(ctx: Context, folder: str) -> list[str]:

@@ -92,6 +92,9 @@ def test_recorded_units(release: str) -> None:
     shown = parse_shown(recorded(release, "units/backup-show"))
     assert set(shown) >= {"dpkg-db-backup.timer", "dpkg-db-backup.service"}
     assert when(shown["dpkg-db-backup.timer"]["LastTriggerUSec"]) == 0
+    ran = when(shown["phpsessionclean.service"]["ExecMainExitTimestamp"])
+    assert ran > 1.7e9
+    assert abs(when(shown["phpsessionclean.timer"]["LastTriggerUSec"]) - ran) < 5
     assert when("@1764100000") == 1764100000
 
 
@@ -145,7 +148,19 @@ def test_evidence_of_a_backup_from_elsewhere(tmp_path: Path) -> None:
     assert [one.ok for one in schedule(evidence=["/srv/copies"]).observe(ctx)] == [True]
 
 
-def test_our_own_job_where_there_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("free", "refused"), [(10**12, False), (1000, True)])
+def test_a_dump_that_could_fill_the_disk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, refused: bool
+) -> None:
+    monkeypatch.setattr("steps.resources.backup_schedule.free_bytes", lambda host, folder: free)
+    monkeypatch.setattr("steps.resources.backup_schedule.ask", lambda host, sql: [["5000000.0"]])
+    planned = schedule().plan(with_jobs(tmp_path, mariadb=Server({})))
+    assert bool(planned.refusals) is refused
+    assert bool(planned.changes) is not refused
+
+
+def test_our_own_job_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("steps.resources.backup_schedule._no_room", lambda ctx, folder: "")
     ctx = with_jobs(tmp_path, mariadb=Server({}))
     assert [one.ok for one in schedule().observe(ctx)] == [False]
     planned = schedule(keep=3, time="04:00", folder="/srv/dumps").plan(ctx)

@@ -71,6 +71,7 @@ def listens_here_only(host: LabHost) -> Answers:
 
 
 ACCOUNTS = r"""
+ALTER USER root@localhost IDENTIFIED VIA mysql_native_password USING '';
 CREATE USER ''@'localhost';
 CREATE USER open@localhost;
 CREATE USER root@'%' IDENTIFIED BY 'remote-root';
@@ -114,7 +115,8 @@ def without_loose_accounts(host: LabHost) -> None:
         host,
         "DROP DATABASE test; DROP DATABASE app; DROP ROLE readers; DROP USER ''@localhost,"
         " open@localhost, root@'%', app@'%'; DELETE FROM mysql.db WHERE User = '';"
-        " FLUSH PRIVILEGES;",
+        " ALTER USER root@localhost IDENTIFIED VIA mysql_native_password USING 'invalid'"
+        " OR unix_socket; FLUSH PRIVILEGES;",
     )
 
 
@@ -148,10 +150,13 @@ def accounts_hold(host: LabHost) -> Answers:
             ("rollback", "mariadb.accounts", "--dry-run", "--format", "json"),
         )
     )
+    as_root = ("mariadb", "--user=root", "--execute", "SELECT 1")
+    stranger = host.run("runuser", "-u", "alice", "--", *as_root, check=False)
     users = sql(host, "SELECT User, Host FROM mysql.global_priv WHERE User <> 'PUBLIC'")
     return [
         ("nobody gets in without a name", "ERROR 1045" in login(host, "stranger", "")),
         ("nobody gets in without a password", "ERROR 1045" in login(host, "open", "")),
+        ("who is not root is not let in as root", "ERROR 1698" in stranger.stderr),
         ("root at any host is gone", "root\t%" not in users),
         ("Debian's accounts stay", all(f"{n}\tlocalhost" in users for n in ("root", "mysql"))),
         ("the application logs in as before", app.splitlines() == ["app@localhost", "readers"]),
