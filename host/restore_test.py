@@ -20,6 +20,9 @@ FOLDER = "/var/lib/harden-tui/restore-test"
 """Where the dump lies meanwhile, for root alone."""
 
 SYSTEM = ("information_schema", "performance_schema", "mysql", "sys")
+_UNLOGGED = "--init-command=SET SESSION sql_log_bin=0"
+"""The copy is nobody's business but ours: no replica, no binary log shall have it."""
+
 ATTEMPTS = 3
 """Of an application that writes all the time: until a moment was found in which it did not."""
 
@@ -161,7 +164,7 @@ def clear(host: Host) -> None:
     )
     for (name,) in left:
         if re.fullmatch(rf"{SCRATCH}[0-9a-f]+", name):
-            tell(host, f"DROP DATABASE {identifier(name)};", timeout_s=600.0)
+            tell(host, f"DROP DATABASE {identifier(name)};", _UNLOGGED, timeout_s=600.0)
 
 
 def _restore(host: Host, database: str, scratch: str, say: Said) -> int:
@@ -181,9 +184,10 @@ def _restore(host: Host, database: str, scratch: str, say: Said) -> int:
         host,
         f"DROP DATABASE IF EXISTS {identifier(scratch)};\nCREATE DATABASE {identifier(scratch)}"
         f" CHARACTER SET {charset} COLLATE {collation};",
+        _UNLOGGED,
     )
     say(f"restoring it into {scratch}")
-    _run(host, *CLIENT, f"--database={scratch}", f"--execute=source {dump}")
+    _run(host, *CLIENT, _UNLOGGED, f"--database={scratch}", f"--execute=source {dump}")
     return state.size_bytes if state is not None else 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -86,6 +87,9 @@ class BackupSchedule(Resource):
                 for finding in findings
             ]
         return findings
+
+    def told(self, findings: Sequence[Finding]) -> str:
+        return "; ".join(f"{one.setting} {one.running}" for one in findings if one.ok)
 
     def plan(self, ctx: Context) -> Planned:
         jobs = [job for job in self._jobs(ctx) if job.name != own.TIMER]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -104,6 +105,9 @@ class RestoreTest(Resource):
                 " the disk must hold both, and the dump. Events are not copied.",
             ),
         )
+
+    def told(self, findings: Sequence[Finding]) -> str:
+        return "; ".join(f"{one.setting}: {one.running}" for one in findings if one.ok)
 
     def tidy(self, ctx: Context) -> None:
         if ctx.host.which("mariadb") is not None:

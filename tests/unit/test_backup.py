@@ -30,11 +30,13 @@ from host.facts.mariadb import Server
 from host.local import LocalHost
 from host.restore_test import FOLDER, Result, Table, clear, differing, measure
 from snapshots.model import TestRestore, WriteFile
+from steps.catalog_load import built_in
+from steps.check import measure_step
 from steps.resource import Context, StepError
 from steps.resources import backup_own
 from steps.resources.backup_schedule import BackupSchedule
 from steps.resources.restore_test import PATH, RestoreTest, database_of_the_application
-from tests.unit.given import RELEASES, context, recorded
+from tests.unit.given import RELEASES, context, packages, recorded
 
 NOW = "2026-11-25T10:00:00+00:00"
 
@@ -118,6 +120,7 @@ def test_a_job_that_ran_lately_is_enough(tmp_path: Path) -> None:
     ctx = with_jobs(tmp_path, timer(time.time() - 3600), unclear)
     found = schedule().observe(ctx)
     assert [(one.ok, one.applicable) for one in found] == [(True, True), (None, False)]
+    assert schedule().told(found).startswith("restic.timer last ran 20")
     assert schedule().plan(ctx).changes == ()
 
 
@@ -306,7 +309,11 @@ def test_too_little_room_begins_nothing() -> None:
 
 
 def measured_on(directory: Path, result: Result | None, *databases: str) -> Context:
-    ctx = context(directory, mariadb=Server({}, databases=databases or ("shop",)))
+    ctx = context(
+        directory,
+        mariadb=Server({}, databases=databases or ("shop",)),
+        packages=packages("mariadb-server"),
+    )
     if result is not None:
         above = ""
         for part in PATH.split("/")[1:-1]:
@@ -339,6 +346,14 @@ def test_a_test_counts_until_it_runs_out(tmp_path: Path) -> None:
     assert "2 tables, 9 rows the same, in 1.5 s" in resource.observe(
         measured_on(tmp_path / "again", result_of(now))
     )[0].running  # fmt: skip
+
+
+def test_a_passing_check_tells_what_was_measured(tmp_path: Path) -> None:
+    now = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    ctx = measured_on(tmp_path, result_of(now))
+    step = built_in()[0]["backup.restore-test"]
+    result = measure_step(step, [RestoreTest("shop", 90)], [], ctx)
+    assert (result.status, "9 rows the same, in 1.5 s" in result.note) == ("pass", True)
 
 
 def test_a_damaged_answer_is_none(tmp_path: Path) -> None:
