@@ -124,11 +124,13 @@ class Validation(msgspec.Struct, frozen=True):
     """A program that says whether the merged configuration is sound; exit status 0 means yes.
 
     Run after the changes and before anything is reloaded; also after an undo restored files.
-    Skipped where the program is not installed (an undo may have purged it).
+    Skipped where the program is not installed (an undo may have purged it). With `quiet` only a
+    failure's last lines are shown: some programs print all they know when they are asked.
     """
 
     argv: tuple[str, ...]
     timeout_s: float = 30.0
+    quiet: bool = False
 
 
 class Activation(msgspec.Struct, frozen=True):

@@ -12,10 +12,12 @@ import pytest
 from host.base import CommandFailed, Completed, FileState, Port, Service
 from host.facts.mariadb import Account, Server, Variable, parse_server
 from host.facts.mariadb_files import read_options
+from host.local import LocalHost
 from host.mariadb import rows
+from snapshots.activation import validate
 from snapshots.domains.mariadb import ACCOUNTS
 from snapshots.domains.units import Units
-from snapshots.model import RunCommand, RunSql, ValueItem, WriteFile
+from snapshots.model import RunCommand, RunSql, SnapshotError, Validation, ValueItem, WriteFile
 from snapshots.progress import Silent
 from steps.health import Health, lost_ports
 from steps.resource import Context, StepError
@@ -328,3 +330,20 @@ def test_a_large_test_database_is_not_dropped(tmp_path: Path) -> None:
 def test_what_cannot_be_kept(keep: list[Any]) -> None:
     with pytest.raises((StepError, msgspec.ValidationError)):
         MariadbAccounts.parse("x", {"keep": keep})
+
+
+@pytest.mark.parametrize(("quiet", "lines"), [(True, []), (False, ["a", "thousand lines"])])
+def test_a_program_that_prints_all_it_knows_is_heard_only_if_it_fails(
+    quiet: bool, lines: list[str]
+) -> None:
+    class Heard(Silent):
+        def output(self, line: str) -> None:
+            heard.append(line)
+
+    heard: list[str] = []
+    validation = Validation(("sh", "-c", "echo a; echo thousand lines"), quiet=quiet)
+    validate(LocalHost(), [validation], Heard())
+    assert heard == lines
+    failing = Validation(("sh", "-c", "echo unknown option >&2; exit 7"), quiet=quiet)
+    with pytest.raises(SnapshotError, match="unknown option"):
+        validate(LocalHost(), [failing], Silent())
