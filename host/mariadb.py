@@ -13,11 +13,13 @@ CLIENT = (
 )  # fmt: skip
 """Root is let in by who it is (unix_socket); a password is never given, nor asked for."""
 
-DUMP = (
+DUMP_ROWS = (
     "mariadb-dump", "--user=root", "--protocol=socket", "--default-character-set=utf8mb4",
-    "--single-transaction", "--quick", "--routines", "--events", "--triggers", "--hex-blob",
-    "--skip-dump-date",
+    "--single-transaction", "--quick", "--hex-blob", "--skip-dump-date",
 )  # fmt: skip
+
+DUMP = (*DUMP_ROWS, "--routines", "--events", "--triggers")
+"""A database with its programs; the same database gives the same text each time."""
 
 SESSION = "SET SESSION sql_mode='', time_zone='+00:00', sql_warnings=0;\n"
 """Literals are read, and times written, the same whatever the server's own settings are."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from host.base import CommandFailed, Host, HostError
-from host.mariadb import CLIENT, DUMP, ask, complaint, identifier, literal, tell
+from host.mariadb import CLIENT, DUMP, DUMP_ROWS, ask, complaint, identifier, literal, tell
 
 SCRATCH = "harden_tui_scratch_"
 """How the names of our databases begin; nobody else's do."""
@@ -198,8 +198,8 @@ def _same_text(host: Host, database: str, scratch: str, table: str) -> bool:
         path = f"{FOLDER}/{len(digests)}.sql"
         try:
             _run(
-                host, *DUMP[:5], "--hex-blob", "--skip-dump-date", "--compact", "--no-create-info",
-                "--skip-triggers", "--order-by-primary", f"--result-file={path}", name, table,
+                host, *DUMP_ROWS, "--compact", "--no-create-info", "--skip-triggers",
+                "--order-by-primary", f"--result-file={path}", name, table,
             )  # fmt: skip
         except HostError:
             return False
