@@ -90,6 +90,12 @@ def too_old(host: LabHost) -> str:
 
 
 TRIALS = (
-    Trial(step="backup.restore-test", holds=restored, furnish=with_a_shop, tidy=without_a_shop),
+    Trial(
+        step="backup.restore-test",
+        holds=restored,
+        furnish=with_a_shop,
+        tidy=without_a_shop,
+        roots=("/var/lib/harden-tui/measured",),
+    ),
     Trial(step="backup.schedule", holds=scheduled, stays=(DUMPS,), tidy=without_dumps),
 )

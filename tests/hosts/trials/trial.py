@@ -69,13 +69,18 @@ def attempt(host: LabHost, trial: Trial, before: Fingerprint | None = None) -> F
         wrong = [sentence for sentence, holds in trial.holds(host) if not holds]
         assert wrong == [], wrong
     left = measured(host, trial)
-    remained = [
-        line for line in differences(before, left) if not any(path in line for path in trial.stays)
-    ]
+    remained = remaining(trial, before, left)
     assert remained == [], remained
     if trial.tidy:
         trial.tidy(host)
     return left
+
+
+def remaining(trial: Trial, before: Fingerprint, left: Fingerprint) -> list[str]:
+    """What an undo left, but for what the step declares that it leaves."""
+    return [
+        line for line in differences(before, left) if not any(path in line for path in trial.stays)
+    ]
 
 
 def arguments(trial: Trial) -> tuple[str, ...]:
