@@ -26,7 +26,8 @@ def validate(host: Host, validations: Iterable[Validation], progress: Progress) 
         command = shlex.join(validation.argv)
         progress.command(command)
         try:
-            host.run(validation.argv, timeout_s=validation.timeout_s, on_line=progress.output)
+            told = None if validation.quiet else progress.output
+            host.run(validation.argv, timeout_s=validation.timeout_s, on_line=told)
         except CommandFailed as error:
             said = (error.completed.stderr.strip() or error.completed.stdout.strip()).splitlines()
             raise SnapshotError(

@@ -13,6 +13,7 @@ from snapshots.domains.base import Domain, Scope
 from snapshots.domains.files import Files, roots_of
 from snapshots.domains.firewall import Firewall
 from snapshots.domains.kernel import Kernel
+from snapshots.domains.mariadb import Mariadb
 from snapshots.domains.packages import Packages
 from snapshots.domains.units import Units
 from snapshots.model import Root, ValueItem
@@ -42,10 +43,13 @@ class Keeper:
         self.packages = Packages(self.debs)
         self.kernel = Kernel()
         self.firewall = Firewall()
+        self.mariadb = Mariadb()
 
     @property
     def domains(self) -> tuple[Domain, ...]:
-        return (self.files, self.units, self.packages, self.kernel, self.firewall)
+        return (
+            self.files, self.units, self.packages, self.kernel, self.firewall, self.mariadb,
+        )  # fmt: skip
 
     def capture(
         self, roots: Iterable[Root], progress: Progress, seen_since_s: float | None = None

@@ -112,6 +112,7 @@ def converge(
     restore(keeper.firewall)
     with contextlib.suppress(HostError):
         keeper.firewall.restore(keeper.host, {}, progress)
+    restore(keeper.mariadb)
     return notes
 
 
@@ -134,6 +135,7 @@ def describe_left(left: list[Delta]) -> str:
         "packages": "the package",
         "kernel": "the kernel setting",
         "firewall": "the firewall part",
+        "mariadb": "MariaDB's",
     }[first.domain]
     return f"{what} {first.key}{more} did not become what it was"
 

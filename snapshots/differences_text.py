@@ -9,6 +9,7 @@ from collections.abc import Callable
 from host.base import FLAG_APPEND, FLAG_IMMUTABLE, FileState
 from host.hashes import without_hashes
 from snapshots.listing import acl_text
+from snapshots.mariadb_rows import is_row, shown
 from snapshots.model import Delta, FileItem, Item, ValueItem
 from snapshots.private_keys import NOT_SHOWN, holds_private_key
 from snapshots.secret_paths import PREFIX
@@ -36,7 +37,7 @@ def _between(
         old = before.state if isinstance(before, FileItem) else None
         new = after.state if isinstance(after, FileItem) else None
         return _files(key, old, new, read)
-    sides = [item.value if item is not None else "" for item in (before, after)]
+    sides = [as_text(item) if item is not None else "" for item in (before, after)]
     if any("\n" in side for side in sides):  # rules of a chain
         names = [key if item is not None else "absent" for item in (before, after)]
         left, right = (side.splitlines() for side in sides)
@@ -49,7 +50,7 @@ def as_text(item: Item | None) -> str:
     if item is None:
         return "absent"
     if isinstance(item, ValueItem):
-        return item.value
+        return shown(item.value) if is_row(item.value) else item.value
     return _metadata(item.state)
 
 

@@ -91,7 +91,9 @@ def find(
             walk.go(one, settles=one.id in settling)
         else:
             walk.blind = True
+    # Accounts come and go with applications; the step that minds them asks at each check.
     domains: set[DomainName] = {"files", *(domain for domain, _ in touched(standing))}
+    domains.discard("mariadb")
     tops = ["/etc", *(root.path.rstrip("/") for root in content_roots(standing))]
     return Baseline(
         record=record,

@@ -8,7 +8,11 @@ import shlex
 import time
 from collections.abc import Sequence
 
+import msgspec
+
 from host.base import CommandFailed, FileState, Host, HostError
+from host.mariadb import tell
+from host.restore_test import measure
 from snapshots.debs import KeptDebs
 from snapshots.dpkg import NONINTERACTIVE, dpkg_environment, let_in, run_apt
 from snapshots.model import (
@@ -17,8 +21,10 @@ from snapshots.model import (
     MakeLink,
     RemoveFile,
     RunCommand,
+    RunSql,
     SealTree,
     SnapshotError,
+    TestRestore,
     WriteFile,
 )
 from snapshots.progress import Progress
@@ -50,6 +56,10 @@ def describe(change: Change) -> str:
             return f"set owners, modes and flags below {change.root}"
         case RunCommand():
             return shlex.join(change.argv)
+        case RunSql():
+            return "; ".join(change.sql)
+        case TestRestore():
+            return f"restore a dump of {change.database} beside it and compare"
         case InstallPackages():
             return "install " + " ".join(change.packages)
 
@@ -89,6 +99,14 @@ def execute(host: Host, change: Change, tx_id: str, debs: KeptDebs, progress: Pr
             )
         case RunCommand():
             _run(host, change, tx_id, debs, progress)
+        case RunSql():
+            progress.command(f"MariaDB> {'; '.join(change.sql)};")
+            tell(host, "".join(f"{one};\n" for one in change.sql), timeout_s=change.timeout_s)
+        case TestRestore():
+            result = measure(host, change.database, lambda what: progress.doing(what))
+            private = FileState(kind="file", mode=0o600)
+            make_directories(host, change.path)
+            host.write_file(change.path, msgspec.json.encode(result) + b"\n", private)
         case InstallPackages():
             _install(host, change, debs, progress)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -74,6 +74,32 @@ class RunCommand(msgspec.Struct, frozen=True, tag="command", kw_only=True):
     stdin: bytes = b""
 
 
+class RunSql(msgspec.Struct, frozen=True, tag="sql", kw_only=True):
+    """Have the MariaDB of this host carry out statements, as root; none may hold a secret.
+
+    `why` is one short sentence for the preview, `diff` what of accounts and grants goes and comes.
+    Whatever it changes must be among the step's roots (`snapshots.domains.mariadb.ACCOUNTS`).
+    """
+
+    sql: tuple[str, ...]
+    why: str
+    diff: str = ""
+    timeout_s: float = 60.0
+
+
+MEASURED = "/var/lib/harden-tui/measured"
+"""What steps measured once and show until it runs out, a file each; captured like other files."""
+
+
+class TestRestore(msgspec.Struct, frozen=True, tag="test-restore"):
+    """Restore a dump of `database` beside it, compare the two, and keep the answer in `path`."""
+
+    __test__: ClassVar[bool] = False  # pytest takes the name for a test's
+
+    database: str
+    path: str
+
+
 class InstallPackages(msgspec.Struct, frozen=True, tag="install"):
     """Install packages from the host's own sources, without recommendations.
 
@@ -85,18 +111,29 @@ class InstallPackages(msgspec.Struct, frozen=True, tag="install"):
     brings: tuple[str, ...] = ()
 
 
-Change = WriteFile | RemoveFile | MakeLink | SealTree | RunCommand | InstallPackages
+Change = (
+    WriteFile
+    | RemoveFile
+    | MakeLink
+    | SealTree
+    | RunCommand
+    | RunSql
+    | TestRestore
+    | InstallPackages
+)
 
 
 class Validation(msgspec.Struct, frozen=True):
     """A program that says whether the merged configuration is sound; exit status 0 means yes.
 
     Run after the changes and before anything is reloaded; also after an undo restored files.
-    Skipped where the program is not installed (an undo may have purged it).
+    Skipped where the program is not installed (an undo may have purged it). With `quiet` only a
+    failure's last lines are shown: some programs print all they know when they are asked.
     """
 
     argv: tuple[str, ...]
     timeout_s: float = 30.0
+    quiet: bool = False
 
 
 class Activation(msgspec.Struct, frozen=True):
@@ -130,14 +167,14 @@ class ValueItem(msgspec.Struct, frozen=True, tag="value", gc=False):
 
 
 Item = FileItem | ValueItem
-DomainName = Literal["files", "units", "packages", "kernel", "firewall"]
+DomainName = Literal["files", "units", "packages", "kernel", "firewall", "mariadb"]
 
 
 class Delta(msgspec.Struct, frozen=True, gc=False):
     """One thing that a transaction changed. `None` means absent.
 
     `key` is a path for files, a unit name, a package name, a sysctl key, or
-    "family table chain" for the firewall.
+    "family table chain" for the firewall, a table and its key for MariaDB's accounts.
     """
 
     domain: DomainName

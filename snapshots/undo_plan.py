@@ -174,6 +174,8 @@ def _commands(host: Host, inversion: Inversion) -> tuple[str, ...]:
             commands.append("systemctl daemon-reload")
         elif is_active(host, activation.unit):
             commands.append(f"systemctl {activation.how} {activation.unit}")
+    if by_domain.get("mariadb"):
+        commands.append("MariaDB> (rows of accounts and grants); FLUSH PRIVILEGES;")
     for decision in by_domain.get("units", []):
         verb = "start" if getattr(decision.target, "value", "") == "active" else "stop"
         commands.append(f"systemctl {verb} {decision.delta.key}")

@@ -49,6 +49,7 @@ def measure_step(
     """One step, asked of the host. `prove` adds the dearer proofs that follow an apply."""
     began = time.monotonic()
     findings: list[Finding] = []
+    told: list[str] = []
     status: Status
     note = ""
     about = applies(step, ctx)
@@ -60,10 +61,13 @@ def measure_step(
     else:
         try:
             for resource in resources:
-                findings += resource.observe(ctx)
+                observed = resource.observe(ctx)
+                findings += observed
+                told.append(resource.told(observed))
                 if prove:
                     findings += resource.prove(ctx)
             status = _status(findings)
+            note = "; ".join(filter(None, told)) if status == "pass" else ""
         except FactUnavailable as error:
             status, note = "unknown", str(error)
         except (HostError, OSError) as error:

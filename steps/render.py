@@ -15,7 +15,9 @@ from snapshots.model import (
     MakeLink,
     RemoveFile,
     RunCommand,
+    RunSql,
     SealTree,
+    TestRestore,
     Validation,
     WriteFile,
 )
@@ -56,6 +58,15 @@ def render(change: Change, host: Host, redact: Redactor) -> RenderedChange:
             f"install {', '.join(change.packages)}",
             f"--- installed packages\n+++ installed packages\n{brings}" if brings else "",
             shlex.join(["apt-get", "install", "--no-install-recommends", *change.packages]),
+        )
+    if isinstance(change, RunSql):
+        command = f"MariaDB> {'; '.join(change.sql)};"
+        return RenderedChange(change.why, redact(change.diff), redact(command))
+    if isinstance(change, TestRestore):
+        return RenderedChange(
+            f"dump the database {change.database}, restore it into a scratch database, compare"
+            " tables, rows and checksums, and drop the scratch database",
+            command=f"mariadb-dump {shlex.quote(change.database)}",
         )
     return _render_command(change, redact)
 

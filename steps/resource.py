@@ -7,6 +7,7 @@ findings and changes. Writing a kind: see docs/writing-a-step.md.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -89,6 +90,11 @@ class Resource(ABC):
     def prove(self, ctx: Context) -> list[Finding]:
         """Asked after an apply, beside `observe`: proofs too dear or too intrusive for a check."""
         return []
+
+    def told(self, findings: Sequence[Finding]) -> str:
+        """What a check says although all is well, such as when something was measured; mostly
+        nothing. `findings` are what `observe` gave."""
+        return ""
 
     def tidy(self, ctx: Context) -> None:
         """Take away what a `plan` or `prove` that was killed left behind. Raises `HostError`."""

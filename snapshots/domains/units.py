@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from host.base import CommandMissing, Host, HostError, Service
@@ -92,7 +92,12 @@ class Units(Domain):
         if stop:
             _systemctl(host, progress, "stop", *sorted(stop))
         start = [u for u, v in plain.items() if v == "active" and not _is(now, u, "active")]
-        for unit in sorted(start, key=lambda unit: (not unit.endswith(TRIGGERS), unit)):
+        # systemd opens no socket for a service that runs without it.
+        sockets = {unit for unit in start if unit.endswith(".socket")}
+        held = _running_behind(host, sockets)
+        if held:
+            _systemctl(host, progress, "stop", *held)
+        for unit in sorted({*start, *held}, key=lambda unit: (not unit.endswith(TRIGGERS), unit)):
             _systemctl(host, progress, "start", unit)
         now = self.capture(host, Scope())
         linger = [u for u, v in plain.items() if v in ("", WITHOUT_FILE) and _is(now, u, "failed")]
@@ -118,6 +123,17 @@ def value_of(service: Service) -> str:
 
 def _is(now: Mapping[str, Item], unit: str, *values: str) -> bool:
     return getattr(now.get(unit), "value", "") in values
+
+
+def _running_behind(host: Host, sockets: Collection[str]) -> list[str]:
+    """The active services that these sockets start."""
+    if not sockets:
+        return []
+    services = {service.unit: service for service in host.services()}
+    behind = {
+        name for socket in sockets if socket in services for name in services[socket].triggers
+    }
+    return sorted(name for name in behind if name in services and services[name].active == "active")
 
 
 def _without_file(host: Host) -> list[tuple[str, str, str]]:

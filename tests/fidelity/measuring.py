@@ -9,7 +9,7 @@ from tests.hosts.fingerprint import differences
 from tests.hosts.lab import LabHost
 from tests.hosts.program import furnish, harden
 from tests.hosts.trials import all_trials
-from tests.hosts.trials.trial import arguments, measured
+from tests.hosts.trials.trial import arguments, measured, remaining
 
 ATTEMPTS = 2
 """A host that did not boot or answer on a busy machine is asked once more; a difference never."""
@@ -42,5 +42,5 @@ def _measure(host: LabHost, step: str) -> Outcome:
             suite=host.suite, step=step, problem="applying it changed nothing on this host"
         )
     harden(host, "rollback", step, "--yes")
-    left = differences(before, measured(host, trial))
+    left = remaining(trial, before, measured(host, trial))
     return Outcome(suite=host.suite, step=step, changed=len(changed), left=tuple(left))

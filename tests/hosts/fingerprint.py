@@ -25,12 +25,20 @@ SELF_CHANGING_SYSCTLS = (
     "kernel.sched_domain", "net.ipv6.route.flush", "net.ipv4.tcp_mem", "net.ipv4.udp_mem",
 )  # fmt: skip
 
+_GRANTS = ";".join(
+    f"SELECT '{table}', mysql.{table}.* FROM mysql.{table}"
+    for table in (
+        "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv", "roles_mapping"
+    )
+)  # fmt: skip
+
 Fingerprint = dict[str, dict[str, str]]
 
 
 def fingerprint(host: LabHost, *roots: str) -> Fingerprint:
     """Area -> key -> value: files (/etc and `roots`), names of the rest of the disk, packages with
-    dpkg's tables, units, ports, sysctls, firewall, MariaDB accounts."""
+    dpkg's tables, units, ports, sysctls, firewall, MariaDB accounts
+    and grants."""
     return {
         "names": leftovers.names(host),
         "tables": leftovers.tables(host),
@@ -48,6 +56,9 @@ def fingerprint(host: LabHost, *roots: str) -> Fingerprint:
                 "mariadb", "-N", "-B", "-e", "SELECT User, Host, Priv FROM mysql.global_priv",
                 check=False,
             ).stdout
+        ),
+        "grants": dict.fromkeys(
+            host.run("mariadb", "-N", "-B", "-e", _GRANTS, check=False).stdout.splitlines(), "yes"
         ),
     }  # fmt: skip
 

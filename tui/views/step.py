@@ -148,7 +148,7 @@ def state(result: StepResult | None, width: int, drifted: Sequence[DriftRow] = (
     if drifted:
         lines += [BLANK, *drift_lines(drifted, width, step=result.id)]
     if result.note:
-        lines += [BLANK, *paragraph(result.note, width, "warn")]
+        lines += [BLANK, *paragraph(result.note, width, "" if result.status == "pass" else "warn")]
     several = len({finding.resource for finding in result.findings}) > 1
     resource = ""
     for finding in result.findings:

@@ -21,7 +21,8 @@ class Trial:
     `furnish` brings a furnished host (tests.hosts.program.furnish) to where the step fails, and
     `tidy` takes that away again; `holds` asks the daemons, without the program, after the apply.
     `given` are more arguments for check, apply and rollback ("--set", "step.name=value"), `roots`
-    more trees whose content is compared. `before` and `after` are what a check answers.
+    more trees whose content is compared, `stays` what by declaration no undo takes away. `before`
+    and `after` are what a check answers.
     `changes` is false for a step that only looks. `suites`: where the step can be tried at all.
     """
 
@@ -32,6 +33,7 @@ class Trial:
     given: tuple[str, ...] = ()
     values: str | None = None
     roots: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()
     before: str = "fail"
     after: str = "pass"
     changes: bool = True
@@ -67,11 +69,18 @@ def attempt(host: LabHost, trial: Trial, before: Fingerprint | None = None) -> F
         wrong = [sentence for sentence, holds in trial.holds(host) if not holds]
         assert wrong == [], wrong
     left = measured(host, trial)
-    remained = differences(before, left)
+    remained = remaining(trial, before, left)
     assert remained == [], remained
     if trial.tidy:
         trial.tidy(host)
     return left
+
+
+def remaining(trial: Trial, before: Fingerprint, left: Fingerprint) -> list[str]:
+    """What an undo left, but for what the step declares that it leaves."""
+    return [
+        line for line in differences(before, left) if not any(path in line for path in trial.stays)
+    ]
 
 
 def arguments(trial: Trial) -> tuple[str, ...]:
