@@ -250,8 +250,11 @@ def _time_daemon(ctx: Context) -> ParameterValue | None:
 
     installed = ctx.facts.get(PACKAGES)
     return next((one for one in ("chrony", "systemd-timesyncd") if one in installed), None)
+
+
 def _application_database(ctx: Context) -> ParameterValue | None:
     from steps.resources.restore_test import database_of_the_application
+
     return database_of_the_application(ctx.facts)
 
 

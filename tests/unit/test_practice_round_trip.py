@@ -17,6 +17,22 @@ from steps.events import Emit
 from tests.unit.person import Confirming
 from tui.session import silent
 
+TWELVE = (
+    "ssh.root-login",
+    "ssh.key-only",
+    "ssh.limits",
+    "minimal.services",
+    "minimal.apache-modules",
+    "php.settings",
+    "apache.banner",
+    "apache.headers",
+    "firewall.ufw",
+    "defence.fail2ban",
+    "kernel.sysctl",
+    "app.tree",
+)
+"""Those that the practice host has all programs for."""
+
 
 def _engine(folder: Path, emit: Emit | None = None) -> Engine:
     """Without `emit`, whatever waits for a confirmation gets it."""
@@ -54,20 +70,20 @@ def _fingerprint(folder: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_applied_proved_and_undone_in_any_order(tmp_path: Path, seed: int) -> None:
-    blank = _engine(tmp_path).check()
+    blank = _engine(tmp_path).check(TWELVE)
     first = _fingerprint(tmp_path)
     assert {result.id for result in blank if result.status != "fail"} == set()
 
-    plan = _engine(tmp_path).plan()
+    plan = _engine(tmp_path).plan(TWELVE)
     assert len([step for step in plan.steps if step.changes and not step.refusals]) == 12
     assert _fingerprint(tmp_path) == first, "check and plan change nothing"
 
     for result in blank:
         outcome = _engine(tmp_path).apply([result.id])
         assert outcome.exit == 0, outcome.summary
-    after = _engine(tmp_path).check()
+    after = _engine(tmp_path).check(TWELVE)
     assert {result.id: result.note for result in after if result.status != "pass"} == {}
-    assert _engine(tmp_path).plan().is_empty
+    assert _engine(tmp_path).plan(TWELVE).is_empty
 
     order = [result.id for result in blank]
     random.Random(seed).shuffle(order)
@@ -79,6 +95,17 @@ def test_applied_proved_and_undone_in_any_order(tmp_path: Path, seed: int) -> No
         assert set(still.values()) <= {"pass"}, still
     assert _fingerprint(tmp_path) == first
     assert SessionLog(tmp_path / "log", syslog=False).verify().ok
+
+
+def test_of_every_step_it_says_something_sensible(tmp_path: Path) -> None:
+    first = _fingerprint(tmp_path)
+    results = _engine(tmp_path).check()
+    assert len(results) > len(TWELVE)
+    assert {one.id: one.note for one in results if one.status == "error"} == {}
+    silent_ones = [one.id for one in results if not one.findings and not one.note]
+    assert [one for one in silent_ones if one not in TWELVE] == []
+    _engine(tmp_path).plan()
+    assert _fingerprint(tmp_path) == first, "check and plan change nothing"
 
 
 def test_a_plan_goes_stale_when_the_host_moves(tmp_path: Path) -> None:
@@ -110,10 +137,11 @@ def test_all_at_once_by_name_and_the_exact_plan_of_all(tmp_path: Path) -> None:
     """An earlier step may change what a later one has to do: by name it is planned anew; what a
     person approved by its diffs is not replaced by anything else."""
     engine = _engine(tmp_path / "named")
-    ids = [step.id for step in engine.steps()]
+    ids = TWELVE
     outcome = engine.apply(ids)
     assert outcome.exit == 0, outcome.summary
-    assert {one.id for one in _engine(tmp_path / "named").check() if one.status != "pass"} == set()
+    after = _engine(tmp_path / "named").check(TWELVE)
+    assert {one.id for one in after if one.status != "pass"} == set()
 
     exact = _engine(tmp_path / "exact")
     outcome = exact.apply(ids, exact.plan(ids).fingerprint)

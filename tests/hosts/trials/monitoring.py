@@ -50,6 +50,7 @@ TRIALS = (
         furnish=_mail_server,
         tidy=_no_mail_server,
         given=("--set", "monitoring.drift.mail=alice"),
+        stays=("/var/mail/", "/var/spool/postfix/"),
         holds=_watched,
     ),
 )
