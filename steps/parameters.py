@@ -203,8 +203,17 @@ def _application_tree(ctx: Context) -> ParameterValue | None:
     return None
 
 
+def _outgoing_needs(ctx: Context) -> ParameterValue | None:
+    """The interfaces this host's own configuration needs (name servers, package sources …)."""
+    from host.facts.outgoing import OUTGOING
+    from steps.resources.egress_rules import defaults
+
+    return defaults(ctx.facts.get(OUTGOING))
+
+
 DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
     "application-tree": _application_tree,
+    "outgoing-needs": _outgoing_needs,
     "session-address": _session_address,
     "unneeded-units": _unneeded_units,
 }

@@ -7,12 +7,17 @@ from importlib import import_module
 from steps.resource import Resource, StepError
 
 TABLE: dict[str, str] = {
+    "accounting": "steps.resources.accounting:Accounting",
     "apache": "steps.resources.apache_directive:ApacheDirective",
     "apache-header": "steps.resources.apache_header:ApacheHeader",
     "apache-module": "steps.resources.apache_module:ApacheModule",
     "attest": "steps.resources.attest:Attest",
+    "auditd": "steps.resources.auditd:Auditd",
+    "egress": "steps.resources.egress:Egress",
     "fail2ban": "steps.resources.fail2ban:Fail2ban",
     "file": "steps.resources.file:File",
+    "integrity": "steps.resources.integrity:Integrity",
+    "ipv6": "steps.resources.ipv6:Ipv6",
     "package": "steps.resources.package:Package",
     "php": "steps.resources.php:Php",
     "sshd": "steps.resources.sshd:Sshd",

@@ -96,6 +96,29 @@ def test_a_setting_a_later_step_changed_again_is_handed_over() -> None:
     assert world.now["kernel"]["net.key"] == ValueItem("0")
 
 
+def test_lines_that_a_later_step_relies_on_stay_until_it_goes() -> None:
+    rules = "/etc/ufw/user.rules"
+    world = World({rules: text("first\n")})
+    one = world.apply("one", {rules: text("first\nin 22\n")})
+    two = world.apply("two", {rules: text("first\nin 22\nout 53\n")}, (("files", rules),))
+    assert world.undo(one) == {rules: "handed-over"}
+    assert world.file(rules) == "first\nin 22\nout 53\n"
+    world.undo(two)
+    assert world.file(rules) == "first\n"
+
+
+def test_what_an_administrator_wrote_in_between_is_not_left_to_the_later_step() -> None:
+    rules = "/etc/ufw/user.rules"
+    world = World({rules: text("a\nb\nc\nd\ne\n")})
+    one = world.apply("one", {rules: text("a\nb\nc\nd\ne\nin 22\n")})
+    world.edit({rules: text("mine\na\nb\nc\nd\ne\nin 22\n")})
+    two = world.apply("two", {rules: text("mine\na\nb\nout\nc\nd\ne\nin 22\n")},
+                      (("files", rules),))  # fmt: skip
+    world.undo(one)
+    world.undo(two)
+    assert world.file(rules) == "mine\na\nb\nc\nd\ne\n"
+
+
 def test_a_setting_somebody_else_set_stays() -> None:
     world = World({}, {"net.key": ValueItem("0")})
     one = world.apply("one", {"net.key": ValueItem("1")})
