@@ -13,6 +13,7 @@ from snapshots.captured import Captured, same
 from snapshots.decision import DERIVED, Clash, Decision, Kept, Key, Later, name_of
 from snapshots.inverse import Contents, How, Inverse
 from snapshots.model import (
+    EXISTS,
     UNRESOLVED,
     Delta,
     DomainName,
@@ -103,8 +104,10 @@ class Inversion:
         """The first later transaction that found this as it wanted it, and relies on it."""
         if not self.later or not same(now, delta.after):
             return None
-        key: Key = (delta.domain, delta.key)
-        return next((later for later in self.later if key in later.record.claims), None)
+        keys = {(delta.domain, delta.key)}
+        if delta.before is None:
+            keys.add((delta.domain, f"{EXISTS}{delta.key}"))
+        return next((one for one in self.later if keys & set(one.record.claims)), None)
 
     def _alone(self, delta: Delta, now: Item | None) -> None:
         """No later transaction touched it; somebody else may have."""

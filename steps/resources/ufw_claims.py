@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from host.facts.iptables import IP6TABLES, IPTABLES
 from host.facts.sysctl import BOOT
 from host.facts.ufw import DEFAULTS, MAIN, RULES, RULES6
-from snapshots.model import DomainName
+from snapshots.model import EXISTS, DomainName
 from steps.resource import Context
 
 Claim = tuple[DomainName, str]
@@ -30,9 +30,9 @@ def chains_of_ufw(ctx: Context) -> Iterator[Claim]:
 
 
 def incoming_of_ufw(ctx: Context) -> Iterator[Claim]:
-    """What a filter of incoming packets alone needs: the chains for them, and the kernel's
-    parameters that ufw sets whenever it starts. What goes out may go back by itself."""
+    """What a filter of incoming packets needs: its chains, those for outgoing ones with whatever is
+    in them (`ufw status` wants them all), and the parameters ufw sets whenever it starts."""
     for domain, key in chains_of_ufw(ctx):
-        if not key.endswith((" OUTPUT", "-output")):
-            yield domain, key
+        outgoing = key.endswith((" OUTPUT", "-output"))
+        yield domain, f"{EXISTS}{key}" if outgoing else key
     yield from (("kernel", line.key) for line in ctx.facts.get(BOOT).ufw)

@@ -11,7 +11,7 @@ from snapshots.captured import Captured
 from snapshots.decision import Kept, Later, by_key
 from snapshots.inverse import Contents
 from snapshots.inversion import invert
-from snapshots.model import Delta, FileItem, Item, TransactionRecord, ValueItem
+from snapshots.model import Delta, DomainName, FileItem, Item, TransactionRecord, ValueItem
 from tests.unit.undo_world import STORE, World, content_of, simplified, text
 
 LINES = st.lists(st.sampled_from("abcdefgh"), max_size=6).map(
@@ -105,6 +105,20 @@ def test_lines_that_a_later_step_relies_on_stay_until_it_goes() -> None:
     assert world.file(rules) == "first\nin 22\nout 53\n"
     world.undo(two)
     assert world.file(rules) == "first\n"
+
+
+def test_a_claim_that_something_exists_keeps_it_only_from_whoever_made_it() -> None:
+    chain = "ip filter OUTPUT"
+    claim: tuple[tuple[DomainName, str], ...] = (("firewall", f"exists {chain}"),)
+    made = World({})
+    one = made.apply("one", {chain: ValueItem("policy DROP")})
+    made.apply("two", {"/etc/two": text("2\n")}, claim)
+    assert made.undo(one) == {chain: "handed-over"}
+    changed = World({})
+    changed.edit({chain: ValueItem("policy ACCEPT")})
+    one = changed.apply("one", {chain: ValueItem("policy DROP")})
+    changed.apply("two", {"/etc/two": text("2\n")}, claim)
+    assert changed.undo(one) == {chain: "restore"}
 
 
 def test_what_an_administrator_wrote_in_between_is_not_left_to_the_later_step() -> None:
