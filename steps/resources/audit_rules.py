@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from host.facts.audit import paths_in
@@ -20,7 +20,7 @@ _WITHOUT_OLD_CALLS: Final = ("arm64", "riscv64", "loong64")
 
 
 def expand(
-    group: str, lines: Sequence[str], architecture: str, exists: Mapping[str, bool]
+    group: str, lines: Sequence[str], architecture: str, exists: Callable[[str], bool]
 ) -> list[str]:
     """The rules as they are loaded, each with its key.
 
@@ -37,13 +37,13 @@ def expand(
     return found
 
 
-def _watchable(line: str, path: str, exists: Mapping[str, bool]) -> bool:
+def _watchable(line: str, path: str, exists: Callable[[str], bool]) -> bool:
     """A watch waits for a file that does not exist yet, but not for its directory."""
     if line.startswith("-w"):
-        return exists[path.rstrip("/").rpartition("/")[0] or "/"] and (
-            not path.endswith("/") or exists[path.rstrip("/")]
+        return exists(path.rstrip("/").rpartition("/")[0] or "/") and (
+            not path.endswith("/") or exists(path.rstrip("/"))
         )
-    return exists[path]
+    return exists(path)
 
 
 def _without_old_calls(line: str) -> str:

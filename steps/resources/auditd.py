@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -160,8 +161,9 @@ class Auditd(Resource):
     def _content(self, ctx: Context) -> str:
         parts = [
             f"# Written by harden-tui for the step {self.step_id}.",
-            "# A rule that this kernel does not take must not keep the others from being loaded.",
-            "-c",
+            "# A rule this kernel does not take must not keep the others from being loaded, nor",
+            "# auditd from starting: since trixie it needs a loader that did not fail (as with -c).",
+            "-i",
         ]
         for group in self.groups:
             lines = (
@@ -182,13 +184,8 @@ def privileged(found: str) -> list[str]:
     ]
 
 
-def _exists(ctx: Context) -> Mapping[str, bool]:
-    class There(dict[str, bool]):
-        def __missing__(self, path: str) -> bool:
-            self[path] = ctx.host.state(path) is not None
-            return self[path]
-
-    return There()
+def _exists(ctx: Context) -> Callable[[str], bool]:
+    return cache(lambda path: ctx.host.state(path) is not None)
 
 
 def _architecture(ctx: Context) -> str:
