@@ -162,7 +162,7 @@ class Auditd(Resource):
         parts = [
             f"# Written by harden-tui for the step {self.step_id}.",
             "# A rule this kernel does not take must not keep the others from being loaded, nor",
-            "# auditd from starting: since trixie it needs a loader that did not fail (as with -c).",
+            "# auditd from starting: since trixie it needs a loader that did not fail, as with -c.",
             "-i",
         ]
         for group in self.groups:
