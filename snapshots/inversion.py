@@ -13,6 +13,7 @@ from snapshots.captured import Captured, same
 from snapshots.decision import DERIVED, Clash, Decision, Kept, Key, Later, name_of
 from snapshots.inverse import Contents, How, Inverse
 from snapshots.model import (
+    EXISTS,
     UNRESOLVED,
     Delta,
     DomainName,
@@ -103,8 +104,10 @@ class Inversion:
         """The first later transaction that found this as it wanted it, and relies on it."""
         if not self.later or not same(now, delta.after):
             return None
-        key: Key = (delta.domain, delta.key)
-        return next((later for later in self.later if key in later.record.claims), None)
+        keys = {(delta.domain, delta.key)}
+        if delta.before is None:
+            keys.add((delta.domain, f"{EXISTS}{delta.key}"))
+        return next((one for one in self.later if keys & set(one.record.claims)), None)
 
     def _alone(self, delta: Delta, now: Item | None) -> None:
         """No later transaction touched it; somebody else may have."""
@@ -175,6 +178,9 @@ class Inversion:
     def _among_others(self, delta: Delta, now: Item | None, chain: list[Later]) -> None:
         """Later transactions changed it too: what would they have found and left without us?"""
         key: Key = (delta.domain, delta.key)
+        if self._relied_on(delta, chain[0]):
+            self._leave_to(delta, chain[0])
+            return
         # What is to be taken out, as the states on the way hold it: what somebody changed again in
         # between is none of ours any more, even where a later transaction made it equal to ours.
         out = delta
@@ -218,6 +224,20 @@ class Inversion:
             self.say(delta, "already")
         else:
             self.say(delta, "restore" if same(now, delta.after) else "merge", target)
+
+    def _relied_on(self, delta: Delta, later: Later) -> bool:
+        """Whether the next changer found it as we left it, and claims all of it besides."""
+        key: Key = (delta.domain, delta.key)
+        mergeable = delta.domain in ("files", "firewall")  # elsewhere its change is all there is
+        found = later.deltas[key].before
+        return mergeable and key in later.record.claims and same(found, delta.after)
+
+    def _leave_to(self, delta: Delta, heir: Later) -> None:
+        """Its next changer relies on all that was there, and takes it back with its own change."""
+        theirs = heir.deltas[delta.domain, delta.key]
+        self.rebase(heir, Delta(delta.domain, delta.key, delta.before, theirs.after))
+        note = f"{name_of(heir.record)} relies on it"
+        self.say(delta, "handed-over", note=note, heirs=(heir.record,))
 
     def _derived(self, delta: Delta, now: Item | None, chain: list[Later]) -> None:
         if chain:

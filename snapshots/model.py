@@ -170,6 +170,11 @@ Item = FileItem | ValueItem
 DomainName = Literal["files", "units", "packages", "kernel", "firewall", "mariadb"]
 
 
+EXISTS: Final = "exists "
+"""Before the key of a claim: the thing must be there, whatever is in it. Whoever made it leaves it;
+whoever only changed it may take that back."""
+
+
 class Delta(msgspec.Struct, frozen=True, gc=False):
     """One thing that a transaction changed. `None` means absent.
 

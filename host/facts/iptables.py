@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Literal
 
 import msgspec
 
@@ -49,12 +50,16 @@ def parse_filter(text: str) -> Filter:
     return Filter(policies, {name: tuple(rules) for name, rules in chains.items()})
 
 
-def in_force(table: Filter | None, *, ipv6: bool) -> bool:
-    """Whether incoming packets are led through ufw's chains: `ufw status` does not look."""
+Way = Literal["input", "output"]
+
+
+def in_force(table: Filter | None, *, ipv6: bool, way: Way = "input") -> bool:
+    """Whether packets are led through ufw's chains: `ufw status` does not look."""
+    prefix = _prefix(ipv6)
     return (
         table is not None
-        and table.jumps("INPUT", f"{_prefix(ipv6)}-before-input")
-        and table.jumps(f"{_prefix(ipv6)}-before-input", f"{_prefix(ipv6)}-user-input")
+        and table.jumps(way.upper(), f"{prefix}-before-{way}")
+        and table.jumps(f"{prefix}-before-{way}", f"{prefix}-user-{way}")
     )
 
 
@@ -62,16 +67,18 @@ def _prefix(ipv6: bool) -> str:
     return "ufw6" if ipv6 else "ufw"
 
 
-def user_rules(table: Filter, *, ipv6: bool) -> tuple[Rule, ...]:
-    """The chain ufw-user-input as rules; those with conditions ufw does not make are left out."""
+def user_rules(table: Filter, *, ipv6: bool, way: Way = "input") -> tuple[Rule, ...]:
+    """The chain ufw-user-input (or -output) as rules; those with conditions ufw does not make are
+    left out."""
     found = []
-    for text in table.chains.get(f"{_prefix(ipv6)}-user-input", ()):
-        rule = _rule(text, ipv6)
+    for text in table.chains.get(f"{_prefix(ipv6)}-user-{way}", ()):
+        rule = _rule(text, ipv6, way)
         if rule is not None:
             found.append(rule)
     return tuple(found)
 
 
+_OPTIONS = ("-s", "-d", "-p", "-i", "-o", "-j", "--dport", "--dports", "--sport", "--sports")
 _ACTIONS = {
     "ACCEPT": "allow",
     "ufw-user-limit-accept": "limit",
@@ -81,7 +88,7 @@ _ACTIONS = {
 }
 
 
-def _rule(text: str, ipv6: bool) -> Rule | None:
+def _rule(text: str, ipv6: bool, way: Way) -> Rule | None:
     """ "-s 10.0.0.0/8 -p tcp -m tcp --dport 22 -j ACCEPT" as a `Rule`."""
     words = shlex.split(text)
     values: dict[str, str] = {}
@@ -92,7 +99,7 @@ def _rule(text: str, ipv6: bool) -> Rule | None:
         if word in ("-m", "--comment", "--reject-with"):
             if following not in ("tcp", "udp", "multiport", "comment") and word == "-m":
                 return None  # conntrack, recent …: not a plain rule
-        elif word in ("-s", "-d", "-p", "-i", "-j", "--dport", "--dports", "--sport", "--sports"):
+        elif word in _OPTIONS:
             values[word.rstrip("s") if word.endswith("ports") else word] = following
         else:
             return None
@@ -108,7 +115,9 @@ def _rule(text: str, ipv6: bool) -> Rule | None:
         to=values.get("-d", anywhere),
         source_port=values.get("--sport", "any"),
         source=values.get("-s", anywhere),
+        direction="in" if way == "input" else "out",
         interface_in=values.get("-i", ""),
+        interface_out=values.get("-o", ""),
         ipv6=ipv6,
         origin=text,
     )

@@ -7,6 +7,7 @@ from importlib import import_module
 from steps.resource import Resource, StepError
 
 TABLE: dict[str, str] = {
+    "accounting": "steps.resources.accounting:Accounting",
     "admin-key": "steps.resources.admin_key:AdminKey",
     "administrator": "steps.resources.administrator:Administrator",
     "apache": "steps.resources.apache_directive:ApacheDirective",
@@ -22,12 +23,16 @@ TABLE: dict[str, str] = {
     "apt-config": "steps.resources.apt_config:AptSettings",
     "apt-sources": "steps.resources.apt_sources:AptSources",
     "attest": "steps.resources.attest:Attest",
+    "auditd": "steps.resources.auditd:Auditd",
     "backup-schedule": "steps.resources.backup_schedule:BackupSchedule",
     "banner": "steps.resources.banner:Banner",
     "core-dumps": "steps.resources.core_dumps:CoreDumps",
     "disk-encryption": "steps.resources.disk_encryption:DiskEncryption",
+    "egress": "steps.resources.egress:Egress",
     "fail2ban": "steps.resources.fail2ban:Fail2ban",
     "file": "steps.resources.file:File",
+    "integrity": "steps.resources.integrity:Integrity",
+    "ipv6": "steps.resources.ipv6:Ipv6",
     "locked-password": "steps.resources.locked_password:LockedPassword",
     "login-defs": "steps.resources.login_defs:LoginDefaults",
     "mariadb": "steps.resources.mariadb:Mariadb",

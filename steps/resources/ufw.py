@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import msgspec
 
 from host.facts import Fact
-from host.facts.iptables import IP6TABLES, IPTABLES, KERNEL_HAS_IPV6, Filter, in_force, user_rules
+from host.facts.iptables import IP6TABLES, IPTABLES, KERNEL_HAS_IPV6, Filter, user_rules
 from host.facts.packages import PACKAGES
 from host.facts.ufw import UFW_CONFIGURATION, UFW_STATUS, Configuration
 from host.facts.units import UNITS
@@ -15,6 +15,13 @@ from steps.model import Finding
 from steps.resource import Context, Planned, Resource
 from steps.resources.ssh_ports import FACTS as SSH_PORTS
 from steps.resources.ssh_ports import ssh_ports
+from steps.resources.ufw_findings import (
+    Policy,
+    firewall_finding,
+    ipv6_finding,
+    policy_finding,
+    tables_of,
+)
 from steps.resources.ufw_plan import plan
 from steps.resources.ufw_rules import (
     Opening,
@@ -24,10 +31,6 @@ from steps.resources.ufw_rules import (
     parse_opening,
     too_wide,
 )
-
-Policy = Literal["deny", "reject", "allow"]
-_POLICY_OF_TARGET = {"DROP": "deny", "REJECT": "reject", "ACCEPT": "allow"}
-_STRICTNESS = {"allow": 0, "reject": 1, "deny": 1}
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
@@ -114,14 +117,16 @@ class Ufw(Resource):
                     for opening in openings
                 ),
             ]
-        tables = _tables(ctx)
+        tables = tables_of(ctx)
         active = ctx.facts.get(UFW_STATUS).active
-        findings = [_firewall(ctx, configuration, tables, active)]
+        findings = [firewall_finding(ctx, configuration, tables, active)]
         if ctx.facts.get(KERNEL_HAS_IPV6):
-            findings.append(_ipv6(configuration))
+            findings.append(ipv6_finding(configuration))
         for ipv6, table in tables.items():
-            findings.append(_policy(configuration, table, ipv6, "input", self.body.incoming))
-            findings.append(_policy(configuration, table, ipv6, "output", self.body.outgoing))
+            findings.append(policy_finding(configuration, table, ipv6, "input", self.body.incoming))
+            findings.append(
+                policy_finding(configuration, table, ipv6, "output", self.body.outgoing)
+            )
         findings += [_opening(configuration, tables, active, opening) for opening in openings]
         findings += _rival(ctx)
         extra = others(configuration.rules, openings)
@@ -141,78 +146,6 @@ class Ufw(Resource):
                 )
             )
         return findings
-
-
-def _tables(ctx: Context) -> dict[bool, Filter | None]:
-    """By family (is it IPv6), leaving out a family the kernel does not have."""
-    tables = {False: ctx.facts.get(IPTABLES)}
-    if ctx.facts.get(KERNEL_HAS_IPV6):
-        tables[True] = ctx.facts.get(IP6TABLES)
-    return tables
-
-
-def _firewall(
-    ctx: Context, configuration: Configuration, tables: dict[bool, Filter | None], active: bool
-) -> Finding:
-    unit = ctx.facts.get(UNITS).get("ufw.service")
-    started = unit is not None and unit.enabled == "enabled"
-    loaded = all(in_force(table, ipv6=ipv6) for ipv6, table in tables.items())
-    note = ""
-    if active and not loaded:
-        note = "`ufw status` says active, but the kernel does not have its chains"
-    elif configuration.enabled and not started:
-        note = "ufw.service is not enabled, so nothing is loaded at boot"
-    running = "inactive" if not active else "active" if loaded else "not in force"
-    persistent = "active" if configuration.enabled and started else "inactive"
-    return Finding(
-        resource="ufw",
-        setting="firewall",
-        expected="active",
-        running=running,
-        persistent=persistent,
-        origin=configuration.origins.get("enabled", ""),
-        ok=running == persistent == "active",
-        note=note,
-    )
-
-
-def _ipv6(configuration: Configuration) -> Finding:
-    return Finding(
-        resource="ufw",
-        setting="IPV6",
-        expected="yes",
-        running="yes" if configuration.ipv6 else "no",
-        persistent="yes" if configuration.ipv6 else "no",
-        origin=configuration.origins.get("ipv6", ""),
-        ok=configuration.ipv6,
-    )
-
-
-def _policy(
-    configuration: Configuration, table: Filter | None, ipv6: bool, way: str, wanted: Policy
-) -> Finding:
-    chain = way.upper()
-    running = "allow (no firewall)"
-    if table is not None:
-        running = _POLICY_OF_TARGET.get(table.policies.get(chain, ""), "allow")
-        if running != "allow" and table.accepts_everything(chain):
-            running = f"allow (a rule in {chain} accepts everything)"
-    persistent = _POLICY_OF_TARGET.get(configuration.policies[way], "allow")
-    enough = all(
-        _STRICTNESS[value.split()[0]] >= _STRICTNESS[wanted] for value in (running, persistent)
-    )
-    stricter = enough and wanted == "allow" and "allow" not in (running, persistent)
-    name = "incoming" if way == "input" else "outgoing"
-    return Finding(
-        resource="ufw",
-        setting=f"{name}{' (IPv6)' if ipv6 else ''}",
-        expected=wanted,
-        running=running,
-        persistent=persistent,
-        origin=configuration.origins.get(way, ""),
-        ok=enough,
-        note="stricter than asked for, and kept" if stricter else "",
-    )
 
 
 def _expected(opening: Opening) -> str:

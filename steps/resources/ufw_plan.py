@@ -22,6 +22,7 @@ from host.facts.units import UNITS
 from snapshots.model import Activation, Change, RunCommand, WriteFile
 from steps.resource import Context, Planned
 from steps.resources.package import plan_install
+from steps.resources.ufw_claims import incoming_of_ufw
 from steps.resources.ufw_packets import rehearse
 from steps.resources.ufw_rules import (
     Opening,
@@ -48,7 +49,7 @@ def plan(
     ctx: Context, incoming: str, outgoing: str, openings: Sequence[Opening], strict: bool
 ) -> Planned:
     """Rules first, then the policy, then switched on: at no moment is SSH shut."""
-    refusals = _rivals(ctx)
+    refusals = rivals(ctx)
     if refusals:
         return Planned(refusals=tuple(refusals))
     configuration = ctx.facts.get(UFW_CONFIGURATION)
@@ -77,38 +78,38 @@ def plan(
         _stands(configuration, "output", outgoing),
     )
     lockouts, notes = rehearse(ctx, openings, result, *policies)
-    nftables, activations, stops = _nftables(ctx)
+    nftables, activations, stops = without_nftables(ctx)
     changes: list[Change] = [*install.changes, *nftables]
-    ipv6_on = _ipv6(ctx, configuration, has_ipv6)
-    changes += ipv6_on
-    changes += _once(
-        RunCommand(argv=("ufw", *rule.specification), why=_why(rule)) for rule in added
-    )
+    both_families = ipv6_on(ctx, configuration, has_ipv6)
+    changes += both_families
+    changes += once(RunCommand(argv=("ufw", *rule.specification), why=_why(rule)) for rule in added)
     changes += _policies(configuration, incoming, outgoing)
-    changes += _martians(ctx, configuration)
-    changes += _once(
+    changes += keep_martians(ctx, configuration)
+    changes += once(
         RunCommand(
             argv=("ufw", "--force", "delete", *rule.specification),
             why=f"take back the rule `{rule.command}`",
         )
         for rule in removed
     )
-    reloaded = any(isinstance(change, RunCommand) for change in ipv6_on)
+    reloaded = any(isinstance(change, RunCommand) for change in both_families)
     if not reloaded or configuration is None or not configuration.enabled:
         changes += _load(ctx, configuration, incoming, openings)
-    changes += _start_at_boot(ctx, configuration)
+    changes += start_at_boot(ctx, configuration)
     changes += _open_gates(ctx)
     return Planned(
         changes=tuple(changes),
         activations=activations,
-        packages=install.packages,
+        # Also where it was there already: who brought it may be undone before this.
+        packages=("ufw",),
         notes=(*install.notes, *notes, *_notes(ctx, openings, result)),
         lockouts=tuple(lockouts),
         stops=stops,
+        claims=tuple(incoming_of_ufw(ctx)),
     )
 
 
-def _once(commands: Iterable[RunCommand]) -> list[RunCommand]:
+def once(commands: Iterable[RunCommand]) -> list[RunCommand]:
     """One command makes the rule for both families."""
     return list({command.argv: command for command in commands}.values())
 
@@ -118,7 +119,7 @@ def _why(rule: Rule) -> str:
     return f"let {whom} reach port {rule.port}"
 
 
-def _rivals(ctx: Context) -> list[str]:
+def rivals(ctx: Context) -> list[str]:
     packages = ctx.facts.get(PACKAGES)
     found = [name for name in _RIVALS if name in packages]
     if found:
@@ -171,7 +172,7 @@ def _shadowed(
     return []
 
 
-def _nftables(ctx: Context) -> tuple[list[Change], tuple[Activation, ...], tuple[str, ...]]:
+def without_nftables(ctx: Context) -> tuple[list[Change], tuple[Activation, ...], tuple[str, ...]]:
     """Stop what would flush every rule; its own file is empty (see `_rivals`)."""
     unit = ctx.facts.get(UNITS).get("nftables.service")
     if unit is None or unit.enabled not in ("enabled", "enabled-runtime"):
@@ -187,7 +188,7 @@ def _nftables(ctx: Context) -> tuple[list[Change], tuple[Activation, ...], tuple
     return [command], (Activation("restart", "fail2ban.service"),), ("nftables.service",)
 
 
-def _ipv6(ctx: Context, configuration: Configuration | None, has_ipv6: bool) -> list[Change]:
+def ipv6_on(ctx: Context, configuration: Configuration | None, has_ipv6: bool) -> list[Change]:
     if configuration is None or configuration.ipv6 or not has_ipv6:
         return []
     text = _read(ctx, DEFAULTS)
@@ -231,7 +232,7 @@ def _policies(
     return commands
 
 
-def _martians(ctx: Context, configuration: Configuration | None) -> list[Change]:
+def keep_martians(ctx: Context, configuration: Configuration | None) -> list[Change]:
     """ufw sets log_martians=0 whenever it starts; where this host has it on, it must stay on."""
     running = _read(ctx, MARTIANS).strip()
     if running != "1" or (configuration is not None and configuration.enabled):
@@ -245,7 +246,7 @@ def _martians(ctx: Context, configuration: Configuration | None) -> list[Change]
     return [WriteFile(path=SYSCTL, content=changed.encode())] if changed != text else []
 
 
-def _start_at_boot(ctx: Context, configuration: Configuration | None) -> list[RunCommand]:
+def start_at_boot(ctx: Context, configuration: Configuration | None) -> list[RunCommand]:
     unit = ctx.facts.get(UNITS).get("ufw.service")
     if configuration is None or unit is None or unit.enabled == "enabled":
         return []

@@ -11,7 +11,7 @@ from snapshots.captured import Captured
 from snapshots.decision import Kept, Later, by_key
 from snapshots.inverse import Contents
 from snapshots.inversion import invert
-from snapshots.model import Delta, FileItem, Item, TransactionRecord, ValueItem
+from snapshots.model import Delta, DomainName, FileItem, Item, TransactionRecord, ValueItem
 from tests.unit.undo_world import STORE, World, content_of, simplified, text
 
 LINES = st.lists(st.sampled_from("abcdefgh"), max_size=6).map(
@@ -94,6 +94,43 @@ def test_a_setting_a_later_step_changed_again_is_handed_over() -> None:
     assert world.now["kernel"]["net.key"] == ValueItem("2")
     world.undo(two)
     assert world.now["kernel"]["net.key"] == ValueItem("0")
+
+
+def test_lines_that_a_later_step_relies_on_stay_until_it_goes() -> None:
+    rules = "/etc/ufw/user.rules"
+    world = World({rules: text("first\n")})
+    one = world.apply("one", {rules: text("first\nin 22\n")})
+    two = world.apply("two", {rules: text("first\nin 22\nout 53\n")}, (("files", rules),))
+    assert world.undo(one) == {rules: "handed-over"}
+    assert world.file(rules) == "first\nin 22\nout 53\n"
+    world.undo(two)
+    assert world.file(rules) == "first\n"
+
+
+def test_a_claim_that_something_exists_keeps_it_only_from_whoever_made_it() -> None:
+    chain = "ip filter OUTPUT"
+    claim: tuple[tuple[DomainName, str], ...] = (("firewall", f"exists {chain}"),)
+    made = World({})
+    one = made.apply("one", {chain: ValueItem("policy DROP")})
+    made.apply("two", {"/etc/two": text("2\n")}, claim)
+    assert made.undo(one) == {chain: "handed-over"}
+    changed = World({})
+    changed.edit({chain: ValueItem("policy ACCEPT")})
+    one = changed.apply("one", {chain: ValueItem("policy DROP")})
+    changed.apply("two", {"/etc/two": text("2\n")}, claim)
+    assert changed.undo(one) == {chain: "restore"}
+
+
+def test_what_an_administrator_wrote_in_between_is_not_left_to_the_later_step() -> None:
+    rules = "/etc/ufw/user.rules"
+    world = World({rules: text("a\nb\nc\nd\ne\n")})
+    one = world.apply("one", {rules: text("a\nb\nc\nd\ne\nin 22\n")})
+    world.edit({rules: text("mine\na\nb\nc\nd\ne\nin 22\n")})
+    two = world.apply("two", {rules: text("mine\na\nb\nout\nc\nd\ne\nin 22\n")},
+                      (("files", rules),))  # fmt: skip
+    world.undo(one)
+    world.undo(two)
+    assert world.file(rules) == "mine\na\nb\nc\nd\ne\n"
 
 
 def test_a_setting_somebody_else_set_stays() -> None:

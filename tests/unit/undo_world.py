@@ -52,13 +52,18 @@ class World:
         self.history: list[Later] = []
         self._applied = 0
 
-    def apply(self, step: str, changes: dict[str, Item | None]) -> str:
+    def apply(
+        self,
+        step: str,
+        changes: dict[str, Item | None],
+        claims: tuple[tuple[DomainName, str], ...] = (),
+    ) -> str:
         before: Captured = {domain: dict(items) for domain, items in self.now.items()}
         self.edit(changes)
         deltas = differences(before, self.now)
         record = TransactionRecord(
             id=f"{self._applied:03d}", kind="apply", steps=(step,), title=step,
-            status="committed", started="",
+            status="committed", started="", claims=claims,
         )  # fmt: skip
         self._applied += 1
         self.history.append(Later(record, by_key(deltas)))

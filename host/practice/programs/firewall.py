@@ -100,13 +100,16 @@ def _rule(machine: Machine, words: list[str], delete: bool) -> Answer:
     pairs = dict(itertools.pairwise(rest))
     port = pairs.get("port", port)
     protocol = pairs.get("proto", protocol or "any")
-    source = pairs.get("from", "any")
-    families = [False, True] if source == "any" else [":" in source]
-    for ipv6 in families:
+    source, to = pairs.get("from", "any"), pairs.get("to", "any")
+    way = "out" if rest[:1] == ["out"] else "in"
+    single = next((address for address in (source, to) if address != "any"), "")
+    for ipv6 in [":" in single] if single else [False, True]:
         place = ANYWHERE[ipv6] if source == "any" else source
-        chain = "ufw6-user-input" if ipv6 else "ufw-user-input"
-        tuple_line = f"### tuple ### {action} {protocol} {port} {ANYWHERE[ipv6]} any {place} in"
-        rule = f"-A {chain}" + ("" if protocol == "any" else f" -p {protocol} --dport {port}")
+        target = ANYWHERE[ipv6] if to == "any" else to
+        chain = f"{'ufw6' if ipv6 else 'ufw'}-user-{way}put"
+        tuple_line = f"### tuple ### {action} {protocol} {port} {target} any {place} {way}"
+        rule = f"-A {chain}" + ("" if to == "any" else f" -d {to}")
+        rule += "" if protocol == "any" else f" -p {protocol} --dport {port}"
         rule += "" if source == "any" else f" -s {source}"
         rule += f" -j {_TARGETS[action]}"
         text = machine.text(RULES[ipv6])

@@ -1,0 +1,304 @@
+"""Auditing, integrity and accounting: what daemons' answers and files amount to."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from host.audit_netlink import AuditStatus, parse
+from host.base import FileState
+from host.facts.aide import Database, LastCheck, parse_database, parse_log
+from host.facts.apt import Simulation
+from host.facts.audit import Kernel, key_of, parse_loaded, parse_written, paths_in
+from snapshots.model import Activation, RemoveFile, RunCommand, WriteFile
+from steps.catalog_load import build_resources, built_in
+from steps.model import Finding
+from steps.resource import Context, Planned, Resource, StepError
+from steps.resources.accounting import Accounting, bounding_set, enabled
+from steps.resources.audit_rules import expand
+from steps.resources.auditd import LOCK_FILE, RULES_FILE, Auditd, privileged
+from steps.resources.integrity import Integrity
+from steps.resources.integrity_aide import rules
+from steps.resources.integrity_debsums import period
+from tests.unit.given import RELEASES, context, packages, recorded, unit
+
+ON = Kernel(AuditStatus(enabled=1, pid=411, backlog_limit=8192, lost=0))
+WATCH = "-w /etc/passwd -p wa"
+
+
+def anywhere(path: str) -> bool:
+    return True
+
+
+def auditd(**more: Any) -> Auditd:
+    body = {"groups": ["identity"], "rules": {"identity": [WATCH]}, **more}
+    return Auditd.parse("audit.auditd", body)
+
+
+def audited(directory: Path, *, written: dict[str, str] | None = None, **changed: Any) -> Context:
+    """A host on which the one rule is loaded and written."""
+    ours = auditd()._content(context(directory, packages=packages("auditd")))
+    answers: dict[str, Any] = {
+        "packages": packages("auditd"),
+        "units": {"auditd.service": unit("auditd.service")},
+        "audit_kernel": ON,
+        "audit_loaded": {"identity": 1},
+        "audit_written": parse_written({RULES_FILE: ours} if written is None else written),
+        "audit_pending": False,
+    }
+    return context(directory, **{**answers, **changed})
+
+
+def wrong(resource: Resource, ctx: Context) -> list[Finding]:
+    return [f for f in resource.observe(ctx) if f.applicable and f.ok is not True]
+
+
+def commands(planned: Planned) -> list[str]:
+    return [" ".join(change.argv) for change in planned.changes if isinstance(change, RunCommand)]
+
+
+def test_a_host_that_records_passes(tmp_path: Path) -> None:
+    assert wrong(auditd(), audited(tmp_path)) == []
+    assert auditd().plan(audited(tmp_path)).changes == ()
+
+
+def test_where_the_kernel_keeps_no_audit_nothing_is_installed(tmp_path: Path) -> None:
+    ctx = audited(tmp_path, packages={}, audit_kernel=Kernel(None, "this is a container"))
+    (finding,) = auditd().observe(ctx)
+    assert (finding.applicable, finding.note) == (False, "this is a container")
+    assert auditd().plan(ctx).changes == ()
+
+
+def test_rules_that_were_taken_out_of_the_kernel_are_loaded_again(tmp_path: Path) -> None:
+    ctx = audited(tmp_path, audit_loaded={})
+    assert [(f.setting, f.running, f.persistent) for f in wrong(auditd(), ctx)] == [
+        ("identity", "0", "1")
+    ]
+    assert commands(auditd().plan(ctx)) == ["augenrules --load"]
+
+
+def test_the_package_comes_first_then_the_rules(tmp_path: Path) -> None:
+    ctx = audited(
+        tmp_path, packages={}, units={}, dpkg_busy="",
+        apt_simulation=Simulation(brings=("auditd 1",)),
+    )  # fmt: skip
+    planned = auditd(immutable=True).plan(ctx)
+    assert [type(change).__name__ for change in planned.changes] == [
+        "InstallPackages", "WriteFile", "WriteFile",
+    ]  # fmt: skip
+    assert planned.activations == (
+        Activation("command", "auditd.service", ("augenrules", "--load")),
+    )
+    assert any("before the next boot" in note for note in planned.notes)
+
+
+def test_locked_rules_are_not_touched(tmp_path: Path) -> None:
+    locked = Kernel(AuditStatus(enabled=2, pid=411, backlog_limit=8192, lost=0))
+    ctx = audited(tmp_path, audit_kernel=locked, audit_loaded={})
+    assert "locked until the next boot" in auditd().plan(ctx).refusals[0]
+
+
+def test_our_own_lock_goes_when_it_is_no_longer_wanted(tmp_path: Path) -> None:
+    ctx = audited(tmp_path, written={LOCK_FILE: "-e 2\n"})
+    changes = auditd().plan(ctx).changes
+    assert RemoveFile(LOCK_FILE) in changes
+    assert any(isinstance(c, WriteFile) and c.path == RULES_FILE for c in changes)
+
+
+def test_a_failed_loader_is_named(tmp_path: Path) -> None:
+    units = {
+        "auditd.service": unit("auditd.service", active="inactive"),
+        "audit-rules.service": unit("audit-rules.service", active="failed"),
+    }
+    found = wrong(auditd(), audited(tmp_path, units=units))
+    assert [f.setting for f in found] == ["auditd.service", "audit-rules.service"]
+
+
+def test_groups_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(StepError, match="there is no group 'identitty'"):
+        auditd(groups=["identitty"])
+
+
+def test_rules_for_one_machine() -> None:
+    line = "-a always,exit -F arch=* -S open,openat -F exit=-EPERM"
+    assert expand("access", [line], "amd64", anywhere) == [
+        "-a always,exit -F arch=b64 -S open,openat -F exit=-EPERM -k access",
+        "-a always,exit -F arch=b32 -S open,openat -F exit=-EPERM -k access",
+    ]
+    assert expand("access", [line], "arm64", anywhere) == [
+        "-a always,exit -F arch=b64 -S openat -F exit=-EPERM -k access"
+    ]
+    there = {"/etc": True, "/etc/netplan": False, "/var/lib": True, "/var/lib/x": False}
+    assert expand(
+        "x", ["-w /etc/netplan/ -p wa", "-w /etc/new -p wa"], "amd64", there.__getitem__
+    ) == ["-w /etc/new -p wa -k x"]
+
+
+def test_the_rules_of_the_catalogue_are_complete(tmp_path: Path) -> None:
+    """Each group gives rules, and each rule the key it is counted by."""
+    step = built_in()[0]["audit.auditd"]
+    values: dict[str, Any] = {"groups": step.parameters["groups"].default, "immutable": False}
+    (resource,) = build_resources(step, values)
+    assert isinstance(resource, Auditd)
+    for group, lines in resource.rules.items():
+        if group == "privileged":
+            continue
+        found = expand(group, lines, "amd64", anywhere)
+        assert len(found) >= len(lines) > 0
+        assert {key_of(line) for line in found} == {group}
+        assert len(set(found)) == len(found)
+
+
+def test_what_the_kernel_answers() -> None:
+    status = struct.pack("=8I", 0, 1, 1, 411, 0, 8192, 3, 0)
+    message = struct.pack("=IHHII", 16 + len(status), 1000, 0, 1, 0) + status
+    assert parse(message) == AuditStatus(enabled=1, pid=411, backlog_limit=8192, lost=3)
+    # As a kernel inside a container answered.
+    refused = bytes.fromhex("2400000002000001010000006705000091ffffff10000000")
+    with pytest.raises(OSError, match="refused") as error:
+        parse(refused)
+    assert error.value.errno == errno.ECONNREFUSED
+
+
+def test_rules_as_auditctl_prints_them() -> None:
+    text = (
+        "-w /etc/passwd -p wa -k identity\n"
+        "-a always,exit -F arch=b64 -S adjtimex,settimeofday -F key=time-change\n"
+        "-a always,exit -F arch=b32 -S adjtimex,settimeofday -F key=time-change\n"
+        "-a always,exit -S all -F path=/usr/bin/su -F perm=x\n"
+    )
+    assert parse_loaded(text) == {"identity": 1, "time-change": 2, "": 1}
+    assert parse_loaded("No rules\n") == {}
+
+
+def test_the_last_word_about_locking_counts() -> None:
+    written = parse_written({"/a.rules": "-e 2\n", "/b.rules": "# -e 1\n-D\n-w /x -k y\n"})
+    assert written.immutable == "/a.rules:1"
+    assert [(line.key, line.origin) for line in written.lines] == [("y", "/b.rules:3")]
+    assert parse_written({"/a.rules": "-e 2\n", "/b.rules": "-e 1\n"}).immutable == ""
+
+
+def test_privileged_programs() -> None:
+    (line,) = privileged("/usr/bin/su\n/opt/odd name\n")
+    assert paths_in(line) == ("/usr/bin/su",)
+    assert key_of(line) == "privileged"
+
+
+# integrity
+
+
+def integrity(**more: Any) -> Integrity:
+    body = {"by": "aide", "web-tree": "/var/www/html", "writable": ["log"], "exclude": ["/home"]}
+    return Integrity.parse("audit.integrity", {**body, **more})
+
+
+def test_what_aide_watches() -> None:
+    text = rules("audit.integrity", "/srv/a+b/", ["log/", "up/files"], ["/home", "/"]).decode()
+    assert text.splitlines()[1:] == [
+        "!/home(/.*)?$",
+        r"!/srv/a\+b/log(/.*)?$",
+        r"!/srv/a\+b/up/files(/.*)?$",
+        r"/srv/a\+b Full",
+    ]
+
+
+def watched(directory: Path, **changed: Any) -> Context:
+    answers: dict[str, Any] = {
+        "packages": packages("aide-common"),
+        "units": {"dailyaidecheck.timer": unit("dailyaidecheck.timer")},
+        "aide_database": Database("/var/lib/aide/aide.db", "/etc/aide/aide.conf:10", 1 << 20, 3.2),
+        "aide_last": LastCheck(0, "2026-11-25 01:52:07"),
+    }
+    ctx = context(directory, **{**answers, **changed})
+    for folder in ("/etc/aide", "/etc/aide/aide.conf.d"):
+        if ctx.host.state(folder) is None:
+            ctx.host.put(folder, FileState("dir", mode=0o755))
+    ctx.host.write_file("/etc/aide/aide.conf.d/70_harden-tui", integrity().rules)
+    return ctx
+
+
+def test_a_watched_host_passes(tmp_path: Path) -> None:
+    assert wrong(integrity(), watched(tmp_path)) == []
+    differs = watched(tmp_path, aide_last=LastCheck(4))
+    assert wrong(integrity(), differs) == []  # a difference is for a person to look at
+    broke = watched(tmp_path, aide_last=LastCheck(17))
+    assert [f.setting for f in wrong(integrity(), broke)] == ["last check"]
+
+
+def test_the_database_is_made_only_where_there_is_none(tmp_path: Path) -> None:
+    ctx = watched(tmp_path, aide_database=None)
+    assert commands(integrity().plan(ctx)) == ["aideinit --yes --force"]
+    other = integrity(writable=["log", "temp"]).plan(watched(tmp_path))
+    assert commands(other) == []
+    assert any("The database stays" in note for note in other.notes)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_configuration_of_the_package(release: str) -> None:
+    path, line = parse_database(recorded(release, "audit/aide.conf"))
+    assert path == "/var/lib/aide/aide.db"
+    assert line > 0
+
+
+def test_how_the_last_check_ended() -> None:
+    text = (
+        "aide run on web1 started at 2026-11-25 01:52:07.\n"
+        "AIDE returned with exit code 5. Added entries detected!Changed entries detected!\n"
+    )
+    assert parse_log(text) == LastCheck(5, "2026-11-25 01:52:07")
+    assert parse_log("AIDE returned with a zero exit code.\n") == LastCheck(0)
+    real = parse_log(recorded("trixie", "audit/aide.log"))
+    assert real == LastCheck(7, "2026-11-25 22:22:18")
+    assert parse_log("") == LastCheck(None)
+    assert parse_log("* terminated by fatal error. *\n") == LastCheck(-1)
+
+
+def test_how_often_debsums_checks() -> None:
+    assert period("# CRON_CHECK=daily\n") == ("never", 0)
+    assert period("CRON_CHECK=never\nCRON_CHECK=weekly # yes\n") == ("weekly", 2)
+
+
+# accounting
+
+
+def test_processes_are_not_accounted_where_it_is_forbidden(tmp_path: Path) -> None:
+    why = "this container may not"
+    ctx = context(
+        tmp_path, packages={}, units={}, may_account=why, dpkg_busy="",
+        apt_simulation=Simulation(brings=("sysstat 12",)),
+    )  # fmt: skip
+    planned = Accounting(("acct", "sysstat")).plan(ctx)
+    assert planned.packages == ("sysstat",)
+    assert any(why in note for note in planned.notes)
+
+
+def test_capabilities_of_the_first_process() -> None:
+    assert bounding_set("CapEff:\t0\nCapBnd:\t00000000fcecbfff\n") == 0xFCECBFFF
+    assert bounding_set("") is None
+
+
+def test_the_switch_of_sysstat() -> None:
+    assert enabled('#ENABLED="x"\nENABLED="false"\n') == ("false", 2)
+    assert enabled("") == ("", 0)
+
+
+@given(st.text(), st.binary(max_size=80))
+def test_no_text_breaks_a_parser(text: str, message: bytes) -> None:
+    parse_loaded(text)
+    parse_written({"/x": text})
+    paths_in(text)
+    parse_database(text)
+    parse_log(text)
+    period(text)
+    enabled(text)
+    bounding_set(text)
+    try:
+        parse(message)
+    except OSError:
+        return
