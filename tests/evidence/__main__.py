@@ -51,7 +51,7 @@ def main() -> int:
         print(f"\n{release.suite}\n\n{page.as_text(release)}", flush=True)
         for one in page.open_findings(release, known):
             print(f"open: {one.judge} {one.id}: {one.text}", flush=True)
-    seen = [(one, release.suite) for release in releases for one in release.after.findings]
+    seen = [(one, release.suite) for release in releases for one in page.all_findings(release)]
     for superfluous in finding.unused(known, seen, chosen.suite):
         print(f"no judge finds this any more: {superfluous.judge} {superfluous.finding}")
     print(f"{time.monotonic() - began:.0f} s", flush=True)

@@ -26,13 +26,15 @@ def section(facts: Mapping[str, str], release: Release, known: Sequence[Deviatio
         *(f"- {name}: {value}" for name, value in {**facts, **_programs(release)}.items()),
         "",
         *_goals(release),
+        "",
+        *_slowest(release),
         *_problems(release),
         "",
         *_steps(release.steps),
         "",
         *_findings(release, known),
         "",
-        *_points(release),
+        *_points(release, known),
         *_exposure(release),
     ]
     return "\n".join(lines).rstrip()
@@ -70,6 +72,14 @@ def _goal_rows(release: Release) -> list[tuple[str, ...]]:
 
 def _goals(release: Release) -> list[str]:
     return _table(("What", "Before", "After", "Goal", ""), _goal_rows(release))
+
+
+def _slowest(release: Release) -> list[str]:
+    speed = release.after.speed
+    if not speed or not speed.slowest:
+        return []
+    named = ", ".join(f"`{step}` {took:.2f} s" for step, took in speed.slowest)
+    return [f"Slowest in the check, the first that asks for a fact pays for it: {named}."]
 
 
 def _problems(release: Release) -> list[str]:
@@ -117,21 +127,28 @@ def _findings(release: Release, known: Sequence[Deviation]) -> list[str]:
     ]
 
 
-def _points(release: Release) -> list[str]:
+def _points(release: Release, known: Sequence[Deviation]) -> list[str]:
     """The hardening index is made of points, which are not the suggestions."""
     lynis = release.after.lynis
     if not lynis:
         return []
     first = release.before.lynis.lost if release.before.lynis else {}
     by_loss = sorted(lynis.lost.items(), key=lambda pair: (pair[1][0] - pair[1][1], pair[0]))
+    said = {finding.id for finding in lynis.findings}
     rows = [
-        (f"`{test}`", _of(first.get(test)), _of(pair), str(pair[1] - pair[0]))
+        (
+            f"`{test}`",
+            _of(first.get(test)),
+            _of(pair),
+            str(pair[1] - pair[0]),
+            "see above" if test in said else reason(silent(test), release.suite, known) or OPEN,
+        )
         for test, pair in by_loss
     ]
     return [
         "### Points of Lynis's index that are not given",
         "",
-        *_table(("Test", "Before", "After", "Missing"), rows),
+        *_table(("Test", "Before", "After", "Missing", "Why"), rows),
         "",
     ]
 
@@ -169,4 +186,17 @@ def _cell(text: str) -> str:
 
 
 def open_findings(release: Release, known: Sequence[Deviation]) -> list[Finding]:
-    return [one for one in release.after.findings if not reason(one, release.suite, known)]
+    return [one for one in all_findings(release) if not reason(one, release.suite, known)]
+
+
+def all_findings(release: Release) -> list[Finding]:
+    """What the judges say at the end, and the tests of Lynis that keep points back in silence."""
+    found = list(release.after.findings)
+    said = {one.id for one in found}
+    lost = release.after.lynis.lost if release.after.lynis else {}
+    return [*found, *(silent(test) for test in sorted(lost) if test not in said)]
+
+
+def silent(test: str) -> Finding:
+    """A test of Lynis that keeps points back and says nothing of it in its report."""
+    return Finding("lynis", test)
