@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
@@ -44,7 +45,8 @@ def main() -> int:
     facts = machine.summary()
     known = finding.deviations()
     began = time.monotonic()
-    releases = _measured(chosen.suite, chosen.workers)
+    measured = _measured(chosen.suite, chosen.workers)
+    releases = [release for release in measured if release]
     sections = {}
     for release in releases:
         sections[release.suite] = page.section(facts, release, known)
@@ -56,7 +58,7 @@ def main() -> int:
         print(f"no judge finds this any more: {superfluous.judge} {superfluous.finding}")
     print(f"{time.monotonic() - began:.0f} s", flush=True)
     _write(chosen.out, sections)
-    return 0 if met(releases) else 1
+    return 0 if met(releases) and len(releases) == len(measured) else 1
 
 
 def _write(path: Path, sections: dict[str, str]) -> None:
@@ -66,17 +68,22 @@ def _write(path: Path, sections: dict[str, str]) -> None:
     print(f"written to {path}", flush=True)
 
 
-def _measured(suites: Sequence[str], workers: int) -> list[Release]:
+def _measured(suites: Sequence[str], workers: int) -> list[Release | None]:
+    """`None` for a release whose host did not boot or could not be asked; the reason is printed."""
     catalogue, checklists = built_in()
     order = [choice.id for choice in checklists[CHECKLIST].choices]
     steps = [name for name in order if catalogue[name].stage == STAGE]
 
-    def one(suite: str, folder: Path) -> Release:
+    def one(suite: str, folder: Path) -> Release | None:
         debs = folder / f"debs-{suite}"
         debs.mkdir()
         layer = installed_layer(suite, package(suite, debs), folder / f"layer-{suite}")
         tell = partial(print, f"{suite}:", flush=True)
-        return measure(suite, layer, CHECKLIST, steps, list(catalogue), tell)
+        try:
+            return measure(suite, layer, CHECKLIST, steps, list(catalogue), tell)
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            tell(f"not measured, the page keeps what it had: {error}")
+            return None
 
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         return list(pool.map(partial(one, folder=Path(folder)), suites))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -104,7 +105,7 @@ def _judged(host: LabHost, checklist: str, all_steps: Sequence[str], tell: Tell)
         began = time.monotonic()
         try:
             return judge()
-        except (AssertionError, OSError, ValueError) as error:
+        except (AssertionError, OSError, ValueError, subprocess.SubprocessError) as error:
             problems[name] = " ".join(str(error).split())[:400]
             return None
         finally:
