@@ -26,8 +26,6 @@ def section(facts: Mapping[str, str], release: Release, known: Sequence[Deviatio
         *(f"- {name}: {value}" for name, value in {**facts, **_programs(release)}.items()),
         "",
         *_goals(release),
-        "",
-        *_slowest(release),
         *_problems(release),
         "",
         *_steps(release.steps),
@@ -72,14 +70,6 @@ def _goal_rows(release: Release) -> list[tuple[str, ...]]:
 
 def _goals(release: Release) -> list[str]:
     return _table(("What", "Before", "After", "Goal", ""), _goal_rows(release))
-
-
-def _slowest(release: Release) -> list[str]:
-    speed = release.after.speed
-    if not speed or not speed.slowest:
-        return []
-    named = ", ".join(f"`{step}` {took:.2f} s" for step, took in speed.slowest)
-    return [f"Slowest in the check, the first that asks for a fact pays for it: {named}."]
 
 
 def _problems(release: Release) -> list[str]:
