@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: practice test test-everywhere lint deb bench faults fidelity histories docs docs-check screens lock clean
+.PHONY: practice test test-everywhere lint deb bench evidence faults fidelity histories docs docs-check screens lock clean
 
 practice: $(VENV)/.ready
 	$(BIN)/harden-tui --practice
@@ -25,6 +25,9 @@ deb: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m tests.bench
+
+evidence: $(VENV)/.ready
+	$(BIN)/python -m tests.evidence $(EVIDENCE)
 
 faults: $(VENV)/.ready
 	$(BIN)/python -m tests.faults $(FAULTS)

@@ -50,6 +50,8 @@ _PER_INTERFACE = (
 """Keys where `all` alone does not hold: an interface's own value counts beside it (the first
 three, Documentation/networking/ip-sysctl.rst of the kernel) or instead of it (IPv6)."""
 
+_IPV6 = "net.ipv6."
+
 _HEADER = """\
 # Written by harden-tui for the step {step}.
 # The last file by name decides at boot, whichever directory it lies in.
@@ -91,18 +93,23 @@ class Sysctl(Resource):
         for key, expectation in self.wanted.items():
             left = _left_alone(key, parameters[key], expectation, ctx)
             findings.append(_finding(key, expectation, parameters[key], boot, left))
-        for key, parameter in self._wrong_interfaces(ctx).items():
+        for key, parameter in self._interfaces(ctx).items():
             expectation = self.wanted[_all_of(key)]
+            note = _own_value(key, parameter, expectation, boot)
+            if not note:
+                continue
+            persistent, origin = _last(boot, key)
             findings.append(
                 Finding(
                     resource="sysctl",
                     setting=key,
                     expected=str(expectation),
                     running=parameter.value or "",
-                    persistent=_last(boot, key)[0],
+                    persistent=persistent,
+                    origin=origin,
                     ok=False if parameter.writable else None,
                     applicable=parameter.writable,
-                    note="this interface keeps a value of its own beside conf.all",
+                    note=note,
                 )
             )
         return findings
@@ -120,15 +127,21 @@ class Sysctl(Resource):
             for key, expectation in ours.items()
             if not expectation.satisfied_by(parameters[key].value or "")
         ]
+        interfaces = {
+            key: parameter
+            for key, parameter in self._interfaces(ctx).items()
+            if parameter.writable and _all_of(key) in ours
+        }
         now += [
-            (key, self.wanted[_all_of(key)].target)
-            for key, parameter in self._wrong_interfaces(ctx).items()
-            if parameter.writable
+            (key, ours[_all_of(key)].target)
+            for key, parameter in interfaces.items()
+            if not ours[_all_of(key)].satisfied_by(parameter.value or "")
         ]
+        lost = {_all_of(key) for key in interfaces if not _stays(ours[_all_of(key)], boot, key)}
         later = {
             key: _boot_target(expectation, parameters[key])
             for key, expectation in ours.items()
-            if not _holds(expectation, boot, key)
+            if not _holds(expectation, boot, key) or key in lost
         }
         if not now and not later:
             return Planned()
@@ -137,8 +150,11 @@ class Sysctl(Resource):
         refusals = tuple(
             f"{key} would still be {_last(after, key)[0] or 'unset'} after a boot, because "
             f"of {_last(after, key)[1]}; nothing was changed. Change that line first."
-            for key in later
-            if not _holds(ours[key], after, key)
+            for key, holds in (
+                *((key, _holds(ours[key], after, key)) for key in later),
+                *((key, _stays(ours[_all_of(key)], after, key)) for key in interfaces),
+            )
+            if not holds
         )
         changes: list[Change] = [
             WriteFile(path=path, content=text.encode("utf-8", "surrogateescape"))
@@ -172,12 +188,14 @@ class Sysctl(Resource):
                 deciding = winner(assignments, key)
                 if deciding is not None and deciding.key == key:
                     _edit(edits, boot, deciding, value)
-        body = "".join(f"{key} = {lines[key]}\n" for key in ordered)
+        body = "".join(
+            f"{name} = {lines[key]}\n" for key in ordered for name in (key, *_for_interfaces(key))
+        )
         edits[self.path] = _HEADER.format(step=self.step_id) + body
         return {path: text for path, text in edits.items() if boot.texts.get(path) != text}
 
-    def _wrong_interfaces(self, ctx: Context) -> dict[str, Parameter]:
-        """Keys of single interfaces that undo what conf.all says, with their values."""
+    def _interfaces(self, ctx: Context) -> dict[str, Parameter]:
+        """Keys of single interfaces that count beside conf.all or instead of it."""
         keys = [
             key.replace(".all.", f".{interface.replace('.', '/')}.")
             for key in self.wanted
@@ -191,7 +209,6 @@ class Sysctl(Resource):
             key: parameter
             for key, parameter in ctx.facts.get(parameters_fact(tuple(keys))).items()
             if parameter.value is not None
-            and not self.wanted[_all_of(key)].satisfied_by(parameter.value)
         }
 
     def _notes(self, ctx: Context, boot: Boot, edits: Mapping[str, str]) -> list[str]:
@@ -284,6 +301,37 @@ def _holds(expectation: Expectation, boot: Boot, key: str) -> bool:
     return any(line.file != UFW_FILE for line in lines) and all(
         expectation.satisfied_by(line.value or "") for line in lines
     )
+
+
+def _stays(expectation: Expectation, boot: Boot, key: str) -> bool:
+    """Whether an interface's own key will be right after a boot.
+
+    Where no line has it, IPv4 takes conf.default for interfaces that are there already; IPv6
+    leaves them as the kernel made them (net/ipv4/devinet.c, net/ipv6/addrconf.c).
+    """
+    lines = boot.deciding(key)
+    if not lines:
+        return not key.startswith(_IPV6)
+    return all(expectation.satisfied_by(line.value or "") for line in lines)
+
+
+def _own_value(key: str, parameter: Parameter, expectation: Expectation, boot: Boot) -> str:
+    """What is wrong with an interface's own key; empty where nothing is."""
+    if not expectation.satisfied_by(parameter.value or ""):
+        return "this interface keeps a value of its own beside conf.all"
+    if _stays(expectation, boot, key):
+        return ""
+    value, origin = _last(boot, key)
+    if origin:
+        return f"{origin} sets it to {value}"
+    return "conf.all and conf.default do not reach an interface that is there before them"
+
+
+def _for_interfaces(key: str) -> tuple[str, ...]:
+    """The pattern that reaches, at boot, the interfaces that conf.default does not."""
+    if key in _PER_INTERFACE and key.startswith(_IPV6):
+        return (key.replace(".all.", ".*."),)
+    return ()
 
 
 def _last(boot: Boot, key: str) -> tuple[str, str]:

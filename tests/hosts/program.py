@@ -48,18 +48,22 @@ def furnish(host: LabHost) -> None:
 
 
 def harden(
-    host: LabHost, *arguments: str, check: bool = True, stdin: str | None = None
+    host: LabHost,
+    *arguments: str,
+    check: bool = True,
+    stdin: str | None = None,
+    timeout_s: float = 300,
 ) -> subprocess.CompletedProcess[str]:
     """`sudo harden-tui …` over SSH on checklist i-doit."""
     command = shlex.join(["sudo", "harden-tui", *arguments])
     if stdin is not None:
         command = f"printf %s {shlex.quote(stdin)} | {command}"
-    done = host.ssh(command, check=False)
+    done = host.ssh(command, check=False, timeout_s=timeout_s)
     for _ in range(5):
         if done.returncode != SSH_ITSELF_FAILED or done.stdout or done.stderr:
             break
         time.sleep(1)  # an sshd that is just being reloaded refuses for a moment
-        done = host.ssh(command, check=False)
+        done = host.ssh(command, check=False, timeout_s=timeout_s)
     if check and done.returncode != 0:
         raise AssertionError(
             f"{command} on {host.suite}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -208,6 +208,32 @@ def test_an_interface_with_a_value_of_its_own_is_seen_and_set() -> None:
     assert command.argv == ("sysctl", "-w", "net/ipv4/conf/eth0.5/send_redirects=0")
 
 
+def test_ipv6_of_an_interface_that_was_there_before_needs_a_line_at_boot() -> None:
+    """conf.all and conf.default do not reach it; measured after a restart on trixie."""
+    key, own = "net.ipv6.conf.all.accept_redirects", "net.ipv6.conf.eth0.accept_redirects"
+    values = {key: Parameter("0"), own: Parameter("0")}
+    resource = Sysctl.parse("kernel.sysctl", {key: 0})
+    ctx = context(boot_of(own=f"{key} = 0\n"), values, ("eth0", "lo"))
+    assert [(f.setting, f.ok) for f in resource.observe(ctx)] == [(key, True), (own, False)]
+    (write,) = resource.plan(ctx).changes
+    assert isinstance(write, WriteFile)
+    lines = f"{key} = 0\nnet.ipv6.conf.*.accept_redirects = 0\n"
+    assert write.content.decode().endswith(lines)
+    ctx = context(boot_of(own=lines), values, ("eth0", "lo"))
+    assert [f.ok for f in resource.observe(ctx)] == [True]
+    assert resource.plan(ctx).changes == ()
+
+
+def test_a_line_that_names_the_interface_has_the_last_word() -> None:
+    key, own = "net.ipv4.conf.all.send_redirects", "net.ipv4.conf.eth0.send_redirects"
+    boot = boot_of(own=f"{key} = 0\n", other=f"{own} = 1\n")
+    ctx = context(boot, {key: Parameter("0"), own: Parameter("0")}, ("eth0", "lo"))
+    good, wrong = Sysctl.parse("kernel.sysctl", {key: 0}).observe(ctx)
+    assert (good.setting, good.ok) == (key, True)
+    assert (wrong.setting, wrong.ok, wrong.persistent) == (own, False, "1")
+    assert wrong.origin == "/usr/lib/sysctl.d/50-default.conf:1"
+
+
 @pytest.mark.parametrize(
     "body",
     [{}, {"kernel.modules_disabled": 1}, {"kernel/modules_disabled": 1}, {"x": 1}, {"a.b; c": 1}],
