@@ -256,10 +256,13 @@ def _application_database(ctx: Context) -> ParameterValue | None:
     from steps.resources.restore_test import database_of_the_application
 
     return database_of_the_application(ctx.facts)
+
+
 def _outgoing_needs(ctx: Context) -> ParameterValue | None:
     """The interfaces this host's own configuration needs (name servers, package sources …)."""
     from host.facts.outgoing import OUTGOING
     from steps.resources.egress_rules import defaults
+
     return defaults(ctx.facts.get(OUTGOING))
 
 

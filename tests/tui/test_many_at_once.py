@@ -7,18 +7,11 @@ from pathlib import Path
 import pytest
 
 from host.practice import PracticeHost
-from tests.tui.test_practice import checked, until, visible
+from tests.tui.test_practice import checked, put_checklist, until, visible
 from tui.app import HardenApp
 from tui.client import Hands
 from tui.dialogs import Confirm
 from tui.options import Options
-
-CHECKLIST = """\
-name: mine
-title: A few steps
-description: Of which one is refused here.
-steps: [ssh.key-only, apache.banner, php.settings]
-"""
 
 APPLIED = ("apache.banner", "php.settings")
 
@@ -29,9 +22,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HardenApp:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     host = PracticeHost(tmp_path / "state/host")
     host.put("/home/admin/.ssh/authorized_keys", None)
-    place = tmp_path / "state/host/root/etc/harden-tui/checklists.d"
-    place.mkdir(parents=True)
-    (place / "mine.yaml").write_text(CHECKLIST)
+    put_checklist(tmp_path / "state", "ssh.key-only, apache.banner, php.settings")
     options = Options(
         practice=True,
         state_dir=tmp_path / "state",

@@ -14,6 +14,7 @@ import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
+from host.practice import PracticeHost
 from tui.app import HardenApp
 from tui.client import Hands
 from tui.dialogs import Ask, Confirm
@@ -29,16 +30,32 @@ from tui.workscreen import WorkScreen
 
 PATIENCE_S = 40.0
 
+FEW = (
+    "ssh.root-login, ssh.key-only, ssh.limits, minimal.services, minimal.apache-modules,"
+    " php.settings, apache.banner, apache.headers, firewall.ufw, defence.fail2ban, kernel.sysctl"
+)
+"""Steps that the practice host has all programs for."""
+
+
+def put_checklist(state: Path, steps: str) -> None:
+    """A checklist of the site, "mine", on a practice host that is furnished for it."""
+    PracticeHost(state / "host")
+    place = state / "host/root/etc/harden-tui/checklists.d"
+    place.mkdir(parents=True)
+    text = f"name: mine\ntitle: A few steps\ndescription: For this test.\nsteps: [{steps}]\n"
+    (place / "mine.yaml").write_text(text)
+
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HardenApp:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     monkeypatch.chdir(tmp_path)
+    put_checklist(tmp_path / "state", FEW)
     options = Options(
         practice=True,
         state_dir=tmp_path / "state",
         log_dir=tmp_path / "state/log",
-        checklist="lamp",
+        checklist="mine",
         user="alice",
     )
     hands = Hands(options)
