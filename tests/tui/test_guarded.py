@@ -16,7 +16,16 @@ from snapshots.model import TransactionRecord
 from steps.events import GuardEvent
 from tests.tui.recorded_screen import RecordedHands, options
 from tests.tui.terminal_double import Terminal
-from tests.tui.test_practice import app, checked, keep, typed_apply, until, visible
+from tests.tui.test_practice import (
+    FEW,
+    app,
+    checked,
+    keep,
+    put_checklist,
+    typed_apply,
+    until,
+    visible,
+)
 from tui import waiting
 from tui.app import HardenApp
 from tui.client import Hands
@@ -34,7 +43,9 @@ DROP_INS = "host/root/etc/ssh/sshd_config.d"
 def test_kept_after_a_new_login_by_keyboard(tmp_path: Path) -> None:
     """Under a real terminal, as a newcomer sees it: count-down, the login, the confirmation."""
     env = {"XDG_STATE_HOME": str(tmp_path)}
-    with Terminal([*ENTRY, "--practice"], env=env) as terminal:
+    put_checklist(tmp_path / "state", FEW)
+    chosen = ["--practice", "--state-dir", str(tmp_path / "state"), "--checklist", "mine"]
+    with Terminal([*ENTRY, *chosen], env=env) as terminal:
         terminal.wait_for("✗ open    ssh.limits")
         terminal.wait_for("0 of 11 done · 11 open")
         terminal.press("\x1b[B")
