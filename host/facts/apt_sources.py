@@ -30,7 +30,7 @@ class Source(msgspec.Struct, frozen=True):
     """A repository as one entry names it.
 
     `entry` "/etc/apt/sources.list:1" (a deb822 file counts its stanzas), `uri`
-    "http://deb.debian.org/debian/", `suite` as the entry has it ("bookworm-security"). `codename`,
+    "http://ftp.debian.org/debian/", `suite` as the entry has it ("bookworm-security"). `codename`,
     `archive`, `origin` and `label` are the Release file's own; empty where no list was fetched.
     `trusted`: taken whatever its signature is; `signed_by`: keys that count for it, empty for all.
     """

@@ -78,7 +78,7 @@ def parse_resolvers(text: str) -> tuple[str, ...]:
 def parse_sources(text: str) -> tuple[Place, ...]:
     """sources.list(5), one line or deb822: the hosts packages come from over a network.
 
-    "deb http://deb.debian.org/debian bookworm main" -> Place("deb.debian.org", 80). A disabled
+    "deb http://mirror.example/debian bookworm main" -> Place("mirror.example", 80). A disabled
     deb822 stanza and comments are left out; file: and cdrom: reach nothing.
     """
     found: list[Place] = []

@@ -19,7 +19,7 @@ from steps.resources.apt_sources import KEYRINGS, SECURITY_FILE, AptSources, sig
 from tests.unit.given import RELEASES, context, packages, recorded
 
 LIST = "/etc/apt/sources.list"
-DEBIAN = Source(f"{LIST}:2", "http://deb.debian.org/debian/", "bookworm", "bookworm", "oldstable",
+DEBIAN = Source(f"{LIST}:2", "http://ftp.debian.org/debian/", "bookworm", "bookworm", "oldstable",
                 "Debian", "Debian")  # fmt: skip
 SECURITY = Source(
     f"{LIST}:3", "http://security.debian.org/debian-security/", "bookworm-security",
@@ -27,7 +27,7 @@ SECURITY = Source(
 )  # fmt: skip
 TEXT = (
     "# ours\n"
-    "deb http://deb.debian.org/debian bookworm main\n"
+    "deb http://ftp.debian.org/debian bookworm main\n"
     "deb [arch=amd64 trusted=yes] http://security.debian.org/debian-security"
     " bookworm-security main\n"
 )
@@ -35,7 +35,7 @@ STANZAS = """\
 # the first
 
 Types: deb
-URIs: http://deb.debian.org/debian
+URIs: http://ftp.debian.org/debian
 Suites: trixie
 Components: main
 Trusted: yes
@@ -103,7 +103,7 @@ def test_no_text_breaks_the_edits(text: str, number: int) -> None:
 
 
 def test_where_apt_keeps_signatures() -> None:
-    where = "/var/lib/apt/lists/deb.debian.org_debian_dists_bookworm_InRelease"
+    where = "/var/lib/apt/lists/ftp.debian.org_debian_dists_bookworm_InRelease"
     assert signature_files(DEBIAN)[0] == where
     flat = Source("x:1", "file:/srv/repo/", "./")
     assert signature_files(flat)[1] == "/var/lib/apt/lists/_srv_repo_._Release.gpg"
@@ -135,7 +135,7 @@ def test_debians_entries_get_debians_key(tmp_path: Path) -> None:
     assert isinstance(write, WriteFile) and isinstance(command, RunCommand)
     lines = write.content.decode().splitlines()
     key = f"signed-by={KEYRINGS['debian']}"
-    assert lines[1] == f"deb [{key}] http://deb.debian.org/debian bookworm main"
+    assert lines[1] == f"deb [{key}] http://ftp.debian.org/debian bookworm main"
     assert f"[arch=amd64 {key}]" in lines[2] and "trusted" not in lines[2]
     assert command.argv[:3] == ("apt-get", "update", "--error-on=any")
 

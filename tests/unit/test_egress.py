@@ -30,7 +30,7 @@ from steps.resources.egress_rules import defaults, parse_exits
 from tests.unit.given import SSHD, context, packages, unit
 
 INTERFACES = {"dns": ["53/udp", "53/tcp"], "http": ["80/tcp"], "ldaps": ["636/tcp"]}
-NEEDS = Outgoing(resolvers=("10.0.0.53",), apt=(Place("deb.debian.org", 80),))
+NEEDS = Outgoing(resolvers=("10.0.0.53",), apt=(Place("mirror.example.org", 80),))
 
 
 def out(*rules: str) -> tuple[Rule, ...]:
@@ -148,7 +148,7 @@ def test_ufw_comes_on_open_so_that_the_kernel_knows_the_present_login(tmp_path: 
     [
         (("http",), NEEDS, "no name server of /etc/resolv.conf (10.0.0.53)"),
         (("dns=10.0.0.54", "http"), NEEDS, "no name server"),
-        (("dns",), NEEDS, "(deb.debian.org:80) cannot be reached"),
+        (("dns",), NEEDS, "(mirror.example.org:80) cannot be reached"),
         (("dns", "http"), Outgoing(apt=(Place("proxy", 3128),), proxied=True), "the proxy of apt"),
     ],
 )
@@ -224,9 +224,9 @@ def test_one_name_server_of_two_is_enough() -> None:
 def test_the_files_of_a_host_are_read() -> None:
     assert parse_resolvers("nameserver 127.0.0.53\nnameserver fe80::1%eth0\n") == ("fe80::1",)
     sources = (
-        "deb [signed-by=/x] http://deb.debian.org/debian bookworm main\n# deb http://no.org/ x"
+        "deb [signed-by=/x] http://mirror.example.org/debian bookworm main\n# deb http://no.org/ x"
     )
-    assert parse_sources(sources) == (Place("deb.debian.org", 80),)
+    assert parse_sources(sources) == (Place("mirror.example.org", 80),)
     stanzas = (
         "Types: deb\nURIs: https://a.example:8443/debian\n\n"
         "Types: deb\nEnabled: no\nURIs: http://b.example/\n\nURIs: file:/srv/repo\n"
