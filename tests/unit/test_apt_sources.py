@@ -79,7 +79,7 @@ def test_what_entries_say() -> None:
 def test_options_of_a_line() -> None:
     assert one_line(TEXT, 3, remove="trusted") == TEXT.replace(" trusted=yes", "")
     added = one_line(TEXT, 2, add="signed-by=/k.gpg")
-    assert added == TEXT.replace("deb http://deb", "deb [signed-by=/k.gpg] http://deb")
+    assert added == TEXT.replace("deb http://ftp", "deb [signed-by=/k.gpg] http://ftp")
     assert one_line("deb [trusted=yes] file:/srv ./", 1, remove="trusted") == "deb file:/srv ./"
     assert one_line(TEXT, 1, remove="trusted") is None
 
