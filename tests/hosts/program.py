@@ -71,11 +71,11 @@ def harden(
     return done
 
 
-def statuses(host: LabHost, *steps: str, more: tuple[str, ...] = ()) -> dict[str, str]:
+def statuses(
+    host: LabHost, *steps: str, more: tuple[str, ...] = ("--checklist", "i-doit")
+) -> dict[str, str]:
     """Step id -> status, as a check answers now."""
-    done = harden(
-        host, "check", "--checklist", "i-doit", *steps, *more, "--format", "json", check=False
-    )
+    done = harden(host, "check", *steps, *more, "--format", "json", check=False)
     assert done.returncode in (0, 1), done.stderr
     return {step["id"]: step["status"] for step in json.loads(done.stdout)["steps"]}
 

@@ -31,6 +31,7 @@ class Stock:
         if self._host is None:
             self._host = LabHost(self.suite, self._layer).__enter__()
             furnish(self._host)
+            self._host.ssh("sudo true")  # leaves a mark in the home of whoever does it first
         return self._host
 
     def throw_away(self) -> None:
