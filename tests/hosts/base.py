@@ -94,7 +94,7 @@ def key() -> Path:
     return path
 
 
-_RECIPE = 1
+_RECIPE = 2
 """Count up when `_build` changes."""
 
 
@@ -114,6 +114,10 @@ def _build(suite: str, tree: Path) -> None:
         )  # fmt: skip
     _local_repository(suite, tree, log)
     _administrator(tree)
+    # In a container systemd may not see that a service has ended, and waits: 90 s by default.
+    manager = tree / "etc/systemd/system.conf.d/lab.conf"
+    manager.parent.mkdir(exist_ok=True)
+    manager.write_text("[Manager]\nDefaultTimeoutStopSec=10s\n")
     (tree / "etc/resolv.conf").unlink()
     (tree / "etc/machine-id").write_text("")
 

@@ -124,6 +124,8 @@ def _units(host: LabHost) -> dict[str, str]:
     for line in listed.splitlines():
         unit, _load, active, sub = line.split()[:4]
         if sub != "exited" and not unit.startswith(("user@", "user-runtime", "session-")):
+            # A timer "runs" while what it started does.
+            sub = "waiting" if unit.endswith(".timer") and sub == "running" else sub
             found[f"active {unit}"] = f"{active} {sub}"
     return found
 

@@ -36,8 +36,10 @@ def test_drift_is_seen_settled_and_never_lost(host: LabHost) -> None:
     assert rows[SSH]["steps"] == ["ssh.limits"] and rows[SSH]["owner"] == "root"
     assert answer["drift"]["since"] < rows[SSH]["when"].replace("Z", "+00:00")
     assert f"MaxAuthTries 6: {SSH}:3" in rows[SSH]["verdicts"][0]["decided_by"]
-    (winner,) = rows[MINE]["verdicts"]
-    assert winner["step"] == "ssh.limits" and winner["status"] == "fail"
+    verdicts = {one["step"]: one for one in rows[MINE]["verdicts"]}
+    assert verdicts.keys() == {"ssh.limits", "files.critical-modes"}, "its content and its mode"
+    winner = verdicts["ssh.limits"]
+    assert winner["status"] == "fail"
     assert winner["decided_by"] == [f"MaxSessions 99: {MINE}:1"]
     assert "-MaxAuthTries 3" in rows[SSH]["diff"] and "+192.0.2.7 printer" in rows[HOSTS]["diff"]
     said = harden(host, "check", "--checklist", "i-doit", "ssh.limits", check=False)

@@ -12,6 +12,17 @@ from tests.hosts.lab import LabHost
 from tests.hosts.program import APP, TWELVE, furnish, harden, statuses
 from tests.hosts.screen import Screen
 
+CHECKLIST = "/etc/harden-tui/checklists.d/twelve.yaml"
+
+
+def _twelve(host: LabHost) -> None:
+    """A checklist of the site: one step of every kind."""
+    tree = "{owner: www-data:www-data, writable: [log, imports, temp, upload]}"
+    steps = [f"  - {{id: {step}, set: {tree}}}" if step == "app.tree" else f"  - {step}"
+             for step in TWELVE]  # fmt: skip
+    head = ["name: twelve", "title: Twelve steps", "description: For this test.", "steps:"]
+    host.write(CHECKLIST, "\n".join([*head, *steps]) + "\n")
+
 
 def _apply_chosen(screen: Screen, step: str) -> None:
     """Go to the next open step, which must be `step`, and apply it."""
@@ -40,8 +51,9 @@ def _ended(screen: Screen, step: str, words: str) -> None:
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24)])
 def test_the_whole_checklist_from_the_screen(host: LabHost, columns: int, rows: int) -> None:
     furnish(host)
+    _twelve(host)
     first = fingerprint(host, APP)
-    with Screen(host, "harden-tui --checklist i-doit", columns, rows) as screen:
+    with Screen(host, "harden-tui --checklist twelve", columns, rows) as screen:
         screen.wait("0 of 12 done", 60)
         for number, step in enumerate(TWELVE, 1):
             _apply_chosen(screen, step)
@@ -62,16 +74,17 @@ def test_the_whole_checklist_from_the_screen(host: LabHost, columns: int, rows: 
         screen.keys("q")
         screen.wait("the program ended with 0")
     assert wrong(host, "ssh.root-login") != []
-    again = statuses(host)
+    again = statuses(host, *TWELVE)
     assert [step for step in TWELVE if again[step] != "pass"] == ["ssh.root-login"]
-    harden(host, "rollback", "--all", "--yes", "--checklist", "i-doit")
+    harden(host, "rollback", "--all", "--yes")
     assert differences(first, fingerprint(host, APP)) == []
 
 
 def test_closed_line_and_the_next_start(host: LabHost) -> None:
     """The terminal is torn away while a change runs; the next screen says how it ended."""
     furnish(host)
-    with Screen(host, "harden-tui --checklist i-doit") as screen:
+    _twelve(host)
+    with Screen(host, "harden-tui --checklist twelve") as screen:
         screen.wait("0 of 12 done", 60)
         screen.keys("/")
         screen.type("ufw")
@@ -87,6 +100,6 @@ def test_closed_line_and_the_next_start(host: LabHost) -> None:
                          " || break; sleep 0.2; done")  # fmt: skip
     records = json.loads(harden(host, "history", "list", "--format", "json").stdout)["transactions"]
     assert [record["status"] for record in records] == ["committed"]
-    with Screen(host, "harden-tui --checklist i-doit", 120, 40) as screen:
+    with Screen(host, "harden-tui --checklist twelve", 120, 40) as screen:
         screen.wait("finished while away: done", 60)
         screen.keys("q")
