@@ -37,6 +37,8 @@ BY_NAME = {
     r"/var/lib/(mysql|php/sessions)/.*": "data of daemons that were there before",
     r"/var/lib/(private|cups|dbus|rsyslog)/.*|/var/spool/(rsyslog|cups)/.*|/var/cache/cups/.*":
         "data of daemons that were there before",
+    r"/var/backups/(alternatives|apt|dpkg)\.[^/]*|/var/lib/logrotate(/.*)?":
+        "Debian's daily copies and its logrotate's memory, where midnight passes meanwhile",
     r"/usr/lib/(python3|harden-tui)/.*__pycache__(/.*)?": "Python's compiled copies",
     r"/var/www/html/i-doit/log/.*": "the application's logs",
 }  # fmt: skip
