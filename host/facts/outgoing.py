@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from host.base import CommandMissing, Host, HostError
+from host.base import CommandMissing, Host
 from host.facts.base import Fact, Facts
 from host.facts.packages import PACKAGES
+from host.facts.texts import read_texts
 
 RESOLV_CONF: Final = "/etc/resolv.conf"
 RESOLVED_UPSTREAM: Final = "/run/systemd/resolve/resolv.conf"
@@ -154,20 +155,8 @@ def _place(name: str, port: str, protocol: str, default: int) -> Place | None:
     return Place(host, number, protocol)
 
 
-def _read(host: Host, patterns: Iterable[str]) -> Mapping[str, str]:
-    """Every file that fits: {path: text}; one that cannot be read is left out."""
-    found = {}
-    for pattern in patterns:
-        for path in host.glob(pattern):
-            try:
-                found[path] = host.read_bytes(path).decode("utf-8", "replace")
-            except HostError:
-                continue
-    return found
-
-
 def _resolvers(host: Host) -> tuple[str, ...]:
-    texts = _read(host, (RESOLV_CONF, RESOLVED_UPSTREAM))
+    texts = read_texts(host, (RESOLV_CONF, RESOLVED_UPSTREAM))
     return parse_resolvers(texts.get(RESOLV_CONF, "")) or parse_resolvers(
         texts.get(RESOLVED_UPSTREAM, "")
     )
@@ -178,13 +167,13 @@ def _apt(host: Host) -> tuple[tuple[Place, ...], bool]:
         proxies = parse_proxies(host.run(("apt-config", "dump", "Acquire"), ok=None).stdout)
     except CommandMissing:
         proxies = ()
-    texts = _read(host, _SOURCES).values()
+    texts = read_texts(host, _SOURCES).values()
     sources = (place for text in texts for place in parse_sources(text))
     return (proxies, True) if proxies else (tuple(dict.fromkeys(sources)), False)
 
 
 def _mail(host: Host, facts: Facts) -> tuple[Place, ...]:
-    texts = _read(host, ("/etc/postfix/main.cf", "/etc/msmtprc"))
+    texts = read_texts(host, ("/etc/postfix/main.cf", "/etc/msmtprc"))
     found = parse_relay(texts.get("/etc/postfix/main.cf", ""), texts.get("/etc/msmtprc", ""))
     mailers = ("postfix", "exim4-daemon-light", "exim4-daemon-heavy", "opensmtpd")
     if not found and any(name in facts.get(PACKAGES) for name in mailers):
@@ -193,10 +182,12 @@ def _mail(host: Host, facts: Facts) -> tuple[Place, ...]:
 
 
 def _outgoing(host: Host, facts: Facts) -> Outgoing:
-    chrony = "\n".join(_read(host, _CHRONY).values())
-    forwards = (place for text in _read(host, _SYSLOG).values() for place in parse_forwards(text))
+    chrony = "\n".join(read_texts(host, _CHRONY).values())
+    forwards = (
+        place for text in read_texts(host, _SYSLOG).values() for place in parse_forwards(text)
+    )
     interfaces = "\n".join(
-        _read(host, ("/etc/network/interfaces", "/etc/network/interfaces.d/*")).values()
+        read_texts(host, ("/etc/network/interfaces", "/etc/network/interfaces.d/*")).values()
     )
     by_dhcp = bool(re.search(r"(?m)^\s*iface\s+\S+\s+inet6?\s+dhcp\b", interfaces))
     apt, proxied = _apt(host)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
-from host.base import Host, HostError
+from host.base import Host
 from host.facts.base import Fact, Facts
+from host.facts.texts import read_texts
 from host.facts.units import UNITS
 
 DAEMONS: Mapping[str, str] = {
@@ -141,18 +142,7 @@ def clock(package: str) -> Fact[Clock]:
 def sources(host: Host, package: str) -> Sources | None:
     """Where a daemon gets its time from; `None` of one whose files are not known here."""
     if package == "chrony":
-        return parse_chrony_sources(_texts(host, CHRONY_FILES))
+        return parse_chrony_sources(read_texts(host, CHRONY_FILES))
     if package == "systemd-timesyncd":
-        return parse_timesyncd_sources(_texts(host, TIMESYNCD_FILES))
+        return parse_timesyncd_sources(read_texts(host, TIMESYNCD_FILES))
     return None
-
-
-def _texts(host: Host, patterns: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for pattern in patterns:
-        for path in host.glob(pattern):
-            try:
-                found[path] = host.read_bytes(path).decode("utf-8", "replace")
-            except HostError:
-                continue
-    return found

@@ -96,7 +96,7 @@ def test_closed_line_and_the_next_start(host: LabHost) -> None:
         screen.type("apply")
         screen.keys("Enter")
         screen.wait(r"^Apply firewall.ufw [\s\S]*(✓ |\$ )", 60)
-    host.run("sh", "-c", "for i in $(seq 600); do pgrep -f 'tui.entry|harden-tui' >/dev/null"
+    host.run("sh", "-c", "for i in $(seq 600); do pgrep -f '[t]ui/worker.py' >/dev/null"
                          " || break; sleep 0.2; done")  # fmt: skip
     records = json.loads(harden(host, "history", "list", "--format", "json").stdout)["transactions"]
     assert [record["status"] for record in records] == ["committed"]

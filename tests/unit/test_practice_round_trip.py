@@ -14,24 +14,9 @@ from snapshots.state import StateDir
 from steps.catalog_load import load_catalogue
 from steps.engine import Engine
 from steps.events import Emit
+from tests.hosts.program import TWELVE  # those that the practice host has all programs for
 from tests.unit.person import Confirming
 from tui.session import silent
-
-TWELVE = (
-    "ssh.root-login",
-    "ssh.key-only",
-    "ssh.limits",
-    "minimal.services",
-    "minimal.apache-modules",
-    "php.settings",
-    "apache.banner",
-    "apache.headers",
-    "firewall.ufw",
-    "defence.fail2ban",
-    "kernel.sysctl",
-    "app.tree",
-)
-"""Those that the practice host has all programs for."""
 
 
 def _engine(folder: Path, emit: Emit | None = None) -> Engine:
