@@ -144,7 +144,8 @@ def state(result: StepResult | None, width: int, drifted: Sequence[DriftRow] = (
     if result is None:
         return [(("Being checked…", "dim"),)]
     lines: list[Line] = []
-    lines += paragraph(f"This step is {_meaning(result)}.", width, "dim")
+    meaning = STATUS_MEANINGS[result.status]
+    lines += paragraph(f"{meaning[0].upper()}{meaning[1:]}.", width, "dim")
     if drifted:
         lines += [BLANK, *drift_lines(drifted, width, step=result.id)]
     if result.note:
@@ -160,10 +161,6 @@ def state(result: StepResult | None, width: int, drifted: Sequence[DriftRow] = (
         lines += [BLANK, (("Nothing was measured.", "dim"),)]
     lines += [BLANK, ((f"Checked in {result.seconds * 1000:.0f} ms.", "dim"),)]
     return lines
-
-
-def _meaning(result: StepResult) -> str:
-    return STATUS_MEANINGS[result.status]
 
 
 _VERDICTS: dict[bool | None, tuple[str, str, Role]] = {
