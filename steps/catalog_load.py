@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import resources as package_files
 from typing import Any
 
 import msgspec
 
 from host.base import Host, HostError
 from steps import parameters
+from steps.built_in import BuiltIn, Extended
 from steps.model import Parameter, Step
 from steps.resource import Resource, StepError
-from steps.resources import kind
+from steps.resources import kind, known
 from steps.yaml_lines import Entry, read_entries
 
 SITE_STEPS = "/etc/harden-tui/steps.d"
@@ -47,7 +47,7 @@ class Checklist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Catalogue:
     """All steps and checklists that can be used on a host."""
 
-    def __init__(self, steps: dict[str, Step], checklists: dict[str, Checklist]) -> None:
+    def __init__(self, steps: Mapping[str, Step], checklists: Mapping[str, Checklist]) -> None:
         self.steps = steps
         self.checklists = checklists
 
@@ -84,46 +84,31 @@ def build_resources(step: Step, values: dict[str, Any]) -> list[Resource]:
 def load_catalogue(host: Host) -> Catalogue:
     """Everything that can be used on `host`. Raises `StepError` for the first invalid file."""
     ours, checklists = built_in()
-    steps = dict(ours)
+    added: dict[str, Step] = {}
     for entry in _site_entries(host, SITE_STEPS):
         step = step_of(entry)
-        if step.id in steps:
+        if step.id in ours or step.id in added:
             raise entry.error(f"there is a step {step.id} already", "$.id")
-        _check_bodies(entry, step)
-        steps[step.id] = step
-    lists = dict(checklists)
+        check_bodies(entry, step)
+        added[step.id] = step
+    steps = Extended(ours, added)
+    lists: dict[str, Checklist] = {}
     for entry in _site_entries(host, SITE_CHECKLISTS):
         checklist = entry.convert(Checklist)
         lists[checklist.name] = checklist
-        _check_choices(entry, checklist, steps)
-    return Catalogue(steps, lists)
+        check_choices(entry, checklist, steps)
+    return Catalogue(steps, Extended(checklists, lists))
 
 
 @cache
-def built_in() -> tuple[dict[str, Step], dict[str, Checklist]]:
-    """The steps and checklists that come with the program."""
-    steps: dict[str, Step] = {}
-    for file, text in _package_texts("steps.catalog"):
-        for entry in read_entries(file, text):
-            step = step_of(entry)
-            if step.id in steps:
-                raise entry.error(f"there is a step {step.id} already", "$.id")
-            steps[step.id] = step
-    lists: dict[str, Checklist] = {}
-    for file, text in _package_texts("steps.checklists"):
-        for entry in read_entries(file, text):
-            checklist = entry.convert(Checklist)
-            _check_choices(entry, checklist, steps)
-            lists[checklist.name] = checklist
-    return steps, lists
+def built_in() -> tuple[BuiltIn[Step], BuiltIn[Checklist]]:
+    """The steps and checklists that come with the program, each read when it is asked for."""
+    steps = BuiltIn("steps.catalog", "id", step_of)
 
+    def checklist(entry: Entry) -> Checklist:
+        return entry.convert(Checklist)
 
-def _package_texts(package: str) -> Iterable[tuple[str, str]]:
-    files = sorted(
-        (f for f in package_files.files(package).iterdir() if f.name.endswith(".yaml")),
-        key=lambda f: f.name,
-    )
-    return [(f"{package.replace('.', '/')}/{f.name}", f.read_text(encoding="utf-8")) for f in files]
+    return steps, BuiltIn("steps.checklists", "name", checklist)
 
 
 def _site_entries(host: Host, folder: str) -> list[Entry]:
@@ -175,7 +160,7 @@ def step_of(entry: Entry) -> Step:
         if len(resource) != 1:
             raise entry.error("name exactly one kind of resource", f"$.ensure[{number}]")
         try:
-            kind(next(iter(resource)))
+            known(next(iter(resource)))
         except StepError as error:
             raise entry.error(str(error), f"$.ensure[{number}]") from None
     for name, parameter in step.parameters.items():
@@ -189,8 +174,11 @@ def step_of(entry: Entry) -> Step:
     return step
 
 
-def _check_bodies(entry: Entry, step: Step) -> None:
-    """Read the resources with the defaults, where all have one: a mistake then names its line."""
+def check_bodies(entry: Entry, step: Step) -> None:
+    """Read the resources with the defaults, where all have one.
+
+    Raises `StepError` that names the line of a mistake.
+    """
     defaults = {
         name: parameters.convert(step.id, name, parameter, parameter.default)
         for name, parameter in step.parameters.items()
@@ -212,7 +200,8 @@ def _check_bodies(entry: Entry, step: Step) -> None:
             raise entry.error(str(error), where) from None
 
 
-def _check_choices(entry: Entry, checklist: Checklist, steps: dict[str, Step]) -> None:
+def check_choices(entry: Entry, checklist: Checklist, steps: Mapping[str, Step]) -> None:
+    """Raises `StepError` for a step, a parameter or a value that does not exist."""
     seen: set[str] = set()
     for number, choice in enumerate(checklist.choices):
         where = f"$.steps[{number}]"

@@ -72,10 +72,15 @@ TABLE: dict[str, str] = {
 }
 
 
-def kind(name: str) -> type[Resource]:
-    """The class of a kind of resource. Raises `StepError` for one that does not exist."""
+def known(name: str) -> None:
+    """Raises `StepError` for a kind of resource that does not exist; loads nothing."""
     if name not in TABLE:
         raise StepError(f"there is no kind of resource {name!r} (there are: {', '.join(TABLE)})")
+
+
+def kind(name: str) -> type[Resource]:
+    """The class of a kind of resource. Raises `StepError` for one that does not exist."""
+    known(name)
     module, _, attribute = TABLE[name].partition(":")
     found: type[Resource] = getattr(import_module(module), attribute)
     return found

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from steps.catalog_load import step_of
+from steps import catalog_load
+from steps.catalog_load import Checklist, built_in, check_bodies, check_choices, step_of
 from steps.model import Step
 from steps.resource import StepError
 from steps.yaml_lines import read_entries
@@ -65,3 +68,21 @@ def test_what_is_not_even_a_list_of_mappings(text: str, word: str) -> None:
 
 def test_an_empty_file_has_no_entries() -> None:
     assert read_entries("x.yaml", "# nothing yet\n") == []
+
+
+def test_all_that_comes_with_the_program_is_valid_and_listed() -> None:
+    steps, checklists = built_in()
+    for package, names in (("catalog", steps), ("checklists", checklists)):
+        found = []
+        for file in sorted(Path(catalog_load.__file__).parent.joinpath(package).glob("*.yaml")):
+            for entry in read_entries(str(file), file.read_text()):
+                if package == "catalog":
+                    step = step_of(entry)
+                    check_bodies(entry, step)
+                    found.append(step.id)
+                else:
+                    checklist = entry.convert(Checklist)
+                    check_choices(entry, checklist, steps)
+                    found.append(checklist.name)
+        assert found == list(names)
+        assert [names[name] for name in names]
