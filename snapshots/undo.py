@@ -73,7 +73,11 @@ def plan_undos(
         inversion = _invert(keeper, records, record, deltas, later, current, contents, resolutions)
         coming = _coming(inversion)
         # Of an undo after another it is known only when its turn has come.
-        unfit = misfit(host, keeper.debs, coming) if not plans else ""
+        unfit = (
+            misfit(host, keeper.debs, coming, _leaving(inversion, current).keys())
+            if not plans
+            else ""
+        )
         plans.append(undo_plan.plan_of(host, inversion, dict.fromkeys(coming, unfit)))
         current = inversion.target()
         for one in later:
@@ -152,8 +156,9 @@ def undo(
             practice=host.is_practice,
             offered=partial(is_offered, host),
         )
-        require_fit(host, keeper.debs, _coming(inversion))
-        keeper.debs.keep(host, _leaving(inversion, current), progress)
+        leaving = _leaving(inversion, current)
+        require_fit(host, keeper.debs, _coming(inversion), leaving.keys())
+        keeper.debs.keep(host, leaving, progress)
         secrets = _keep_secrets(keeper, inversion)
         ready()
         tx = open_transaction(

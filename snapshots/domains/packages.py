@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import ClassVar
 
 import msgspec
@@ -18,7 +18,7 @@ from snapshots.dpkg import (
     let_in,
     run_dpkg,
 )
-from snapshots.fitting import INSTALL, words_for_apt
+from snapshots.fitting import words_to_install
 from snapshots.model import DomainName, Item, SnapshotError, ValueItem
 from snapshots.progress import Progress
 
@@ -88,7 +88,9 @@ class Packages(Domain):
             and getattr(Package.of(now.get(key)), "version", None) != package.version
         }
         if install:
-            self._install(host, install, progress)
+            self._install(host, install, {*remove, *purge}, progress)
+            there = self.capture(host, Scope())  # one may have made way for what was installed
+            remove = [key for key in remove if Package.of(there.get(key)) is not None]
         if remove:
             run_dpkg(host, progress, "--remove", *sorted(remove))
         if purge:
@@ -118,11 +120,17 @@ class Packages(Domain):
         """One whose unpacking was cut off dpkg would only install anew, if it were not told."""
         run_dpkg(host, progress, "--purge", "--force-remove-reinstreq", *sorted(packages))
 
-    def _install(self, host: Host, versions: Mapping[str, str], progress: Progress) -> None:
-        words = words_for_apt(self._debs, versions, practice=host.is_practice)
-        argv = ("apt-get", *INSTALL, *APT_OPTIONS, *words)
-        progress.command(" ".join(argv))
+    def _install(
+        self,
+        host: Host,
+        versions: Mapping[str, str],
+        leaving: Set[str],
+        progress: Progress,
+    ) -> None:
         try:
+            words = words_to_install(host, self._debs, versions, leaving)
+            argv = ("apt-get", *APT_OPTIONS, *words)
+            progress.command(" ".join(argv))
             with let_in(host, progress):
                 host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=progress.output)
         except CommandFailed as error:

@@ -129,3 +129,18 @@ def test_an_interrupted_dpkg_is_met_with_a_sentence(host: LabHost) -> None:
     host.run("dpkg", "--configure", "-a")
     host.run("dpkg", "--purge", "whois")
     roll_back(host, "site.packages")
+
+
+def test_a_package_that_took_the_place_of_another_gives_it_back(host: LabHost) -> None:
+    """The one that comes back conflicts with the one that leaves: apt swaps them, as it did."""
+    host.run(
+        "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q",
+        "--no-install-recommends", "systemd-timesyncd",
+    )  # fmt: skip
+    _site_step(host, "purged: [systemd-timesyncd], installed: [chrony]")
+    first = fingerprint(host)
+    apply(host, "site.packages")
+    assert host.out("dpkg-query", "-W", "-f", "${db:Status-Status}", "chrony") == "installed"
+    _without_sources(host)
+    roll_back(host, "site.packages")
+    assert differences(first, fingerprint(host)) == []
