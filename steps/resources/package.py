@@ -67,10 +67,11 @@ class Package(Resource):
         ]
 
     def plan(self, ctx: Context) -> Planned:
-        parts = [
-            plan_install(ctx, self.names),
+        leaving = frozenset((*self.removed, *self.purged))
+        parts = [  # what leaves first: it may be in the way of what comes
             plan_removal(ctx, "remove", self.removed),
             plan_removal(ctx, "purge", self.purged),
+            plan_install(ctx, self.names, leaving),
         ]
         return Planned(
             changes=tuple(change for part in parts for change in part.changes),
@@ -176,8 +177,13 @@ def absent(ctx: Context, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in packages)
 
 
-def plan_install(ctx: Context, names: Sequence[str]) -> Planned:
-    """What would install those of `names` that are missing; a refusal where it cannot be done."""
+def plan_install(
+    ctx: Context, names: Sequence[str], leaving: frozenset[str] = frozenset()
+) -> Planned:
+    """What would install those of `names` that are missing; a refusal where it cannot be done.
+
+    `leaving`: what the step takes away before.
+    """
     wanted = absent(ctx, names)
     packages = ctx.facts.get(PACKAGES)
     if not wanted and all(packages[name].status == "installed" for name in names):
@@ -186,7 +192,8 @@ def plan_install(ctx: Context, names: Sequence[str]) -> Planned:
     if refusal:
         return Planned(refusals=(refusal,))
     answer = ctx.facts.get(simulation(wanted))
-    refusal = refusal_of(wanted, answer)
+    staying = tuple(name for name in answer.removes if name not in leaving)
+    refusal = refusal_of(wanted, msgspec.structs.replace(answer, removes=staying))
     if refusal:
         return Planned(refusals=(refusal,))
     notes: tuple[str, ...] = ()
