@@ -225,12 +225,21 @@ def _expected_ports(ctx: Context) -> ParameterValue | None:
 
 
 def _application_tree(ctx: Context) -> ParameterValue | None:
-    """The usual place of i-doit, or the document root itself where it was unpacked there."""
-    if ctx.host.state("/var/www/html/i-doit") is not None:
+    """The usual place of i-doit, or where Apache shows it from."""
+    if ctx.host.state("/var/www/html/i-doit/src/config.inc.php") is not None:
         return "/var/www/html/i-doit"
-    if ctx.host.state("/var/www/html/src/config.inc.php") is not None:
-        return "/var/www/html"
-    return None
+    return _installed(ctx, "i-doit")
+
+
+def _typo3_tree(ctx: Context) -> ParameterValue | None:
+    return _installed(ctx, "typo3")
+
+
+def _installed(ctx: Context, kind: str) -> str | None:
+    """Where the first application of this kind lies that the web server shows."""
+    from host.facts.applications import APPLICATIONS
+
+    return next((one.path for one in ctx.facts.get(APPLICATIONS) if one.kind == kind), None)
 
 
 def _login_groups(ctx: Context) -> ParameterValue | None:
@@ -277,6 +286,7 @@ DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
     "login-users": _login_users,
     "session-user": _session_user,
     "time-daemon": _time_daemon,
+    "typo3-tree": _typo3_tree,
     "unneeded-units": _unneeded_units,
 }
 """Where a default can come from: a name used in `default-from`, and the question it asks."""
