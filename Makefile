@@ -10,10 +10,10 @@ practice: $(VENV)/.ready
 
 # Three at a time, also on two cores: hosts that boot, reload and reach their deadlines mostly wait.
 test: $(VENV)/.ready
-	$(BIN)/pytest -n 3 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal --durations=25
 
 test-everywhere: $(VENV)/.ready
-	HARDEN_TUI_EVERYWHERE=1 $(BIN)/pytest -n 3 --dist worksteal
+	HARDEN_TUI_EVERYWHERE=1 $(BIN)/pytest -n 3 --dist worksteal --durations=25
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
