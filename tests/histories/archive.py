@@ -106,3 +106,13 @@ def offer(folder: Path, names: list[str]) -> None:
     ).stdout
     blocks = [b for b in listed.split("\n\n") if any(f"Filename: ./{n}\n" in b for n in names)]
     (folder / "Packages").write_text("\n\n".join(blocks) + "\n")
+
+
+def name_release(folder: Path, **fields: str) -> None:
+    """Give the source a Release file with these fields, such as Origin and Label."""
+    options = [f"-oAPT::FTPArchive::Release::{name}={value}" for name, value in fields.items()]
+    (folder / "Release").unlink(missing_ok=True)
+    release = subprocess.run(
+        ["apt-ftparchive", *options, "release", "."], cwd=folder, check=True, capture_output=True
+    ).stdout
+    (folder / "Release").write_bytes(release)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.histories import archive
 from tests.hosts.lab import LabHost
 from tests.hosts.program import harden, history
 
@@ -26,14 +29,6 @@ chmod 755 /root/slow/DEBIAN/postinst
 dpkg-deb --build /root/slow /root/slow.deb
 """
 """A package whose script writes to /etc, waits, and writes again: what must not be cut in two."""
-
-HOLD = """
-import fcntl, sys, time
-lock = open("/var/lib/dpkg/lock-frontend", "w")
-fcntl.lockf(lock, fcntl.LOCK_EX)
-print("held", flush=True)
-time.sleep(600)
-"""
 
 
 @contextlib.contextmanager
@@ -95,15 +90,35 @@ def test_apt_that_takes_too_long_is_named(slow: LabHost) -> None:
     assert [record["status"] for record in history(slow)] == []
 
 
-def test_unattended_upgrades_is_named(host: LabHost) -> None:
-    host.write("/usr/bin/unattended-upgrade", "#!/usr/bin/python3\n" + HOLD, 0o755)
-    with at_work(host, "/usr/bin/unattended-upgrade") as upgrade:
-        assert upgrade.stdout is not None and upgrade.stdout.readline() == "held\n"
+def test_unattended_upgrades_is_named(host: LabHost, tmp_path: Path) -> None:
+    """The real one, at a security update whose script takes its time; it then ends in peace."""
+    slow = "echo slow > /etc/slow.conf; sleep 15; echo done >> /etc/slow.conf"
+    folder = host.root / "srv/security"
+    folder.mkdir()
+    for version, script in (("1", "true"), ("2", slow)):
+        deb = archive.Deb(name="slow", version=version, scripts={"postinst": script})
+        shutil.copy(archive.build(deb, tmp_path), folder)
+    archive.offer(folder, ["slow_2_all.deb"])
+    codename = f"{host.suite}-security"
+    archive.name_release(
+        folder, Origin="Debian", Label="Debian-Security", Suite=codename, Codename=codename
+    )
+    host.write("/etc/apt/sources.list.d/security.list", "deb [trusted=yes] file:/srv/security ./\n")
+    host.run("dpkg", "-i", "/srv/security/slow_1_all.deb")
+    host.run("apt-get", "update", "-q")
+    host.run("apt-get", "install", "-y", "-q", "--no-install-recommends", "unattended-upgrades")
+    with at_work(host, "unattended-upgrade") as upgrade:
+        installs(host)
         done = harden(host, "apply", "--checklist", "i-doit", "defence.fail2ban", "--yes",
                       check=False)  # fmt: skip
-        assert done.returncode == 3
-        assert re.search(r"unattended-upgrade \(process \d+, since .* UTC\)",
+        assert done.returncode == 3, done.stdout
+        assert re.search(r"unattended-upgr\S* \(process \d+, since .* UTC\)",
                          done.stdout + done.stderr)  # fmt: skip
+        assert upgrade.wait(120) == 0
+    assert (host.root / "etc/slow.conf").read_text() == "slow\ndone\n"
+    assert host.out("dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}", "slow") == (
+        "2 installed"
+    )
     assert history(host) == []
 
 

@@ -55,13 +55,7 @@ def _offer(host: LabHost, version: str) -> None:
     """A source that calls itself Debian's security repository, with our packages in a version."""
     folder = host.root / HERE.lstrip("/")
     archive.offer(folder, [deb.file_name for deb in DEBS if deb.version == version])
-    fields = {"Origin": "Debian", "Label": "Debian-Security", "Suite": "stable-security"}
-    options = [f"-oAPT::FTPArchive::Release::{name}={value}" for name, value in fields.items()]
-    (folder / "Release").unlink(missing_ok=True)
-    release = subprocess.run(
-        ["apt-ftparchive", *options, "release", "."], cwd=folder, check=True, capture_output=True
-    ).stdout
-    (folder / "Release").write_bytes(release)
+    archive.name_release(folder, Origin="Debian", Label="Debian-Security", Suite="stable-security")
     host.write(LIST, f"deb [trusted=yes] file:{HERE} ./\n")
     host.run("apt-get", "update", "-q")
 
