@@ -1,4 +1,4 @@
-"""A file that only root can read, for a program that is to try a configuration out."""
+"""Copies that only root can read, for a program that is to try a configuration out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,21 @@ from contextlib import contextmanager
 from host import scratch
 from host.base import FileState, Host
 
+PLACES = "/run/harden-tui-*"
+"""Where all of them lie, those of directories too."""
+
+
+def remove_left(host: Host, places: str = PLACES) -> None:
+    """Take away copies whose makers were killed, or could not. Raises `HostError`."""
+    for path in host.glob(places):
+        state = host.state(path)
+        if state is None or not scratch.is_left(path, state.mtime_ns / 1e9):
+            continue
+        if state.kind == "dir":
+            for name in host.listdir(path):
+                host.put(f"{path}/{name}", None)
+        host.put(path, None)
+
 
 @contextmanager
 def private_copy(host: Host, prefix: str, text: str) -> Iterator[str]:
@@ -16,10 +31,7 @@ def private_copy(host: Host, prefix: str, text: str) -> Iterator[str]:
     `prefix` is the beginning of its path, ending in a hyphen. What a killed process left under that
     prefix is taken away too. Raises `HostError` where it cannot be written.
     """
-    for left in host.glob(f"{prefix}*"):
-        state = host.state(left)
-        if state is not None and scratch.is_left(left, state.mtime_ns / 1e9):
-            host.put(left, None)
+    remove_left(host, f"{prefix}*")
     path = f"{prefix}{scratch.suffix()}"
     content = text.encode("utf-8", "surrogateescape")
     try:

@@ -18,6 +18,7 @@ from snapshots.recover import recover as roll_back_open
 from steps.apply import LOCK_WAIT_S
 from steps.listener import Listener
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED
+from steps.private_copy import remove_left
 from steps.resource import StepError
 
 if TYPE_CHECKING:
@@ -117,7 +118,14 @@ def _log(engine: Engine, record: TransactionRecord) -> str:
 
 
 def _tidy(engine: Engine, step_ids: Iterable[str]) -> None:
-    """What the rehearsals and proofs of a killed process left; the host is back all the same."""
+    """What rehearsals and proofs left, of a killed process or behind a failing disk.
+
+    The host is back all the same.
+    """
+    try:
+        remove_left(engine.host)
+    except HostError as error:
+        engine.say("recover", "done", f"a copy that a rehearsal left is still there: {error}")
     for step_id in sorted(step_ids):
         step = engine.catalogue.steps.get(step_id)
         if step is None:

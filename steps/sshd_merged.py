@@ -11,6 +11,7 @@ from host import scratch
 from host.base import FileState, Host, HostError, Session
 from host.facts.sshd import OUTSIDE_MATCH, Daemon, Effective, parse_effective, read_tree, said
 from host.facts.sshd_tree import Directive, Tree
+from steps.private_copy import remove_left
 
 NO_SESSION_ADDRESS = "198.51.100.1"
 """Stands for "somewhere" where nobody is connected over SSH (RFC 5737, for documentation)."""
@@ -115,7 +116,7 @@ def merged(host: Host, daemon: Daemon, overlay: Mapping[str, str | None]) -> Ite
     tree = read_tree(host, daemon.main_file, overlay)
     if tree.main not in tree.texts:
         raise HostError(f"{tree.main} cannot be read, so sshd's configuration cannot be tried out")
-    remove_left(host)
+    remove_left(host, f"{COPIES}*")
     folder = f"{COPIES}{scratch.suffix()}"
     names = {path: f"{folder}/{number}.conf" for number, path in enumerate(tree.texts)}
     host.put(folder, FileState(kind="dir", mode=0o700))
@@ -130,17 +131,6 @@ def merged(host: Host, daemon: Daemon, overlay: Mapping[str, str | None]) -> Ite
     finally:
         for path in written:
             host.put(path, None)
-        host.put(folder, None)
-
-
-def remove_left(host: Host) -> None:
-    """Take away the copies of a process that was killed. Raises `HostError`."""
-    for folder in host.glob(f"{COPIES}*"):
-        state = host.state(folder)
-        if state is None or not scratch.is_left(folder, state.mtime_ns / 1e9):
-            continue
-        for name in host.listdir(folder):
-            host.put(f"{folder}/{name}", None)
         host.put(folder, None)
 
 

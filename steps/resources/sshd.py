@@ -30,7 +30,7 @@ from steps.expectation import Expectation
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 from steps.resources.sshd_draft import draft, drop_in_path, kept_settings
-from steps.sshd_merged import Merged, merged, remove_left
+from steps.sshd_merged import Merged, merged
 
 _SAME = {"prohibit-password": "without-password"}
 _FORWARDING = (
@@ -118,9 +118,6 @@ class Sshd(Resource):
             ok=ok,
             note=note,
         )
-
-    def tidy(self, ctx: Context) -> None:
-        remove_left(ctx.host)
 
     def plan(self, ctx: Context) -> Planned:
         effective = ctx.facts.get(SSHD_EFFECTIVE)

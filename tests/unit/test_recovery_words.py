@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from host.base import FileState
 from snapshots import history, opening
 from snapshots.model import WriteFile
 from snapshots.progress import Silent
@@ -15,6 +16,7 @@ from snapshots.sweep import sweep
 from steps.catalog_load import load_catalogue
 from steps.engine import Engine
 from steps.recovery import NOTHING, CutOff, recover
+from steps.sshd_merged import COPIES
 from tests.unit.snapshots_host import Bench, dies_in_the_middle
 from tests.unit.test_package_lock import ended_pid
 
@@ -90,6 +92,15 @@ def test_what_a_crash_left_is_swept_and_what_is_needed_stays(bench: Bench) -> No
     assert len(gone) == 10, gone  # seven, and the three folders made for them
     assert history.verify(bench.state) == []
     assert bench.undo(record.id).status == "committed"
+
+
+def test_what_a_rehearsal_could_not_take_away_goes_with_a_recovery(bench: Bench) -> None:
+    """A disk that failed once: the rehearsal was refused and nothing was open, its copy stayed."""
+    left = f"{COPIES}{ended_pid()}-00000000"
+    bench.host.put(left, FileState(kind="dir", mode=0o700))
+    bench.host.write_file(f"{left}/0.conf", b"Port 22\n")
+    assert recover(an_engine(bench)) == (0, NOTHING, [])
+    assert bench.host.state(left) is None
 
 
 def test_a_transaction_whose_record_was_lost_is_damage_and_not_swept(bench: Bench) -> None:
