@@ -239,10 +239,13 @@ class Transaction:
             with contextlib.suppress(OSError):
                 self._records.forget_tables(self.id)
         if status == "rolled-back" or ended.kind == "rollback":
-            # It counts from here on; what cannot be completed now is at the next start.
-            with contextlib.suppress(OSError):
-                finish_settling(self._keeper.state)
-                forget_secrets(self._keeper.state)
+            # It counts from here on. A disk that failed once is asked once more; what cannot be
+            # completed even so is at the next start.
+            for _ in range(2):
+                with contextlib.suppress(OSError):
+                    finish_settling(self._keeper.state)
+                    forget_secrets(self._keeper.state)
+                    break
 
     def _sync(self) -> None:
         """What programs wrote (apt its marks, ucf its table, chattr its flags) is on the disk

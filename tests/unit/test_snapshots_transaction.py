@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from host.base import HostError
-from snapshots import history, opening, recover, undo
+from snapshots import history, opening, recover, settle, undo
 from snapshots.model import (
     Conflict,
     FileItem,
@@ -193,6 +194,26 @@ def test_an_undo_killed_after_it_counted_is_finished(
     assert Records(fresh.state).read(one.id).status == "undone"
     fresh.undo(two.id)
     assert fresh.fingerprint() == first
+
+
+def test_an_undo_is_finished_although_the_disk_fails_once_at_its_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = bench.apply("one", write("A 1\n"))
+    finish, failed = settle._finish, list[str]()
+
+    def fails_once(records: Records, record: TransactionRecord, folder: Path) -> None:
+        if not failed:
+            failed.append(record.id)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finish(records, record, folder)
+
+    monkeypatch.setattr("snapshots.settle._finish", fails_once)
+    ended = bench.undo(one.id)
+    assert failed == [ended.id] and ended.status == "committed"
+    records = Records(bench.state)
+    assert records.read(one.id).status == "undone"
+    assert not (records.where(ended.id) / settle.FOLDER).exists()
 
 
 def test_an_administrators_edit_in_the_same_place_is_a_conflict(bench: Bench) -> None:
