@@ -33,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _take_names_as_utf8()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        if arguments[:1] == ["hand-over-logins"]:  # a service: it loads nothing else
+            from host.failed_logins.service import main as hand_over
+
+            return hand_over(arguments[1:])
         return _print_version() if arguments == ["--version"] else _run(arguments)
     except KeyboardInterrupt:
         _tell("Interrupted.")

@@ -33,6 +33,7 @@ TABLE: dict[str, str] = {
     "file": "steps.resources.file:File",
     "integrity": "steps.resources.integrity:Integrity",
     "ipv6": "steps.resources.ipv6:Ipv6",
+    "login-bans": "steps.resources.login_bans:LoginBans",
     "locked-password": "steps.resources.locked_password:LockedPassword",
     "login-defs": "steps.resources.login_defs:LoginDefaults",
     "mariadb": "steps.resources.mariadb:Mariadb",

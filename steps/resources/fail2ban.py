@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -23,12 +23,16 @@ from host.facts.ports import PORTS
 from host.facts.units import UNITS
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
-from steps.resources.fail2ban_plan import UNIT, Values, Wanted, plan, watch
+from steps.resources.fail2ban_plan import UNIT, Values, Wanted, filter_files, plan, watch
 from steps.resources.ssh_ports import FACTS as SSH_PORTS
 from steps.resources.ssh_ports import ssh_ports
 from steps.resources.ufw_rules import plain_address
 
 LOOPBACK = ("127.0.0.1/8", "::1")
+
+NUMBERS = {"ssh": "22", "http": "80", "https": "443"}
+"""nft knows names of ports only where /etc/services is, which a small host may lack (netbase): then
+a jail counts, says that it bans, and bans nobody."""
 
 
 class JailBody(
@@ -38,6 +42,8 @@ class JailBody(
 
     `journal` are matches of which one is enough; `log` a file or pattern, read where the journal
     cannot be. `port` "ssh" means the ports SSH really uses. `required` jails must not be left out.
+    `max-retry` and `ban-time` where they are the jail's own; `mail-only` jails ban nobody, and are
+    made only where there is somebody to mail.
     """
 
     any_package: list[str] = []
@@ -46,16 +52,20 @@ class JailBody(
     log: str = ""
     settings: dict[str, str] = {}
     required: bool = False
+    max_retry: int | None = None
+    ban_time: str = ""
+    mail_only: bool = False
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
-    """The resource as a catalogue file writes it."""
+    """The resource as a catalogue file writes it. `filters`: name -> text of one."""
 
     max_retry: int = 3
     find_time: str = "10m"
     ban_time: str = "1h"
     ignore: list[str] = []
     mail: str = ""
+    filters: dict[str, str] = {}
     jails: dict[str, JailBody]
 
 
@@ -96,15 +106,21 @@ class Fail2ban(Resource):
         for name, jail in self.body.jails.items():
             if jail.any_package and not any(package in installed for package in jail.any_package):
                 continue
+            if jail.mail_only and not self.body.mail:
+                continue
             port = jail.port
             if port == "ssh":
                 port = ",".join(str(number) for number in ssh_ports(ctx)) or "ssh"
+            port = ",".join(NUMBERS.get(name.strip(), name.strip()) for name in port.split(","))
             found[name] = Wanted(
                 port=port,
                 journal=tuple(jail.journal),
                 log=jail.log,
                 settings=tuple(jail.settings.items()),
                 required=jail.required,
+                max_retry=jail.max_retry,
+                ban_time=jail.ban_time,
+                mail_only=jail.mail_only,
             )
         return found
 
@@ -122,6 +138,7 @@ class Fail2ban(Resource):
             ban_time=self.body.ban_time,
             ignored=tuple(dict.fromkeys((*self.ignored(ctx), *own))),
             mail=self.body.mail,
+            filters=tuple(self.body.filters.items()),
         )
         return plan(ctx, self.step_id, self.wanted(ctx), values)
 
@@ -135,7 +152,9 @@ class Fail2ban(Resource):
         now = ctx.facts.get(self.running)
         findings = [_service(ctx, now is not None, configured)]
         for name, body in self.body.jails.items():
-            if name not in wanted:
+            if name not in wanted and body.mail_only:
+                findings.append(_beside(name, "nobody is to be mailed"))
+            elif name not in wanted:
                 packages = " or ".join(body.any_package)
                 findings.append(_beside(name, f"{packages} is not installed"))
             elif not wanted[name].required and watch(ctx, wanted[name]) is None:
@@ -143,8 +162,21 @@ class Fail2ban(Resource):
             else:
                 jail = (now or {}).get(name)
                 findings += self._jail(ctx, name, wanted[name], jail, configured.get(name))
+        findings += self._filters(ctx)
         findings += self._own_address(ctx, now or {})
         return findings
+
+    def _filters(self, ctx: Context) -> list[Finding]:
+        found = []
+        for path, text in filter_files(self.step_id, self.body.filters.items()).items():
+            there = ctx.host.state(path) is not None
+            same = there and ctx.host.read_bytes(path) == text
+            state = "the same" if same else "different" if there else "absent"
+            name = path.rpartition("/")[2]
+            found.append(
+                _finding(f"filter {name}", "as the step has it", state, state, same, origin=path)
+            )
+        return found
 
     def _jail(
         self, ctx: Context, name: str, wanted: Wanted, now: Jail | None, boot: Jail | None
@@ -165,10 +197,11 @@ class Fail2ban(Resource):
         ]
         if now is None and boot is None:
             return findings
+        ban_s = seconds(wanted.ban_time) or self.ban_s
         for option, limit, enough in (
-            ("maxretry", self.body.max_retry, _at_most),
+            ("maxretry", wanted.max_retry or self.body.max_retry, _at_most),
             ("findtime", self.find_s, _at_least),
-            ("bantime", self.ban_s, _at_least),
+            ("bantime", ban_s, _at_least),
         ):
             values: list[int | None] = [
                 getattr(jail, option) if jail else None for jail in (now, boot)
@@ -198,8 +231,10 @@ class Fail2ban(Resource):
                 origin=line.origin if line else "",
             )
         )
-        if name == "sshd" and boot is not None:
-            findings.append(_ports(wanted.port, boot))
+        if boot is not None and not wanted.mail_only:
+            nameless = ctx.host.state("/etc/services") is None and re.search("[a-z]", boot.ports)
+            if name == "sshd" or nameless:
+                findings.append(_ports(name, wanted.port, boot, {} if nameless else NUMBERS))
         return findings
 
     def _own_address(self, ctx: Context, now: dict[str, Jail]) -> list[Finding]:
@@ -232,15 +267,17 @@ def _service(ctx: Context, answers: bool, configured: dict[str, Jail]) -> Findin
     )
 
 
-def _ports(wanted: str, boot: Jail) -> Finding:
-    names = {"ssh": "22"}
+def _ports(jail: str, wanted: str, boot: Jail, names: Mapping[str, str]) -> Finding:
     have = {names.get(port.strip(), port.strip()) for port in boot.ports.split(",")}
     return _finding(
-        "sshd port",
+        f"{jail} port",
         f"contains {wanted}",
         "",
         boot.ports,
         set(wanted.split(",")) <= have or "0:65535" in have,
+        note=""
+        if names
+        else "nft knows no names of ports here (no /etc/services): nobody is banned",
     )
 
 

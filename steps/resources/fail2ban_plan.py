@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -20,6 +20,7 @@ from steps.resources.package import absent, plan_install
 UNIT: Final = "fail2ban.service"
 JAIL_FILE: Final = "/etc/fail2ban/jail.d/zz-harden-tui.local"
 """fail2ban reads jail.d/*.local last, in the order of their names: this one wins."""
+FILTERS: Final = "/etc/fail2ban/filter.d"
 
 PACKAGES_NEEDED: Final = ("fail2ban", "nftables")
 """Bans are made with nft on every release: bookworm's default, iptables, may not be installed."""
@@ -36,6 +37,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     log: str
     settings: tuple[tuple[str, str], ...]
     required: bool
+    max_retry: int | None = None
+    ban_time: str = ""
+    mail_only: bool = False
 
 
 class Values(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +50,20 @@ class Values(msgspec.Struct, frozen=True, kw_only=True):
     ban_time: str
     ignored: tuple[str, ...]
     mail: str
+    filters: tuple[tuple[str, str], ...] = ()
+
+
+def jail_file(step_id: str) -> str:
+    """A step's own file: that of defence.fail2ban is the one without a name."""
+    if step_id == "defence.fail2ban":
+        return JAIL_FILE
+    return JAIL_FILE.replace(".local", f"-{step_id.replace('.', '-')}.local")
+
+
+def filter_files(step_id: str, filters: Iterable[tuple[str, str]]) -> dict[str, bytes]:
+    """Path -> content of the filters that a step brings."""
+    head = f"# Written by harden-tui for the step {step_id}.\n"
+    return {f"{FILTERS}/{name}.conf": f"{head}{text}".encode() for name, text in filters}
 
 
 def watch(
@@ -92,8 +110,12 @@ def plan(ctx: Context, step_id: str, wanted: Mapping[str, Wanted], values: Value
     head = f"# Written by harden-tui for the step {step_id}.\n"
     content = "\n".join([head, *sections]).encode()
     changes: list[Change] = [*install.changes]
-    if _read(ctx) != content:
-        changes.append(WriteFile(path=JAIL_FILE, content=content))
+    files = filter_files(step_id, values.filters) | {jail_file(step_id): content}
+    changes += [
+        WriteFile(path=path, content=text)
+        for path, text in files.items()
+        if _read(ctx, path) != text
+    ]
     changes += _start(ctx, bool(install.changes), bool(changes))
     return Planned(
         changes=tuple(changes),
@@ -115,16 +137,17 @@ def _section(
         *([("port", jail.port)] if jail.port else []),
         *jail.settings,
         *watched,
-        ("maxretry", str(values.max_retry)),
+        ("maxretry", str(jail.max_retry or values.max_retry)),
         ("findtime", values.find_time),
-        ("bantime", values.ban_time),
+        ("bantime", jail.ban_time or values.ban_time),
         ("ignoreip", " ".join(ignored)),
         ("banaction", "nftables"),
         ("banaction_allports", "nftables[type=allports]"),
     ]
     if values.mail:
         mailed = f'sendmail[dest="{values.mail}", sender="fail2ban"]'
-        lines.append(("action", f"%(action_)s\n         {mailed}"))
+        action = mailed if jail.mail_only else f"%(action_)s\n         {mailed}"
+        lines.append(("action", action))
     return "".join([f"[{name}]\n", *(f"{option} = {value}\n" for option, value in lines)])
 
 
@@ -134,7 +157,7 @@ def _kept(sources: Sources, jail: str) -> list[str]:
         theirs = [
             line
             for line in sources.get((section, "ignoreip"), [])
-            if not line.origin.startswith(f"{JAIL_FILE}:")
+            if not line.origin.startswith(JAIL_FILE.removesuffix(".local"))
         ]
         if theirs:
             return [
@@ -153,9 +176,10 @@ def _journal_can_be_read(ctx: Context, wanted: Mapping[str, Wanted]) -> bool:
 
 
 def _unwatchable(name: str, jail: Wanted) -> str:
+    log = f"{jail.log} (there is no such file)" if jail.log else "any file instead"
     return (
         f"fail2ban could read neither the journal ({JOURNAL_PACKAGE} is not offered by this host's"
-        f" package sources) nor {jail.log} (there is no such file): the jail {name} would keep"
+        f" package sources) nor {log}: the jail {name} would keep"
         " fail2ban from starting. Nothing was changed. Install rsyslog, or add Debian's own"
         " repository and run `apt-get update`, and look again."
     )
@@ -185,9 +209,9 @@ def _no_mailer(ctx: Context, values: Values) -> list[str]:
     ]
 
 
-def _read(ctx: Context) -> bytes:
+def _read(ctx: Context, path: str) -> bytes:
     try:
-        return ctx.host.read_bytes(JAIL_FILE)
+        return ctx.host.read_bytes(path)
     except HostError:
         return b""
 

@@ -306,3 +306,32 @@ def test_mail_without_a_mailer_is_refused(tmp_path: Path) -> None:
     ctx = host(tmp_path)
     assert ctx.host.which("sendmail") is None
     assert "sendmail" in resource(mail="a@example.org").plan(ctx).refusals[0]
+
+
+def test_names_of_ports_that_nft_does_not_know(tmp_path: Path) -> None:
+    """Without /etc/services the ban of such a jail fails, and the jail says that it bans."""
+    good = running()["fail2ban_configuration"]
+    web = Jail(maxretry=3, findtime=600, bantime=3600, ignored=("127.0.0.0/8", "::1"),
+               watches=("x",), backend="auto", ports="http,https")  # fmt: skip
+    jails = {**good, "apache-auth": web}
+    answers = running(
+        packages=packages("openssh-server", "mariadb-server", "fail2ban", "apache2"),
+        fail2ban_running=jails, fail2ban_configuration=jails,
+    )  # fmt: skip
+    body = {**BODY["jails"], "apache-auth": {"any-package": ["apache2"], "port": "http,https"}}
+    body["apache-auth"]["log"] = "/var/log/apache2/*error.log"
+    ctx = host(tmp_path, **answers)
+    ctx.host.put("/etc/services", None)
+    ctx.host.put("/var/log/apache2", FileState(kind="dir", mode=0o755))
+    ctx.host.write_file("/var/log/apache2/error.log", b"")
+    step = resource(jails=body)
+    found = {finding.setting: finding for finding in step.observe(ctx)}
+    assert found["apache-auth port"].ok is False
+    assert "nobody is banned" in found["apache-auth port"].note
+    assert written(step.plan(ctx))["apache-auth"]["port"] == "80,443"
+    ctx.host.write_file("/etc/services", b"http 80/tcp\n")
+    assert "apache-auth port" not in wrong_of(step, ctx)
+
+
+def wrong_of(step: Fail2ban, ctx: Context) -> set[str]:
+    return {finding.setting for finding in step.observe(ctx) if finding.ok is False}
