@@ -123,8 +123,8 @@ class Service:
             self.say(failure.line())
         if found.old:
             self._warn(
-                f"{found.old} failed logins of {source} were older than {self.within_s} s when they"
-                " could be read, and are not handed over."
+                f"{found.old} failed logins of {source} are not handed over: they were older than"
+                f" {self.within_s} s when they could be read, or were handed over before."
             )
         return found.behind
 
