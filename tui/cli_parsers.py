@@ -335,15 +335,47 @@ def _steps(commands: Any) -> None:
 
 def _live(commands: Any) -> None:
     parser = _command(
-        commands, "live", "tui.live:live", "services and listening ports, now",
-        "On a terminal and with --format events the answer is repeated each second.",
+        commands, "live", "tui.live:live", "services, listening ports and failed logins, now",
+        "On a terminal and with --format events the answer is repeated each second.\n"
+        "Failed logins (SSH, TYPO3, i-doit, web server) by address and by account: n/m is how\n"
+        "near an address is to the limit of its jail.",
         "  sudo harden-tui live --once\n"
+        "  sudo harden-tui live --once --window 24h\n"
         "  sudo harden-tui live --once --format json | jq '.ports[] | select(.expected|not)'",
     )  # fmt: skip
     parser.add_argument("--once", action="store_true", help="answer once and end")
     parser.add_argument(
         "--all", action="store_true", help="also units that are neither running nor enabled"
     )
+    parser.add_argument(
+        "--window", metavar="TIME", help="failed logins of so long (15m, 1h, 24h; 1h)"
+    )
+    add_common(parser)
+
+
+def _ban(commands: Any) -> None:
+    parser = _command(
+        commands, "ban", "tui.cli_bans:ban", "have fail2ban shut out an address",
+        "Asks first. Your own address, this host's, those of others who are logged in over SSH\n"
+        "and those that the jail ignores are refused. fail2ban lets it go after its ban time.",
+        "  sudo harden-tui ban 203.0.113.7 --jail sshd",
+    )  # fmt: skip
+    _banning(parser)
+
+
+def _unban(commands: Any) -> None:
+    parser = _command(
+        commands, "unban", "tui.cli_bans:unban", "have fail2ban let an address in again",
+        "In every jail that holds it, or in the one that is named.",
+        "  sudo harden-tui unban 203.0.113.7",
+    )  # fmt: skip
+    _banning(parser)
+
+
+def _banning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("address", metavar="ADDRESS", help="an IP address")
+    parser.add_argument("--jail", metavar="NAME", help="the jail (ban: sshd; unban: all)")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
     add_common(parser)
 
 
@@ -360,5 +392,7 @@ COMMANDS: Final[dict[str, Callable[[Any], None]]] = {
     "log": _log,
     "steps": _steps,
     "live": _live,
+    "ban": _ban,
+    "unban": _unban,
 }
 """Every command and what adds it, in the order an administrator meets them."""

@@ -1,4 +1,4 @@
-"""`live`: services and listening ports as they are now, once or each second."""
+"""`live`: services, listening ports and failed logins as they are now, once or each second."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import msgspec
 from host.base import HostError, Port, Service
 from steps.exposure import Exposure, exposure
 from steps.resource import StepError
+from tui.login_text import DEFAULT_WINDOW, Watch, show_logins
 from tui.options import Options
 from tui.out import Out
 from tui.session import Session, open_session
@@ -21,9 +22,13 @@ INTERVAL_S: Final = 1.0
 
 def live(options: Options, arguments: argparse.Namespace) -> int:
     """Show services and ports; repeated on a terminal and with --format events."""
+    from tui.cli_change import duration
+
     out = Out()
+    window_s = duration("--window", arguments.window or DEFAULT_WINDOW)
     session = open_session(options)
     expected = expectations(session)
+    watch = Watch(session.host, window_s)
     repeat = not arguments.once and (
         options.format == "events" or (options.format == "text" and out.terminal)
     )
@@ -35,8 +40,9 @@ def live(options: Options, arguments: argparse.Namespace) -> int:
                 if repeat and out.colour:
                     out.raw("\x1b[H\x1b[J")
                 show(out, session, services, ports, expected, everything=arguments.all)
+                show_logins(out, watch.look())
             else:
-                out.json(document(services, ports, expected))
+                out.json({**document(services, ports, expected), "logins": watch.look()})
             if not repeat or out.closed:
                 return 0
             time.sleep(max(0.0, INTERVAL_S - (time.monotonic() - began)))
@@ -65,7 +71,7 @@ def expectations(session: Session) -> Exposure:
 def document(
     services: Sequence[Service], ports: Sequence[Port], expected: Exposure
 ) -> dict[str, Any]:
-    """`harden-tui/live/1`."""
+    """`harden-tui/live/1`, without `logins`."""
     return {
         "schema": "harden-tui/live/1",
         "services": [

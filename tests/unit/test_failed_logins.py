@@ -330,7 +330,7 @@ def test_a_clock_that_was_set_hides_nothing_that_comes(
     )
     following.round()
     for uid, clock in ((1, 0.0), (2, 4e9)):
-        monkeypatch.setattr(service.time, "time", lambda clock=clock: clock)
+        monkeypatch.setattr("time.time", lambda clock=clock: clock)
         one.add(uid, tstamp=1000)
         following.round()
     assert len(said) == 2

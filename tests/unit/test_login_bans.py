@@ -59,11 +59,17 @@ def host(directory: Path, known: Typo3Logins | None = None, **changed: Any) -> C
     }
     answers.update(changed)
     ctx = context(directory, **answers)
-    which = ctx.host.which
-    ctx.host.which = lambda name: f"/usr/bin/{name}" if name == "mariadb" else which(name)  # type: ignore[method-assign]  # the client is there
+    _bring(ctx, "mariadb")
     ctx.host.put("/var/log/apache2", FileState(kind="dir", mode=0o755))
     ctx.host.write_file("/var/log/apache2/access.log", b"")
     return ctx
+
+
+def _bring(ctx: Context, program: str) -> None:
+    """The host has this program too."""
+    host: Any = ctx.host
+    before = host.which
+    host.which = lambda name: f"/usr/bin/{name}" if name == program else before(name)
 
 
 def resource(**changed: Any) -> LoginBans:
@@ -172,8 +178,7 @@ def test_the_address_of_a_proxy_in_the_table_is_refused(tmp_path: Path) -> None:
 
 def test_a_mail_at_the_first_failure_is_a_jail_of_its_own(tmp_path: Path) -> None:
     ctx = host(tmp_path)
-    which = ctx.host.which
-    ctx.host.which = lambda name: "/usr/sbin/sendmail" if name == "sendmail" else which(name)  # type: ignore[method-assign]  # a mailer
+    _bring(ctx, "sendmail")
     planned = resource(mail="root@example.org").plan(ctx)
     jails = next(
         c.content.decode()

@@ -165,7 +165,7 @@ TRIALS = (
         step="typo3.backend-bans",
         furnish=_typo3,
         tidy=_no_typo3,
-        roots=(typo3.PATH,),
+        stays=(f"{typo3.PATH}/var/",),
         holds=_typo3_bans,
     ),
     Trial(
