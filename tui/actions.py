@@ -140,6 +140,22 @@ ACTIONS: Final[tuple[Action, ...]] = (
         description="Show every unit, or only those that run, start or failed",
     ),
     Action(
+        name="logins", keys=("f",), label="logins", where=("live",),
+        description="Failed logins by address, by account, or the services again",
+    ),
+    Action(
+        name="window", keys=("w",), label="window", where=("live",), footer=False,
+        description="Failed logins of the last 15 minutes, hour, day or week",
+    ),
+    Action(
+        name="ban", keys=("x",), label="ban", where=("live",), footer=False,
+        description="Have fail2ban shut out the chosen address: asks once",
+    ),
+    Action(
+        name="unban", keys=("u",), label="let in", where=("live",), footer=False,
+        description="Have fail2ban let the chosen address in again: asks once",
+    ),
+    Action(
         name="recover", keys=("R",), label="recover", where=("checklist", "history"), footer=False,
         description="Finish or undo what was interrupted",
     ),
@@ -199,7 +215,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="place-live", keys=("2",), label="Live", where=("everywhere",), footer=False,
-        description="Services and listening ports, each second",
+        description="Services, ports and failed logins, each second",
     ),
     Action(
         name="place-history", keys=("3",), label="History", where=("everywhere",), footer=False,

@@ -84,6 +84,7 @@ class HardenApp(Guarded):
             view.take_answer(message)
 
     _answered_show = _answered_log = _answered_entries = _answered_verdict = _to_places
+    _answered_banned = _to_places
 
     def compose(self) -> ComposeResult:
         yield self._small

@@ -12,7 +12,7 @@ import msgspec
 from host.base import HostError, Port, Service
 from steps.exposure import Exposure, exposure
 from steps.resource import StepError
-from tui.login_text import DEFAULT_WINDOW, Watch, show_logins
+from tui.login_text import DEFAULT_WINDOW, Watch, show_logins, window_of
 from tui.options import Options
 from tui.out import Out
 from tui.session import Session, open_session
@@ -22,16 +22,15 @@ INTERVAL_S: Final = 1.0
 
 def live(options: Options, arguments: argparse.Namespace) -> int:
     """Show services and ports; repeated on a terminal and with --format events."""
-    from tui.cli_change import duration
-
     out = Out()
-    window_s = duration("--window", arguments.window or DEFAULT_WINDOW)
+    window_s = window_of(arguments.window or DEFAULT_WINDOW)
     session = open_session(options)
     expected = expectations(session)
     watch = Watch(session.host, window_s)
     repeat = not arguments.once and (
         options.format == "events" or (options.format == "text" and out.terminal)
     )
+    first = repeat
     try:
         while True:
             began = time.monotonic()
@@ -40,9 +39,13 @@ def live(options: Options, arguments: argparse.Namespace) -> int:
                 if repeat and out.colour:
                     out.raw("\x1b[H\x1b[J")
                 show(out, session, services, ports, expected, everything=arguments.all)
-                show_logins(out, watch.look())
+                if not first:
+                    show_logins(out, watch.look())
             else:
-                out.json({**document(services, ports, expected), "logins": watch.look()})
+                # What is asked in a moment is shown at once, what takes longer a second later.
+                logins = {} if first else {"logins": watch.look()}
+                out.json({**document(services, ports, expected), **logins})
+            first = False
             if not repeat or out.closed:
                 return 0
             time.sleep(max(0.0, INTERVAL_S - (time.monotonic() - began)))

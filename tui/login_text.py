@@ -8,9 +8,11 @@ from typing import Final
 
 from host.base import Host
 from host.facts import fail2ban_bans
+from host.facts.fail2ban import seconds
 from host.facts.fail2ban_bans import Bans
 from host.login_failures import LoginFailures
 from steps.login_failures import AddressRow, LoginReport, report
+from tui.failures import usage
 from tui.out import Out
 from tui.text import clean, cut, fit
 
@@ -21,6 +23,16 @@ BANS_EACH_S: Final = 15.0
 
 SHOWN: Final = 10
 """Rows of each table of text."""
+
+LONGEST_S: Final = 31 * 86400
+
+
+def window_of(text: str) -> int:
+    """Seconds in "15m", "24h" or "7d". Raises `Stop` (exit 2)."""
+    known = seconds(text)
+    if known is None or not 60 <= known <= LONGEST_S:
+        raise usage(f"--window {text}: expected a time between 1m and 31d, such as 15m or 24h.")
+    return known
 
 
 class Watch:

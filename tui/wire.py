@@ -8,6 +8,7 @@ import msgspec
 
 from host.base import Service
 from snapshots.model import TransactionRecord, UndoPlan
+from steps.login_failures import LoginReport
 from steps.model import GuardKind, Parameter, Stage
 
 
@@ -137,8 +138,11 @@ class LiveService(Service, frozen=True, kw_only=True):
 
 
 class LiveAnswer(msgspec.Struct, frozen=True):
+    """`logins` is `None` in the first answer, which must not wait for them."""
+
     services: tuple[LiveService, ...] = ()
     ports: tuple[LivePort, ...] = ()
+    logins: LoginReport | None = None
 
 
 class LogSession(msgspec.Struct, frozen=True, kw_only=True):
