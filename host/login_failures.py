@@ -24,6 +24,8 @@ FAIL2BAN_LOG: Final = "/var/log/fail2ban.log"
 
 MOST_LINES = 20_000
 """Of the journal, at the first look: an hour of a host that is guessed at five times a second."""
+OVERLAP_S = 10.0
+"""Where nothing was found yet: what was on its way to the journal at the look before."""
 MOST_BYTES = 1 << 20
 """Of fail2ban's log, at one look."""
 
@@ -67,6 +69,7 @@ class LoginFailures:
         self.attempts: deque[Attempt] = deque()
         self.problem = ""
         self._cursor = ""
+        self._since_s = 0.0
         self._size = -1
         self._seen: deque[str] = deque(maxlen=2000)
 
@@ -88,7 +91,10 @@ class LoginFailures:
         since = (
             ("--after-cursor", self._cursor)
             if self._cursor
-            else (f"--since=@{int(now_s - self.window_s)}", f"--lines={MOST_LINES}")
+            else (
+                f"--since=@{int(max(now_s - self.window_s, self._since_s - OVERLAP_S))}",
+                f"--lines={MOST_LINES}",
+            )
         )
         matches = ["_UID=0", "_COMM=sshd", "+", "_UID=0", "_COMM=sshd-session"]
         for unit in SERVICES:
@@ -98,6 +104,10 @@ class LoginFailures:
              "--output-fields=MESSAGE,_PID,_COMM,_SYSTEMD_UNIT", *since, *matches),
             ok=None, timeout_s=20.0,
         )  # fmt: skip
+        if answer.returncode > 1 or "nsufficient permissions" in answer.stderr:
+            self.problem = "the journal shows its entries of sshd to root only"
+            return []
+        self._since_s = now_s
         entries = list(entries_of(answer.stdout))
         if entries:
             newest = max(entries, key=lambda entry: int(entry["__REALTIME_TIMESTAMP"]))

@@ -10,22 +10,26 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
 from host.practice import PracticeHost
+from steps.login_failures import AddressRow, JailRow, LoginReport
 from tui.app import HardenApp
 from tui.client import Hands
 from tui.dialogs import Ask, Confirm
 from tui.drift_dialog import Settle
 from tui.guard_screen import GuardScreen
+from tui.messages import Answered
 from tui.options import Options
 from tui.places.checklist import Checklist
 from tui.places.history import History
 from tui.places.live import Live
 from tui.places.log import Log
 from tui.widgets.lines import LinePane
+from tui.wire import AcceptedAnswer
 from tui.workscreen import WorkScreen
 
 PATIENCE_S = 40.0
@@ -258,6 +262,63 @@ async def test_live_shows_ports_and_leads_to_the_step(app: HardenApp) -> None:
         await until(pilot, lambda: app.place == "checklist", "the checklist")
         assert isinstance(app.view, Checklist)
         assert app.view.chosen
+
+
+async def test_live_shows_failed_logins_and_bans(
+    app: HardenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worst = AddressRow(
+        address="203.0.113.7", counts={"ssh": 4, "typo3": 1}, last_s=1.0, accounts=("root", "bob"),
+        jail="sshd", near=4, limit=3,
+    )  # fmt: skip
+    held = AddressRow(address="2001:db8::1", counts={}, last_s=0.0, banned=("sshd",))
+    report = LoginReport(window_s=3600, failures=5, addresses=(worst, held),
+                         jails=(JailRow(name="sshd", maxretry=3, banned=1),))  # fmt: skip
+    asked: list[list[str]] = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        await checked(pilot, app)
+        await pilot.press("2")
+        await until(
+            pilot, lambda: isinstance(app.view, Live) and app.view.ports.keys, "listening ports"
+        )
+        live = app.view
+        assert isinstance(live, Live)
+        live._stop()
+        live._answer = msgspec.structs.replace(live._answer, logins=report)
+        await pilot.press("f")
+        await until(pilot, lambda: "203.0.113.7" in live.logins.shown_text(), "the address")
+        shown = live.logins.shown_text()
+        assert "4/3!" in shown
+        assert "ssh 4 typo3 1" in shown
+        assert "root, bob" in shown
+        assert "5 in 1h, 1 banned" in shown
+
+        def ask(question: str, about: str, arguments: list[str], kind: type) -> None:
+            asked.append(arguments)
+            app.post_message(Answered(question, about, AcceptedAnswer("It is banned.")))
+
+        monkeypatch.setattr(app, "ask", ask)
+        assert live.why_not_unban() == "Nothing bans 203.0.113.7."
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
+        await pilot.press("enter")  # Cancel has the focus
+        assert asked == []
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: bool(asked), "the hands asked")
+        assert asked == [["ban", "203.0.113.7", "--jail", "sshd", "--yes"]]
+        await pilot.press("down")
+        assert live.why_not_ban() == "2001:db8::1 is banned already."
+        await pilot.press("u")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: len(asked) == 2, "the hands asked")
+        assert asked[1] == ["unban", "2001:db8::1", "--yes"]
+        await pilot.press("f")
+        await until(pilot, lambda: "by account" in live.logins.shown_text(), "the accounts")
+        await pilot.press("f")
+        await until(pilot, lambda: live.services.display, "the services")
 
 
 async def test_history_log_and_export(app: HardenApp, tmp_path: Path) -> None:

@@ -346,3 +346,26 @@ def test_streams_that_were_never_open(state: Path, closed: str) -> None:
     done = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr and done.stderr.count(b"\n") <= 1
+
+
+def test_an_address_is_banned_and_let_in_again(run: Run) -> None:
+    refused(run, 3, "fail2ban is not installed", "ban", "203.0.113.7", "--yes")
+    assert run("apply", "defence.fail2ban", "--yes")[0] == 0
+    refused(run, 2, "is no IP address", "ban", "bob", "--yes")
+    refused(run, 2, "no terminal to ask on", "ban", "203.0.113.7")
+    refused(run, 3, "There is no jail 'nosuch'", "ban", "203.0.113.7", "--jail", "nosuch", "--yes")
+    refused(run, 3, "is this host itself", "ban", "127.0.0.1", "--yes")
+    refused(run, 3, "is banned by no jail", "unban", "203.0.113.7", "--yes")
+    status, out, _ = run("ban", "203.0.113.7", "--yes")
+    assert (status, out) == (0, "203.0.113.7 is banned by the jail sshd.\n")
+    logins = answer(run, "live", "--once")["logins"]
+    assert [(row["address"], row["banned"]) for row in logins["addresses"]] == [
+        ("203.0.113.7", ["sshd"])
+    ]
+    assert "203.0.113.7" in run("live", "--once", "--window", "24h")[1]
+    refused(run, 2, "expected a time between", "live", "--once", "--window", "5s")
+    assert "is banned by sshd already" in run("ban", "203.0.113.7", "--yes")[1]
+    assert "let in again by sshd" in run("unban", "203.0.113.7", "--yes")[1]
+    assert answer(run, "live", "--once")["logins"]["addresses"] == []
+    kinds = [entry["kind"] for entry in answer(run, "log", "show")["entries"]]
+    assert kinds[-2:] == ["ban", "unban"]

@@ -14,7 +14,7 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def client(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
-    """-t, -d, -i, ping, status, get, reload."""
+    """-t, -d, -i, ping, status, banned, get, set (banip, unbanip), reload."""
     if "-t" in args or "--test" in args:
         return Answer(0, "OK: configuration test is successful\n")
     if "-d" in args:
@@ -25,7 +25,9 @@ def client(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str])
     if "-i" in args:
         out = "Fail2Ban v1.0.2 reads log file that contains password failure report\n"
         for line in stdin.decode().splitlines():
-            out += f"fail2ban> {_get(machine, line.split())}\n"
+            asked = line.split()
+            said = _banned(machine) if asked == ["banned"] else _get(machine, asked)
+            out += f"fail2ban> {said}\n"
         return Answer(0, out + "fail2ban> ")
     words = [word for word in args if not word.startswith("-")]
     if words[:1] == ["ping"]:
@@ -36,12 +38,33 @@ def client(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str])
         machine.reload("fail2ban.service")
         return Answer(0, "OK\n")
     jails = machine.memory.jails
+    if words == ["banned"]:
+        return Answer(0, _banned(machine) + "\n")
+    if words[:1] == ["set"] and len(words) == 4 and words[1] in jails:
+        return _set(jails[words[1]], words[2], words[3])
     if words[:1] == ["status"] and len(words) == 1:
         return Answer(0, f"Status\n|- Number of jail:\t{len(jails)}\n"
                          f"`- Jail list:\t{', '.join(sorted(jails))}\n")  # fmt: skip
     if words[:1] == ["status"] and words[1] in jails:
         return Answer(0, f"Status for the jail: {words[1]}\n")
     return Answer(255, "", f"Sorry but the jail '{words[-1]}' does not exist\n")
+
+
+def _banned(machine: Machine) -> str:
+    return repr([{name: jail.get("banned", "").split()}
+                 for name, jail in machine.memory.jails.items()])  # fmt: skip
+
+
+def _set(jail: dict[str, str], what: str, address: str) -> Answer:
+    held = jail.get("banned", "").split()
+    if what == "banip" and address not in held:
+        held.append(address)
+    elif what == "unbanip" and address in held:
+        held.remove(address)
+    else:
+        return Answer(0, "0\n")
+    jail["banned"] = " ".join(held)
+    return Answer(0, "1\n")
 
 
 def configured(machine: Machine) -> dict[str, dict[str, str]]:
