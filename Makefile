@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: practice test test-everywhere lint deb bench evidence faults fidelity histories docs docs-check screens lock clean
+.PHONY: practice test test-everywhere lint deb bench bans evidence faults fidelity histories docs docs-check screens lock clean
 
 practice: $(VENV)/.ready
 	$(BIN)/harden-tui --practice
@@ -26,6 +26,9 @@ deb: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m tests.bench
+
+bans: $(VENV)/.ready
+	$(BIN)/python -m tests.bans $(BANS)
 
 evidence: $(VENV)/.ready
 	$(BIN)/python -m tests.evidence $(EVIDENCE)
