@@ -26,6 +26,7 @@ def install(host: LabHost, rows: int, lines: int) -> str:
         host.write(f"/root/{script}", (Path(__file__).parent / script).read_text())
     _fill(host, rows)
     _lines(host, lines)
+    sql(host, "ANALYZE TABLE typo3.sys_log")
     return sql(
         host,
         "SELECT CONCAT(ROUND((DATA_LENGTH + INDEX_LENGTH) / 1048576), ' MiB') FROM"
