@@ -12,10 +12,10 @@ import msgspec
 from host.facts import Fact
 from host.facts.fail2ban import (
     FAIL2BAN_CONFIGURATION,
+    FAIL2BAN_RUNNING,
     FAIL2BAN_SOURCES,
     Jail,
     deciding,
-    running,
     seconds,
 )
 from host.facts.packages import PACKAGES
@@ -79,7 +79,6 @@ class Fail2ban(Resource):
         self.body = body
         self.find_s = _seconds("find-time", body.find_time)
         self.ban_s = _seconds("ban-time", body.ban_time)
-        self.running = running(tuple(body.jails))
 
     @classmethod
     def parse(cls, step_id: str, body: Any) -> Fail2ban:
@@ -93,7 +92,7 @@ class Fail2ban(Resource):
         return (
             PACKAGES,
             UNITS,
-            self.running,
+            FAIL2BAN_RUNNING,
             FAIL2BAN_CONFIGURATION,
             FAIL2BAN_SOURCES,
             *SSH_PORTS,
@@ -149,7 +148,7 @@ class Fail2ban(Resource):
             return [_beside("fail2ban", "no service of these jails is installed on this host")]
         if configured is None:
             return [_finding("fail2ban", "running", "not installed", "not installed", False)]
-        now = ctx.facts.get(self.running)
+        now = ctx.facts.get(FAIL2BAN_RUNNING)
         findings = [_service(ctx, now is not None, configured)]
         for name, body in self.body.jails.items():
             if name not in wanted and body.mail_only:

@@ -12,6 +12,7 @@ from host.facts.apt import Simulation
 from host.facts.fail2ban import (
     Jail,
     deciding,
+    enabled,
     parse_dump,
     parse_ini,
     parse_interactive,
@@ -335,3 +336,10 @@ def test_names_of_ports_that_nft_does_not_know(tmp_path: Path) -> None:
 
 def wrong_of(step: Fail2ban, ctx: Context) -> set[str]:
     return {finding.setting for finding in step.observe(ctx) if finding.ok is False}
+
+
+def test_the_jails_that_are_asked_for_are_those_that_a_file_enables() -> None:
+    text = (
+        "[DEFAULT]\nenabled = true\n[sshd]\nenabled = TRUE\n[web]\nenabled = false\n[x]\nport = 1\n"
+    )
+    assert enabled(parse_ini(text, "/f")) == ("sshd",)
