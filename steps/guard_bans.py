@@ -7,6 +7,7 @@ import ipaddress
 from typing import Any
 
 from host.base import CommandMissing, HostError
+from host.facts.fail2ban import MAIL_ONLY
 from steps.resource import Context
 
 
@@ -42,7 +43,7 @@ def holding(text: str, address: str) -> list[tuple[str, str]] | None:
         found = []
         for jail in jails:
             for name, banned in jail.items():
-                for one in banned:
+                for one in banned if name not in MAIL_ONLY else ():
                     network = ipaddress.ip_network(str(one).split()[0], strict=False)
                     if network.version == me.version and me in network:
                         found.append((str(name), str(one).split()[0]))

@@ -14,6 +14,8 @@ from host.facts.base import Fact, Facts, FactUnavailable
 
 DIRECTORY: Final = "/etc/fail2ban"
 SETTINGS: Final = ("maxretry", "findtime", "bantime")
+MAIL_ONLY: Final = ("typo3-first", "idoit-first")
+"""Jails of ours that mail and turn nobody away, although fail2ban calls it a ban."""
 _PROMPT: Final = "fail2ban> "
 _NOT_RUNNING: Final = "Failed to access socket path"
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from host.base import CommandMissing, Host, HostError
-from host.facts.fail2ban import Jail, parse_interactive, questions
+from host.facts.fail2ban import MAIL_ONLY, Jail, parse_interactive, questions
 
 _JAILS = re.compile(r"Jail list:\s*(.*)")
 
@@ -61,6 +61,7 @@ def parse_banned(text: str) -> dict[str, tuple[str, ...]]:
             str(name): tuple(str(one).split()[0] for one in banned)
             for jail in jails
             for name, banned in jail.items()
+            if name not in MAIL_ONLY
         }
     except (ValueError, SyntaxError, AttributeError, TypeError, IndexError, MemoryError):
         return {}

@@ -23,7 +23,7 @@ from host.facts.ports import PORTS
 from host.facts.units import UNITS
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
-from steps.resources.fail2ban_plan import UNIT, Values, Wanted, filter_files, plan, watch
+from steps.resources.fail2ban_plan import FOLDER, UNIT, Values, Wanted, own_files, plan, watch
 from steps.resources.ssh_ports import FACTS as SSH_PORTS
 from steps.resources.ssh_ports import ssh_ports
 from steps.resources.ufw_rules import plain_address
@@ -42,8 +42,8 @@ class JailBody(
 
     `journal` are matches of which one is enough; `log` a file or pattern, read where the journal
     cannot be. `port` "ssh" means the ports SSH really uses. `required` jails must not be left out.
-    `max-retry` and `ban-time` where they are the jail's own; `mail-only` jails ban nobody, and are
-    made only where there is somebody to mail.
+    `max-retry` and `ban-time` where they are the jail's own; a jail with a
+    `mail-action` bans nobody, and is made only where there is somebody to mail.
     """
 
     any_package: list[str] = []
@@ -54,18 +54,18 @@ class JailBody(
     required: bool = False
     max_retry: int | None = None
     ban_time: str = ""
-    mail_only: bool = False
+    mail_action: str = ""
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
-    """The resource as a catalogue file writes it. `filters`: name -> text of one."""
+    """The resource as a catalogue file writes it. `files`: "filter.d/mine" -> text."""
 
     max_retry: int = 3
     find_time: str = "10m"
     ban_time: str = "1h"
     ignore: list[str] = []
     mail: str = ""
-    filters: dict[str, str] = {}
+    files: dict[str, str] = {}
     jails: dict[str, JailBody]
 
 
@@ -105,7 +105,7 @@ class Fail2ban(Resource):
         for name, jail in self.body.jails.items():
             if jail.any_package and not any(package in installed for package in jail.any_package):
                 continue
-            if jail.mail_only and not self.body.mail:
+            if jail.mail_action and not self.body.mail:
                 continue
             port = jail.port
             if port == "ssh":
@@ -119,7 +119,7 @@ class Fail2ban(Resource):
                 required=jail.required,
                 max_retry=jail.max_retry,
                 ban_time=jail.ban_time,
-                mail_only=jail.mail_only,
+                mail_action=jail.mail_action,
             )
         return found
 
@@ -137,7 +137,7 @@ class Fail2ban(Resource):
             ban_time=self.body.ban_time,
             ignored=tuple(dict.fromkeys((*self.ignored(ctx), *own))),
             mail=self.body.mail,
-            filters=tuple(self.body.filters.items()),
+            files=tuple(self.body.files.items()),
         )
         return plan(ctx, self.step_id, self.wanted(ctx), values)
 
@@ -151,7 +151,7 @@ class Fail2ban(Resource):
         now = ctx.facts.get(FAIL2BAN_RUNNING)
         findings = [_service(ctx, now is not None, configured)]
         for name, body in self.body.jails.items():
-            if name not in wanted and body.mail_only:
+            if name not in wanted and body.mail_action:
                 findings.append(_beside(name, "nobody is to be mailed"))
             elif name not in wanted:
                 packages = " or ".join(body.any_package)
@@ -161,20 +161,18 @@ class Fail2ban(Resource):
             else:
                 jail = (now or {}).get(name)
                 findings += self._jail(ctx, name, wanted[name], jail, configured.get(name))
-        findings += self._filters(ctx)
+        findings += self._files(ctx)
         findings += self._own_address(ctx, now or {})
         return findings
 
-    def _filters(self, ctx: Context) -> list[Finding]:
+    def _files(self, ctx: Context) -> list[Finding]:
         found = []
-        for path, text in filter_files(self.step_id, self.body.filters.items()).items():
+        for path, text in own_files(self.step_id, self.body.files.items()).items():
             there = ctx.host.state(path) is not None
             same = there and ctx.host.read_bytes(path) == text
             state = "the same" if same else "different" if there else "absent"
-            name = path.rpartition("/")[2]
-            found.append(
-                _finding(f"filter {name}", "as the step has it", state, state, same, origin=path)
-            )
+            name = path.removeprefix(f"{FOLDER}/")
+            found.append(_finding(name, "as the step has it", state, state, same, origin=path))
         return found
 
     def _jail(
@@ -230,7 +228,7 @@ class Fail2ban(Resource):
                 origin=line.origin if line else "",
             )
         )
-        if boot is not None and not wanted.mail_only:
+        if boot is not None and not wanted.mail_action:
             nameless = ctx.host.state("/etc/services") is None and re.search("[a-z]", boot.ports)
             if name == "sshd" or nameless:
                 findings.append(_ports(name, wanted.port, boot, {} if nameless else NUMBERS))

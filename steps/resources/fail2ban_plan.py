@@ -20,7 +20,7 @@ from steps.resources.package import absent, plan_install
 UNIT: Final = "fail2ban.service"
 JAIL_FILE: Final = "/etc/fail2ban/jail.d/zz-harden-tui.local"
 """fail2ban reads jail.d/*.local last, in the order of their names: this one wins."""
-FILTERS: Final = "/etc/fail2ban/filter.d"
+FOLDER: Final = "/etc/fail2ban"
 
 PACKAGES_NEEDED: Final = ("fail2ban", "nftables")
 """Bans are made with nft on every release: bookworm's default, iptables, may not be installed."""
@@ -39,7 +39,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     required: bool
     max_retry: int | None = None
     ban_time: str = ""
-    mail_only: bool = False
+    mail_action: str = ""
 
 
 class Values(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class Values(msgspec.Struct, frozen=True, kw_only=True):
     ban_time: str
     ignored: tuple[str, ...]
     mail: str
-    filters: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
 
 def jail_file(step_id: str) -> str:
@@ -60,10 +60,10 @@ def jail_file(step_id: str) -> str:
     return JAIL_FILE.replace(".local", f"-{step_id.replace('.', '-')}.local")
 
 
-def filter_files(step_id: str, filters: Iterable[tuple[str, str]]) -> dict[str, bytes]:
-    """Path -> content of the filters that a step brings."""
+def own_files(step_id: str, files: Iterable[tuple[str, str]]) -> dict[str, bytes]:
+    """Path -> content of the filters and actions that a step brings ("filter.d/mine")."""
     head = f"# Written by harden-tui for the step {step_id}.\n"
-    return {f"{FILTERS}/{name}.conf": f"{head}{text}".encode() for name, text in filters}
+    return {f"{FOLDER}/{name}.conf": f"{head}{text}".encode() for name, text in files}
 
 
 def watch(
@@ -110,7 +110,7 @@ def plan(ctx: Context, step_id: str, wanted: Mapping[str, Wanted], values: Value
     head = f"# Written by harden-tui for the step {step_id}.\n"
     content = "\n".join([head, *sections]).encode()
     changes: list[Change] = [*install.changes]
-    files = filter_files(step_id, values.filters) | {jail_file(step_id): content}
+    files = own_files(step_id, values.files) | {jail_file(step_id): content}
     changes += [
         WriteFile(path=path, content=text)
         for path, text in files.items()
@@ -145,8 +145,8 @@ def _section(
         ("banaction_allports", "nftables[type=allports]"),
     ]
     if values.mail:
-        mailed = f'sendmail[dest="{values.mail}", sender="fail2ban"]'
-        action = mailed if jail.mail_only else f"%(action_)s\n         {mailed}"
+        mailed = f'{jail.mail_action or "sendmail"}[dest="{values.mail}", sender="fail2ban"]'
+        action = mailed if jail.mail_action else f"%(action_)s\n         {mailed}"
         lines.append(("action", action))
     return "".join([f"[{name}]\n", *(f"{option} = {value}\n" for option, value in lines)])
 

@@ -37,6 +37,26 @@ login_path = /typo3/login
 """
 
 
+FIRST: Final = """\
+# A mail at the first failed login of an address. It bans nobody.
+[INCLUDES]
+before = sendmail-common.conf
+
+[Definition]
+actionstart =
+actionstop =
+actionban = printf %%b "Subject: [Fail2Ban] <name>: first failed login from <ip>, <fq-hostname>
+            Date: `LC_ALL=C date +"%%a, %%d %%h %%Y %%T %%z"`
+            From: <sendername> <<sender>>
+            To: <dest>\\n
+            A login failed from <ip>. After more of them the address is banned.\\n" | <mailcmd>
+actionunban =
+
+[Init]
+name = default
+"""
+
+
 def reachable(find_s: int) -> int:
     """How many failures of one address TYPO3 writes down within `find_s`."""
     return RATE_LIMIT * max(1, find_s // RATE_WINDOW_S)
@@ -59,24 +79,31 @@ def jails_of(
     }
     jails: dict[str, Any] = {
         f"{short}-backend": journal,
-        f"{short}-first": {**journal, "max-retry": 1, "ban-time": find_time, "mail-only": True},
+        f"{short}-first": {
+            **journal,
+            "max-retry": 1,
+            "ban-time": find_time,
+            "mail-action": "harden-tui-first",
+        },
     }
     name = "TYPO3" if application == "typo3" else "i-doit"
-    filters = {f"harden-tui-{short}": _JOURNAL.format(identifier=IDENTIFIER, name=name)}
+    files = {f"filter.d/harden-tui-{short}": _JOURNAL.format(identifier=IDENTIFIER, name=name)}
     if application == "typo3":
-        filters["harden-tui-typo3-web"] = WEB
+        files["filter.d/harden-tui-typo3-web"] = WEB
         jails["typo3-web"] = {
             "any-package": ["apache2"],
             "port": "http,https",
             "log": access_log,
             "settings": {"filter": f"harden-tui-typo3-web[login_path={login_path}]"},
         }
+    if mail:
+        files["action.d/harden-tui-first"] = FIRST
     return {
         "max-retry": max_retry,
         "find-time": find_time,
         "ban-time": ban_time,
         "ignore": ignore,
         "mail": mail,
-        "filters": filters,
+        "files": files,
         "jails": jails,
     }

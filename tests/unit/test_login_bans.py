@@ -187,7 +187,7 @@ def test_a_mail_at_the_first_failure_is_a_jail_of_its_own(tmp_path: Path) -> Non
     )
     first = jails.partition("[typo3-first]")[2].partition("[typo3-web]")[0]
     assert "maxretry = 1\nfindtime = 1h\nbantime = 1h\n" in first
-    assert 'action = sendmail[dest="root@example.org", sender="fail2ban"]' in first
+    assert 'action = harden-tui-first[dest="root@example.org", sender="fail2ban"]' in first
 
 
 def test_idoit_is_read_by_the_group_of_its_log(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_the_filter_takes_our_line_whatever_the_name(account: str) -> None:
     body = jails_of("typo3", max_retry=5, find_time="1h", ban_time="1h", ignore=[], mail="",
                     login_path="/typo3/login", access_log="/x")  # fmt: skip
     line = Failure("typo3", "site", "192.0.2.7", account).line()
-    found = pattern(body["filters"]["harden-tui-typo3"]).search(
+    found = pattern(body["files"]["filter.d/harden-tui-typo3"]).search(
         f"host harden-tui-logins[7]: {line}"
     )
     assert found is not None
