@@ -94,6 +94,10 @@ class Service:
             except HostError as error:
                 self._tell(source, str(error))
                 continue
+            except (ValueError, IndexError):
+                self._tell(source, "MariaDB's answer is not one to this question")
+                self.client.close()  # what is left of it would answer the next one
+                continue
             self._tell(source, "")
             behind = behind or more
         if not self.ready and not self.trouble:

@@ -357,6 +357,15 @@ def test_a_trouble_is_told_once_and_its_end_too(
     assert told.count("handed over again") == 1
 
 
+@given(st.lists(st.lists(st.text(max_size=5), max_size=4), max_size=3))
+def test_any_answer_of_the_database_is_survived(rows: list[list[str]]) -> None:
+    following = service.Service(
+        "/nonexistent/place.json", 60, "typo3", ("typo3",), lambda _: rows, lambda _: None
+    )
+    for _ in range(3):
+        following.round()
+
+
 @pytest.mark.parametrize(
     "words", [[], ["typo3"], ["other", "p", "60", "x"], ["typo3", "p", "x", "y"]]
 )
