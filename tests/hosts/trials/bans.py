@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import http.client
+import json
 import subprocess
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlencode
 
 from tests.hosts.beds import idoit, typo3
 from tests.hosts.beds.site import sql
 from tests.hosts.lab import LabHost
-from tests.hosts.program import APP, furnish
+from tests.hosts.program import APP, furnish, harden
 from tests.hosts.trials.trial import Answers, Trial
 
 LIMIT_S = 20.0
@@ -97,6 +99,7 @@ def _typo3_bans(host: LabHost) -> Answers:
          f'TYPO3 refused a login from {guesser} to typo3 as "admin"'
          in host.out("journalctl", "-q", "-o", "cat", "-u", service)),
     ]  # fmt: skip
+    answers += _by_hand(host, guesser)
     host.run("systemctl", "stop", service)
     turned_away = [post(host, typo3.SITE, login, TYPO3_FORM, other) for _ in range(10)]
     answers += [
@@ -120,6 +123,29 @@ def _typo3_bans(host: LabHost) -> Answers:
         ("others cannot be it",
          host.run("runuser", "-u", "www-data", "--", "mariadb", "-u", account, check=False)
          .returncode != 0),
+    ]  # fmt: skip
+
+
+def _by_hand(host: LabHost, guesser: str) -> Answers:
+    """What Live says, and letting in and banning by hand."""
+    live = json.loads(harden(host, "live", "--once", "--format", "json").stdout)["logins"]
+    row: dict[str, Any] = next((one for one in live["addresses"] if one["address"] == guesser), {})
+    tried: dict[str, Any] = next((one for one in live["accounts"] if one["account"] == "admin"), {})
+    mine = f"10.77.{host.number}.1"
+    let_in = harden(host, "unban", guesser, "--yes")
+    answered = eventually(
+        lambda: post(host, typo3.SITE, "/typo3/login", TYPO3_FORM, guesser) == 403
+    )
+    again = harden(host, "ban", guesser, "--jail", "typo3-web", "--yes")
+    return [
+        ("Live has the address, its number and its ban",
+         row.get("counts", {}).get("typo3") == 5 and "typo3-backend" in row.get("banned", ())),
+        ("Live has the account, from two addresses", tried.get("addresses") == 2),
+        ("let in by hand it is answered again", "let in again" in let_in.stdout and answered),
+        ("banned by hand it is not", "is banned by the jail typo3-web" in again.stdout
+         and eventually(lambda: post(host, typo3.SITE, "/", {}, guesser) == 0)),
+        ("the administrator is not banned by hand",
+         harden(host, "ban", mine, "--yes", check=False).returncode == 3),
     ]  # fmt: skip
 
 
