@@ -43,20 +43,25 @@ class Watch:
         self.window_s = window_s
         self.failures = LoginFailures(host, window_s)
         self.bans = Bans()
+        self.known = LoginReport(window_s=window_s)
         self._logs_s = self._bans_s = float("-inf")
 
     def look(self) -> LoginReport:
         """The report as of now. Raises nothing: what cannot be asked is among its problems."""
         now_s = time.monotonic()
-        if now_s - self._logs_s >= LOGS_EACH_S:
+        logs_due = now_s - self._logs_s >= LOGS_EACH_S
+        bans_due = now_s - self._bans_s >= BANS_EACH_S
+        if logs_due:
             self._logs_s = now_s
             self.failures.look()
-        if now_s - self._bans_s >= BANS_EACH_S:
+        if bans_due:
             self._bans_s = now_s
             self.bans = fail2ban_bans.ask(self.host)
-        problems = (self.failures.problem, self.bans.problem)
-        attempts = list(self.failures.attempts)
-        return report(attempts, self.bans, time.time(), self.window_s, problems)
+        if logs_due or bans_due:
+            problems = (self.failures.problem, self.bans.problem)
+            attempts = list(self.failures.attempts)
+            self.known = report(attempts, self.bans, time.time(), self.window_s, problems)
+        return self.known
 
 
 def counts_words(counts: Mapping[str, int]) -> str:

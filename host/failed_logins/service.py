@@ -85,7 +85,7 @@ class Service:
 
     def round(self) -> bool:
         """One look at each source; whether one of them has more to be read at once."""
-        behind = False
+        behind = read = False
         for source in self.sources:
             if self.stopping:
                 break
@@ -99,8 +99,9 @@ class Service:
                 self.client.close()  # what is left of it would answer the next one
                 continue
             self._tell(source, "")
-            behind = behind or more
-        if not self.ready and not self.trouble:
+            behind, read = behind or more, True
+        # Of several sites one may be gone; the others are read all the same.
+        if read and not self.ready:
             self.ready = True
             notify("READY=1")
         return behind

@@ -357,6 +357,29 @@ def test_a_trouble_is_told_once_and_its_end_too(
     assert told.count("handed over again") == 1
 
 
+def test_one_site_that_is_gone_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Table()
+    told: list[str] = []
+    monkeypatch.setattr(service, "notify", told.append)
+
+    def ask(sql: str) -> list[list[str]]:
+        if "`gone`" in sql:
+            raise HostError("no such table")
+        return one.ask(sql)
+
+    said: list[str] = []
+    following = service.Service(
+        str(tmp_path / "p"), 60, "typo3", ("gone", "typo3"), ask, said.append
+    )
+    following.round()
+    one.add(1)
+    following.round()
+    assert len(said) == 1
+    assert told == ["READY=1"]
+
+
 @given(st.lists(st.lists(st.text(max_size=5), max_size=4), max_size=3))
 def test_any_answer_of_the_database_is_survived(rows: list[list[str]]) -> None:
     following = service.Service(
