@@ -121,7 +121,8 @@ def plan(ctx: Context, step_id: str, wanted: Mapping[str, Wanted], values: Value
         changes=tuple(changes),
         validations=(Validation(("fail2ban-client", "-t")),),
         activations=(Activation("restart", UNIT),),
-        packages=install.packages,
+        # Also those that an earlier step brought: undoing that one leaves them to this.
+        packages=needed,
         notes=tuple(notes),
     )
 
