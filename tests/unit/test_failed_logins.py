@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -413,3 +415,16 @@ def test_a_client_that_answers_dies_and_starts_anew(tmp_path: Path) -> None:
         client.ask("BREAK")
     assert client.ask("SELECT 1") == [["a\tb", "c"]]
     client.close()
+
+
+def test_the_service_loads_little() -> None:
+    """It stays in memory for as long as the host runs."""
+    script = (
+        "import sys; from tui.entry import main; main(['hand-over-logins']);"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}"
+        " & {'sh', 'psutil', 'yaml', 'textual', 'rich', 'argparse', 'steps', 'snapshots'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "\n"
