@@ -52,7 +52,7 @@ def _limits(host: LabHost) -> list[tuple[str, bool]]:
     return [
         ("maxauthtries 3", sshd["maxauthtries"] == "3"),
         ("logingracetime 30", sshd["logingracetime"] == "30"),
-        ("maxsessions 10", sshd["maxsessions"] == "10"),
+        ("maxsessions 4", sshd["maxsessions"] == "4"),
     ]
 
 
