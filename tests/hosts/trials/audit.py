@@ -34,7 +34,7 @@ def _integrity(host: LabHost) -> Answers:
     return [
         ("a planted script is found", f"{APP}/src/planted.php" in found),
         ("an uploaded picture is not", "holiday.jpg" not in found),
-        ("a changed program is found by debsums", "/usr/bin/chacl" in weekly),
+        ("a changed program is found by debsums", "/bin/chacl" in weekly),
         ("AIDE compares by two checksums", sums == "Checksums = sha256+sha512"),
         ("the check comes every day", "dailyaidecheck.timer" in timers),
     ]
