@@ -53,8 +53,10 @@ class JailBody(
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
-    """The resource as a catalogue file writes it."""
+    """The resource as a catalogue file writes it. `jail-local`: whether jails of others, which come
+    later, shall ignore the same addresses."""
 
+    jail_local: bool = False
     max_retry: int = 3
     find_time: str = "10m"
     ban_time: str = "1h"
@@ -129,8 +131,10 @@ class Fail2ban(Resource):
             mail=self.body.mail,
         )
         planned = plan(ctx, self.step_id, self.wanted(ctx), values)
+        if planned.refusals or not self.body.jail_local or self._default(ctx).ok is not False:
+            return planned
         default = write_default(ctx, self.step_id, values.ignored)
-        if planned.refusals or default is None or self._default(ctx).ok is not False:
+        if default is None:
             return planned
         # Before anything is started, but after the package.
         index = next(
@@ -158,7 +162,8 @@ class Fail2ban(Resource):
             else:
                 jail = (now or {}).get(name)
                 findings += self._jail(ctx, name, wanted[name], jail, configured.get(name))
-        findings.append(self._default(ctx))
+        if self.body.jail_local:
+            findings.append(self._default(ctx))
         findings += self._own_address(ctx, now or {})
         return findings
 

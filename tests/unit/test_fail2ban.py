@@ -98,6 +98,7 @@ BODY: dict[str, Any] = {
     "max-retry": 3,
     "find-time": "10m",
     "ban-time": "1h",
+    "jail-local": True,
     "jails": {
         "sshd": {
             "any-package": ["openssh-server"],
@@ -243,6 +244,14 @@ def test_a_jail_added_later_ignores_the_same(tmp_path: Path) -> None:
     text = jail_file(resource().plan(ctx), JAIL_LOCAL).decode()
     assert "[DEFAULT]\nignoreip = 127.0.0.1/8 ::1 198.51.100.7 192.0.2.9\n" in text
     assert parse_ini(text, JAIL_LOCAL).keys() == {("DEFAULT", "ignoreip")}
+
+
+def test_another_step_with_jails_of_its_own_leaves_it_alone(tmp_path: Path) -> None:
+    other = resource(**{"jail-local": False})
+    answers = running(fail2ban_sources={})
+    assert other.plan(host(tmp_path / "1", **answers)) == Planned()
+    files = [c.path for c in other.plan(host(tmp_path / "2")).changes if isinstance(c, WriteFile)]
+    assert files == [JAIL_FILE]
 
 
 def test_a_jail_local_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
