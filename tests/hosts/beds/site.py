@@ -63,7 +63,7 @@ def sql(host: LabHost, statements: str, *options: str) -> str:
 
 
 def serve(host: LabHost, site: str, root: str, *, override: str = "All") -> None:
-    """A virtual host `site` on port 80 for the document root `root`; Apache is restarted."""
+    """A virtual host `site` on port 80 for the document root `root`; Apache reads it at once."""
     host.write(
         f"/etc/apache2/sites-available/{site}.conf",
         "<VirtualHost *:80>\n"
@@ -79,7 +79,7 @@ def serve(host: LabHost, site: str, root: str, *, override: str = "All") -> None
     )
     host.run("a2enmod", "-q", "rewrite")
     host.run("a2ensite", "-q", site)
-    host.run("systemctl", "restart", "apache2")
+    host.run("systemctl", "reload-or-restart", "apache2")
 
 
 def ask(
