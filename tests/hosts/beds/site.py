@@ -101,3 +101,14 @@ def ask(
     body = answer.read().decode("utf-8", "replace")
     connection.close()
     return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, body)
+
+
+def take_away(host: LabHost, site: str, path: str, databases: Sequence[str], user: str) -> None:
+    """Everything that `serve`, `account` and an installation brought; Apache reads it at once."""
+    host.run("a2dissite", "-q", site)
+    host.run("a2dismod", "-q", "rewrite")
+    host.run("rm", "-f", f"/etc/apache2/sites-available/{site}.conf")
+    host.run("systemctl", "reload-or-restart", "apache2")
+    shutil.rmtree(clear(host, path))
+    drops = "".join(f"DROP DATABASE IF EXISTS `{name}`;\n" for name in databases)
+    sql(host, f"{drops}DROP USER IF EXISTS `{user}`@`localhost`;\n")

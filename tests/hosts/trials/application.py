@@ -1,0 +1,86 @@
+"""Steps after the application is installed, on i-doit's and TYPO3's shape with real answers."""
+
+from __future__ import annotations
+
+from tests.hosts.beds import idoit
+from tests.hosts.lab import LabHost
+from tests.hosts.program import APP, furnish, harden
+from tests.hosts.trials.trial import Answers, Trial
+
+OUTSIDE = "/var/www/kept-by-a-backup.svg"
+_WRITER = (
+    "import os, socket, sys, time\n"
+    "held = open(sys.argv[1], 'a')\n"
+    "print(os.getpid(), flush=True)\n"
+    "time.sleep(600)\n"
+)
+
+
+def _idoit(host: LabHost) -> None:
+    """The bed, with what no seal can be put on, and an update that is under way."""
+    idoit.install(host)
+    host.run("ln", f"{APP}/images/icons/set000/Category0_0.svg", OUTSIDE)
+    host.run("ln", f"{APP}/src/jsonrpc.php", f"{APP}/src/second-name.php")
+    host.run("ln", "-s", "/etc/hostname", f"{APP}/src/hostname")
+    host.run("mkfifo", f"{APP}/temp/pipe")
+    script = f"import socket; socket.socket(socket.AF_UNIX).bind('{APP}/src/socket')"
+    host.run("python3", "-c", script)
+    pid = _begin_writing(host, f"{APP}/src/classes/modules/update.php")
+    refused = harden(host, "apply", "app.tree", "--yes", check=False)
+    assert refused.returncode != 0, refused.stdout
+    assert "is being written by" in refused.stdout + refused.stderr, refused.stdout
+    assert host.out("lsattr", "-d", APP).split()[0].count("i") == 0, "sealed half-way"
+    host.run("kill", pid)
+    _begin_writing(host, f"{APP}/log/system.log")
+
+
+def _begin_writing(host: LabHost, path: str) -> str:
+    """A process that keeps a file open for writing; its number inside."""
+    host.write("/root/writer.py", _WRITER)
+    command = f"nohup python3 /root/writer.py {path} >/root/writer.pid 2>/dev/null & sleep 0.5"
+    host.run("sh", "-c", command)
+    return host.out("cat", "/root/writer.pid")
+
+
+def _sealed(host: LabHost) -> Answers:
+    def refused(*argv: str) -> bool:
+        return host.run(*argv, check=False).returncode != 0
+
+    as_application = ("runuser", "-u", "www-data", "--", "sh", "-c")
+    failed = idoit.log_in(host, "admin", "wrong")
+    logged = host.out("sh", "-c", f"cat {APP}/log/failed-logins_*.log")
+    cached = not refused(*as_application, f"touch {APP}/temp/cache_idoit_data/x")
+    host.run("sh", "-c", f"rm {APP}/log/failed-logins_*.log {APP}/temp/cache_idoit_data/x")
+    said = harden(host, "check", "app.tree", "--format", "json").stdout
+    return [
+        ("root cannot write", refused("sh", "-c", f"echo x >{APP}/index.php")),
+        ("nor make a file", refused("touch", f"{APP}/src/new.php")),
+        ("a file with two names in the tree is sealed", refused("touch", f"{APP}/src/jsonrpc.php")),
+        ("one with a name outside is left alone", not refused("touch", OUTSIDE)),
+        ("what a link leads to is left alone", not refused("touch", "/etc/hostname")),
+        ("the application writes its log", "Login failed for user admin" in logged),
+        ("and its cache", cached),
+        ("the login still answers", failed.status == 200 and idoit.answers(host)),
+        (
+            "a right password still lets in",
+            "Signed in" in idoit.log_in(host, "admin", "admin").body,
+        ),
+        (
+            "the console still runs",
+            not refused(*as_application, f"php {APP}/console.php tenant-list"),
+        ),
+        ("the check names the socket", f"{APP}/src/socket" in said),
+        ("the check names the pipe", f"{APP}/temp/pipe" in said),
+        ("the check names the hard link", "set000/Category0_0.svg" in said),
+        ("the check names where a link leads", f"{APP}/src/hostname -> /etc/hostname" in said),
+    ]
+
+
+def _without_idoit(host: LabHost) -> None:
+    host.run("kill", host.out("cat", "/root/writer.pid"))
+    idoit.remove(host)
+    host.run("rm", "-f", OUTSIDE, "/root/writer.py", "/root/writer.pid")
+    furnish(host)
+
+
+TRIALS = (Trial(step="app.tree", furnish=_idoit, holds=_sealed, tidy=_without_idoit),)
