@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.hosts.beds import idoit
+from tests.hosts.beds import idoit, typo3
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP, furnish, harden
 from tests.hosts.trials.trial import Answers, Trial
@@ -83,4 +83,41 @@ def _without_idoit(host: LabHost) -> None:
     furnish(host)
 
 
-TRIALS = (Trial(step="app.tree", furnish=_idoit, holds=_sealed, tidy=_without_idoit),)
+def _typo3(host: LabHost) -> None:
+    typo3.install(host)
+
+
+def _typo3_sealed(host: LabHost) -> Answers:
+    def refused(*argv: str) -> bool:
+        return host.run(*argv, check=False).returncode != 0
+
+    as_application = ("runuser", "-u", "www-data", "--", "touch")
+    bed = typo3.COMPOSER
+    written = [f"{bed.public}/fileadmin/x", f"{bed.var}/log/x", f"{bed.path}/config/sites/x"]
+    answers = [
+        ("root cannot change the settings", refused("touch", bed.settings)),
+        ("nor make a program", refused("touch", f"{bed.public}/shell.php")),
+        ("nor the web server in vendor", refused(*as_application, f"{bed.path}/vendor/x")),
+        ("it writes where it must", not any(refused(*as_application, one) for one in written)),
+        ("its pages answer", typo3.answers(host)),
+        ("a wrong password is counted", typo3.log_in(host, "admin", "wrong").status == 200),
+        ("a right one lets in", typo3.log_in(host, "admin", typo3.BACKEND_PASSWORD).status == 303),
+        (
+            "its program runs",
+            "TYPO3 CMS 13" in host.out("runuser", "-u", "www-data", "--", _PROGRAM, "--version"),
+        ),
+    ]
+    host.run("rm", "-f", *written)
+    host.run("rm", "-rf", f"{bed.var}/cache/data/ratelimiter")
+    return answers
+
+
+_PROGRAM = f"{typo3.PATH}/vendor/bin/typo3"
+
+TRIALS = (
+    Trial(step="app.tree", furnish=_idoit, holds=_sealed, tidy=_without_idoit),
+    Trial(
+        step="typo3.tree", furnish=_typo3, holds=_typo3_sealed, tidy=typo3.remove,
+        roots=(typo3.PATH,),
+    ),
+)  # fmt: skip
