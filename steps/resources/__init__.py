@@ -26,6 +26,7 @@ TABLE: dict[str, str] = {
     "auditd": "steps.resources.auditd:Auditd",
     "backup-schedule": "steps.resources.backup_schedule:BackupSchedule",
     "banner": "steps.resources.banner:Banner",
+    "config-secrets": "steps.resources.config_secrets:ConfigSecrets",
     "core-dumps": "steps.resources.core_dumps:CoreDumps",
     "disk-encryption": "steps.resources.disk_encryption:DiskEncryption",
     "egress": "steps.resources.egress:Egress",

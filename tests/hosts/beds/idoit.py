@@ -9,6 +9,7 @@ from tests.hosts.beds.site import Answer, account, ask, clear, put, serve, sql, 
 from tests.hosts.lab import LabHost
 
 PATH = "/var/www/html/i-doit"
+CONFIG = f"{PATH}/src/config.inc.php"
 SITE = "idoit.example"
 USER = "idoit"
 PASSWORD = "Cmdb-f1rst"

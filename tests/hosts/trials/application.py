@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import time
+
+from tests.hosts.base import ADMIN
 from tests.hosts.beds import idoit, typo3
+from tests.hosts.beds.site import ask
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP, furnish, harden
 from tests.hosts.trials.trial import Answers, Trial
@@ -77,7 +82,7 @@ def _sealed(host: LabHost) -> Answers:
 
 
 def _without_idoit(host: LabHost) -> None:
-    host.run("kill", host.out("cat", "/root/writer.pid"))
+    host.run("sh", "-c", "test ! -e /root/writer.pid || kill $(cat /root/writer.pid)")
     idoit.remove(host)
     host.run("rm", "-f", OUTSIDE, "/root/writer.py", "/root/writer.pid")
     furnish(host)
@@ -112,10 +117,50 @@ def _typo3_sealed(host: LabHost) -> Answers:
     return answers
 
 
+def _secrets(host: LabHost) -> None:
+    """Readable for all, with a copy; the Admin Center's password in plain text."""
+    idoit.install(host, files=100, admin="Center-f1rst")
+    host.run("cp", "-p", idoit.CONFIG, f"{idoit.CONFIG}.1700000000")
+
+
+def _secrets_kept(host: LabHost) -> Answers:
+    def reads(user: str, path: str) -> bool:
+        command = ("runuser", "-u", user, "--", "cat", path)
+        return host.run(*command, check=False).returncode == 0
+
+    def center(password: str) -> bool:
+        form = {"username": "admin", "password": password}
+        return "signed in" in ask(host, idoit.SITE, "/admin/", form).body
+
+    time.sleep(3)  # opcache looks at a file's time every two seconds
+    kept = host.out("php", "-r", f"require '{idoit.CONFIG}'; echo $g_admin_auth['admin'];")
+    shown = harden(host, "history", "show", "1", check=False)
+    log = host.out("cat", "/var/log/harden-tui/sessions.jsonl")
+    return [
+        ("alice cannot read the configuration", not reads(ADMIN, idoit.CONFIG)),
+        ("nor its copy", not reads(ADMIN, f"{idoit.CONFIG}.1700000000")),
+        ("the web server can", reads("www-data", idoit.CONFIG)),
+        ("i-doit answers", idoit.answers(host)),
+        ("a hash is kept", kept.startswith("$2y$")),
+        ("the new password opens the Admin Center", center("Center-s3cond")),
+        ("the former does not", not center("Center-f1rst")),
+        ("the hash itself does not", not center("Center-s3cond2")),
+        ("no password is shown", not {"s3cond", "f1rst"} & _words(shown.stdout + log)),
+    ]
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[A-Za-z0-9]+", text))
+
+
 _PROGRAM = f"{typo3.PATH}/vendor/bin/typo3"
 
 TRIALS = (
     Trial(step="app.tree", furnish=_idoit, holds=_sealed, tidy=_without_idoit),
+    Trial(
+        step="app.config-secrets", furnish=_secrets, holds=_secrets_kept, tidy=_without_idoit,
+        values="app.config-secrets: {admin-password: Center-s3cond}",
+    ),
     Trial(
         step="typo3.tree", furnish=_typo3, holds=_typo3_sealed, tidy=typo3.remove,
         roots=(typo3.PATH,),
