@@ -70,6 +70,7 @@ TABLE: dict[str, str] = {
     "umask": "steps.resources.umask:Umask",
     "unattended-upgrades": "steps.resources.unattended:Unattended",
     "unit": "steps.resources.unit:Unit",
+    "web-exposure": "steps.resources.web_exposure:WebExposure",
 }
 
 

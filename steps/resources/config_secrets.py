@@ -12,7 +12,7 @@ from host.base import FLAG_IMMUTABLE, CommandMissing, FileState, Host, HostError
 from host.facts import Fact, FactUnavailable
 from host.facts.applications import APPLICATIONS, Application
 from host.facts.owners import GROUPS, USERS, number
-from host.facts.php_source import Literal, assigned_pairs, line_of, quoted
+from host.facts.php_source import Literal, assigned_pairs, line_of, quoted, without_comments
 from snapshots.model import Change, Root, RunCommand, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
@@ -112,6 +112,8 @@ class ConfigSecrets(Resource):
     def _admin(self, ctx: Context, held: Held) -> list[Finding]:
         text = _text(ctx.host, held.path)
         entries = assigned_pairs(text, ADMIN)
+        if entries is None and ADMIN not in without_comments(text):
+            return []
         if entries is None:
             return [
                 self._password(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlencode
@@ -80,6 +81,7 @@ def serve(host: LabHost, site: str, root: str, *, override: str = "All") -> None
     host.run("a2enmod", "-q", "rewrite")
     host.run("a2ensite", "-q", site)
     host.run("systemctl", "reload-or-restart", "apache2")
+    time.sleep(1)  # a worker that is just being told still answers as before
 
 
 def ask(

@@ -153,6 +153,37 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[A-Za-z0-9]+", text))
 
 
+_OPEN = ("/src/config.inc.php", "/log/system.log", "/composer.json", "/old.sql", "/.git/config")
+
+
+def _exposed(host: LabHost) -> None:
+    """A site whose .htaccess is not read, with a dump and a history left in it."""
+    idoit.install(host, files=300, override="None")
+    for path, content in (
+        ("composer.json", "{}\n"),
+        ("old.sql", "CREATE TABLE x;\n"),
+        (".git/config", "[core]\n"),
+    ):
+        host.write(f"{APP}/{path}", content)
+    assert all(ask(host, idoit.SITE, path).status == 200 for path in _OPEN)
+
+
+def _closed(host: LabHost) -> Answers:
+    by_name = {path: ask(host, idoit.SITE, path).status for path in _OPEN}
+    by_address = {path: host.http(f"/i-doit{path}").status for path in _OPEN}
+    return [
+        (f"nothing comes by its name: {by_name}", set(by_name.values()) == {403}),
+        (f"nor by the address: {by_address}", set(by_address.values()) == {403}),
+        ("the pages come", idoit.answers(host)),
+        ("styles come", ask(host, idoit.SITE, "/temp/smarty.css").status == 200),
+        ("icons come", ask(host, idoit.SITE, _ICON).status == 200),
+        ("a cache does not", ask(host, idoit.SITE, _CACHE).status == 403),
+        ("nor an upload", ask(host, idoit.SITE, "/upload/files/00/Category0_0.pdf").status == 403),
+    ]
+
+
+_ICON = "/images/icons/set000/Category0_0.svg"
+_CACHE = "/temp/cache_idoit_data/smarty00/Category0_0.tpl.php"
 _PROGRAM = f"{typo3.PATH}/vendor/bin/typo3"
 
 TRIALS = (
@@ -161,6 +192,7 @@ TRIALS = (
         step="app.config-secrets", furnish=_secrets, holds=_secrets_kept, tidy=_without_idoit,
         values="app.config-secrets: {admin-password: Center-s3cond}",
     ),
+    Trial(step="app.web-exposure", furnish=_exposed, holds=_closed, tidy=_without_idoit),
     Trial(
         step="typo3.tree", furnish=_typo3, holds=_typo3_sealed, tidy=typo3.remove,
         roots=(typo3.PATH,),
