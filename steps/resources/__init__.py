@@ -66,6 +66,7 @@ TABLE: dict[str, str] = {
     "time-sync": "steps.resources.time_sync:TimeSync",
     "timer": "steps.resources.timer:Timer",
     "tree": "steps.resources.tree:Tree",
+    "typo3-settings": "steps.resources.typo3_settings:Typo3Settings",
     "ufw": "steps.resources.ufw:Ufw",
     "umask": "steps.resources.umask:Umask",
     "unattended-upgrades": "steps.resources.unattended:Unattended",

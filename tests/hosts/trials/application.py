@@ -184,6 +184,58 @@ def _closed(host: LabHost) -> Answers:
 
 _ICON = "/images/icons/set000/Category0_0.svg"
 _CACHE = "/temp/cache_idoit_data/smarty00/Category0_0.tpl.php"
+_ADDITIONAL = """<?php
+$GLOBALS['TYPO3_CONF_VARS']['DB']['Connections']['Default']['password'] = 'Pages-f1rst';
+$GLOBALS['TYPO3_CONF_VARS']['SYS']['trustedHostsPattern'] = '.*';
+$GLOBALS['TYPO3_CONF_VARS']['SYS']['displayErrors'] = 1;
+if (!\\TYPO3\\CMS\\Core\\Core\\Environment::getContext()->isTesting()) {
+    // settings.php says false, and does not have the last word
+    $GLOBALS['TYPO3_CONF_VARS']['BE']['debug'] = true;
+}
+"""
+_COMPUTED = f"""
+require '{typo3.PATH}/vendor/autoload.php';
+TYPO3\\CMS\\Core\\Core\\SystemEnvironmentBuilder::run(0, 4);
+(new TYPO3\\CMS\\Core\\Configuration\\ConfigurationManager())->exportConfiguration();
+$found = $GLOBALS['TYPO3_CONF_VARS'];
+echo json_encode([$found['BE']['debug'], $found['SYS']['displayErrors'],
+    $found['SYS']['fileCreateMask'], $found['BE']['lockIP']]);
+"""
+
+
+def _careless(host: LabHost) -> None:
+    """additional.php undoes what settings.php says, and the Install Tool is open."""
+    bed = typo3.install(host, files=100)
+    host.write(bed.additional, _ADDITIONAL)
+    host.write(f"{bed.var}/transient/ENABLE_INSTALL_TOOL", "")
+    host.run("chown", "-R", "www-data:www-data", bed.path)
+    time.sleep(3)  # opcache looks at a file's time every two seconds
+    assert ask(host, bed.site, "/", headers=_CLAIMED).status == 200
+
+
+_CLAIMED = {"Host": f"{typo3.SITE}:81"}
+
+
+def _careful(host: LabHost) -> Answers:
+    bed = typo3.COMPOSER
+    time.sleep(3)
+    claimed = ask(host, bed.site, "/", headers=_CLAIMED)
+    computed = host.out("runuser", "-u", "www-data", "--", "php", "-r", _COMPUTED)
+    lets_in = typo3.log_in(host, "admin", typo3.BACKEND_PASSWORD).status == 303
+    host.run("rm", "-rf", f"{bed.var}/cache/data/ratelimiter")
+    there = host.run("test", "-e", f"{bed.var}/transient/ENABLE_INSTALL_TOOL", check=False)
+    shown = host.out("sh", "-c", "harden-tui log export; cat /var/log/harden-tui/sessions.jsonl")
+    return [
+        ("a name that somebody claims is refused", claimed.status == 500),
+        ("without details of the error", "trusted hosts" not in claimed.body),
+        (f"TYPO3 computes what is wanted: {computed}", computed == '[false,0,"0660",0]'),
+        ("its pages answer", typo3.answers(host)),
+        ("the backend lets in", lets_in),
+        ("the Install Tool is closed", there.returncode != 0),
+        ("no password is shown", "f1rst" not in shown),
+    ]
+
+
 _PROGRAM = f"{typo3.PATH}/vendor/bin/typo3"
 
 TRIALS = (
@@ -193,6 +245,10 @@ TRIALS = (
         values="app.config-secrets: {admin-password: Center-s3cond}",
     ),
     Trial(step="app.web-exposure", furnish=_exposed, holds=_closed, tidy=_without_idoit),
+    Trial(
+        step="typo3.settings", furnish=_careless, holds=_careful, tidy=typo3.remove,
+        given=("--set", r"typo3.settings.trusted-hosts=typo3\.example"), roots=(typo3.PATH,),
+    ),
     Trial(
         step="typo3.tree", furnish=_typo3, holds=_typo3_sealed, tidy=typo3.remove,
         roots=(typo3.PATH,),
