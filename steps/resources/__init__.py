@@ -67,6 +67,7 @@ TABLE: dict[str, str] = {
     "timer": "steps.resources.timer:Timer",
     "tree": "steps.resources.tree:Tree",
     "typo3-settings": "steps.resources.typo3_settings:Typo3Settings",
+    "typo3-support": "steps.resources.typo3_support:Typo3Support",
     "ufw": "steps.resources.ufw:Ufw",
     "umask": "steps.resources.umask:Umask",
     "unattended-upgrades": "steps.resources.unattended:Unattended",

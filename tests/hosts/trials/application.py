@@ -236,6 +236,20 @@ def _careful(host: LabHost) -> Answers:
     ]
 
 
+def _old_typo3(host: LabHost) -> None:
+    typo3.install(host, files=100, layout="classic", version="12.4.44")
+
+
+def _version(host: LabHost) -> Answers:
+    said = harden(host, "check", "typo3.version", "--format", "json", check=False).stdout
+    program = f"{typo3.PATH}/typo3/sysext/core/bin/typo3"
+    asked = host.out("runuser", "-u", "www-data", "--", program, "--version")
+    return [
+        (f"TYPO3 itself says {asked}", asked == "TYPO3 CMS 12.4.44"),
+        ("the check says the same", "12.4.44, until 2026-04-30" in said),
+    ]
+
+
 _PROGRAM = f"{typo3.PATH}/vendor/bin/typo3"
 
 TRIALS = (
@@ -243,6 +257,14 @@ TRIALS = (
     Trial(
         step="app.config-secrets", furnish=_secrets, holds=_secrets_kept, tidy=_without_idoit,
         values="app.config-secrets: {admin-password: Center-s3cond}",
+    ),
+    Trial(
+        step="typo3.version",
+        furnish=_old_typo3,
+        holds=_version,
+        tidy=typo3.remove,
+        changes=False,
+        roots=(typo3.PATH,),
     ),
     Trial(step="app.web-exposure", furnish=_exposed, holds=_closed, tidy=_without_idoit),
     Trial(
