@@ -239,7 +239,10 @@ class Typo3Settings(Resource):
 
     def _line(self, key: str) -> str:
         path = "".join(f"[{quoted(part)}]" for part in key.split("/"))
-        return f"$GLOBALS['TYPO3_CONF_VARS']{path} = {as_php(self._target(key))};"
+        target = self._target(key)
+        # Octal digits are text there, so that no zero before them is lost.
+        value = quoted(target) if key.endswith("CreateMask") else as_php(target)
+        return f"$GLOBALS['TYPO3_CONF_VARS']{path} = {value};"
 
 
 _CONTEXT = (
