@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 import stat
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from host.base import FLAG_IMMUTABLE, CommandMissing, FileState, Host, HostError
+from host.base import CommandMissing, FileState, Host, HostError, TreeRule
 from host.facts import Fact, FactUnavailable
 from host.facts.applications import APPLICATIONS, Application
 from host.facts.owners import GROUPS, USERS, number
 from host.facts.php_source import Literal, assigned_pairs, line_of, quoted, without_comments
-from snapshots.model import Change, Root, RunCommand, WriteFile
+from snapshots.model import Change, Root, SealTree, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 
@@ -161,6 +162,7 @@ class ConfigSecrets(Resource):
         refusals: list[str] = []
         notes: list[str] = []
         roots: list[Root] = []
+        rules: dict[str, list[TreeRule]] = {}
         for held in _held(ctx):
             path, state = held.path, held.state
             written = None
@@ -181,17 +183,22 @@ class ConfigSecrets(Resource):
                     f"{path} is a {state.kind}; nothing was changed. Put the file itself there."
                 )
             elif (state.uid, state.gid, state.mode) != wanted:
-                if state.flags & FLAG_IMMUTABLE:
-                    refusals.append(
-                        f"{path} is immutable (chattr +i), so its owner and mode stay. Nothing was"
-                        " changed. Seal the application's tree again (app.tree, typo3.tree), which"
-                        f" sets them too, or take the flag off: `chattr -i {path}`."
-                    )
-                changes += _give(path, wanted)
+                folder = os.path.dirname(path)
+                rules.setdefault(folder, []).append(_rule(path, wanted))
             if written is not None or (state.uid, state.gid, state.mode) != wanted:
                 roots.append(Root(path, content=written is not None))
         if refusals:
             return Planned(refusals=tuple(refusals))
+        # By descriptors: whoever may write there must not lead a chown or chmod elsewhere.
+        changes += [
+            SealTree(root=folder, rules=tuple(wrong), entries=len(wrong))
+            for folder, wrong in rules.items()
+        ]
+        notes += [
+            f"{rule.path} becomes {rule.file_mode:04o}."
+            for wrong in rules.values()
+            for rule in wrong
+        ]
         return Planned(changes=tuple(changes), roots=tuple(roots), notes=tuple(notes))
 
     def _hashed(self, host: Host, path: str) -> bytes | None:
@@ -249,12 +256,9 @@ def _names(ctx: Context, state: FileState) -> str:
     return f"{name(ctx.facts.get(USERS), state.uid)}:{name(ctx.facts.get(GROUPS), state.gid)}"
 
 
-def _give(path: str, wanted: tuple[int, int, int]) -> list[Change]:
+def _rule(path: str, wanted: tuple[int, int, int]) -> TreeRule:
     uid, gid, mode = wanted
-    return [
-        RunCommand(argv=("chown", "--no-dereference", f"{uid}:{gid}", path), why=f"own {path}"),
-        RunCommand(argv=("chmod", f"{mode:04o}", path), why=f"let only few read {path}"),
-    ]
+    return TreeRule(path=path, uid=uid, gid=gid, file_mode=mode)
 
 
 def _hash_of(host: Host, password: str) -> str:

@@ -163,7 +163,7 @@ def _bad(one: Probed) -> Finding:
     return Finding(
         resource=one.application.label,
         setting=f"{_url(one)}",
-        expected="not reachable",
+        expected="refused",
         running=said,
         persistent=said,
         origin=one.place.path,
@@ -176,7 +176,7 @@ def _unknown(one: Probed) -> Finding:
     return Finding(
         resource=one.application.label,
         setting=f"{_url(one)}",
-        expected="not reachable",
+        expected="refused",
         origin=one.place.path,
         note=one.problem,
     )

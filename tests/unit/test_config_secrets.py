@@ -8,7 +8,7 @@ import pytest
 
 from host.base import FLAG_IMMUTABLE, FileState
 from host.facts.applications import Application
-from snapshots.model import RunCommand, WriteFile
+from snapshots.model import SealTree
 from steps.model import Finding
 from steps.resource import Context
 from steps.resources.config_secrets import ConfigSecrets
@@ -43,20 +43,24 @@ def wrong(findings: list[Finding]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "uid", "commands"),
+    ("mode", "uid", "wanted"),
     [
-        (0o640, 33, []),
-        (0o440, 33, []),
-        (0o640, 0, []),
-        (0o644, 33, [f"chown --no-dereference 33:33 {CONFIG}", f"chmod 0640 {CONFIG}"]),
-        (0o600, 0, [f"chown --no-dereference 0:33 {CONFIG}", f"chmod 0640 {CONFIG}"]),
-        (0o660, 1000, [f"chown --no-dereference 33:33 {CONFIG}", f"chmod 0640 {CONFIG}"]),
+        (0o640, 33, None),
+        (0o440, 33, None),
+        (0o640, 0, None),
+        (0o644, 33, (33, 33, 0o640)),
+        (0o600, 0, (0, 33, 0o640)),
+        (0o660, 1000, (33, 33, 0o640)),
     ],
 )
-def test_who_may_read_it(tmp_path: Path, mode: int, uid: int, commands: list[str]) -> None:
+def test_who_may_read_it(
+    tmp_path: Path, mode: int, uid: int, wanted: tuple[int, int, int] | None
+) -> None:
     planned = STEP.plan(site(tmp_path, mode=mode, uid=uid))
-    assert [" ".join(c.argv) for c in planned.changes if isinstance(c, RunCommand)] == commands
-    assert [root.path for root in planned.roots] == ([CONFIG] if commands else [])
+    rules = [rule for c in planned.changes if isinstance(c, SealTree) for rule in c.rules]
+    given = [(rule.path, rule.uid, rule.gid, rule.file_mode) for rule in rules]
+    assert given == ([(CONFIG, *wanted)] if wanted else [])
+    assert [root.path for root in planned.roots] == ([CONFIG] if wanted else [])
 
 
 def test_a_copy_is_held_to_the_same(tmp_path: Path) -> None:
@@ -92,10 +96,14 @@ def test_without_php_nothing_is_hashed_and_nothing_changed(tmp_path: Path) -> No
     assert "Nothing was changed" in planned.refusals[0].replace("Nothing was\n", "Nothing was ")
 
 
-def test_a_sealed_file_keeps_its_mode(tmp_path: Path) -> None:
-    planned = STEP.plan(site(tmp_path, mode=0o644, flags=FLAG_IMMUTABLE))
-    assert "immutable" in planned.refusals[0]
-    assert not any(isinstance(change, WriteFile) for change in planned.changes)
+def test_a_sealed_file_stays_sealed(tmp_path: Path) -> None:
+    ctx = site(tmp_path, mode=0o644, flags=FLAG_IMMUTABLE)
+    (change,) = STEP.plan(ctx).changes
+    assert isinstance(change, SealTree)
+    ctx.host.apply_rules(change.root, change.rules)
+    state = ctx.host.state(CONFIG)
+    assert state is not None
+    assert (state.mode, state.flags) == (0o640, FLAG_IMMUTABLE)
 
 
 def test_a_host_without_applications_has_nothing_to_keep(tmp_path: Path) -> None:
