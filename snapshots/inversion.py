@@ -24,6 +24,7 @@ from snapshots.model import (
     TransactionRecord,
     UndoHow,
 )
+from snapshots.unread import as_told, seeing_content
 
 
 class Inversion:
@@ -186,7 +187,8 @@ class Inversion:
         out = delta
         chosen = ""  # what a person should know of a conflict on the way
         for later in chain:
-            theirs = later.deltas[key]
+            told = later.deltas[key]
+            theirs = seeing_content(told, out.after)
             name = name_of(later.record)
             before, how = Inverse(out, self.contents).of(theirs.before)
             if _clashes(out, theirs.before, how):
@@ -207,11 +209,11 @@ class Inversion:
             out = Delta(delta.domain, delta.key, before, theirs.before)
             after, how = Inverse(out, self.contents, merging=merging).of(theirs.after)
             if how in ("failed", "gone"):
-                self.rebase(later, Delta(delta.domain, delta.key, before, theirs.after))
+                self.rebase(later, as_told(told, before, theirs.after))
                 note = f"{name} needs it as it is" + (f"; {chosen}" if chosen else "")
                 self.say(delta, "handed-over", note=note, heirs=(later.record,))
                 return
-            self.rebase(later, Delta(delta.domain, delta.key, before, after))
+            self.rebase(later, as_told(told, before, after))
             out = Delta(delta.domain, delta.key, after, theirs.after)
         target, how = Inverse(out, self.contents).of(now)
         if _clashes(out, now, how):

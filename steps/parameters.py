@@ -235,6 +235,16 @@ def _typo3_tree(ctx: Context) -> ParameterValue | None:
     return _installed(ctx, "typo3")
 
 
+def _typo3_writable(ctx: Context) -> ParameterValue | None:
+    """What TYPO3 writes into in this layout, as far as it is there."""
+    from host.facts.applications import APPLICATIONS
+
+    for one in ctx.facts.get(APPLICATIONS):
+        if one.kind == "typo3":
+            return tuple(n for n in one.writable if ctx.host.state(f"{one.path}/{n}") is not None)
+    return None
+
+
 def _installed(ctx: Context, kind: str) -> str | None:
     """Where the first application of this kind lies that the web server shows."""
     from host.facts.applications import APPLICATIONS
@@ -287,6 +297,7 @@ DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
     "session-user": _session_user,
     "time-daemon": _time_daemon,
     "typo3-tree": _typo3_tree,
+    "typo3-writable": _typo3_writable,
     "unneeded-units": _unneeded_units,
 }
 """Where a default can come from: a name used in `default-from`, and the question it asks."""

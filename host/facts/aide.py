@@ -28,6 +28,13 @@ class Database(msgspec.Struct, frozen=True):
     age_days: float
 
 
+class Checksums(msgspec.Struct, frozen=True):
+    """What the group Checksums of Debian's aide.conf is made of: ("H",) or ("sha256", "sha512")."""
+
+    names: tuple[str, ...]
+    origin: str
+
+
 class LastCheck(msgspec.Struct, frozen=True):
     """`exit`: AIDE's own status, 0 for no difference, 1 to 7 for differences, more for an error;
     `None` where it never ran."""
@@ -46,6 +53,23 @@ def parse_database(config: str) -> tuple[str, int]:
         if found:
             return found[1], number
     return DATABASE, 0
+
+
+_CHECKSUMS: Final = re.compile(r"(?m)^[ \t]*Checksums[ \t]*=[ \t]*([\w+]+)[ \t]*$")
+
+
+def parse_checksums(config: str) -> Checksums | None:
+    """The last line "Checksums = H"; `None` where the file has no such group."""
+    found = list(_CHECKSUMS.finditer(config))
+    if not found:
+        return None
+    names = tuple(name for name in found[-1][1].split("+") if name)
+    return Checksums(names, f"{CONFIG}:{config.count(chr(10), 0, found[-1].start(1)) + 1}")
+
+
+def checksums_replaced(config: str, line: str) -> str:
+    """The configuration with `line` instead of what says Checksums."""
+    return _CHECKSUMS.sub(line, config)
 
 
 def parse_log(text: str) -> LastCheck:
@@ -68,6 +92,10 @@ def _database(host: Host, facts: Facts) -> Database | None:
     return Database(path, f"{CONFIG}:{line}", state.size_bytes, age_days)
 
 
+def _checksums(host: Host, facts: Facts) -> Checksums | None:
+    return parse_checksums(host.read_bytes(CONFIG).decode("utf-8", "replace"))
+
+
 def _last(host: Host, facts: Facts) -> LastCheck:
     try:
         text = host.read_bytes(LOG, limit_bytes=_TAIL_BYTES).decode("utf-8", "replace")
@@ -76,5 +104,6 @@ def _last(host: Host, facts: Facts) -> LastCheck:
     return parse_log(text)
 
 
+AIDE_CHECKSUMS: Fact[Checksums | None] = Fact("aide-checksums", _checksums)
 AIDE_DATABASE: Fact[Database | None] = Fact("aide-database", _database)
 AIDE_LAST: Fact[LastCheck] = Fact("aide-last", _last)

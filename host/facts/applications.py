@@ -40,6 +40,21 @@ class Application(msgspec.Struct, frozen=True):
     layout: Layout = ""
 
     @property
+    def writable(self) -> tuple[str, ...]:
+        """Directories it must fill, relative to `path`, whether they are there or not.
+
+        i-doit: Security and Protection, Authorizations in the File System; TYPO3 13.4: Security
+        Guidelines, File and directory permissions.
+        """
+        if self.kind == "i-doit":
+            return ("log", "imports", "temp", "upload")
+        inside = os.path.relpath(self.public, self.path)
+        shown = "" if inside == "." else f"{inside}/"
+        if self.layout == "composer":
+            return ("var", f"{shown}fileadmin", f"{shown}typo3temp", "config/sites")
+        return ("fileadmin", "typo3temp", "typo3conf/sites", "uploads")
+
+    @property
     def label(self) -> str:
         name = "i-doit" if self.kind == "i-doit" else "TYPO3"
         return f"{name} in {self.path}"
@@ -100,7 +115,7 @@ def recognized(host: Host, path: str, shown: str) -> Application | None:
     """
 
     def there(*names: str) -> tuple[str, ...]:
-        return tuple(name for name in names if host.state(name) is not None)
+        return tuple(name for name in names if host.state(host.realpath(name)) is not None)
 
     if path != "/" and there(f"{path}/vendor/typo3/cms-core/composer.json"):
         public = shown if shown != path else _public(host, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -15,6 +16,10 @@ from host.services import blocks
 MAIN_FILE = "/etc/security/limits.conf"
 FOLDER = "/etc/security/limits.d"
 
+PROFILE = "/etc/profile"
+PROFILES = "/etc/profile.d/*.sh"
+_ULIMIT = re.compile(r"[ \t]*ulimit((?:[ \t]+-[HSc]+)+)[ \t]+(\w+)[ \t]*(?:(?:\d?>|[;#&|]).*)?")
+
 
 class Limit(msgspec.Struct, frozen=True):
     """A line of limits.conf about core dumps. `hard` and `soft` say which of the two it sets."""
@@ -23,6 +28,19 @@ class Limit(msgspec.Struct, frozen=True):
     value: str
     hard: bool
     soft: bool
+    file: str
+    line: int
+
+    @property
+    def origin(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Shell(msgspec.Struct, frozen=True):
+    """A line "ulimit -c 0" of a login shell's profile. Without -S or -H it sets both limits."""
+
+    value: str
+    hard: bool
     file: str
     line: int
 
@@ -63,6 +81,17 @@ def parse_limits(texts: Mapping[str, str]) -> tuple[Limit, ...]:
                     hard, soft = kind != "soft", kind != "hard"
                     found.append(Limit(words[0], words[3], hard, soft, file, number))
     return tuple(found)
+
+
+def parse_profile(path: str, text: str) -> list[Shell]:
+    """Lines "ulimit -c 0" or "ulimit -S -c unlimited"; other forms are not looked at."""
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):
+        match = _ULIMIT.fullmatch(line)
+        if match and "c" in match[1]:
+            hard = "H" in match[1] or "S" not in match[1]
+            found.append(Shell(match[2], hard, path, number))
+    return found
 
 
 def hard_limit(limits: Sequence[Limit], who: str) -> Limit | None:
@@ -109,6 +138,16 @@ def _limits(host: Host, facts: Facts) -> tuple[Limit, ...]:
     return parse_limits(texts)
 
 
+def _profiles(host: Host, facts: Facts) -> tuple[Shell, ...]:
+    found: list[Shell] = []
+    for path in (PROFILE, *host.glob(PROFILES)):
+        try:
+            found += parse_profile(path, host.read_bytes(path).decode("utf-8", "replace"))
+        except HostError:
+            continue
+    return tuple(found)
+
+
 def _services(host: Host, facts: Facts) -> Services:
     """Two questions: systemd shows its own properties and those of units apart."""
     if host.is_practice:
@@ -135,4 +174,7 @@ def _services(host: Host, facts: Facts) -> Services:
 
 
 LIMITS: Fact[tuple[Limit, ...]] = Fact("core-limits", _limits)
+PROFILE_LIMITS: Fact[tuple[Shell, ...]] = Fact("core-profiles", _profiles)
+"""In the order a login shell reads them: /etc/profile ends with those of profile.d, by name."""
+
 SERVICES: Fact[Services] = Fact("core-services", _services)

@@ -26,6 +26,7 @@ TABLE: dict[str, str] = {
     "auditd": "steps.resources.auditd:Auditd",
     "backup-schedule": "steps.resources.backup_schedule:BackupSchedule",
     "banner": "steps.resources.banner:Banner",
+    "config-secrets": "steps.resources.config_secrets:ConfigSecrets",
     "core-dumps": "steps.resources.core_dumps:CoreDumps",
     "disk-encryption": "steps.resources.disk_encryption:DiskEncryption",
     "egress": "steps.resources.egress:Egress",
@@ -66,10 +67,13 @@ TABLE: dict[str, str] = {
     "time-sync": "steps.resources.time_sync:TimeSync",
     "timer": "steps.resources.timer:Timer",
     "tree": "steps.resources.tree:Tree",
+    "typo3-settings": "steps.resources.typo3_settings:Typo3Settings",
+    "typo3-support": "steps.resources.typo3_support:Typo3Support",
     "ufw": "steps.resources.ufw:Ufw",
     "umask": "steps.resources.umask:Umask",
     "unattended-upgrades": "steps.resources.unattended:Unattended",
     "unit": "steps.resources.unit:Unit",
+    "web-exposure": "steps.resources.web_exposure:WebExposure",
 }
 
 

@@ -9,11 +9,14 @@ import msgspec
 
 from host.facts import Fact, apparmor
 from host.facts.apparmor import APPARMOR, ENABLED, PROFILES
+from host.facts.packages import PACKAGES
 from snapshots.model import Activation, RunCommand
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource
+from steps.resources.package import plan_install
 
 ENFORCE = "aa-enforce"
+TOOLS = "apparmor-utils"
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +38,7 @@ class AppArmor(Resource):
         return cls(msgspec.convert(body, Body).complain)
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (APPARMOR,)
+        return (APPARMOR, PACKAGES)
 
     def observe(self, ctx: Context) -> list[Finding]:
         found = ctx.facts.get(APPARMOR)
@@ -60,21 +63,21 @@ class AppArmor(Resource):
                     " Enforce it by hand, or name it in the parameter complain.",
                 )
             )
+        tools = Planned()
         if ctx.host.which(ENFORCE) is None:
-            return Planned(
-                refusals=(
-                    f"{', '.join(wrong)} only reports, and {ENFORCE} is not installed to change "
-                    "that; nothing was changed. Run `apt-get install apparmor-utils`, then look "
-                    "again, or name it in the parameter complain.",
-                )
-            )
+            tools = plan_install(ctx, (TOOLS,))
+            if tools.refusals:
+                return tools
         files = sorted({found.files[name] for name in wrong})
         return Planned(
             changes=(
+                *tools.changes,
                 RunCommand(argv=(ENFORCE, *files), why=f"enforce {', '.join(wrong)}"),
             ),
             activations=(Activation("reload", unit="apparmor.service"),),
+            packages=tools.packages,
             notes=(
+                *tools.notes,
                 "Look into the log for what these profiles would have refused until now: "
                 "`journalctl -k --grep ALLOWED`.",
             ),

@@ -1,4 +1,4 @@
-"""Core dumps off: for logins, for services, and for systemd-coredump where it is installed."""
+"""Core dumps off: for logins, login shells, services, and systemd-coredump if it comes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from typing import Any, ClassVar
 
 from host.base import HostError
 from host.facts import Fact, FactUnavailable
-from host.facts.core_limits import LIMITS, SERVICES, Limit, Service, hard_limit
+from host.facts.core_limits import (
+    LIMITS,
+    PROFILE_LIMITS,
+    SERVICES,
+    Limit,
+    Service,
+    Shell,
+    hard_limit,
+)
 from host.facts.packages import PACKAGES
 from host.facts.systemd_conf import configuration
 from host.facts.units import UNITS
@@ -22,6 +30,13 @@ WHO = {"*": "logins of users", "root": "logins of root"}
 COREDUMP_WANTED = {"Storage": "none", "ProcessSizeMax": "0"}
 PROBE = ("runuser", "-u", "nobody", "--", "sh", "-c", "ulimit -Hc")
 
+SHELL_PROBE = (
+    "systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--uid=nobody",
+    "--property=LimitCORE=infinity", "sh", "-l", "-c", "ulimit -Hc",
+)  # fmt: skip
+"""nobody's login shell without PAM. systemd begins it without a limit: the one of whoever asks may
+be 0 already, and a container lets nobody raise it."""
+
 _BY = "# Written by harden-tui for the step {step}.\n"
 
 
@@ -36,6 +51,7 @@ class CoreDumps(Resource):
         self.limits = f"/etc/security/limits.d/zz-harden-tui-{name}.conf"
         self.system = f"/etc/systemd/system.conf.d/zz-harden-tui-{name}.conf"
         self.coredump = f"/etc/systemd/coredump.conf.d/zz-harden-tui-{name}.conf"
+        self.profile = f"/etc/profile.d/zz-harden-tui-{name}.sh"
         self.drop_in = f"zz-harden-tui-{name}.conf"
 
     @classmethod
@@ -45,7 +61,7 @@ class CoreDumps(Resource):
         return cls(step_id)
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (LIMITS, SERVICES, SYSTEM, COREDUMP, PACKAGES, UNITS)
+        return (LIMITS, PROFILE_LIMITS, SERVICES, SYSTEM, COREDUMP, PACKAGES, UNITS)
 
     def observe(self, ctx: Context) -> list[Finding]:
         limits = ctx.facts.get(LIMITS)
@@ -57,7 +73,8 @@ class CoreDumps(Resource):
             )
             for one in _exceptions(limits)
         ]  # fmt: skip
-        findings += [self._default(ctx), self._running(ctx)]
+        shells = _shells(ctx.facts.get(PROFILE_LIMITS))
+        findings += [shells, self._default(ctx), self._running(ctx)]
         findings += [
             _finding(
                 one.unit, "0", one.now_soft or "ended", one.hard, "", False,
@@ -74,6 +91,8 @@ class CoreDumps(Resource):
         if not all(_login(limits, who).ok for who in WHO):
             text = f"{by}* hard core 0\nroot hard core 0\n"
             changes.append(WriteFile(path=self.limits, content=text.encode()))
+        if not _shells(ctx.facts.get(PROFILE_LIMITS)).ok:
+            changes.append(WriteFile(path=self.profile, content=f"{by}ulimit -c 0\n".encode()))
         if self._default(ctx).ok is False:
             text = f"{by}[Manager]\nDefaultLimitCORE=0\n"
             changes.append(WriteFile(path=self.system, content=text.encode()))
@@ -89,28 +108,38 @@ class CoreDumps(Resource):
         return Planned(
             changes=tuple(changes),
             activations=(Activation("daemon-reload"),) if reloads else (),
-            refusals=self._refusals(limits),
+            refusals=self._refusals(limits, ctx.facts.get(PROFILE_LIMITS)),
             notes=self._notes(ctx) if changes else (),
         )
 
     def prove(self, ctx: Context) -> list[Finding]:
-        """A session of PAM is opened for nobody, and asked."""
+        """A session of PAM, and a login shell without one, are opened for nobody, and asked."""
         try:
-            said = ctx.host.run(PROBE, timeout_s=15).stdout.strip()
+            session = ctx.host.run(PROBE, timeout_s=15).stdout.strip()
+            # What a profile prints comes before the answer.
+            shell = (ctx.host.run(SHELL_PROBE, timeout_s=15).stdout.split() or [""])[-1]
         except HostError as error:
             raise FactUnavailable(
                 f"no session could be opened to ask for its limit: {error}"
             ) from None
-        return [_finding("a new session of nobody", "0", said, "", "", said == "0", "")]
+        return [
+            _finding("a new session of nobody", "0", session, "", "", session == "0", ""),
+            _finding("a login shell of nobody without PAM", "0", shell, "", "", shell == "0", ""),
+        ]
 
-    def _refusals(self, limits: tuple[Limit, ...]) -> tuple[str, ...]:
+    def _refusals(self, limits: tuple[Limit, ...], shells: tuple[Shell, ...]) -> tuple[str, ...]:
         """Lines that ours could not overrule."""
         found = [*_exceptions(limits)]
         for who in WHO:
             deciding = hard_limit(limits, who)
             if deciding is not None and deciding.value != "0" and deciding.file > self.limits:
                 found.append(deciding)
+        later = [one for one in shells if one.value != "0" and one.file > self.profile]
         return tuple(
+            f"{one.origin} lets login shells write core dumps ({one.value}), and is read after what"
+            " this step would write; nothing was changed. Take that line away first."
+            for one in later[-1:]
+        ) + tuple(
             f"{one.origin} lets {one.who} write core dumps ({one.value}), and counts more than "
             "what this step would write; nothing was changed. Take that line away first."
             for one in found
@@ -144,8 +173,8 @@ class CoreDumps(Resource):
         return [one for one in services.running if one.hard not in ("0", services.default_hard)]
 
     def _systemd_coredump(self, ctx: Context) -> list[Finding]:
-        if "systemd-coredump" not in ctx.facts.get(PACKAGES):
-            return []
+        """Its settings stand also where it is not installed: who brings it wants no dumps kept."""
+        there = "systemd-coredump" in ctx.facts.get(PACKAGES)
         lines = ctx.facts.get(COREDUMP)
         found = []
         for key, wanted in COREDUMP_WANTED.items():
@@ -153,7 +182,8 @@ class CoreDumps(Resource):
             value = line.value if line else ""
             found.append(
                 _finding(
-                    f"systemd-coredump, {key}", wanted, value or "default", value or "default",
+                    f"systemd-coredump, {key}", wanted,
+                    (value or "default") if there else "not installed", value or "default",
                     line.origin if line else "", value.lower() == wanted, "",
                 )
             )  # fmt: skip
@@ -174,6 +204,14 @@ def _login(limits: tuple[Limit, ...], who: str) -> Finding:
     value = line.value if line else "unlimited"
     origin = line.origin if line else ""
     return _finding(WHO[who], "0", value, value, origin, value == "0", "")
+
+
+def _shells(lines: tuple[Shell, ...]) -> Finding:
+    """Login shells that come without PAM, such as those of containers and of a rescue."""
+    hard = [one for one in lines if one.hard]
+    value = hard[-1].value if hard else "as it was"
+    origin = hard[-1].origin if hard else ""
+    return _finding("login shells without PAM", "0", value, value, origin, value == "0", "")
 
 
 def _exceptions(limits: tuple[Limit, ...]) -> list[Limit]:

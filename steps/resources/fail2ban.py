@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from host.facts import Fact
+from host.facts.addresses import OWN_ADDRESSES
 from host.facts.fail2ban import (
     FAIL2BAN_CONFIGURATION,
     FAIL2BAN_RUNNING,
@@ -21,8 +22,11 @@ from host.facts.fail2ban import (
 from host.facts.packages import PACKAGES
 from host.facts.ports import PORTS
 from host.facts.units import UNITS
+from snapshots.model import InstallPackages
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
+from steps.resources.fail2ban_default import default_line, is_theirs, write_default
+from steps.resources.fail2ban_own import own_addresses
 from steps.resources.fail2ban_plan import FOLDER, UNIT, Values, Wanted, own_files, plan, watch
 from steps.resources.ssh_ports import FACTS as SSH_PORTS
 from steps.resources.ssh_ports import ssh_ports
@@ -58,8 +62,10 @@ class JailBody(
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
-    """The resource as a catalogue file writes it. `files`: "filter.d/mine" -> text."""
+    """The resource as a catalogue file writes it. `jail-local`: whether jails of others, which come
+    later, shall ignore the same addresses; `files`: "filter.d/mine" -> text."""
 
+    jail_local: bool = False
     max_retry: int = 3
     find_time: str = "10m"
     ban_time: str = "1h"
@@ -95,6 +101,7 @@ class Fail2ban(Resource):
             FAIL2BAN_RUNNING,
             FAIL2BAN_CONFIGURATION,
             FAIL2BAN_SOURCES,
+            OWN_ADDRESSES,
             *SSH_PORTS,
         )
 
@@ -124,7 +131,7 @@ class Fail2ban(Resource):
         return found
 
     def ignored(self, ctx: Context) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*LOOPBACK, *self.body.ignore)))
+        return tuple(dict.fromkeys((*LOOPBACK, *own_addresses(ctx), *self.body.ignore)))
 
     def plan(self, ctx: Context) -> Planned:
         if all(finding.ok is not False for finding in self.observe(ctx) if finding.applicable):
@@ -139,7 +146,19 @@ class Fail2ban(Resource):
             mail=self.body.mail,
             files=tuple(self.body.files.items()),
         )
-        return plan(ctx, self.step_id, self.wanted(ctx), values)
+        planned = plan(ctx, self.step_id, self.wanted(ctx), values)
+        if planned.refusals or not self.body.jail_local or self._default(ctx).ok is not False:
+            return planned
+        default = write_default(ctx, self.step_id, values.ignored)
+        if default is None:
+            return planned
+        # Before anything is started, but after the package.
+        index = next(
+            (n for n, one in enumerate(planned.changes) if not isinstance(one, InstallPackages)),
+            len(planned.changes),
+        )
+        changes = (*planned.changes[:index], default, *planned.changes[index:])
+        return msgspec.structs.replace(planned, changes=changes)
 
     def observe(self, ctx: Context) -> list[Finding]:
         configured = ctx.facts.get(FAIL2BAN_CONFIGURATION)
@@ -161,6 +180,8 @@ class Fail2ban(Resource):
             else:
                 jail = (now or {}).get(name)
                 findings += self._jail(ctx, name, wanted[name], jail, configured.get(name))
+        if self.body.jail_local:
+            findings.append(self._default(ctx))
         findings += self._files(ctx)
         findings += self._own_address(ctx, now or {})
         return findings
@@ -233,6 +254,20 @@ class Fail2ban(Resource):
             if name == "sshd" or nameless:
                 findings.append(_ports(name, wanted.port, boot, {} if nameless else NUMBERS))
         return findings
+
+    def _default(self, ctx: Context) -> Finding:
+        """What a jail without `ignoreip` ignores. A jail.local of somebody else's is no failure."""
+        line = default_line(ctx)
+        words = line.value if line else ""
+        good = all(_covers(words.split(), one) for one in self.ignored(ctx))
+        finding = _finding(
+            "jails added later, ignoreip", f"contains {' '.join(self.ignored(ctx))}", words, words,
+            good, origin=line.origin if line else "",
+        )  # fmt: skip
+        if good or not is_theirs(ctx):
+            return finding
+        note = "jail.local is not this program's: add them to its [DEFAULT] yourself"
+        return msgspec.structs.replace(finding, ok=None, applicable=False, note=note)
 
     def _own_address(self, ctx: Context, now: dict[str, Jail]) -> list[Finding]:
         """Told, but no failure: it depends on who asks, and a check must not."""

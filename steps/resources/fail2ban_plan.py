@@ -15,6 +15,7 @@ from host.facts.packages import PACKAGES
 from host.facts.units import UNITS
 from snapshots.model import Activation, Change, RunCommand, Validation, WriteFile
 from steps.resource import Context, Planned
+from steps.resources.fail2ban_default import sources_of_others
 from steps.resources.package import absent, plan_install
 
 UNIT: Final = "fail2ban.service"
@@ -131,7 +132,7 @@ def _section(
     ctx: Context, name: str, jail: Wanted, watched: list[tuple[str, str]], values: Values
 ) -> str:
     """All values stand in the jail's own section: there they win over any [DEFAULT] and file."""
-    sources: Sources = ctx.facts.get(FAIL2BAN_SOURCES)
+    sources = sources_of_others(ctx)
     ignored = dict.fromkeys((*values.ignored, *_kept(sources, name)))
     lines = [
         ("enabled", "true"),

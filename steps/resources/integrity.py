@@ -1,4 +1,4 @@
-"""Whether files are still those that were installed: AIDE, or debsums for packaged files only."""
+"""Whether files are still those that were installed: AIDE for all, debsums for packaged ones."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from host.facts.units import UNITS
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 from steps.resources import integrity_aide, integrity_debsums
-from steps.resources.package import installed_finding
+from steps.resources.package import installed_finding, plan_install
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """The resource as a catalogue file writes it.
 
-    `web-tree` is watched, all but the `writable` directories in it; `exclude` are directories that
-    change all the time or take too long.
+    `by`: aide, debsums or both. `web-tree` is watched, all but the `writable` directories in it;
+    `exclude` are directories that change all the time or take too long.
     """
 
-    by: Literal["aide", "debsums"]
+    by: list[Literal["aide", "debsums"]]
     web_tree: str
     writable: list[str] = []
     exclude: list[str] = []
 
 
 class Integrity(Resource):
-    """`integrity: {by: aide, web-tree: /var/www/html, writable: [log], exclude: [/home]}`."""
+    """`integrity: {by: [aide, debsums], web-tree: /var/www, writable: [log], exclude: [/home]}`."""
 
     kind: ClassVar[str] = "integrity"
 
@@ -40,6 +40,8 @@ class Integrity(Resource):
     @classmethod
     def parse(cls, step_id: str, body: Any) -> Integrity:
         given = msgspec.convert(body, Body)
+        if not given.by:
+            raise StepError("by: expected aide, debsums or both")
         for path in (given.web_tree, *given.exclude):
             if not path.startswith("/") or any(blank in path for blank in " \t"):
                 raise StepError(f"{path!r} is no absolute path without blanks")
@@ -49,20 +51,39 @@ class Integrity(Resource):
         return (PACKAGES, UNITS)
 
     def observe(self, ctx: Context) -> list[Finding]:
-        name = "aide-common" if self.body.by == "aide" else "debsums"
-        installed = installed_finding(ctx, name)
-        if not installed.ok:
-            return [installed]
-        if self.body.by == "aide":
-            return [installed, *integrity_aide.observe(ctx, self.rules)]
-        return [installed, *integrity_debsums.observe(ctx)]
+        findings = []
+        if "aide" in self.body.by:
+            findings.append(installed_finding(ctx, integrity_aide.PACKAGE))
+            if findings[-1].ok:
+                findings += integrity_aide.observe(ctx, self.rules)
+        if "debsums" in self.body.by:
+            findings.append(installed_finding(ctx, integrity_debsums.PACKAGE))
+            if findings[-1].ok:
+                findings += integrity_debsums.observe(ctx)
+        return findings
 
     def plan(self, ctx: Context) -> Planned:
+        """debsums first, so that AIDE's database knows its files."""
         if all(finding.ok is not False for finding in self.observe(ctx) if finding.applicable):
             return Planned()
-        if self.body.by == "aide":
-            return integrity_aide.plan(ctx, self.rules)
-        return integrity_debsums.plan(ctx)
+        names = (integrity_debsums.PACKAGE, integrity_aide.PACKAGE)
+        by = [name for name, chosen in zip(names, ("debsums", "aide"), strict=True)
+              if chosen in self.body.by]  # fmt: skip
+        install = plan_install(ctx, by)
+        if install.refusals:
+            return install
+        parts = [install]
+        if "debsums" in self.body.by:
+            parts.append(integrity_debsums.plan(ctx, beside="aide" in self.body.by))
+        if "aide" in self.body.by:
+            parts.append(integrity_aide.plan(ctx, self.rules))
+        return Planned(
+            changes=tuple(change for part in parts for change in part.changes),
+            validations=tuple(one for part in parts for one in part.validations),
+            packages=tuple(by),
+            roots=tuple(root for part in parts for root in part.roots),
+            notes=tuple(note for part in parts for note in part.notes),
+        )
 
     def prove(self, ctx: Context) -> list[Finding]:
-        return [] if self.body.by == "aide" else integrity_debsums.prove(ctx)
+        return integrity_debsums.prove(ctx) if "debsums" in self.body.by else []

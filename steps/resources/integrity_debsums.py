@@ -10,8 +10,8 @@ from host.facts.packages import PACKAGES
 from snapshots.model import Change, RunCommand, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned
-from steps.resources.package import plan_install
 
+PACKAGE: Final = "debsums"
 SETTINGS: Final = "/etc/default/debsums"
 _LINE: Final = re.compile(r"(?m)^\s*CRON_CHECK\s*=\s*[\"']?(\w*)[\"']?.*$")
 _PERIODS: Final = ("daily", "weekly", "monthly")
@@ -44,26 +44,26 @@ def observe(ctx: Context) -> list[Finding]:
     ]
 
 
-def plan(ctx: Context) -> Planned:
-    install = plan_install(ctx, ("debsums",))
-    if install.refusals:
-        return install
-    changes: list[Change] = [*install.changes]
-    if "debsums" not in ctx.facts.get(PACKAGES):
-        pattern = "s/^#?[[:space:]]*CRON_CHECK=.*/CRON_CHECK=daily/"
-        why = "check the files of packages every day"
+def plan(ctx: Context, *, beside: bool) -> Planned:
+    """`beside`: AIDE looks every day already, and debsums once a week is enough."""
+    often = "weekly" if beside else "daily"
+    line = f"CRON_CHECK={often}"
+    why = f"check the files of packages {often}"
+    changes: list[Change] = []
+    if PACKAGE not in ctx.facts.get(PACKAGES):
+        pattern = f"s/^#?[[:space:]]*CRON_CHECK=.*/{line}/"
         changes.append(RunCommand(argv=("sed", "-i", "-E", pattern, SETTINGS), why=why))
     elif period(_text(ctx))[0] not in _PERIODS:
         text = _text(ctx)
-        changed = _LINE.sub("CRON_CHECK=daily", text)
+        changed = _LINE.sub(line, text)
         if changed == text:
-            changed = f"{text.rstrip()}\nCRON_CHECK=daily\n".lstrip("\n")
+            changed = f"{text.rstrip()}\n{line}\n".lstrip("\n")
         changes.append(WriteFile(path=SETTINGS, content=changed.encode()))
+    if not changes:
+        return Planned()
     return Planned(
         changes=tuple(changes),
-        packages=("debsums",),
         notes=(
-            *install.notes,
             "debsums knows the files of packages only, and their checksums lie on the same disk:"
             " it finds damage and carelessness, not somebody who knows what he does.",
         ),

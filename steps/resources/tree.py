@@ -14,7 +14,9 @@ from host.facts.owners import GROUPS, USERS, number
 from snapshots.model import Root, SealTree
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
-from steps.resources.tree_survey import PROPERTIES, Survey, being_written, survey
+from steps.resources import tree_oddities
+from steps.resources.tree_oddities import Writer
+from steps.resources.tree_survey import PROPERTIES, Survey, survey
 
 BASES: Final = ("/var/www", "/srv", "/opt", "/usr/local/share", "/usr/share/webapps")
 """Where applications live. Anything else could be the system itself, which would not survive."""
@@ -146,17 +148,7 @@ class Tree(Resource):
                     applicable=False,
                 )
             )
-        if found.shared:
-            findings.append(
-                Finding(
-                    resource=self.path,
-                    setting="shared files",
-                    expected="none",
-                    running=f"{found.shared_count:,}: {', '.join(found.shared)}",
-                    note="hard links outside of the tree lead to them, so they are left alone",
-                    applicable=False,
-                )
-            )
+        findings += tree_oddities.findings(self.path, found)
         return findings
 
     def _seals(self, ctx: Context) -> bool:
@@ -188,6 +180,10 @@ class Tree(Resource):
             return Planned(notes=(f"{self.path} does not exist on this host.",))
         if not found.differing:
             return Planned()
+        writers = tree_oddities.writers(ctx.host, self.path)
+        half_way = tree_oddities.half_way(ctx.host, self.path, self.writable, writers)
+        if half_way and self._seals(ctx):
+            return Planned(refusals=(half_way,))
         return Planned(
             changes=(
                 SealTree(
@@ -195,7 +191,7 @@ class Tree(Resource):
                 ),
             ),
             roots=(Root(self.path, content=False),),
-            notes=tuple(self._notes(ctx, found)),
+            notes=tuple(self._notes(ctx, found, writers)),
         )
 
     def _problem(self, host: Host) -> str:
@@ -218,32 +214,21 @@ class Tree(Resource):
             return f"{self.path} is a {state.kind}, not a directory. Nothing was changed."
         return ""
 
-    def _notes(self, ctx: Context, found: Survey) -> list[str]:
-        notes = []
-        if found.shared:
-            notes.append(
-                f"Left alone, because hard links outside of the tree would change with them:"
-                f" {', '.join(found.shared)}."
-            )
-        if found.leading_out:
-            notes.append(
-                f"Links lead out of the tree, what they point to stays as it is:"
-                f" {', '.join(found.leading_out)}."
-            )
-        if found.special:
-            notes.append(f"Sockets, pipes and devices are left alone: {', '.join(found.special)}.")
-        if found.with_acl:
-            notes.append(f"{found.with_acl:,} entries have an ACL; it is kept.")
+    def _notes(self, ctx: Context, found: Survey, writers: Sequence[Writer]) -> list[str]:
+        notes = tree_oddities.notes(found)
         absent = [n for n in self.writable if ctx.host.state(f"{self.path}/{n}") is None]
         if absent:
             notes.append(
                 f"Not there, and the application cannot make them once the tree is sealed:"
                 f" {', '.join(absent)}."
             )
-        busy = being_written(ctx.host, self.path)
+        busy = [writer.path for writer in writers]
         if busy:
             more = f" and {len(busy) - 3} more" if len(busy) > 3 else ""
-            notes.append(f"Being written right now: {', '.join(busy[:3])}{more}.")
+            notes.append(
+                f"Being written right now, in writable directories, and undisturbed:"
+                f" {', '.join(busy[:3])}{more}."
+            )
         return notes
 
     def prove(self, ctx: Context) -> list[Finding]:

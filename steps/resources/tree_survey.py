@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os.path
-import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from host.base import FLAG_IMMUTABLE, FileState, Host, HostError, TreeRule
+from host.base import FLAG_IMMUTABLE, FileState, Host, TreeRule
 from host.facts import Fact, Facts
 from host.rules import in_reach, shaped, strongest
 
@@ -31,8 +30,10 @@ class Survey(msgspec.Struct, kw_only=True):
     examples: dict[str, list[str]] = {}
     special: list[str] = []
     """Sockets, pipes and devices: they are left as they are."""
+    special_count: int = 0
     leading_out: list[str] = []
     """Symbolic links whose target is outside of the tree, as "link -> target"."""
+    leading_out_count: int = 0
     shared: list[str] = []
     """Files with a hard link outside of the tree: they are left as they are."""
     shared_count: int = 0
@@ -76,8 +77,10 @@ def measure(
         found.entries += 1
         if state.kind == "symlink":
             if not _stays_inside(root, path, state.target):
+                found.leading_out_count += 1
                 few(found.leading_out, f"{path} -> {state.target}")
         elif state.kind not in ("file", "dir"):
+            found.special_count += 1
             few(found.special, path)
         if "system.posix_acl_access" in state.xattrs:
             found.with_acl += 1
@@ -187,24 +190,3 @@ def _differing(path: str, state: FileState, rule: TreeRule | None) -> tuple[str,
 def _stays_inside(root: str, path: str, target: str) -> bool:
     place = os.path.normpath(os.path.join(os.path.dirname(path), target))
     return place == root or place.startswith(f"{root}/")
-
-
-def being_written(host: Host, root: str) -> list[str]:
-    """Files of the tree that a process has open for writing now, as "path (process, pid)"."""
-    found: list[str] = []
-    for pid in host.listdir("/proc"):
-        if not pid.isdigit():
-            continue
-        for number in host.listdir(f"/proc/{pid}/fd"):
-            link = host.state(f"/proc/{pid}/fd/{number}")
-            if link is None or not link.target.startswith(f"{root}/"):
-                continue
-            try:
-                info = host.read_bytes(f"/proc/{pid}/fdinfo/{number}").decode("ascii", "replace")
-                name = host.read_bytes(f"/proc/{pid}/comm").decode("utf-8", "replace").strip()
-            except HostError:
-                continue  # closed meanwhile
-            flags = re.search(r"^flags:\s*([0-7]+)", info, re.MULTILINE)
-            if flags and int(flags[1], 8) & 0o3:
-                found.append(f"{link.target} ({name}, process {pid})")
-    return sorted(set(found))

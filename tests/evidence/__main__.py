@@ -54,7 +54,7 @@ def main() -> int:
         for one in page.open_findings(release, known):
             print(f"open: {one.judge} {one.id}: {one.text}", flush=True)
     seen = [(one, release.suite) for release in releases for one in page.all_findings(release)]
-    for superfluous in finding.unused(known, seen, chosen.suite):
+    for superfluous in finding.unused(known, seen, [release.suite for release in releases]):
         print(f"no judge finds this any more: {superfluous.judge} {superfluous.finding}")
     print(f"{time.monotonic() - began:.0f} s", flush=True)
     _write(chosen.out, sections)

@@ -63,6 +63,6 @@ def unused(
     return [
         one
         for one in known
-        if (not one.releases or set(one.releases) & set(releases))
+        if set(one.releases or releases) & set(releases)
         and not any(one.is_about(finding, release) for finding, release in seen)
     ]

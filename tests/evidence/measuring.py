@@ -58,7 +58,7 @@ def measure(
     tell: Tell,
 ) -> Release:  # fmt: skip
     """`layer` has the program installed; `all_steps` are those whose check is timed."""
-    with LabHost(suite, layer) as host:
+    with LabHost(suite, layer, mounts_tmp=False) as host:
         furnish(host)
         _sources(host)
         _with_judges(host)

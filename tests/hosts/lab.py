@@ -34,9 +34,12 @@ class LabHost:
     second terminal and confirms what is guarded; set `person.present` to false where nobody shall.
     """
 
-    def __init__(self, suite: str, layer: Path | None = None) -> None:
-        """`layer`: changes (an overlay's upper directory) to begin with, over the base."""
+    def __init__(self, suite: str, layer: Path | None = None, *, mounts_tmp: bool = True) -> None:
+        """`layer`: changes (an overlay's upper directory) to begin with, over the base.
+        `mounts_tmp`: the container's manager puts a tmpfs over /tmp; without, the release decides.
+        """
         self.suite = suite
+        self.mounts_tmp = mounts_tmp
         self.base = base(suite)
         self._below = f"{layer}:{self.base}" if layer else str(self.base)
         self._number_lock, self.number = _free_number()
@@ -150,6 +153,7 @@ class LabHost:
              "--boot", "--register=no", "--keep-unit", f"--machine={self.name}",
              "--network-veth", "--console=pipe"],
             stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
+            env={**os.environ, "SYSTEMD_NSPAWN_TMPFS_TMP": str(int(self.mounts_tmp))},
         )  # fmt: skip
         console.close()
         self._wait_until_up()

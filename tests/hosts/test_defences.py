@@ -122,8 +122,12 @@ def test_a_tree_with_links_of_every_kind(host: LabHost) -> None:
     assert host.run("touch", f"{APP}/new", check=False).returncode != 0
     host.run("runuser", "-u", "www-data", "--", "touch", f"{APP}/log/new.log")
     assert statuses(host, "app.tree") == {"app.tree": "pass"}
-    host.run("chattr", "-i", f"{APP}/index.php")
+    host.run("chattr", "-i", f"{APP}/index.php", f"{APP}/src")
+    host.run("mkdir", "-m", "755", f"{APP}/src/update")
+    host.write(f"{APP}/src/update/new.php", "<?php")
     assert statuses(host, "app.tree") == {"app.tree": "fail"}
     apply(host, "app.tree")
+    assert host.out("stat", "-c", "%a %U", f"{APP}/src/update/new.php") == "440 www-data"
+    assert host.run("touch", f"{APP}/src/update/new.php", check=False).returncode != 0
     roll_back(host, "app.tree")
     host.run("touch", f"{APP}/new")

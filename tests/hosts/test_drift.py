@@ -63,7 +63,7 @@ def test_drift_is_seen_settled_and_never_lost(host: LabHost) -> None:
     assert drifted(host) == set()
     changed = {line.partition(":")[0] for line in differences(left, fingerprint(host))}
     assert changed == {f"files {SSH}", f"files {HOSTS}"}
-    assert "maxsessions 10" in host.out("sshd", "-T")
+    assert "maxsessions 4" in host.out("sshd", "-T")
     assert details(host, "ssh.limits", "apache.banner")["counts"] == {"pass": 2}
 
     restored = history(host)[-1]

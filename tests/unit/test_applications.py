@@ -115,3 +115,11 @@ def test_without_apache_debians_document_root_is_looked_at(tmp_path: Path) -> No
     path = "/var/www/html/cmdb"
     ctx = host(tmp_path, None, f"{path}/src/config.inc.php", f"{path}/src/jsonrpc.php")
     assert [one.label for one in ctx.facts.get(APPLICATIONS)] == [f"i-doit in {path}"]
+
+
+def test_what_typo3_writes_into_follows_its_layout(tmp_path: Path) -> None:
+    composer = host(tmp_path, site(f"{SHOP}/public"), *COMPOSER, f"{SHOP}/var/log/")
+    assert DEFAULTS["typo3-writable"](composer) == ("var",)
+    classic = host(tmp_path / "classic", site(SHOP), *CLASSIC, f"{SHOP}/fileadmin/")
+    assert DEFAULTS["typo3-writable"](classic) == ("fileadmin",)
+    assert DEFAULTS["typo3-writable"](host(tmp_path / "none", site(SHOP))) is None

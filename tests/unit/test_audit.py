@@ -13,10 +13,18 @@ from hypothesis import strategies as st
 
 from host.audit_netlink import AuditStatus, parse
 from host.base import FileState
-from host.facts.aide import Database, LastCheck, parse_database, parse_log
+from host.facts.aide import (
+    Checksums,
+    Database,
+    LastCheck,
+    checksums_replaced,
+    parse_checksums,
+    parse_database,
+    parse_log,
+)
 from host.facts.apt import Simulation
 from host.facts.audit import Kernel, key_of, parse_loaded, parse_written, paths_in
-from snapshots.model import Activation, RemoveFile, RunCommand, WriteFile
+from snapshots.model import Activation, InstallPackages, RemoveFile, RunCommand, WriteFile
 from steps.catalog_load import build_resources, built_in
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
@@ -194,7 +202,7 @@ def test_privileged_programs() -> None:
 
 
 def integrity(**more: Any) -> Integrity:
-    body = {"by": "aide", "web-tree": "/var/www/html", "writable": ["log"], "exclude": ["/home"]}
+    body = {"by": ["aide"], "web-tree": "/var/www/html", "writable": ["log"], "exclude": ["/home"]}
     return Integrity.parse("audit.integrity", {**body, **more})
 
 
@@ -214,6 +222,9 @@ def watched(directory: Path, **changed: Any) -> Context:
         "units": {"dailyaidecheck.timer": unit("dailyaidecheck.timer")},
         "aide_database": Database("/var/lib/aide/aide.db", "/etc/aide/aide.conf:10", 1 << 20, 3.2),
         "aide_last": LastCheck(0, "2026-11-25 01:52:07"),
+        "aide_checksums": Checksums(("sha256", "sha512"), "/etc/aide/aide.conf:41"),
+        "dpkg_busy": "",
+        "apt_simulation": Simulation(),
     }
     ctx = context(directory, **{**answers, **changed})
     for folder in ("/etc/aide", "/etc/aide/aide.conf.d"):
@@ -244,6 +255,53 @@ def test_the_configuration_of_the_package(release: str) -> None:
     path, line = parse_database(recorded(release, "audit/aide.conf"))
     assert path == "/var/lib/aide/aide.db"
     assert line > 0
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_checksums_of_the_package(release: str) -> None:
+    text = recorded(release, "audit/aide.conf")
+    found = parse_checksums(text)
+    assert found is not None
+    assert found.names == ("H",)
+    number = int(found.origin.rpartition(":")[2])
+    assert text.split("\n")[number - 1] == "Checksums = H"
+    changed = checksums_replaced(text, "Checksums = sha256+sha512")
+    assert parse_checksums(changed) == Checksums(("sha256", "sha512"), found.origin)
+    assert parse_checksums("Checks = H\n") is None
+
+
+def test_checksums_are_changed_only_before_the_database_is_made(tmp_path: Path) -> None:
+    every = Checksums(("H",), "/etc/aide/aide.conf:41")
+    old = watched(tmp_path / "1", aide_checksums=every)
+    assert wrong(integrity(), old) == []
+    assert integrity().plan(old) == Planned()
+    ctx = watched(tmp_path / "2", aide_checksums=every, aide_database=None)
+    ctx.host.write_file("/etc/aide/aide.conf", b"# mine \xff\nChecksums = H\n")
+    written = [c for c in integrity().plan(ctx).changes if isinstance(c, WriteFile)]
+    assert [c.content for c in written] == [b"# mine \xff\nChecksums = sha256+sha512\n"]
+
+
+def test_debsums_comes_first_and_once_a_week_beside_aide(tmp_path: Path) -> None:
+    both = integrity(by=["aide", "debsums"])
+    ctx = watched(tmp_path / "1")
+    assert [f.setting for f in wrong(both, ctx)] == ["debsums"]
+    install, sed = both.plan(ctx).changes
+    assert isinstance(install, InstallPackages)
+    assert install.packages == ("debsums",)
+    assert isinstance(sed, RunCommand)
+    assert "CRON_CHECK=weekly" in sed.argv[3]
+    blank = watched(tmp_path / "2", packages={}, aide_database=None, units={})
+    did = both.plan(blank)
+    assert commands(did)[-1] == "aideinit --yes --force"
+    assert did.packages == ("debsums", "aide-common")
+    alone = commands(integrity(by=["debsums"]).plan(blank))
+    assert len(alone) == 1
+    assert "CRON_CHECK=daily" in alone[0]
+
+
+def test_at_least_one_of_them(tmp_path: Path) -> None:
+    with pytest.raises(StepError):
+        integrity(by=[])
 
 
 def test_how_the_last_check_ended() -> None:

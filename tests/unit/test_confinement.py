@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from host.facts import FactUnavailable
 from host.facts.apparmor import AppArmor, complaining_in, parse_profiles
+from host.facts.apt import Simulation
 from host.facts.sandbox import Confinement, parse_exposure, parse_show, says
 from host.facts.systemd_conf import Setting
-from snapshots.model import Activation, WriteFile
+from snapshots.model import Activation, InstallPackages, RunCommand, WriteFile
 from steps.resource import Context, StepError
 from steps.resources.apparmor import AppArmor as Profiles
 from steps.resources.sandbox import Sandbox
@@ -150,7 +151,8 @@ def test_bad_settings() -> None:
 
 
 def profiles(directory: Path, found: AppArmor, *complain: str) -> tuple[Profiles, Context]:
-    return Profiles.parse("x.y", {"complain": list(complain)}), context(directory, apparmor=found)
+    ctx = context(directory, apparmor=found, packages={}, dpkg_busy="", apt_simulation=Simulation())
+    return Profiles.parse("x.y", {"complain": list(complain)}), ctx
 
 
 def test_a_container_is_told_apart_from_a_kernel_without_it(tmp_path: Path) -> None:
@@ -171,4 +173,7 @@ def test_profiles_that_only_report(tmp_path: Path) -> None:
     assert "force-complain" in step.plan(ctx).refusals[0]
     known = AppArmor(True, False, modes, {"php-fpm": "/etc/apparmor.d/php-fpm"})
     step, ctx = profiles(tmp_path / "3", known)
-    assert "apparmor-utils" in step.plan(ctx).refusals[0]
+    tools, enforce = step.plan(ctx).changes
+    assert tools == InstallPackages(packages=("apparmor-utils",), brings=())
+    assert isinstance(enforce, RunCommand)
+    assert enforce.argv == ("aa-enforce", "/etc/apparmor.d/php-fpm")

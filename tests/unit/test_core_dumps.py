@@ -13,10 +13,12 @@ from host.facts.core_limits import (
     Limit,
     Service,
     Services,
+    Shell,
     files_of,
     hard_limit,
     parse_limits,
     parse_process,
+    parse_profile,
     parse_services,
 )
 from host.facts.systemd_conf import Setting, parse_cat_config
@@ -69,13 +71,14 @@ def test_any_answer_is_read(text: str) -> None:
     parse_limits({MAIN: text})
     parse_services(text)
     parse_process(text)
+    parse_profile("/etc/profile", text)
     parse_cat_config(text)
 
 
 def asked(directory: Path, **answers: Any) -> Context:
     usual: dict[str, Any] = {
-        "core_limits": (), "core_services": Services("infinity", ()), "packages": packages(),
-        "systemd_conf": {}, "units": {},
+        "core_limits": (), "core_profiles": (), "core_services": Services("infinity", ()),
+        "packages": packages(), "systemd_conf": {}, "units": {},
     }  # fmt: skip
     return context(directory, **{**usual, **answers})
 
@@ -95,7 +98,32 @@ def test_logins_and_services_are_both_written(tmp_path: Path) -> None:
     system = found["/etc/systemd/system.conf.d/zz-harden-tui-kernel-core-dumps.conf"]
     assert "[Manager]\nDefaultLimitCORE=0\n" in system
     assert STEP.plan(ctx).activations == (Activation("daemon-reload"),)
-    assert len(found) == 2
+    assert "\nulimit -c 0\n" in found["/etc/profile.d/zz-harden-tui-kernel-core-dumps.sh"]
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ulimit -c 0", ("0", True)),
+        ("  ulimit -S -c 0 > /dev/null 2>&1", ("0", False)),
+        ("ulimit -S -c unlimited # for us", ("unlimited", False)),
+        ("ulimit -Hc 0; ulimit -n 9", ("0", True)),
+        ("ulimit -n 1024", None),
+        ("# ulimit -c 0", None),
+    ],
+)
+def test_lines_of_a_profile(line: str, expected: tuple[str, bool] | None) -> None:
+    found = [(one.value, one.hard) for one in parse_profile("/etc/profile", f"#\n{line}\n")]
+    assert found == ([expected] if expected else [])
+
+
+def test_a_profile_that_is_read_later_is_refused_with_its_place(tmp_path: Path) -> None:
+    later = Shell("unlimited", True, "/etc/profile.d/zzz.sh", 3)
+    (refusal,) = STEP.plan(asked(tmp_path, core_profiles=(later,))).refusals
+    assert refusal.startswith("/etc/profile.d/zzz.sh:3 lets login shells write core dumps")
+    earlier = Shell("unlimited", True, "/etc/profile.d/a.sh", 3)
+    assert STEP.plan(asked(tmp_path / "2", core_profiles=(earlier,))).refusals == ()
 
 
 def test_a_line_for_a_group_is_refused_with_its_place(tmp_path: Path) -> None:
@@ -119,8 +147,11 @@ def test_a_service_that_dumps_now_is_named(tmp_path: Path) -> None:
     assert "db.service" in found.note
 
 
-def test_systemd_coredump_only_where_it_is_installed(tmp_path: Path) -> None:
+def test_systemd_coredump_is_told_before_it_comes(tmp_path: Path) -> None:
     path = "/etc/systemd/coredump.conf.d/zz-harden-tui-kernel-core-dumps.conf"
-    assert path not in written(asked(tmp_path))
+    ctx = asked(tmp_path)
+    assert "Storage=none\nProcessSizeMax=0\n" in written(ctx)[path]
+    (found,) = (one for one in STEP.observe(ctx) if one.setting == "systemd-coredump, Storage")
+    assert (found.running, found.ok) == ("not installed", False)
     there = asked(tmp_path / "2", packages=packages("systemd-coredump"))
-    assert "Storage=none\nProcessSizeMax=0\n" in written(there)[path]
+    assert path in written(there)

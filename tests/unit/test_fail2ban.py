@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from host.base import FileState, Port
+from host.facts.addresses import parse_addresses
 from host.facts.apt import Simulation
 from host.facts.fail2ban import (
     Jail,
@@ -18,9 +21,11 @@ from host.facts.fail2ban import (
     parse_interactive,
     seconds,
 )
+from host.facts.packages import Package
 from snapshots.model import Activation, InstallPackages, RunCommand, Validation, WriteFile
 from steps.resource import Context, Planned
 from steps.resources.fail2ban import Fail2ban
+from steps.resources.fail2ban_default import JAIL_LOCAL
 from steps.resources.fail2ban_plan import JAIL_FILE
 from tests.unit.given import RELEASES, SSHD, context, packages, recorded, unit
 
@@ -94,6 +99,7 @@ BODY: dict[str, Any] = {
     "max-retry": 3,
     "find-time": "10m",
     "ban-time": "1h",
+    "jail-local": True,
     "jails": {
         "sshd": {
             "any-package": ["openssh-server"],
@@ -126,6 +132,7 @@ def host(directory: Path, **changed: Any) -> Context:
         "fail2ban_running": None,
         "fail2ban_configuration": None,
         "fail2ban_sources": {},
+        "own_addresses": (),
         "dpkg_busy": "",
         "apt_simulation": Simulation(brings=("fail2ban 1",)),
     }
@@ -137,9 +144,14 @@ def resource(**changed: Any) -> Fail2ban:
     return Fail2ban.parse("defence.fail2ban", {**BODY, **changed})
 
 
+def jail_file(planned: Planned, path: str = JAIL_FILE) -> bytes:
+    files = (change for change in planned.changes if isinstance(change, WriteFile))
+    return next(change.content for change in files if change.path == path)
+
+
 def written(planned: Planned) -> dict[str, dict[str, str]]:
     """The jail file of a plan as sections."""
-    text = next(c.content for c in planned.changes if isinstance(c, WriteFile)).decode()
+    text = jail_file(planned).decode()
     sections: dict[str, dict[str, str]] = {}
     for (section, option), lines in parse_ini(text, JAIL_FILE).items():
         sections.setdefault(section, {})[option] = lines[-1].value
@@ -223,6 +235,75 @@ def test_addresses_that_the_host_ignores_already_stay_ignored(tmp_path: Path) ->
     assert ignored == ["127.0.0.1/8", "::1", "10.0.0.0/8", "198.51.100.7", "192.0.2.9"]
 
 
+DEFAULT = "[DEFAULT]\nignoreip = 127.0.0.1/8 ::1 203.0.113.5 2001:db8::5\n"
+
+
+def test_a_jail_added_later_ignores_the_same(tmp_path: Path) -> None:
+    debian = parse_ini("[DEFAULT]\nignoreip = 192.0.2.9\n", "/etc/fail2ban/jail.d/x.conf")
+    ctx = host(tmp_path / "1", **running(fail2ban_sources=debian))
+    assert wrong(ctx) == {"jails added later, ignoreip"}
+    text = jail_file(resource().plan(ctx), JAIL_LOCAL).decode()
+    assert "[DEFAULT]\nignoreip = 127.0.0.1/8 ::1 198.51.100.7 192.0.2.9\n" in text
+    assert parse_ini(text, JAIL_LOCAL).keys() == {("DEFAULT", "ignoreip")}
+
+
+def test_another_step_with_jails_of_its_own_leaves_it_alone(tmp_path: Path) -> None:
+    other = resource(**{"jail-local": False})
+    answers = running(fail2ban_sources={})
+    assert other.plan(host(tmp_path / "1", **answers)) == Planned()
+    files = [c.path for c in other.plan(host(tmp_path / "2")).changes if isinstance(c, WriteFile)]
+    assert files == [JAIL_FILE]
+
+
+def test_a_jail_local_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    theirs = b"[DEFAULT]\nbantime = 1d\n"
+    ctx = host(tmp_path, **running(fail2ban_sources=parse_ini(theirs.decode(), JAIL_LOCAL)))
+    ctx.host.put("/etc/fail2ban", FileState(kind="dir", mode=0o755))
+    ctx.host.write_file(JAIL_LOCAL, theirs)
+    assert wrong(ctx) == set()
+    assert resource().plan(ctx) == Planned()
+    (told,) = (f for f in resource().observe(ctx) if f.setting.startswith("jails added later"))
+    assert "add them to its [DEFAULT] yourself" in told.note
+
+
+OWN = ("203.0.113.5", "2001:db8::5")
+
+
+def test_an_older_fail2ban_is_told_the_hosts_own_addresses(tmp_path: Path) -> None:
+    """1.0.2 bans 203.0.113.5 when ssh-audit runs on the host itself and asks there."""
+    offered = Simulation(brings=("fail2ban 1.0.2-2", "nftables 1.0.6-2"))
+    ctx = host(tmp_path, own_addresses=OWN, apt_simulation=offered)
+    ignored = written(resource().plan(ctx))["sshd"]["ignoreip"]
+    assert ignored == "127.0.0.1/8 ::1 203.0.113.5 2001:db8::5 198.51.100.7"
+
+
+def test_a_newer_fail2ban_knows_them_itself(tmp_path: Path) -> None:
+    offered = Simulation(brings=("fail2ban 1.1.0-8", "nftables 1.1.3-1"))
+    ctx = host(tmp_path, own_addresses=OWN, apt_simulation=offered)
+    assert written(resource().plan(ctx))["sshd"]["ignoreip"] == "127.0.0.1/8 ::1 198.51.100.7"
+
+
+def test_an_address_the_host_got_later_is_missed(tmp_path: Path) -> None:
+    answers = running(own_addresses=OWN)
+    assert wrong(host(tmp_path, **answers)) == {"sshd ignoreip", "mysqld-auth ignoreip"}
+    newer = {**answers["packages"], "fail2ban": Package("fail2ban", "1.1.0-8", "all", "install",
+                                                        "installed")}  # fmt: skip
+    assert wrong(host(tmp_path / "2", **{**answers, "packages": newer})) == set()
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_own_addresses_as_ip_tells_them(release: str) -> None:
+    found = parse_addresses(recorded(release, "host/addresses.txt"))
+    assert found[1:] == ("2001:db8:78:0:3cd:63ff:fe0e:c16", "2001:db8:77::2")
+    assert found[0].startswith("10.77.")
+
+
+@settings(max_examples=60)
+@given(st.text())
+def test_any_answer_of_ip_is_read(text: str) -> None:
+    parse_addresses(text)
+
+
 def running(**changed: Any) -> dict[str, Any]:
     """A host where the jails run as wanted."""
     jail = Jail(
@@ -240,6 +321,7 @@ def running(**changed: Any) -> dict[str, Any]:
         "units": {"fail2ban.service": unit("fail2ban.service")},
         "fail2ban_running": jails,
         "fail2ban_configuration": jails,
+        "fail2ban_sources": parse_ini(DEFAULT, JAIL_LOCAL),
         **changed,
     }
 
@@ -278,7 +360,7 @@ def test_stricter_is_good(tmp_path: Path) -> None:
 def test_a_blind_jail_of_the_host_is_named(tmp_path: Path) -> None:
     good = running()["fail2ban_configuration"]
     blind = {**good, "typo3": Jail(backend="auto")}
-    sources = parse_ini("[typo3]\nenabled = true\n", "/etc/fail2ban/jail.local")
+    sources = parse_ini("[typo3]\nenabled = true\n" + DEFAULT, "/etc/fail2ban/jail.local")
     ctx = host(tmp_path, **running(fail2ban_configuration=blind, fail2ban_sources=sources))
     assert wrong(ctx) == {"fail2ban"}
     assert "typo3 (/etc/fail2ban/jail.local:2)" in resource().plan(ctx).refusals[0]
@@ -287,7 +369,7 @@ def test_a_blind_jail_of_the_host_is_named(tmp_path: Path) -> None:
 def test_a_good_file_that_is_not_in_force_is_loaded(tmp_path: Path) -> None:
     ctx = host(tmp_path, packages=packages("openssh-server", "fail2ban", "nftables",
                                            "python3-systemd"))  # fmt: skip
-    content = next(c for c in resource().plan(ctx).changes if isinstance(c, WriteFile)).content
+    planned = resource().plan(ctx)
     answers = running(
         packages=packages("openssh-server", "fail2ban", "nftables", "python3-systemd"),
         fail2ban_running={},
@@ -295,7 +377,8 @@ def test_a_good_file_that_is_not_in_force_is_loaded(tmp_path: Path) -> None:
     ctx = host(tmp_path, **answers)
     for directory in ("/etc/fail2ban", "/etc/fail2ban/jail.d"):
         ctx.host.put(directory, FileState(kind="dir", mode=0o755))
-    ctx.host.write_file(JAIL_FILE, content)
+    for path in (JAIL_FILE, JAIL_LOCAL):
+        ctx.host.write_file(path, jail_file(planned, path))
     changes = resource().plan(ctx).changes
     assert [c.argv for c in changes if isinstance(c, RunCommand)] == [
         ("systemctl", "restart", "fail2ban.service")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -187,6 +188,35 @@ def test_a_mode_changed_by_somebody_else_is_kept() -> None:
     world.edit({"/etc/one": text("a\nb\n", 0o600)})
     assert world.undo(one) == {"/etc/one": "merge"}
     assert world.now["files"]["/etc/one"] == text("a\n", 0o600)
+
+
+def test_content_goes_back_below_a_seal_that_never_read_it() -> None:
+    """A later step gave the file its modes only; it knows of no content, and keeps its seal."""
+    config = "/srv/app/config.php"
+    world = World({config: text("a\nz\n", 0o640)})
+    settings_step = world.apply("settings", {config: text("a\nb\nz\n", 0o640)})
+    seal = world.apply("seal", {config: text("a\nb\nz\n", 0o440)})
+    blind = world.history[-1]
+    blind.deltas = by_key([unread(delta) for delta in blind.deltas.values()])
+    world.edit({config: text("a\nb\nz\nadministrator\n", 0o440)})
+    assert world.undo(settings_step) == {config: "merge"}
+    assert world.now["files"][config] == text("a\nz\nadministrator\n", 0o440)
+    (left,) = blind.deltas.values()
+    assert unread(left) == left, "it has learned of content it never read"
+    assert world.undo(seal) == {config: "restore"}
+    sealed = world.now["files"][config]
+    assert isinstance(sealed, FileItem) and sealed.state.mode == 0o640
+
+
+def unread(delta: Delta) -> Delta:
+    """As a tree is captured whose content is not kept."""
+    sides = [
+        FileItem(msgspec.structs.replace(item.state, sha256=""))
+        if isinstance(item, FileItem)
+        else item
+        for item in (delta.before, delta.after)
+    ]
+    return Delta(delta.domain, delta.key, *sides)
 
 
 def test_packages_are_taken_away_in_whatever_version_they_are_now() -> None:

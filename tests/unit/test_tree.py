@@ -14,7 +14,8 @@ from host.rules import rule_for
 from snapshots.model import Root, SealTree
 from steps.resource import Context, Planned, StepError
 from steps.resources.tree import Tree
-from steps.resources.tree_survey import measure
+from steps.resources.tree_oddities import findings, half_way, notes, writers
+from steps.resources.tree_survey import Survey, measure
 from tests.unit.given import context
 
 APP = "/var/www/html/shop"
@@ -166,3 +167,29 @@ def test_hard_links_sockets_and_counts_on_a_real_file_system(tmp_path: Path) -> 
     assert found.entries == 24
     assert found.counts == {"directory modes": 2, "file modes": 20}
     assert len(found.examples["file modes"]) == 3
+
+
+def test_who_writes_is_named_unless_it_writes_where_it_may(tmp_path: Path) -> None:
+    root = tmp_path / "app"
+    (root / "log").mkdir(parents=True)
+    host = LocalHost()
+    with (root / "log/x.log").open("w"), (root / "half.php").open("w"), (root / "half.php").open():
+        there = writers(host, str(root))
+        assert [one.path for one in there] == [str(root / "half.php"), str(root / "log/x.log")]
+        assert {one.pid for one in there} == {os.getpid()}
+        said = half_way(host, str(root), ("log",), there)
+        assert f"{root}/half.php is being written by" in said
+        assert f"(process {os.getpid()}" in said
+        assert "Nothing was changed" in said
+    with (root / "log/x.log").open("w"):
+        assert half_way(host, str(root), ("log",), writers(host, str(root))) == ""
+    assert writers(host, str(root)) == []
+
+
+def test_what_is_left_alone_is_told_with_its_number_and_counts_for_nothing() -> None:
+    found = Survey(special=["/a/1", "/a/2", "/a/3"], special_count=1200, shared=[], leading_out=[])
+    (told,) = findings("/a", found)
+    assert told.running == "1,200: /a/1, /a/2, /a/3 and more"
+    assert not told.applicable
+    assert notes(found) == [f"Sockets, pipes and devices are left alone: {told.running}."]
+    assert findings("/a", Survey()) == []

@@ -46,6 +46,8 @@ def http(machine: Machine, path: str, method: str) -> HttpAnswer | None:
     status = 404
     if name.startswith("/server-status") and "status" in memory.get("modules", []):
         status, body = 200, b"Apache Server Status\n"
+    elif state is not None and state.kind == "file" and _is_refused(directives, file):
+        return HttpAnswer(403, "Forbidden", tuple(headers), b"<title>403 Forbidden</title>")
     elif state is not None and state.kind == "file":
         status, body = 200, machine.text(file).encode()
         if name.endswith(".php"):
@@ -56,6 +58,24 @@ def http(machine: Machine, path: str, method: str) -> HttpAnswer | None:
         body += f"<hr>\n<address>{server} Server at practice Port 80</address>\n".encode()
     headers += _headers(directives, status)
     return HttpAnswer(status, "OK" if status == 200 else "Not Found", tuple(headers), body)
+
+
+def _is_refused(directives: list[str], file: str) -> bool:
+    """Whether a `<Directory>`, perhaps with `<FilesMatch>` in it, lets nobody have the file."""
+    folder, pattern, refused = "", "", False
+    for line in directives:
+        if found := re.fullmatch(r'<Directory "?(.+?)"?>', line):
+            folder = re.sub(r"\\(.)", r"\1", found.group(1)).rstrip("/")
+        elif found := re.fullmatch(r'<FilesMatch "?(.+?)"?>', line):
+            pattern = found.group(1)
+        elif line == "</Directory>":
+            folder = ""
+        elif line == "</FilesMatch>":
+            pattern = ""
+        elif line == "Require all denied" and folder and file.startswith(f"{folder}/"):
+            name = file.rpartition("/")[2]
+            refused |= not pattern or re.search(pattern, name) is not None
+    return refused
 
 
 def _is_stopped(machine: Machine, directives: list[str], name: str, query: str) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from tests.hosts.beds.padding import IMAGE, PHP, SCRIPT, STYLE, Family, own, pad
-from tests.hosts.beds.site import Answer, account, ask, clear, put, serve, sql
+from tests.hosts.beds.site import Answer, account, ask, clear, put, serve, sql, take_away
 from tests.hosts.lab import LabHost
 
 PATH = "/var/www/html/i-doit"
+CONFIG = f"{PATH}/src/config.inc.php"
 SITE = "idoit.example"
 USER = "idoit"
 PASSWORD = "Cmdb-f1rst"
@@ -91,6 +92,12 @@ def answers(host: LabHost) -> bool:
     """Whether its first page comes from the tenant's database."""
     page = ask(host, SITE)
     return page.status == 200 and "8 objects" in page.body
+
+
+def remove(host: LabHost) -> None:
+    """Take the installation away; what furnish put there comes back with furnish."""
+    databases = ("idoit_system", "idoit_data", "idoit_branch")
+    take_away(host, SITE, PATH, databases, USER)
 
 
 def _module(number: int) -> str:

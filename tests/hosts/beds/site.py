@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlencode
@@ -63,7 +64,7 @@ def sql(host: LabHost, statements: str, *options: str) -> str:
 
 
 def serve(host: LabHost, site: str, root: str, *, override: str = "All") -> None:
-    """A virtual host `site` on port 80 for the document root `root`; Apache is restarted."""
+    """A virtual host `site` on port 80 for the document root `root`; Apache reads it at once."""
     host.write(
         f"/etc/apache2/sites-available/{site}.conf",
         "<VirtualHost *:80>\n"
@@ -79,7 +80,8 @@ def serve(host: LabHost, site: str, root: str, *, override: str = "All") -> None
     )
     host.run("a2enmod", "-q", "rewrite")
     host.run("a2ensite", "-q", site)
-    host.run("systemctl", "restart", "apache2")
+    host.run("systemctl", "reload-or-restart", "apache2")
+    time.sleep(1)  # a worker that is just being told still answers as before
 
 
 def ask(
@@ -101,3 +103,14 @@ def ask(
     body = answer.read().decode("utf-8", "replace")
     connection.close()
     return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, body)
+
+
+def take_away(host: LabHost, site: str, path: str, databases: Sequence[str], user: str) -> None:
+    """Everything that `serve`, `account` and an installation brought; Apache reads it at once."""
+    host.run("a2dissite", "-q", site)
+    host.run("a2dismod", "-q", "rewrite")
+    host.run("rm", "-f", f"/etc/apache2/sites-available/{site}.conf")
+    host.run("systemctl", "reload-or-restart", "apache2")
+    shutil.rmtree(clear(host, path))
+    drops = "".join(f"DROP DATABASE IF EXISTS `{name}`;\n" for name in databases)
+    sql(host, f"{drops}DROP USER IF EXISTS `{user}`@`localhost`;\n")

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from tests.hosts.beds.padding import IMAGE, PHP, SCRIPT, STYLE, Family, own, pad
-from tests.hosts.beds.site import Answer, account, ask, clear, put, serve, sql
+from tests.hosts.beds.site import Answer, account, ask, clear, put, serve, sql, take_away
 from tests.hosts.lab import LabHost
 
 PATH = "/var/www/typo3"
@@ -119,6 +119,11 @@ def answers(host: LabHost) -> bool:
     """Whether its first page comes from the database."""
     page = ask(host, SITE)
     return page.status == 200 and "Home of the example" in page.body
+
+
+def remove(host: LabHost) -> None:
+    """Take the installation away."""
+    take_away(host, SITE, PATH, (DATABASE,), USER)
 
 
 def _move(source: Path, name: str, target: Path) -> None:

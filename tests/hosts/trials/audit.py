@@ -19,16 +19,23 @@ def _no_audit_here(host: LabHost) -> Answers:
 
 
 def _integrity(host: LabHost) -> Answers:
-    """AIDE itself finds a new script in the web tree, and none in a directory for uploads."""
+    """AIDE itself finds a new script in the web tree, and none in a directory for uploads; debsums
+    finds a program that is not as packaged."""
     host.write(f"{APP}/src/planted.php", "<?php\n")
     host.write(f"{APP}/upload/holiday.jpg", "a picture\n")
     found = host.run("aide", "--config", "/etc/aide/aide.conf", "--check", check=False).stdout
     for name in ("src/planted.php", "upload/holiday.jpg"):
         host.run("rm", f"{APP}/{name}")
     timers = host.out("systemctl", "list-timers", "--no-legend", "dailyaidecheck.timer")
+    host.run("sh", "-c", "cp -p /usr/bin/chacl /tmp; echo >> /usr/bin/chacl")
+    weekly = host.run("sh", "/etc/cron.weekly/debsums", check=False).stdout
+    host.run("sh", "-c", "cp -p /tmp/chacl /usr/bin/; rm /tmp/chacl")
+    sums = host.out("grep", "^Checksums", "/etc/aide/aide.conf")
     return [
         ("a planted script is found", f"{APP}/src/planted.php" in found),
         ("an uploaded picture is not", "holiday.jpg" not in found),
+        ("a changed program is found by debsums", "/bin/chacl" in weekly),
+        ("AIDE compares by two checksums", sums == "Checksums = sha256+sha512"),
         ("the check comes every day", "dailyaidecheck.timer" in timers),
     ]
 

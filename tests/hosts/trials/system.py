@@ -62,10 +62,16 @@ def _core_dumps(host: LabHost) -> Answers:
     """A login, a service that is started now, and what units will get."""
     service = host.out("systemd-run", "-q", "--wait", "-P", "sh", "-c", "ulimit -Hc")
     unit = host.out("systemctl", "show", "--property=LimitCORE", "apache2.service")
+    free = ("systemd-run", "-q", "--wait", "-P", "-p", "LimitCORE=infinity", "sh")
+    bare = host.out(*free, "-l", "-c", "ulimit -Hc")
+    dumps = host.out("systemd-analyze", "cat-config", "systemd/coredump.conf").splitlines()
     crash = "cd /var/tmp && rm -f core* && ulimit -c unlimited; sleep 9 & kill -SEGV $!; wait; ls"
     return [
         ("a login has 0", host.ssh("ulimit -Hc").stdout.strip() == "0"),
         ("root's shell by sudo has 0", host.ssh("sudo sh -c 'ulimit -Hc'").stdout.strip() == "0"),
+        ("a login shell without PAM has 0", bare == "0"),
+        ("which it would not have by itself", host.out(*free, "-c", "ulimit -Hc") != "0"),
+        ("systemd-coredump would keep none", {"Storage=none", "ProcessSizeMax=0"} <= set(dumps)),
         ("a service has 0", service == "0"),
         ("Apache will have 0", unit == "LimitCORE=0"),
         ("a crash leaves no core", "core" not in host.ssh(crash, check=False).stdout),
@@ -147,6 +153,7 @@ def _confined(host: LabHost) -> Answers:
     written = host.run(*inside, "touch", "/etc/probe", check=False)
     homes = host.run(*inside, "ls", "/home", check=False)
     shown = host.out("systemctl", "show", "-p", "ProtectSystem,RestrictNamespaces", "apache2")
+    tools = host.run("dpkg-query", "-W", "apparmor-utils", "libpam-apparmor", check=False)
     return [
         ("systemd-analyze security is below 8", level < 8),
         ("/etc is read-only for Apache", "Read-only" in written.stderr),
@@ -154,6 +161,7 @@ def _confined(host: LabHost) -> Answers:
         ("systemd has taken the settings", "ProtectSystem=full" in shown.splitlines()),
         ("namespaces are restricted", "RestrictNamespaces=yes" in shown.splitlines()),
         ("a page and PHP answer", host.http("/settings.php?keys=expose_php").status == 200),
+        ("its programs and its PAM module are installed", tools.returncode == 0),
         ("AppArmor is installed", host.run("apparmor_parser", "-V", check=False).returncode == 0),
     ]
 
