@@ -13,6 +13,7 @@ from snapshots.answers import Answers
 from snapshots.model import UNRESOLVED, Resolutions, SnapshotError
 from snapshots.sessionlog import SessionLog
 from snapshots.state import StateDir
+from steps import window_store
 from steps.catalog_load import Catalogue, Checklist, build_resources
 from steps.check import applies, facts_needed, measure_step, with_answers
 from steps.events import Emit, FindingEvent, StepEvent
@@ -96,6 +97,10 @@ class Engine:
         self.user = user
         self.guarding = guarding or Guarding()
         self.answers = Answers(state)
+        self.pinned: dict[str, dict[str, Any]] = {}
+        """Values that win over all others and are not kept: those a seal is put back with."""
+        self.works_on_window = False
+        """Whether this run opens, closes or undoes a window, so that the window is no obstacle."""
         self.facts = Facts(host)
         self.ctx = Context(host, self.facts, host.session())
         self._from_checklist = {choice.id: choice.set for choice in checklist.choices}
@@ -118,6 +123,7 @@ class Engine:
             **self._from_checklist.get(step.id, {}),
             **self._answered(step),
             **self.given.get(step.id, {}),
+            **self.pinned.get(step.id, {}),
         }
         values, missing = resolve(step, chosen, self.ctx)
         resources = [] if missing else build_resources(step, values)
@@ -162,6 +168,13 @@ class Engine:
             return Work(refusals=(f"{one.step.id} needs a value first: {names}.",))
         if applies(one.step, self.ctx) is False:
             return Work()
+        if one.step.seals and not self.works_on_window and window_store.read(self.state):
+            return Work(
+                refusals=(
+                    f"{one.step.id} seals, and an update window is open. Close it instead"
+                    " (`harden-tui window close`): that seals again.",
+                )
+            )
         try:
             work = gather([resource.plan(self.ctx) for resource in one.resources])
             obstacles = in_the_way(work.changes, self.host)
@@ -262,7 +275,9 @@ class Engine:
     def keep_answers(self, one: Prepared) -> None:
         """Remember what a person chose for this step, so that later checks expect it."""
         shown = self.shown_values(one)
-        for name in self.given.get(one.step.id, {}):
+        for name in (
+            self.given.get(one.step.id, {}).keys() - self.pinned.get(one.step.id, {}).keys()
+        ):
             if name in shown:
                 value = shown[name]
                 kept = list(value) if isinstance(value, tuple) else value

@@ -20,6 +20,13 @@ from steps.window_model import Window, WindowReport
 
 T = TypeVar("T")
 
+WHAT: Final = {
+    "opening": "The opening of an update window",
+    "open": "An update window",
+    "closing": "The closing of the update window",
+    "undoing": "The undo of an update window",
+}
+
 LIMIT_BYTES: Final = 4 * 1024 * 1024
 
 
