@@ -54,6 +54,17 @@ def refusal(host: Host, database: str, folder: str) -> str:
     return ""
 
 
+def is_there(host: Host, database: str) -> bool:
+    """Whether there is such a database now. Raises `HostError`."""
+    return bool(
+        ask(
+            host,
+            "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME ="
+            f" {literal(database)};",
+        )
+    )
+
+
 def dump(host: Host, database: str, path: str, say: Said) -> Kept:
     """Write `database`, with its routines, events and triggers, to `path`, for root alone.
 

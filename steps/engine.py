@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -131,14 +131,18 @@ class Engine:
 
     def check(self, ids: Sequence[str] = ()) -> list[StepResult]:
         """Every chosen step, asked of the host; findings are emitted as they come."""
-        prepared = [self.prepare(step) for step in self.steps(ids)]
-        self._prefetch(prepared)
         results = []
-        for one in prepared:
-            result = self.measure(one)
+        for result in self.results(ids):
             results.append(result)
             self.emit(FindingEvent(result=result))
         return results
+
+    def results(self, ids: Sequence[str] = ()) -> Iterator[StepResult]:
+        """The same one by one, for whoever tells of it in another way."""
+        prepared = [self.prepare(step) for step in self.steps(ids)]
+        self._prefetch(prepared)
+        for one in prepared:
+            yield self.measure(one)
 
     def measure(self, one: Prepared) -> StepResult:
         """One step's result, with waivers and attestations, and without secrets."""
@@ -275,10 +279,9 @@ class Engine:
     def keep_answers(self, one: Prepared) -> None:
         """Remember what a person chose for this step, so that later checks expect it."""
         shown = self.shown_values(one)
-        for name in (
-            self.given.get(one.step.id, {}).keys() - self.pinned.get(one.step.id, {}).keys()
-        ):
-            if name in shown:
+        pinned = self.pinned.get(one.step.id, {})
+        for name in self.given.get(one.step.id, {}):
+            if name in shown and name not in pinned:
                 value = shown[name]
                 kept = list(value) if isinstance(value, tuple) else value
                 self.answers.set_value(one.step.id, name, kept)

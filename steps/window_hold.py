@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from host.facts.needrestart_config import PARTS
 from snapshots import opening
 from snapshots.history import open_for_step
-from snapshots.model import TransactionRecord, WriteFile
+from snapshots.model import SnapshotError, TransactionRecord, WriteFile
 from steps.listener import Listener
 from steps.outcome import GOOD
 
@@ -89,7 +89,14 @@ def take(engine: Engine) -> str:
         return tx.commit()
 
     ended = tx.complete(work)
-    return ended.id if ended.status == "committed" else ""
+    if ended.status != "committed":
+        raise SnapshotError(ended.reason)
+    return ended.id
+
+
+def holds(engine: Engine) -> bool:
+    """Whether anything is held back."""
+    return bool(open_for_step(engine.state, STEP))
 
 
 def let_go(engine: Engine) -> tuple[int, str, list[str]]:

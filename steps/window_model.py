@@ -69,7 +69,11 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     failed: str = ""
     checklist: str = ""
     folder: str = ""
-    """Where its dumps lie, below the state directory."""
+    """Name of the directory in STATE/windows where its dumps lie."""
+    made: tuple[str, ...] = ()
+    """Directories that were made for its units."""
+    was_open: bool = True
+    """While it is undone: whether it had not been closed before."""
 
     @property
     def steps(self) -> tuple[str, ...]:

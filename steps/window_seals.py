@@ -11,7 +11,7 @@ import msgspec
 from snapshots.history import open_for_step
 from snapshots.model import Resolutions, Root, TransactionRecord
 from steps.model import Step
-from steps.outcome import GOOD
+from steps.outcome import GOOD, NEEDS_PERSON, ROLLED_BACK
 from steps.parameters import convert
 from steps.resource import StepError
 from steps.window_model import Seal
@@ -109,11 +109,8 @@ def put_back(engine: Engine, seals: Iterable[Seal]) -> tuple[int, str, list[str]
     done: list[str] = []
     for seal in seals:
         if seal.step not in engine.catalogue.steps:
-            return (
-                5,
-                f"The catalogue has no step {seal.step} any more, so it was not put back.",
-                done,
-            )
+            gone = f"The catalogue has no step {seal.step} any more, so it was not put back."
+            return NEEDS_PERSON, gone, done
         with with_values(engine, seal):
             engine.facts.forget()
             ended, sentence, applied = apply.apply(engine, [seal.step], None)
@@ -126,7 +123,8 @@ def put_back(engine: Engine, seals: Iterable[Seal]) -> tuple[int, str, list[str]
                 why = result.note or next(
                     (f"{f.setting}: {f.running}" for f in result.findings if f.ok is False), ""
                 )
-                return 4, f"{seal.step} is {result.status} after it was applied ({why}).", done
+                said = f"{seal.step} is {result.status} after it was applied ({why})."
+                return ROLLED_BACK, said, done
     return GOOD, "", done
 
 

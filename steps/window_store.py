@@ -18,6 +18,11 @@ from snapshots.model import SnapshotError
 from snapshots.state import StateDir
 from steps.window_model import Window, WindowReport
 
+OTHERS_WORK: Final = (
+    "The update window is being opened, closed or undone, or that was interrupted; nothing was"
+    " changed. `harden-tui window status` says which."
+)
+
 T = TypeVar("T")
 
 WHAT: Final = {

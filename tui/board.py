@@ -192,4 +192,8 @@ class Board:
 
 
 def is_undoable(record: TransactionRecord) -> bool:
-    return record.kind != "rollback" and record.status == "committed" and not record.undone_by
+    return (
+        record.kind not in ("rollback", "window")
+        and record.status == "committed"
+        and not record.undone_by
+    )

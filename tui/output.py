@@ -227,6 +227,10 @@ def event_text(out: Out, event: dict[str, Any]) -> None:
         import msgspec
 
         step_result(out, msgspec.convert(event["result"], StepResult))
+    elif kind == "window" and event.get("report"):
+        from tui.window_text import report_text
+
+        report_text(out, event["report"])
     elif kind == "done":
         out.line(str(event["summary"]), "ok" if event["exit"] == 0 else "bad")
 

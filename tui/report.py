@@ -150,7 +150,7 @@ def verdict_sentence(verdict: Verdict) -> str:
 def title_of(record: TransactionRecord) -> str:
     """A transaction in a few words."""
     what = ", ".join(record.steps) or record.title or record.id
-    if record.kind == "drift":
+    if record.kind in ("drift", "window"):
         return record.title
     return f"{'Undo of' if record.kind == 'rollback' else 'Apply'} {what}"
 
