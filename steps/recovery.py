@@ -21,6 +21,7 @@ from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, ROLLED_BACK
 from steps.private_copy import remove_left
 from steps.resource import StepError
 from steps.window_settle import recover as recover_window
+from steps.window_work import Ended
 
 if TYPE_CHECKING:
     from steps.engine import Engine
@@ -50,7 +51,7 @@ def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, l
             for work in cut_off:
                 concerned |= {known[s].steps[0] if s in known else s for s in work.steps}
             _tidy(engine, concerned)
-            window = (GOOD, "", [])
+            window: Ended = (GOOD, "", [])
             if all(record.status == "rolled-back" for record in records):
                 window = recover_window(engine)
     except Busy as error:

@@ -147,7 +147,7 @@ def report_text(out: Out, document: Mapping[str, Any]) -> None:
                 (one.gone, "gone"),
                 (one.edited, "edited"),
                 (one.attributes, "with another owner or mode"),
-            )  # fmt: skip
+            )
             if number
         ]
         out.line(f"  files below {one.top}: {', '.join(counts)}")
