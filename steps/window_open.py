@@ -20,6 +20,7 @@ import msgspec
 
 from host import dumps as dumping
 from host.base import HostError
+from host.facts.applications import APPLICATIONS
 from host.facts.running_versions import versions
 from host.restore_test import free_bytes
 from snapshots import window_units, windows
@@ -160,7 +161,7 @@ def _prepare(engine: Engine, window: Window, planned: OpenPlan) -> Window:
         window.id,
         user=engine.user,
         roots=window_seals.captured(window.seals),
-        secrets=secrets_of(window.trees),
+        secrets=secrets_of(engine, window.trees),
         progress=listener,
     )
     return window
@@ -200,9 +201,13 @@ def abandon(engine: Engine, window: Window, reason: str) -> Ended:
     return ROLLED_BACK, said.rstrip(), []
 
 
-def secrets_of(trees: Iterable[str]) -> list[str]:
+def secrets_of(engine: Engine, trees: Iterable[str]) -> list[str]:
     """Where applications keep the password of their database."""
-    return [f"{tree}/{name}" for tree in trees for name in SECRETS]
+    tops = tuple(trees)
+    found = [f"{tree}/{name}" for tree in tops for name in SECRETS]
+    for application in engine.facts.get(APPLICATIONS):
+        found += [path for path in application.config if path.startswith(tops)]
+    return list(dict.fromkeys(found))
 
 
 def _in_the_way(engine: Engine) -> str:

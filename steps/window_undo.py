@@ -27,6 +27,7 @@ from snapshots.model import (
     UNRESOLVED,
     Busy,
     Delta,
+    FileItem,
     Resolution,
     Resolutions,
     SnapshotError,
@@ -47,6 +48,9 @@ from steps.window_work import Ended, at_work, install_units, now, over, save
 if TYPE_CHECKING:
     from steps.engine import Engine
 
+DIFFS_LIMIT = 1024 * 1024
+"""Characters of diffs in one preview: an update of a whole application is not read as a diff."""
+
 BEFORE_UNDO = "before-undo"
 """How the dumps of what an undo gives up begin."""
 
@@ -64,7 +68,7 @@ def plan(engine: Engine) -> WindowUndoPlan:
         items = tuple(_from_now(engine, deltas))
     else:
         plans = _plans(engine, window, inner)
-        items = tuple(_planned(plans[-1]))
+        items = tuple(_planned(engine, plans[-1], window))
         commands = plans[-1].commands
         refusals += filter(None, (refusal(one, UNRESOLVED) for one in plans))
     reason = interrupted(engine)
@@ -247,23 +251,47 @@ def _of_trees(plans: Iterable[UndoPlan], trees: Sequence[str]) -> list[str]:
     ]
 
 
-def _planned(plan_of_window: UndoPlan) -> Iterable[UndoItem]:
+def _planned(engine: Engine, plan_of_window: UndoPlan, window: Window) -> Iterable[UndoItem]:
+    """Of what lies in the trees the plan knows no contents once the seals are lifted in it, because
+    those of a seal hold none: the host is asked."""
+    trees = tuple(f"{tree.rstrip('/')}/" for tree in window.trees)
     for item in plan_of_window.items:
-        yield UndoItem(
-            domain=item.domain, key=item.key, how=item.how, diff=item.diff, note=item.note
-        )
+        if not (item.domain == "files" and item.key.startswith(trees)):
+            yield UndoItem(
+                domain=item.domain, key=item.key, how=item.how, diff=item.diff, note=item.note
+            )
+    deltas = Records(engine.state).deltas(window.id)
+    inside = [d for d in deltas if d.domain == "files" and d.key.startswith(trees)]
+    yield from _from_now(engine, inside)
 
 
 def _from_now(engine: Engine, deltas: Iterable[Delta]) -> Iterable[UndoItem]:
-    """Of a window that is open: everything goes back to what it was."""
+    """Everything goes back to what it was; what is so already is said."""
     store = ObjectStore(engine.state.objects)
+    room = DIFFS_LIMIT
     for delta in deltas:
+        diff = between(delta.key, delta.after, delta.before, store.get) if room > 0 else ""
+        room -= len(diff)
         yield UndoItem(
             domain=delta.domain,
             key=delta.key,
-            how="restore",
-            diff=between(delta.key, delta.after, delta.before, store.get),
+            how="already" if _is_so(engine, delta) else "restore",
+            diff=diff,
+            note="" if room > 0 else "too long for here: `harden-tui history show` has the diff",
         )
+
+
+def _is_so(engine: Engine, delta: Delta) -> bool:
+    """Whether a file has the content again that it had before."""
+    if delta.domain != "files" or not isinstance(delta.before, FileItem | None):
+        return False
+    now = engine.host.state(delta.key, content=True)
+    if now is None or delta.before is None:
+        return (now is None) == (delta.before is None)
+    was = delta.before.state
+    return (now.kind, now.sha256, now.target) == (was.kind, was.sha256, was.target) and (
+        now.kind != "dir"
+    )
 
 
 def _keep_present(engine: Engine, window: Window, listener: Listener) -> None:

@@ -90,6 +90,8 @@ def named(record: TransactionRecord) -> str:
     """What a transaction did, in a few words."""
     if record.kind in ("drift", "window"):
         return record.title[:1].lower() + record.title[1:]
+    if not record.steps:
+        return record.title[:1].lower() + record.title[1:]
     verb = "undo of" if record.kind == "rollback" else "apply"
     return f"{verb} {', '.join(record.steps) or record.title}"
 

@@ -112,8 +112,10 @@ def _close(options: Options, arguments: argparse.Namespace) -> int:
 
 def _is_not_yet(session: Session) -> bool:
     """What the timer asks each few minutes, and mostly there is nothing to start a worker for."""
-    found = window.current(session.state)
-    return found is not None and found.state == "open" and found.left_s() > 0
+    status = window.status(session.state)
+    if status.window is None or status.interrupted:
+        return False
+    return status.window.state != "open" or status.left_s > 0
 
 
 def _undo(options: Options, arguments: argparse.Namespace) -> int:

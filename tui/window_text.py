@@ -51,7 +51,8 @@ def status_text(out: Out, status: WindowStatus) -> None:
     if window is None:
         out.line("No update window is open.")
         if status.last is not None:
-            out.line(f"The last one ended {moment(status.last.closed)}:")
+            how = {"closed": "was closed", "deadline": "closed by itself", "undone": "was undone"}
+            out.line(f"The last one {how[status.last.how]} at {moment(status.last.closed)}.")
             report_text(out, msgspec.to_builtins(status.last))
         return
     if status.interrupted:
