@@ -102,7 +102,7 @@ class Engine:
         self.works_on_window = False
         """Whether this run opens, closes or undoes a window, so that the window is no obstacle."""
         self.facts = Facts(host)
-        self.ctx = Context(host, self.facts, host.session())
+        self.ctx = Context(host, self.facts, host.session(), state)
         self._from_checklist = {choice.id: choice.set for choice in checklist.choices}
         for step_id in self.given:
             catalogue.step(step_id)

@@ -69,6 +69,7 @@ TABLE: dict[str, str] = {
     "umask": "steps.resources.umask:Umask",
     "unattended-upgrades": "steps.resources.unattended:Unattended",
     "unit": "steps.resources.unit:Unit",
+    "window": "steps.resources.window:UpdateWindow",
 }
 
 
