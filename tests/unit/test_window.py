@@ -26,9 +26,11 @@ from steps.catalog_load import load_catalogue
 from steps.engine import Engine
 from steps.events import Event
 from steps.resource import StepError
+from steps.window_model import Window
 from steps.window_work import now
 
 TREE = "/var/www/html/i-doit"
+ETC = "/etc/ssh/sshd_config"
 
 
 class Scene:
@@ -75,7 +77,7 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-def opened(scene: Scene, **more: Any) -> window.Window:
+def opened(scene: Scene, **more: Any) -> Window:
     ended = window.opening(scene.engine(), for_s=3600, **more)
     assert ended[0] == 0, ended[1]
     found = window.current(scene.state)
@@ -88,9 +90,7 @@ def update(scene: Scene) -> None:
     host = scene.host
     host.write_file(f"{TREE}/index.php", b"<?php // the new release\n")
     host.write_file(f"{TREE}/added.php", b"<?php // it came with it\n")
-    host.write_file(
-        "/etc/ssh/sshd_config", host.read_bytes("/etc/ssh/sshd_config") + b"# by hand\n"
-    )
+    host.write_file(ETC, host.read_bytes(ETC) + b"# by hand\n")
 
 
 def test_a_window_lifts_seals_records_what_changed_and_seals_again(scene: Scene) -> None:
@@ -188,7 +188,7 @@ def test_an_update_that_failed_goes_back(scene: Scene, closed: bool) -> None:
     planned = window.plan_undo(scene.engine())
     keys = {item.key: item.how for item in planned.items}
     assert keys == {
-        "/etc/ssh/sshd_config": "restore", f"{TREE}/index.php": "restore", f"{TREE}/added.php": "restore",
+        ETC: "restore", f"{TREE}/index.php": "restore", f"{TREE}/added.php": "restore",
     }  # fmt: skip
     status, said, _ = window.undoing(scene.engine(), planned.fingerprint)
     assert status == 0, said
@@ -260,7 +260,7 @@ def test_at_the_deadline_it_waits_for_whoever_writes(
     assert window.current(scene.state) == found, "not yet"
     past = (now() - timedelta(seconds=5)).isoformat()
     window_store.write(scene.state, msgspec.structs.replace(found, deadline=past))
-    busy = [(f"{TREE}/x (rsync, process 7)",)]
+    busy: list[tuple[str, ...]] = [(f"{TREE}/x (rsync, process 7)",)]
     monkeypatch.setattr("steps.window_busy.writers", lambda *_: busy[0])
     status, said, _ = window.closing(scene.engine(), by_deadline=True)
     assert status == 3
