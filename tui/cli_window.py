@@ -16,7 +16,8 @@ from tui.cli_change import ask, must_be_root, must_have_consent, program_for, st
 from tui.cli_check import banner
 from tui.failures import refused, usage
 from tui.options import Options
-from tui.out import Out, StatusLine
+from tui.out import Out, StatusLine, note_whose
+from tui.paths import is_root
 from tui.session import Session, open_session, open_state, silent
 
 
@@ -43,6 +44,7 @@ def _status(options: Options) -> int:
     status = window.status(open_state(options))
     if options.format == "text":
         text.status_text(out, status)
+        note_whose(practice=options.practice, root=is_root())
     elif options.format == "json":
         out.json(status)
     else:
@@ -161,8 +163,10 @@ def _session(options: Options) -> Session:
     """With the checklist of the window there is: it is checked as it was when it was opened."""
     session = open_session(options, silent, Guarding(program=program_for(options)))
     found = window.current(session.state)
-    if found is None or not found.checklist or found.checklist == session.checklist.name:
+    if found is None or found.checklist in (session.checklist.name, ""):
         return session
+    if found.checklist not in session.catalogue.checklists:
+        return session  # it is gone: closing must not wait for it
     return open_session(
         msgspec.structs.replace(options, checklist=found.checklist),
         silent,

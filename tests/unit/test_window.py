@@ -1,10 +1,7 @@
-"""Update windows on a practice host: opened, used, closed, undone, and killed at every point."""
+"""Update windows on a practice host: opened, used, closed at their deadline, undone."""
 
 from __future__ import annotations
 
-import os
-import traceback
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,85 +9,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from host.base import FLAG_IMMUTABLE
-from host.practice import PracticeHost
 from snapshots import opening, windows
 from snapshots.drift_look import look
-from snapshots.history import open_for_step, transactions, verify
+from snapshots.history import open_for_step, verify
 from snapshots.model import SnapshotError
+from snapshots.progress import Silent
 from snapshots.records import Records
-from snapshots.sessionlog import SessionLog
-from snapshots.state import StateDir
-from steps import apply, recovery, rollback, window, window_seals, window_store
-from steps.catalog_load import load_catalogue
-from steps.engine import Engine
-from steps.events import Event
+from steps import apply, rollback, window, window_seals, window_store
 from steps.resource import StepError
-from steps.window_model import Window
 from steps.window_work import now
-
-TREE = "/var/www/html/i-doit"
-ETC = "/etc/ssh/sshd_config"
-
-
-class Scene:
-    """A practice host whose application is sealed; `engine` as a new process would have it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.events: list[Event] = []
-        ended = self.engine().apply(["app.tree"])
-        assert ended.exit == 0, ended.summary
-
-    def engine(self) -> Engine:
-        host = PracticeHost(self.directory / "host")
-        state = StateDir(self.directory / "state")
-        catalogue = load_catalogue(host)
-        whole = catalogue.checklist("i-doit")
-        few = [one for one in whole.choices if one.id in ("files.banners", "app.tree")]
-        return Engine(
-            host, state, catalogue, msgspec.structs.replace(whole, steps=few), {},
-            self.events.append,
-            log=SessionLog(state.log_dir, user="tester", host=host.name, syslog=False),
-            user="tester",
-        )  # fmt: skip
-
-    @property
-    def state(self) -> StateDir:
-        return StateDir(self.directory / "state")
-
-    @property
-    def host(self) -> PracticeHost:
-        return PracticeHost(self.directory / "host")
-
-    def is_sealed(self, path: str = TREE) -> bool:
-        state = self.host.state(path)
-        return state is not None and bool(state.flags & FLAG_IMMUTABLE)
-
-    def status(self, step: str) -> str:
-        engine = self.engine()
-        return engine.measure(engine.prepare(engine.catalogue.step(step))).status
+from tests.unit.window_scene import ETC, TREE, Scene, files_of, opened, update
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
-
-
-def opened(scene: Scene, **more: Any) -> Window:
-    ended = window.opening(scene.engine(), for_s=3600, **more)
-    assert ended[0] == 0, ended[1]
-    found = window.current(scene.state)
-    assert found is not None
-    return found
-
-
-def update(scene: Scene) -> None:
-    """What an administrator does in a window."""
-    host = scene.host
-    host.write_file(f"{TREE}/index.php", b"<?php // the new release\n")
-    host.write_file(f"{TREE}/added.php", b"<?php // it came with it\n")
-    host.write_file(ETC, host.read_bytes(ETC) + b"# by hand\n")
 
 
 def test_a_window_lifts_seals_records_what_changed_and_seals_again(scene: Scene) -> None:
@@ -174,7 +107,7 @@ def test_a_second_window_is_refused(scene: Scene) -> None:
 def test_a_window_is_refused_while_something_was_interrupted(scene: Scene) -> None:
     engine = scene.engine()
     opening.begin(engine.host, engine.state, steps=("x",), title="x", user="t",
-                  progress=_Silent())  # fmt: skip
+                  progress=Silent())  # fmt: skip
     assert "recover" in window.plan_open(engine, for_s=60).refusals[0]
 
 
@@ -297,117 +230,6 @@ def test_a_password_of_the_application_is_in_no_diff_and_comes_back(scene: Scene
     assert "hunter2" not in msgspec.json.encode(window.plan_undo(scene.engine())).decode()
     assert window.undoing(scene.engine())[0] == 0
     assert scene.host.read_bytes(path) == was
-
-
-POINTS: list[tuple[str, str, int]] = [
-    *(("open", "steps.window_store.write", number) for number in (1, 2, 3)),
-    ("open", "snapshots.windows.begin", 1),
-    ("open", "snapshots.records.Records.write", 1),
-    ("open", "snapshots.records.Records.end", 1),
-    ("open", "snapshots.points.Points.write", 3),
-    ("open", "snapshots.sessionlog.SessionLog.append", 1),
-    ("close", "steps.window_store.write", 1),
-    ("close", "snapshots.windows.finish", 1),
-    ("close", "snapshots.points.Points.write", 1),
-    ("close", "snapshots.points.Points.write", 2),
-    ("close", "snapshots.points.Points.write", 3),
-    ("close", "snapshots.records.Records.end", 1),
-    ("close", "snapshots.records.Records.end", 2),
-    ("close", "steps.window_store.end", 1),
-    ("close", "steps.window_store.forget", 1),
-    ("undo", "snapshots.windows.finish", 1),
-    ("undo", "steps.window_seals.put_back", 1),
-    ("undo", "steps.window_store.end", 1),
-]
-"""Work, a function in it, and before which of its calls the process is killed; and after it."""
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize(("work", "function", "number"), POINTS)
-def test_a_kill_at_any_point_leaves_nothing_half_sealed(
-    scene: Scene, work: str, function: str, number: int, when: str
-) -> None:
-    untouched = files_of(scene)
-    if work != "open":
-        opened(scene)
-        update(scene)
-    do: dict[str, Callable[[Engine], Any]] = {
-        "open": lambda engine: window.opening(engine, for_s=3600),
-        "close": window.closing,
-        "undo": window.undoing,
-    }
-    killed(lambda: do[work](scene.engine()), function, number, after=when == "after")
-
-    found = window.current(scene.state)
-    status, said, _ = recovery.recover(scene.engine())
-    assert status == 0, said
-    left = window.current(scene.state)
-    if left is not None:
-        assert left.state == "open", "what was interrupted has ended"
-        assert found is not None
-        assert not scene.is_sealed()
-        assert window.closing(scene.engine())[0] == 0
-    assert window.current(scene.state) is None
-    assert scene.status("app.tree") == "pass"
-    assert not [r for r in transactions(scene.state) if r.status in ("open", "under-way")]
-    assert verify(scene.state) == []
-    assert look(scene.host, scene.state).seen == ()
-    if work == "open":
-        assert files_of(scene) == untouched
-    elif work == "close":
-        assert scene.is_sealed(f"{TREE}/added.php")
-
-
-def files_of(scene: Scene) -> dict[str, tuple[object, ...]]:
-    """Everything of /etc and the tree that counts, read without the code under test."""
-    return {
-        path: (s.kind, s.mode, s.uid, s.gid, s.flags, s.sha256, s.target)
-        for top in ("/etc", TREE)
-        for path, s in scene.host.walk(top, content=True)
-    }
-
-
-def killed(work: Callable[[], object], function: str, number: int, *, after: bool) -> None:
-    """Do it in a process of its own that ends at once at that call, as by kill -9."""
-    child = os.fork()
-    if child == 0:
-        try:
-            patch = pytest.MonkeyPatch()
-            name = function.rpartition(".")[2]
-            target: Any = pytest.importorskip(".".join(function.split(".")[:2]))
-            for part in function.split(".")[2:-1]:
-                target = getattr(target, part)
-            real = getattr(target, name)
-            calls = [0]
-
-            def dying(*given: Any, **named: Any) -> Any:
-                calls[0] += 1
-                if calls[0] == number and not after:
-                    os._exit(9)
-                answer = real(*given, **named)
-                if calls[0] == number:
-                    os._exit(9)
-                return answer
-
-            patch.setattr(target, name, dying)
-            work()
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    _, ended = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(ended) == 9, f"{function} was not called {number} times"
-
-
-class _Silent:
-    def doing(self, what: str, done: int = 0, total: int = 0) -> None:
-        return None
-
-    def command(self, command: str) -> None:
-        return None
-
-    def output(self, line: str) -> None:
-        return None
 
 
 def test_a_start_that_cannot_be_written_goes_back(
