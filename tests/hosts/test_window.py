@@ -64,7 +64,7 @@ def is_sealed(host: LabHost, path: str = TREE) -> bool:
 
 def drift(host: LabHost) -> list[Any]:
     done = harden(host, "drift", "list", "--format", "json", check=False)
-    things: list[Any] = json.loads(done.stdout)["drift"]["things"]
+    things: list[Any] = json.loads(done.stdout)["things"]
     return things
 
 
