@@ -78,7 +78,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def steps(self) -> tuple[str, ...]:
         """The ids of the steps whose seals are lifted."""
-        return tuple(seal.step for seal in self.seals)
+        return tuple(dict.fromkeys(seal.step for seal in self.seals))
 
     @property
     def trees(self) -> tuple[str, ...]:

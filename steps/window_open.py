@@ -24,6 +24,7 @@ from host.facts.applications import APPLICATIONS
 from host.facts.running_versions import versions
 from host.restore_test import free_bytes
 from snapshots import window_units, windows
+from snapshots.guard_switch import has_service_manager
 from snapshots.model import Busy, SnapshotError
 from steps import window_hold, window_seals, window_store
 from steps.apply import interrupted
@@ -73,16 +74,22 @@ def plan(engine: Engine, *, for_s: int, dumps: Sequence[str] = ()) -> OpenPlan:
             problem = dumping.refusal(engine.host, database, str(engine.state.path))
             if problem:
                 refusals.append(f"No dump of {database} can be made: {problem}")
-    notes = () if seals else (
-        "No seal stands on this host, so none is lifted; what changes is recorded all the same.",
-    )  # fmt: skip
+    notes = []
+    if not seals:
+        notes.append(
+            "No seal stands on this host, so none is lifted; what changes is recorded all the same."
+        )
+    if not has_service_manager(engine.host):
+        notes.append(
+            "No systemd runs here, so nothing closes the window at its deadline by itself."
+        )
     return OpenPlan(
         deadline=deadline,
         seals=seals,
         dumps=tuple(dict.fromkeys(dumps)),
         holds=window_hold.sentences(engine.host, engine.guarding.program),
         refusals=tuple(refusals),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 

@@ -33,14 +33,17 @@ def standing(engine: Engine) -> tuple[Seal, ...]:
     sealing = [step.id for step in engine.catalogue.steps.values() if step.seals]
     found = []
     for step in engine.steps(sealing) if sealing else ():
-        records = open_for_step(engine.state, step.id)
-        if records:
+        by_trees: dict[tuple[str, ...], list[TransactionRecord]] = {}
+        for record in open_for_step(engine.state, step.id):
+            by_trees.setdefault(tuple(root.path for root in record.roots), []).append(record)
+        # Applied with one path and then with another it seals both, each with its own values.
+        for roots, records in by_trees.items():
             found.append(
                 Seal(
                     step=step.id,
                     values=values_of(engine, step, records[-1]),
                     transactions=tuple(record.id for record in records),
-                    roots=trees_of(records),
+                    roots=roots,
                 )
             )
     return tuple(found)
@@ -68,11 +71,6 @@ def values_of(
     return {name: list(v) if isinstance(v, tuple) else v for name, v in found.items()}
 
 
-def trees_of(records: Iterable[TransactionRecord]) -> tuple[str, ...]:
-    """The trees outside /etc that these transactions changed."""
-    return tuple(dict.fromkeys(root.path for record in records for root in record.roots))
-
-
 def captured(seals: Iterable[Seal]) -> tuple[Root, ...]:
     """The trees with their content, but without what the application writes by itself."""
     roots: dict[str, Root] = {}
@@ -93,7 +91,8 @@ def lift(engine: Engine, seals: Iterable[Seal]) -> tuple[int, str, list[str]]:
     """Undo every transaction of these seals that still stands; as a rollback ends."""
     from steps import rollback
 
-    ids = [record.id for seal in seals for record in open_for_step(engine.state, seal.step)]
+    steps = dict.fromkeys(seal.step for seal in seals)
+    ids = [record.id for step in steps for record in open_for_step(engine.state, step)]
     if not ids:
         return GOOD, "", []
     return rollback.rollback(engine, ids, False, None, KEEP_EDITS)

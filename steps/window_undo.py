@@ -222,7 +222,7 @@ def _applied_in(engine: Engine, window: Window) -> list[TransactionRecord]:
 
 def _plans(engine: Engine, window: Window, inner: Sequence[TransactionRecord]) -> list[UndoPlan]:
     """Of a window that was closed: seals, what was applied in it, and the window itself last."""
-    seals = [r.id for seal in window.seals for r in open_for_step(engine.state, seal.step)]
+    seals = [r.id for step in window.steps for r in open_for_step(engine.state, step)]
     ids = [*sorted(seals, reverse=True), *(one.id for one in inner), window.id]
     keep = undo.plan_undos(engine.host, engine.state, ids, UNRESOLVED)
     wanted = _of_trees(keep[-1:], window.trees)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from host.base import FileState
 from snapshots import opening, windows
 from snapshots.drift_look import look
 from snapshots.history import open_for_step, verify
@@ -71,6 +72,22 @@ def test_the_seals_come_back_with_the_values_they_had(scene: Scene) -> None:
     assert window.closing(scene.engine())[0] == 0
     assert not scene.is_sealed(f"{TREE}/temp")
     assert scene.engine().answers.values_of("app.tree")["writable"] == ["log"]
+
+
+def test_two_trees_that_one_step_sealed_both_come_back(scene: Scene) -> None:
+    other = "/var/www/html/other"
+    scene.host.put(other, FileState("dir", 0o755, uid=33, gid=33))
+    scene.host.write_file(f"{other}/index.php", b"<?php\n")
+    engine = scene.engine()
+    engine.given["app.tree"] = {"path": other, "writable": ["cache"]}
+    assert engine.apply(["app.tree"]).exit == 0
+    found = opened(scene)
+    assert {seal.roots: seal.values["writable"] for seal in found.seals} == {
+        (TREE,): ["log", "imports", "temp", "upload"], (other,): ["cache"],
+    }  # fmt: skip
+    assert not scene.is_sealed() and not scene.is_sealed(other)
+    assert window.closing(scene.engine())[0] == 0
+    assert scene.is_sealed() and scene.is_sealed(other)
 
 
 def test_a_step_that_seals_is_refused_while_a_window_is_open(scene: Scene) -> None:
