@@ -49,7 +49,8 @@ def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, l
             known = {record.id: record for record in transactions(engine.state)}
             concerned = {step for record in records for step in record.steps}
             for work in cut_off:
-                concerned |= {known[s].steps[0] if s in known else s for s in work.steps}
+                for name in work.steps:  # an update window has no steps
+                    concerned |= set(known[name].steps) if name in known else {name}
             _tidy(engine, concerned)
             window: Ended = (GOOD, "", [])
             if all(record.status == "rolled-back" for record in records):
