@@ -43,8 +43,6 @@ Type=oneshot
 ExecStart={words} window close --at-deadline --yes
 TimeoutStartSec=infinity
 KillMode=process
-# 0: closed, or not yet. 1 to 5 are said in the journal, and tried again.
-SuccessExitStatus=1 3 4 5
 """
 
 _TIMER: Final = """\
