@@ -181,6 +181,10 @@ def _now(
 
 
 def _start(keeper: Keeper, record: TransactionRecord) -> Captured:
+    """The state it began with. What held a secret then is secret still, whatever was undone or
+    recovered meanwhile."""
+    journal = Records(keeper.state).journal_of(record.id)
+    keeper.secret_paths.register(line.path for line in journal if line.secret)
     before = keeper.points.load(point_before(record.id))
     settle.keyed(keeper, before["files"], keeper.secret_paths.paths)
     return before

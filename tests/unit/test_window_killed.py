@@ -79,6 +79,10 @@ def test_a_kill_at_any_point_leaves_nothing_half_sealed(
         assert files_of(scene) == untouched
     elif work == "close":
         assert scene.is_sealed(f"{TREE}/added.php")
+        report = window.last_report(scene.state)
+        assert report is not None
+        counted = {one.top: (one.new, one.edited) for one in report.files}
+        assert counted == {"/etc": (0, 1), TREE: (1, 1)}
 
 
 def killed(work: Callable[[], object], function: str, number: int, *, after: bool) -> None:
