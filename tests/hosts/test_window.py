@@ -20,6 +20,8 @@ from tests.hosts.program import harden, history, statuses
 
 TREE = idoit.PATH
 TOOLS = "/srv/tools"
+SOON = "/run/systemd/system/harden-tui-window.timer.d"
+"""In the memory of the host, which a look from outside does not reach."""
 OLD = Deb(name="needy", version="1", files={"/etc/needy.conf": "one\n", "/usr/share/needy": "1\n"})
 NEW = Deb(
     name="needy", version="2.0", files={"/etc/needy.conf": "two\n", "/usr/share/needy": "2\n"}
@@ -132,14 +134,13 @@ def test_nobody_is_there_and_it_waits_for_a_writer_and_closes(site: LabHost) -> 
     assert status(host)["window"]["state"] == "open", "a reboot keeps it"
     assert not is_sealed(host)
     # Each second instead of every five minutes, from the deadline on.
-    host.write(
-        "/run/systemd/system/harden-tui-window.timer.d/soon.conf",
-        "[Timer]\nOnUnitInactiveSec=1s\nOnActiveSec=1s\n",
-    )
+    soon = "[Timer]\nOnUnitInactiveSec=1s\nOnActiveSec=1s\n"
+    host.run("install", "-d", SOON)
+    host.run("sh", "-c", f"cat >{SOON}/soon.conf", stdin=soon)
     host.run("systemctl", "daemon-reload")
     host.run("systemctl", "restart", "harden-tui-window.timer")
     host.run("systemd-run", "--unit=writer", "sh", "-c", f"exec >>{TREE}/half.php; sleep 600")
-    wait_until(lambda: status(host)["window"]["waiting"] is not None, 120)
+    wait_until(lambda: status(host)["window"]["waiting"] is not None, 120.0)
     assert f"{TREE}/half.php" in status(host)["window"]["waiting"]["writers"][0]
     assert not is_sealed(host)
     assert "window-overdue" in harden(host, "log", "show", "--all").stdout
@@ -148,8 +149,8 @@ def test_nobody_is_there_and_it_waits_for_a_writer_and_closes(site: LabHost) -> 
     assert status(host)["last"]["how"] == "deadline"
     assert is_sealed(host, f"{TREE}/half.php")
     assert drift(host) == []
+    host.run("rm", "-r", SOON)
     assert host.run("systemctl", "cat", "harden-tui-window.timer", check=False).returncode != 0
-    host.run("rm", "-r", "/run/systemd/system/harden-tui-window.timer.d")
     host.run("chattr", "-i", TREE, f"{TREE}/half.php")
     host.run("rm", f"{TREE}/half.php")
     host.run("chattr", "+i", TREE)
