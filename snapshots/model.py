@@ -149,11 +149,16 @@ class Activation(msgspec.Struct, frozen=True):
     settle_s: float = 2.0
 
 
-class Root(msgspec.Struct, frozen=True):
-    """A tree outside /etc that a step changes. Without `content` only metadata is captured."""
+class Root(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tree outside /etc that a step changes. Without `content` only metadata is captured.
+
+    `without` are directories below one with content (absolute) that are not gone into: what an
+    application writes by itself.
+    """
 
     path: str
     content: bool = False
+    without: tuple[str, ...] = ()
 
 
 class FileItem(msgspec.Struct, frozen=True, tag="file", gc=False):
@@ -210,8 +215,11 @@ UNRESOLVED: Final = Resolutions()
 """Nobody chose anything: what is in conflict is shown, and nothing is touched."""
 
 
-TransactionStatus = Literal["open", "pending", "committed", "rolled-back", "undone", "needs-person"]
-"""`pending`: made and proved, and taken back unless a person confirms it in time."""
+TransactionStatus = Literal[
+    "open", "pending", "committed", "rolled-back", "undone", "needs-person", "under-way"
+]
+"""`pending`: made and proved, and taken back unless a person confirms it in time. `under-way`: an
+update window that is open; whatever changes meanwhile belongs to it."""
 
 
 class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -232,11 +240,12 @@ class Worked(msgspec.Struct, frozen=True):
 class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction as history shows it. Times are ISO 8601 UTC with microseconds.
 
-    `drift` put back, or merged, what somebody else had changed.
+    `drift` put back, or merged, what somebody else had changed. `window` is an update window: what
+    an administrator changed from its first restore point to its second.
     """
 
     id: str
-    kind: Literal["apply", "rollback", "drift"]
+    kind: Literal["apply", "rollback", "drift", "window"]
     steps: tuple[str, ...]
     title: str
     status: TransactionStatus

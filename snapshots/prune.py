@@ -78,7 +78,7 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
 
 
 def _may_go(record: TransactionRecord, oldest: datetime) -> bool:
-    if record.in_force or record.status in ("open", "pending", "needs-person"):
+    if record.in_force or record.status in ("open", "pending", "needs-person", "under-way"):
         return False
     return datetime.fromisoformat(record.ended or record.started) < oldest
 

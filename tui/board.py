@@ -192,4 +192,6 @@ class Board:
 
 
 def is_undoable(record: TransactionRecord) -> bool:
-    return record.kind != "rollback" and record.status == "committed" and not record.undone_by
+    """By itself; a window is undone in a way of its own."""
+    standing = record.status == "committed" and not record.undone_by
+    return standing and record.kind not in ("rollback", "window")

@@ -231,6 +231,44 @@ def _drift(commands: Any) -> None:
     add_common(parser)
 
 
+def _window(commands: Any) -> None:
+    verbs = ("open", "status", "extend", "close", "undo")
+    parser = _command(
+        commands, "window", "tui.cli_window:run", "unseal for an update, and seal again",
+        "open: takes a restore point, lifts what seals (app.tree), holds needrestart back, and\n"
+        "closes by itself at the deadline unless somebody still writes. close: seals again, new\n"
+        "files included, checks everything and reports what changed. undo: an update failed; the\n"
+        "trees, /etc, packages and dumped databases go back to the start, then it is sealed.\n"
+        "Exit of status: 0 a window is open, 1 none. Of the others: 0 done, 3 refused, nothing\n"
+        "changed, 4 failed, as before, 5 needs a person: the window stays open.",
+        "  sudo harden-tui window open --for 2h --dump idoit_data --dump idoit_system\n"
+        "  sudo harden-tui window status\n"
+        "  sudo harden-tui window extend --for 1h\n"
+        "  sudo harden-tui window close",
+    )  # fmt: skip
+    parser.add_argument(
+        "what", metavar="|".join(verbs), nargs="?", default="status",
+        choices=(*verbs, "keep-packages"), help="status (default), or what to do",
+    )  # fmt: skip
+    parser.add_argument(
+        "--for", dest="for_", metavar="TIME", help="how long from now (4h): 90m, 4h, 2d"
+    )
+    parser.add_argument(
+        "--dump", metavar="DATABASE", action="append", default=[],
+        help="for open: keep the database as it is, for undo (repeatable)",
+    )  # fmt: skip
+    parser.add_argument("--note", metavar="TEXT", help="for open: why, kept in the session log")
+    parser.add_argument(
+        "--at-deadline", action="store_true",
+        help="for close: only if the deadline has passed and nobody writes, as its timer does",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dry-run", action="store_true", help="for open and undo: show what would be done"
+    )
+    _approval(parser, "undo")
+    add_common(parser)
+
+
 def _recover(commands: Any) -> None:
     parser = _command(
         commands, "recover", "tui.cli_change:recover", "undo a change that was interrupted",
@@ -354,6 +392,7 @@ COMMANDS: Final[dict[str, Callable[[Any], None]]] = {
     "confirm": _confirm,
     "rollback": _rollback,
     "drift": _drift,
+    "window": _window,
     "recover": _recover,
     "follow": _follow,
     "history": _history,

@@ -73,6 +73,7 @@ TABLE: dict[str, str] = {
     "unattended-upgrades": "steps.resources.unattended:Unattended",
     "unit": "steps.resources.unit:Unit",
     "web-exposure": "steps.resources.web_exposure:WebExposure",
+    "window": "steps.resources.window:UpdateWindow",
 }
 
 
