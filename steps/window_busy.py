@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from host.base import Host, HostError
 from host.holders import describe
 from snapshots.model import Root
-from steps.resources.tree_survey import being_written
+from steps.resources.tree_oddities import writers as writing
 from steps.window_model import Window
 from steps.window_seals import captured
 
@@ -26,13 +26,12 @@ def writers(engine: Engine, window: Window) -> tuple[str, ...]:
 
 def in_trees(host: Host, roots: Iterable[Root]) -> tuple[str, ...]:
     """Files below these trees that are open for writing, but for those left out."""
-    found = []
-    for root in roots:
-        for said in being_written(host, root.path):
-            path = said.rpartition(" (")[0]
-            if not any(path.startswith(f"{left}/") for left in root.without):
-                found.append(said)
-    return tuple(found)
+    return tuple(
+        f"{writer.path} ({describe(host, writer.pid)})"
+        for root in roots
+        for writer in writing(host, root.path)
+        if not any(writer.path.startswith(f"{left}/") for left in root.without)
+    )
 
 
 def package_tools(host: Host) -> tuple[str, ...]:
