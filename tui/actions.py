@@ -88,6 +88,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
         description="Go to the next step with something left to do",
     ),
     Action(
+        name="lead", keys=("l",), label="lead me", where=("checklist",),
+        description="Be led through this stage step by step; goes on where somebody stopped",
+    ),
+    Action(
+        name="todo", keys=("T",), label="to do", where=("checklist",),
+        description="Show what is left to a person, and export it",
+    ),
+    Action(
         name="edit", keys=("e",), label="edit", where=("checklist",),
         description="Change the values of the step's parameters",
     ),

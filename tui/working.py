@@ -284,6 +284,7 @@ class Working(QuietCrash):
     def _answered_infos(self, message: Answered) -> None:
         if message.answer is not None:
             self.board.take_infos(message.answer.steps)
+            self.board.take_guides(message.answer.guides)
         elif not self.board.checking:
             self.say(message.problem, warn=True)
 
