@@ -69,6 +69,7 @@ class LeadScreen(Dialog):
         self._works: dict[str, Work] = {}
         self._work_before: Work | None = None
         self._over = False
+        self._was_done = False
 
     @property
     def _app(self) -> HardenApp:
@@ -120,7 +121,9 @@ class LeadScreen(Dialog):
         work = self._app.work
         if work is not None and work is not self._work_before and self._step in work.title:
             self._works[self._step] = work
-        if self._page == "change" and (self._status in DONE or self._ended()):
+        done = self._status in DONE
+        if (done and not self._was_done) or (self._page == "change" and self._ended()):
+            self._was_done = done
             self._show("proof")
         elif self._page not in self._pages and not self._over:
             self._show(self._pages[-1])
@@ -149,6 +152,7 @@ class LeadScreen(Dialog):
         """Stand at a step from now on, or at the end of the run."""
         app = self._app
         self._step, self._over = step_id, not step_id
+        self._was_done = not step_id or app.board.status(step_id) in DONE
         if step_id:
             app.shown_steps([step_id])
             app.keep_place("at", step_id)

@@ -67,6 +67,14 @@ class Checklist(PlaceView):
         self._wanted = wanted
         self.refresh_view()
 
+    def sentence(self) -> str:
+        """That somebody stopped on the way through this stage."""
+        known = self.screen_app.board
+        guide = known.guides.get(known.stage(self.chosen)) if self.chosen else None
+        if guide is None or not guide.goes_on:
+            return ""
+        return f"{guide.by} stopped being led at {guide.at}: l goes on there."
+
     def refresh_view(self) -> None:
         width = self.steps.content_size.width
         if width:
