@@ -17,6 +17,7 @@ from snapshots.guide_model import Later
 from steps.drift_model import DriftReport
 from steps.events import GuardEvent
 from steps.model import STAGES, Stage, StepResult
+from steps.window_model import Window
 
 TodoKind = Literal["first", "choose", "attest", "refused", "unmeasured", "open", "left-out"]
 
@@ -188,8 +189,18 @@ def _drifted(drift: DriftReport) -> list[TodoItem]:
     ]
 
 
-def before_all(guard: GuardEvent | None, interrupted: Sequence[str]) -> list[TodoItem]:
-    """What keeps everything else from being changed: a guard that waits, a change cut off."""
+def before_all(
+    guard: GuardEvent | None, interrupted: Sequence[str], window: Window | None = None
+) -> list[TodoItem]:
+    """What cannot wait: a guard, a change that was cut off, an update window that is open."""
+    if window is not None:
+        until = f"{window.deadline[:16].replace('T', ' ')} UTC"
+        title = f"An update window is open until {until}"
+        what = ", ".join(window.steps)
+        why = f"Meanwhile {what} is not in force." if what else "It closes by itself then."
+        do = "harden-tui window close"
+        opened = [TodoItem(kind="first", title=title, why=(why,), do=do)]
+        return [*before_all(guard, interrupted), *opened]
     if guard is not None and guard.step:
         until = f" until {guard.deadline[11:19]} UTC" if guard.deadline else ""
         title = f"{guard.step} waits for your confirmation{until}"

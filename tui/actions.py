@@ -156,6 +156,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
         description="Answer a change that waits for you: keep it, more time, or take it back",
     ),
     Action(
+        name="window", keys=("W",), label="window", where=("everywhere",),
+        description="Update window: open, shell, packages, restarts, close, undo",
+    ),
+    Action(
         name="export", keys=("e",), label="export", where=("log",),
         description="Write the chosen session to a file: Markdown, JSON or HTML",
     ),

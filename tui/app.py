@@ -14,7 +14,6 @@ from textual.screen import Screen
 from tui import actions, garbage
 from tui.board import Board
 from tui.client import Call, Hands
-from tui.leading import Leading
 from tui.mends import Driver
 from tui.messages import Answered
 from tui.places.base import PlaceView
@@ -24,6 +23,7 @@ from tui.text import Line
 from tui.views.frame import Frame, footer, header, rule
 from tui.widgets.lines import position
 from tui.widgets.single import Fixed
+from tui.windows import Windows
 
 if TYPE_CHECKING:
     from tui.widgets.filterbar import FilterBar
@@ -35,7 +35,7 @@ MESSAGE_S = 8.0
 """How long a message stays in the rule."""
 
 
-class HardenApp(Leading):
+class HardenApp(Windows):
     """The terminal screen of harden-tui."""
 
     TITLE = "harden-tui"
@@ -150,11 +150,14 @@ class HardenApp(Leading):
 
     def may_interrupt(self) -> bool:
         from tui.lead_screen import LeadScreen
+        from tui.window_screen import WindowScreen
         from tui.workscreen import WorkScreen
 
         if self._filter is not None and self._filter.display:
             return False
-        return self.screen is self.base or isinstance(self.screen, WorkScreen | LeadScreen)
+        return self.screen is self.base or isinstance(
+            self.screen, WorkScreen | LeadScreen | WindowScreen
+        )
 
     def refresh_banner(self) -> None:
         """Only on the screen that is seen: what changes below a dialog repaints all of both."""

@@ -13,7 +13,7 @@ import msgspec
 
 from snapshots.model import SnapshotError
 from snapshots.records import Records
-from steps import guard_look
+from steps import guard_look, window
 from steps.drift_model import DriftReport
 from steps.events import (
     ChangeEvent,
@@ -24,6 +24,7 @@ from steps.events import (
     GuardEvent,
     Started,
     StepEvent,
+    WindowEvent,
 )
 from steps.model import STAGES, StepResult
 from steps.plan import Plan
@@ -127,6 +128,9 @@ def _say_what_waits(session: Session) -> None:
         guard = GuardEvent(step="", reasons=(str(error),))
     if guard is not None:
         session.engine.emit(guard)
+    found = window.current(session.state)
+    if found is not None:
+        session.engine.emit(WindowEvent(window=found))
 
 
 def look_for_drift(session: Session) -> Drift | None:

@@ -263,7 +263,7 @@ def _window(commands: Any) -> None:
         help="for close: only if the deadline has passed and nobody writes, as its timer does",
     )  # fmt: skip
     parser.add_argument(
-        "--dry-run", action="store_true", help="for open and undo: show what would be done"
+        "--dry-run", action="store_true", help="for open, close, undo: show what would be done"
     )
     _approval(parser, "undo")
     add_common(parser)

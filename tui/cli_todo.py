@@ -11,7 +11,7 @@ from snapshots.guide_model import Guide, Later
 from snapshots.guides import Guides
 from snapshots.model import SnapshotError
 from snapshots.records import Records
-from steps import guard_look, todo
+from steps import guard_look, todo, window
 from steps.drift_model import DriftReport
 from steps.engine import Prepared
 from steps.events import Event, FindingEvent
@@ -117,7 +117,7 @@ def _before_all(session: Session) -> list[todo.TodoItem]:
     except SnapshotError:
         guard = None
     left = [step for record in Records(session.state).open() for step in record.steps]
-    return todo.before_all(guard, left)
+    return todo.before_all(guard, left, window.current(session.state))
 
 
 def _later(session: Session, stages: set[Stage]) -> Mapping[str, Later]:

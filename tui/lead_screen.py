@@ -54,6 +54,7 @@ class LeadScreen(Dialog):
         Binding("T", "todo", show=False),
         Binding("g", "restart", show=False),
         Binding("c", "app.confirm", show=False),
+        Binding("W", "app.window", show=False),
         Binding("q", "cancel", show=False),
     ]
 

@@ -27,6 +27,7 @@ class WorkScreen(Dialog):
         Binding("pageup", "page(-1)", show=False),
         Binding("pagedown,space", "page(1)", show=False),
         Binding("c", "app.confirm", show=False),
+        Binding("W", "app.window", show=False),
         Binding("enter,q", "cancel", show=False),
     ]
 
