@@ -135,11 +135,6 @@ class LeadScreen(Dialog):
         work = self._works.get(self._step)
         return work is not None and work.is_over
 
-    def banner_changed(self) -> None:
-        """Another second, or another standing, of what waits."""
-        if self.is_mounted:
-            self.query_one("#banner", Fixed).update()
-
     def heard(self, message: str, *, warn: bool = False) -> None:
         """What the app says while this screen is in front."""
         self._say(message, warn=warn)

@@ -71,11 +71,6 @@ class TodoScreen(Dialog):
             pane.show(view.lines(self._app.todos.get(self._stage), pane.size.width))
             self.query_one("#rule", Fixed).update()
 
-    def banner_changed(self) -> None:
-        """Another second, or another standing, of what waits."""
-        if self.is_mounted:
-            self.query_one("#banner", Fixed).update()
-
     def heard(self, message: str, *, warn: bool = False) -> None:
         """What the app says while this screen is in front."""
         self._hint, self._warns = message, warn

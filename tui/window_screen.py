@@ -74,9 +74,8 @@ class WindowScreen(Dialog):
 
     def banner_changed(self) -> None:
         """Another minute, or another second of the last one."""
-        if self.is_mounted:
-            self.query_one("#banner", Fixed).update()
-            self._draw()
+        super().banner_changed()
+        self._draw()
 
     def heard(self, message: str, *, warn: bool = False) -> None:
         """What the app says while this screen is in front."""

@@ -117,10 +117,13 @@ class Windows(Leading):
 
     def banner_lines(self, width: int) -> list[Line]:
         """What waits for a confirmation, and the window that is open."""
-        lines = super().banner_lines(width)
-        if self.window is not None:
-            lines = [*lines, *view.banner(self.window, self.window_left_s(), width)]
-        return lines
+        return [*super().banner_lines(width), *self.window_banner(width)]
+
+    def window_banner(self, width: int) -> list[Line]:
+        """The one line about the window; none where none is open."""
+        if self.window is None:
+            return []
+        return view.banner(self.window, self.window_left_s(), width)
 
     def do_window(self) -> None:
         from tui.window_screen import WindowScreen

@@ -58,11 +58,6 @@ class WorkScreen(Dialog):
     def on_screen_resume(self) -> None:
         self._draw()
 
-    def banner_changed(self) -> None:
-        """Another second, or another standing, of what waits for a confirmation."""
-        if self.is_mounted:
-            self.query_one("#banner", Fixed).update()
-
     @property
     def _body(self) -> LinePane:
         return self.query_one("#body", LinePane)

@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from tests.tui import recorded_conflict
+from tests.tui import recorded_conflict, recorded_window
 
 SSH = {
     "id": "ssh.root-login",
@@ -293,6 +293,7 @@ def main(argv: list[str]) -> int:
         say({"event": "started", "run": "c1", "command": "check", "steps": ids})
         if GUARD in ("waiting", "login"):
             say(guard(GUARD))
+        say(*recorded_window.of_check())
         say(*({"event": "finding", "result": result(step)} for step in STEPS))
         say({"event": "drift", "drift": DRIFT, "asked": ids})
         say({"event": "done", "exit": 1, "summary": "4 of 8 done."})
@@ -346,6 +347,8 @@ def main(argv: list[str]) -> int:
                 "summary": f"Applied and proved: {step['id']}.",
             },
         )
+    elif command == "window":
+        return recorded_window.answer(argv, say)
     elif command == "live":
         for second in itertools.count():
             say(changed(second) if "RECORDED_CHANGES" in os.environ else LIVE)
