@@ -24,6 +24,9 @@ DETAIL_DELAY_S = 0.15
 PLAN_DELAY_S = 0.15
 """Wait before a plan is asked for, so that walking down the list asks once."""
 
+BY_WINDOW = frozenset({"window.open", "window.application", "window.close"})
+"""Steps that no apply brings about: the update window's own screen does."""
+
 
 class Checklist(PlaceView):
     place = "checklist"
@@ -182,12 +185,17 @@ class Checklist(PlaceView):
         status = known.status(self.chosen)
         if not status:
             return f"{self.chosen} is still being checked."
+        if self.chosen in BY_WINDOW:
+            return ""
         if status in ("pass", "not-applicable", "manual", "attested"):
             return f"Nothing to apply: {self.chosen} is {STATUS_WORDS[status]}."
         return self.screen_app.why_not_change()
 
     def do_apply(self) -> None:
-        self.screen_app.begin_apply([self.chosen])
+        if self.chosen in BY_WINDOW:
+            self.screen_app.do_window()
+        else:
+            self.screen_app.begin_apply([self.chosen])
 
     def why_not_apply_stage(self) -> str:
         if not self.chosen:
