@@ -33,9 +33,10 @@ _GUARD = (
 )
 
 _LEAD = (
-    "l leads through a stage one step at a time: why, how it stands, the exact change, your choice, "
-    "the proof. Where you stop is kept, and anybody goes on there. T lists what is left to a "
-    "person: values to choose, what must be answered for, what is refused and why; e exports it."
+    "l leads through a stage one step at a time: why, how it stands, the exact change, your "
+    "choice, the proof. Where you stop is kept, and anybody goes on there. T lists what is left "
+    "to a person: values to choose, what must be answered for, what is refused and why; e there "
+    "exports it."
 )
 
 _WINDOW = (
