@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -63,4 +64,13 @@ def run(left: str) -> str:
         return f"{shell} cannot be started: {error.strerror}."
     finally:
         signal.signal(signal.SIGINT, before)
+        _take_terminal_back()
     return ""
+
+
+def _take_terminal_back() -> None:
+    """A shell gives the terminal back when it ends; one that was killed could not."""
+    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.tcsetpgrp(0, os.getpgrp())
+    signal.signal(signal.SIGTTOU, before)

@@ -223,6 +223,19 @@ def test_a_shell_and_back_again(tmp_path: Path) -> None:
         assert terminal.wait() == 0
 
 
+def test_a_shell_that_is_killed_gives_the_terminal_back_all_the_same(tmp_path: Path) -> None:
+    with Terminal(PROGRAM, env=shell_of(tmp_path)) as terminal:
+        terminal.wait_for("2 h 14 min left")
+        terminal.press("W")
+        terminal.wait_for("In this order")
+        terminal.press("s")
+        terminal.wait_for("(harden-tui: exit goes back)")
+        terminal.press("kill -9 $$\r")
+        terminal.wait_for("Back from the shell: the host is asked again.")
+        terminal.press("\x1b")
+        terminal.wait_for("ssh.root-login")
+
+
 def test_the_banner_costs_a_line_a_minute() -> None:
     with Terminal(PROGRAM, env={"RECORDED_WINDOW": "7000", "RECORDED_CLOCK": "1"}) as terminal:
         terminal.wait_for("1 h 56 min left")
