@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from host.names import visible
-from snapshots.answers import Waiver
 from snapshots.guide_model import Later
 from steps.drift_model import DriftReport
 from steps.events import GuardEvent
 from steps.model import STAGES, Stage, StepResult
 from steps.window_model import Window
+
+if TYPE_CHECKING:
+    from snapshots.answers import Waiver
 
 TodoKind = Literal["first", "choose", "attest", "refused", "unmeasured", "open", "left-out"]
 

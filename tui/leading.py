@@ -8,7 +8,6 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from steps.model import Stage
-from steps.todo import Todo
 from tui.board import STAGE_TITLES
 from tui.guarded import Guarded
 from tui.messages import Answered
@@ -16,6 +15,7 @@ from tui.text import paragraph
 from tui.wire import GuidesAnswer
 
 if TYPE_CHECKING:
+    from steps.todo import Todo
     from tui.places.base import PlaceView
 
 FORMS: Final = {".md": "markdown", ".txt": "text", ".json": "json"}
@@ -77,6 +77,8 @@ class Leading(Guarded):
         self.push_screen(TodoScreen(stage, self.banner_lines))
 
     def ask_todo(self, stage: str) -> None:
+        from steps.todo import Todo  # most screens never show the list
+
         self.todos.pop(stage, None)
         arguments = ["todo", *(["--stage", stage] if stage else [])]
         self.ask("todo", stage, arguments, Todo)

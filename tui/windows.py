@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from textual.app import SuspendNotSupported
 
+from snapshots.guard_units import DIRECTORY
+from snapshots.window_units import TIMER
 from steps.events import WindowEvent
 from steps.model import Parameter
 from steps.window_model import (
@@ -21,7 +24,6 @@ from steps.window_model import (
 from tui.leading import Leading
 from tui.messages import Answered
 from tui.text import Line, paragraph
-from tui.views import window as view
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -115,6 +117,13 @@ class Windows(Leading):
             self.say("The update window was closed: W shows what changed in it.")
             self.start_check()
 
+    def hint_at_guard(self) -> str:
+        """Also of a window there is something to be seen without root: its units."""
+        hint = super().hint_at_guard()
+        if hint or self.hands.options.practice or not os.path.exists(f"{DIRECTORY}/{TIMER}"):
+            return hint
+        return "An update window is open: b asks sudo once, then it is shown."
+
     def banner_lines(self, width: int) -> list[Line]:
         """What waits for a confirmation, and the window that is open."""
         return [*super().banner_lines(width), *self.window_banner(width)]
@@ -123,6 +132,8 @@ class Windows(Leading):
         """The one line about the window; none where none is open."""
         if self.window is None:
             return []
+        from tui.views import window as view  # most screens never see a window
+
         return view.banner(self.window, self.window_left_s(), width)
 
     def do_window(self) -> None:
@@ -161,6 +172,8 @@ class Windows(Leading):
         self.ask("window_open", "", [*arguments, "--dry-run"], OpenPlan)
 
     def _answered_window_open(self, message: Answered) -> None:
+        from tui.views import window as view
+
         self._window_question(
             message, "Open an update window", "Open", view.open_lines,
             [*self._window_arguments, "--yes"],
@@ -172,6 +185,8 @@ class Windows(Leading):
         self.ask("window_close", "", ["window", "close", "--dry-run"], ClosePlan)
 
     def _answered_window_close(self, message: Answered) -> None:
+        from tui.views import window as view
+
         self._window_question(
             message, "Close the update window", "Close", view.close_lines,
             ["window", "close", "--yes"],
@@ -183,6 +198,8 @@ class Windows(Leading):
         self.ask("window_undo", "", ["window", "undo", "--dry-run"], WindowUndoPlan)
 
     def _answered_window_undo(self, message: Answered) -> None:
+        from tui.views import window as view
+
         arguments = ["window", "undo", "--yes"]
         if message.answer is not None and message.answer.fingerprint:
             arguments += ["--fingerprint", message.answer.fingerprint]
@@ -245,6 +262,7 @@ class Windows(Leading):
     def open_shell(self) -> None:
         """Give the terminal to a shell of the person; then paint, and ask the host, anew."""
         from tui import shell
+        from tui.views import window as view
 
         reason = self.why_not_shell()
         if reason:

@@ -172,7 +172,6 @@ def test_the_report_of_a_window_names_what_changed() -> None:
         terminal.wait_for("The update window is closed.")
         terminal.press("\r")
         terminal.wait_for("The last window")
-        terminal.press("\x1b[6~")
         shown = terminal.wait_for("All diffs")
         for words in (
             "apache2: 2.4.62-1 → 2.4.65-1",

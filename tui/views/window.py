@@ -12,8 +12,8 @@ from steps.window_model import (
     WindowReport,
     WindowUndoPlan,
 )
-from tui.text import BLANK, Line, Role, aligned, counted, labelled, paragraph
-from tui.views.preview import command_lines, diff_lines
+from tui.text import BLANK, Line, Role, aligned, counted, cut, labelled, paragraph
+from tui.views.preview import HOW, command_lines, diff_lines
 from tui.waiting import clock
 from tui.window_text import SHOWN, left, moment
 
@@ -56,8 +56,10 @@ def time_left(left_s: float) -> str:
 
 def none_open(report: WindowReport | None, width: int) -> list[Line]:
     """What a window is for, and how the last one ended."""
-    lines = [
-        *paragraph("No update window is open.", width, "bold"),
+    lines: list[Line] = paragraph("No update window is open.", width, "bold")
+    if report is not None:
+        lines += [BLANK, (("The last window", "bold"),), *report_lines(report, width)]
+    lines += [
         BLANK,
         *paragraph(
             "A window is for updating the system and the application. Opening it takes a restore "
@@ -68,8 +70,6 @@ def none_open(report: WindowReport | None, width: int) -> list[Line]:
             "files, packages and dumped databases back to the start.", width,
         ),
     ]  # fmt: skip
-    if report is not None:
-        lines += [BLANK, (("The last window", "bold"),), *report_lines(report, width)]
     return lines
 
 
@@ -165,7 +165,7 @@ def undo_lines(plan: WindowUndoPlan, width: int) -> list[Line]:
     for step in plan.steps:
         lines += paragraph(f"First {step} is undone, which was applied in it.", width, "warn")
     for item in plan.items:
-        lines += [((f"· {item.key}: {item.how}"[:width], "bold"),)]
+        lines += [((cut(f"· {item.key}: {HOW.get(item.how, item.how)}", width), "bold"),)]
         if item.note:
             lines += paragraph(item.note, width, "dim", indent=2)
         if item.diff:
