@@ -172,7 +172,9 @@ def test_the_report_of_a_window_names_what_changed() -> None:
         terminal.wait_for("The update window is closed.")
         terminal.press("\r")
         terminal.wait_for("The last window")
-        shown = terminal.wait_for("All diffs")
+        terminal.wait_for("All diffs")
+        terminal.settle()
+        shown = terminal.text
         for words in (
             "apache2: 2.4.62-1 → 2.4.65-1",
             "12 new, 340 edited",
