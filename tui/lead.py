@@ -19,18 +19,41 @@ PAGE_TITLES: Final[dict[Page, str]] = {
 }
 
 
+BY_WINDOW: Final = frozenset({"window.open", "window.application", "window.close"})
+"""Steps that no apply brings about: the update window's own screen does."""
+
+
+def of_window(board: Board) -> set[str]:
+    """What an update is led through although it is not open: opening a window, or, in one, the
+    administrator's own part."""
+    in_one = board.status("window.close") == "fail"
+    return {"window.application" if in_one else "window.open"} & set(board.order)
+
+
 def steps_of(board: Board, stage: Stage) -> list[str]:
     """The steps of a stage, in the checklist's order."""
     return [step_id for step_id in board.order if board.stage(step_id) == stage]
 
 
-def following(board: Board, order: Sequence[str], after: str, later: Collection[str]) -> str:
+def following(
+    board: Board,
+    order: Sequence[str],
+    after: str,
+    later: Collection[str],
+    seen: Collection[str] = (),
+) -> str:
     """The next step with something left to do, from `after` on and round; empty where the run is
-    over. What was put off is not come to again."""
+    over. What was put off is not come to again, nor what of a window was `seen`."""
     start = order.index(after) + 1 if after in order else 0
     around = [*order[start:], *order[:start]]
+    window = of_window(board) - set(seen)
     return next(
-        (one for one in around if board.is_open(one) and one not in later and one != after), ""
+        (
+            one
+            for one in around
+            if (board.is_open(one) or one in window) and one not in later and one != after
+        ),
+        "",
     )
 
 
@@ -44,13 +67,15 @@ def before(board: Board, order: Sequence[str], this: str) -> str:
 
 def resumes_at(board: Board, order: Sequence[str], at: str, later: Collection[str]) -> str:
     """Where a run goes on that stood at `at`: there, if it is still open, else at the next."""
-    if at in order and board.is_open(at) and at not in later:
+    if at in order and at not in later and (board.is_open(at) or at in of_window(board)):
         return at
     return following(board, order, at, later)
 
 
-def pages_of(status: str, *, tried: bool) -> tuple[Page, ...]:
+def pages_of(step_id: str, status: str, *, tried: bool) -> tuple[Page, ...]:
     """What there is to read of a step: a proof once something was done about it."""
+    if step_id in BY_WINDOW:
+        return ("why", "state", "change")
     if status == "not-applicable":
         return ("why", "state")
     if status in DONE:

@@ -65,6 +65,7 @@ class LeadScreen(Dialog):
         self._step = ""
         self._page: lead.Page = "why"
         self._later: list[str] = []
+        self._seen: set[str] = set()
         self._hint = ""
         self._warns = False
         self._works: dict[str, Work] = {}
@@ -86,7 +87,7 @@ class LeadScreen(Dialog):
 
     @property
     def _pages(self) -> tuple[lead.Page, ...]:
-        return lead.pages_of(self._status, tried=self._step in self._works)
+        return lead.pages_of(self._step, self._status, tried=self._step in self._works)
 
     @property
     def _body(self) -> LinePane:
@@ -123,7 +124,9 @@ class LeadScreen(Dialog):
         if work is not None and work is not self._work_before and self._step in work.title:
             self._works[self._step] = work
         done = self._status in DONE
-        if (done and not self._was_done) or (self._page == "change" and self._ended()):
+        if self._step in lead.BY_WINDOW:
+            self._draw()
+        elif (done and not self._was_done) or (self._page == "change" and self._ended()):
             self._was_done = done
             self._show("proof")
         elif self._page not in self._pages and not self._over:
@@ -144,15 +147,20 @@ class LeadScreen(Dialog):
         if self.is_mounted:
             self.query_one("#rule", Fixed).update()
 
+    def _next(self) -> str:
+        return lead.following(self._app.board, self._order, self._step, self._later, self._seen)
+
     def _go(self, step_id: str) -> None:
         """Stand at a step from now on, or at the end of the run."""
         app = self._app
+        self._seen.add(step_id)
         self._step, self._over = step_id, not step_id
         self._was_done = not step_id or app.board.status(step_id) in DONE
         if step_id:
             app.shown_steps([step_id])
             app.keep_place("at", step_id)
-            self._show("why" if app.board.is_open(step_id) else self._pages[-1])
+            fresh = app.board.is_open(step_id) or step_id in lead.BY_WINDOW
+            self._show("why" if fresh else self._pages[-1])
         else:
             app.keep_place("end", self._stage)
             app.ask_todo(self._stage)
@@ -208,7 +216,7 @@ class LeadScreen(Dialog):
         info = board.infos.get(self._step)
         keys = view.keys(
             None if self._over else self._page,
-            self._status,
+            "window" if self._step in lead.BY_WINDOW else self._status,
             undoable=bool(board.undoable(self._step)),
             parameters=bool(info and info.parameters),
         )
@@ -224,7 +232,8 @@ class LeadScreen(Dialog):
         if self._over:
             self.dismiss(None)
             return
-        if self._page == "change" and self._status not in DONE:
+        decides = self._status not in DONE and self._step not in lead.BY_WINDOW
+        if self._page == "change" and decides:
             self._say(ON_THE_CHANGE, warn=True)
             return
         self._say("")
@@ -233,7 +242,7 @@ class LeadScreen(Dialog):
         if here + 1 < len(pages):
             self._show(pages[here + 1])
         else:
-            self._go(lead.following(self._app.board, self._order, self._step, self._later))
+            self._go(self._next())
 
     def action_back(self) -> None:
         """The page before; before the first one the step before."""
@@ -252,7 +261,7 @@ class LeadScreen(Dialog):
         """On to the next open step, without a decision about this one."""
         if not self._over:
             self._say("")
-            self._go(lead.following(self._app.board, self._order, self._step, self._later))
+            self._go(self._next())
 
     def action_later(self) -> None:
         if self._over:
@@ -263,10 +272,11 @@ class LeadScreen(Dialog):
         self._later.append(self._step)
         self._app.keep_place("later", self._step)
         self._say(f"{self._step} is put off.")
-        self._go(lead.following(self._app.board, self._order, self._step, self._later))
+        self._go(self._next())
 
     def action_restart(self) -> None:
         self._later.clear()
+        self._seen.clear()
         self._app.keep_place("forget", self._stage)
         first = lead.following(self._app.board, self._order, "", ())
         self._say("From the start." if first else "")

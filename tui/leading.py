@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from steps.model import Stage
 from tui.board import STAGE_TITLES
 from tui.guarded import Guarded
+from tui.lead import of_window
 from tui.messages import Answered
 from tui.text import paragraph
-from tui.wire import GuidesAnswer
+from tui.wire import GuidesAnswer, HandsError
 
 if TYPE_CHECKING:
     from steps.todo import Todo
@@ -29,6 +31,7 @@ class Leading(Guarded):
         self.todos: dict[str, Todo | str] = {}
         """By stage ("" for all), what is left, or why it is not known."""
         self._to_keep: list[tuple[str, ...]] = []
+        self._keeping = threading.Lock()
 
     @property
     def view(self) -> PlaceView:
@@ -52,7 +55,7 @@ class Leading(Guarded):
         ids = [one for one in self.board.order if self.board.stage(one) == stage]
         if not all(map(self.board.status, ids)):
             return "Wait: the host is still being asked."
-        if not any(map(self.board.is_open, ids)):
+        if not any(map(self.board.is_open, ids)) and not set(ids) & of_window(self.board):
             return f"No step of “{STAGE_TITLES[stage]}” is open: nothing is left to do there."
         return ""
 
@@ -123,24 +126,35 @@ class Leading(Guarded):
 
     def keep_place(self, *words: str) -> None:
         """Have it kept where a run stands: one after the other, so that the last one counts."""
-        if words[0] == "at" and self._to_keep[1:] and self._to_keep[-1][0] == "at":
-            self._to_keep.pop()  # it was only passed by
-        self._to_keep.append(words)
-        if len(self._to_keep) == 1:
-            self._keep_next()
+        with self._keeping:
+            self._to_keep.append(words)
+            begins = len(self._to_keep) == 1
+        if begins:
+            self.spawn(self._keep_places)
 
-    def _keep_next(self) -> None:
-        words = self._to_keep[0]
-        self.ask("placed", " ".join(words), ["guide", *words], GuidesAnswer)
+    def _keep_places(self) -> None:
+        """In a thread: what is to be kept, until there is no more; what was passed by is not."""
+        while True:
+            with self._keeping:
+                while [one[0] for one in self._to_keep[:2]] == ["at", "at"]:
+                    del self._to_keep[0]
+                words = self._to_keep[0]
+            try:
+                answer: Any = self.hands.ask(["guide", *words], GuidesAnswer)
+                problem = ""
+            except HandsError as error:
+                answer, problem = None, str(error)
+            self.post_message(Answered("placed", " ".join(words), answer, problem))
+            with self._keeping:
+                del self._to_keep[0]
+                if not self._to_keep:
+                    return
 
     def _answered_placed(self, message: Answered) -> None:
-        self._to_keep.pop(0)
         if message.answer is not None:
             self.board.take_guides(message.answer.guides)
         else:
             self.say(message.problem, warn=True)
-        if self._to_keep:
-            self._keep_next()
 
     def shown_steps(self, steps: Sequence[str]) -> None:
         """Make the first of these the chosen one below, so that its keys mean it."""

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.timer import Timer
 
 from tui import board
+from tui.lead import BY_WINDOW
 from tui.places.base import PlaceView, bindings_of
 from tui.text import Line, wrap
 from tui.theme import STATUS_WORDS
@@ -23,9 +24,6 @@ DETAIL_DELAY_S = 0.15
 
 PLAN_DELAY_S = 0.15
 """Wait before a plan is asked for, so that walking down the list asks once."""
-
-BY_WINDOW = frozenset({"window.open", "window.application", "window.close"})
-"""Steps that no apply brings about: the update window's own screen does."""
 
 
 class Checklist(PlaceView):

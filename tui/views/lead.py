@@ -8,7 +8,7 @@ from snapshots.guide_model import Guide
 from steps.model import Stage
 from steps.todo import Todo
 from tui.board import DONE, STAGE_TITLES, Board
-from tui.lead import PAGE_TITLES, PAGES, Page
+from tui.lead import BY_WINDOW, PAGE_TITLES, PAGES, Page
 from tui.running import Work, ending
 from tui.text import BLANK, Line, Span, aligned, counted, paragraph
 from tui.theme import STATUS_MEANINGS
@@ -63,6 +63,8 @@ def change(
 ) -> list[Line]:
     """What applying it would do; of what only a person can tell, the question."""
     status = board.status(step_id)
+    if step_id in BY_WINDOW:
+        return _by_window(board, step_id, width)
     head = [*step.head(board, step_id, width, narrow=False), BLANK]
     if status == "manual":
         result = board.results[step_id]
@@ -84,6 +86,24 @@ def change(
             width, "dim",
         )]  # fmt: skip
     return [*head, *lines]
+
+
+_IN_WINDOW = {
+    "window.open": "a shows the update window, where o opens one: how long, and which databases "
+    "to keep, are asked there. Then come back here with Esc, and go on with Enter.",
+    "window.application": "a shows the update window, where s opens a shell for the application's "
+    "own update. When it is made, come back here with Esc, and go on with Enter.",
+    "window.close": "a shows the update window, where c closes it: it seals again, checks "
+    "everything, and shows what changed.",
+}
+
+
+def _by_window(board: Board, step_id: str, width: int) -> list[Line]:
+    result = board.results.get(step_id)
+    lines = [*step.head(board, step_id, width, narrow=False), BLANK]
+    for finding in result.findings if result is not None else ():
+        lines += paragraph(f"Now: {finding.running}.", width)
+    return [*lines, BLANK, *paragraph(_IN_WINDOW[step_id], width)]
 
 
 def proof(board: Board, step_id: str, work: Work | None, width: int) -> list[Line]:
@@ -133,8 +153,10 @@ def keys(
         return [(key, label, True) for key, label in found]
     found = [("Enter", "go on")] if page != "change" else []
     if page == "change":
-        found.append(("t", "attest") if status == "manual" else ("a", "apply"))
-        found += [("x", "leave out"), ("l", "later")]
+        what = {"manual": ("t", "attest"), "window": ("a", "window")}
+        found.append(what.get(status, ("a", "apply")))
+        found += [("Enter", "go on")] if status == "window" else [("x", "leave out")]
+        found.append(("l", "later"))
     if page == "proof" and undoable:
         found.append(("u", "undo"))
     if parameters and page in ("why", "change"):
