@@ -15,6 +15,7 @@ from tui.dialogs import Ask, Confirm, Form
 from tui.lead_screen import LeadScreen
 from tui.options import Options
 from tui.todo_screen import TodoScreen
+from tui.window_screen import WindowScreen
 from tui.workscreen import WorkScreen
 
 STEPS = "ssh.root-login, ssh.limits, apache.banner, data.disk-encryption, updates.pending"
@@ -188,3 +189,38 @@ async def test_nothing_open_in_a_stage_is_said(options: Options, tmp_path: Path)
         await checked(pilot, app)
         await pilot.press("l")
         await sees(pilot, app, "No step of “Before the application” is open")
+
+
+async def test_an_update_is_led_through_its_window(options: Options, tmp_path: Path) -> None:
+    """Opening, the person's own part and the close are shown although no check fails for them."""
+    steps = "window.backup, window.open, window.system, window.application, window.close"
+    put_checklist(tmp_path / "state", steps)
+    app = opened(options)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await led(pilot, app)
+        await sees(pilot, app, "step 1: window.backup")
+        await pilot.press("l")
+        await sees(pilot, app, "step 2: window.open")
+        await pilot.press("enter", "enter")
+        await sees(pilot, app, "Now: none is open.")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, WindowScreen), "the window's screen")
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.screen, Form), "how long")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "what it would do")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: app.work is not None and app.work.is_over, "the end")
+        await pilot.press("enter", "escape")
+        await sees(pilot, app, "✓ pass · window.open")
+        await pilot.press("enter")
+        await sees(pilot, app, "step 3: window.system")
+        await pilot.press("l")
+        await sees(pilot, app, "step 4: window.application")
+        await pilot.press("n")
+        await sees(pilot, app, "step 5: window.close")
+        await pilot.press("enter", "enter")
+        await sees(pilot, app, "a shows the update window, where c closes it")
+        await pilot.press("l")
+        await sees(pilot, app, "Update window: the end of the run")
+        await sees(pilot, app, "An update window is open until")
