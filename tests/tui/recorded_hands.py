@@ -227,6 +227,25 @@ UNDO = {
     "fingerprint": "d" * 64,
 }  # fmt: skip
 
+TODO = {
+    "schema": "harden-tui/todo/1", "host": "web1", "checklist": "lamp", "checked": 8, "left": 3,
+    "made": "2026-11-20T10:16:51Z", "practice": False,
+    "items": [
+        {"kind": "attest", "title": "A backup job exists", "step": "backup.schedule",
+         "stage": "pre-install", "why": ["Who restores it, and when was it tried?"],
+         "do": "harden-tui steps attest backup.schedule --note '…'"},
+        {"kind": "refused", "title": "Stop services nobody needs", "step": "minimal.services",
+         "stage": "pre-install", "why": ["cups.service is needed by print-queue.service."],
+         "do": "harden-tui apply minimal.services"},
+        {"kind": "open", "title": "Refuse root logins over SSH", "step": "ssh.root-login",
+         "stage": "pre-install", "do": "harden-tui apply ssh.root-login",
+         "put_off": "alice, 2026-11-19T16:03:00Z"},
+        {"kind": "left-out", "title": "Kernel and network parameters", "step": "kernel.sysctl",
+         "stage": "pre-install", "why": ["containers need forwarding (alice, 2026-11-20)"],
+         "do": "harden-tui steps unwaive kernel.sysctl"},
+    ],
+}  # fmt: skip
+
 LIVE = {
     "schema": "harden-tui/live/1",
     "services": [
@@ -347,6 +366,11 @@ def main(argv: list[str]) -> int:
                 "summary": f"Applied and proved: {step['id']}.",
             },
         )
+    elif command == "guide":
+        say({"schema": "harden-tui/guides/1", "guides": []})
+    elif command == "todo":
+        say(TODO)
+        return 1
     elif command == "window":
         return recorded_window.answer(argv, say)
     elif command == "live":
