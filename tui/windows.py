@@ -136,6 +136,15 @@ class Windows(Leading):
 
         return view.banner(self.window, self.window_left_s(), width)
 
+    def last_word(self) -> str:
+        if self.window is None:
+            return ""
+        until = f"{self.window.deadline[11:16]} UTC"
+        return (
+            f"The update window stays open until {until}, and closes by itself then. Before: "
+            "harden-tui window close"
+        )
+
     def do_window(self) -> None:
         from tui.window_screen import WindowScreen
 

@@ -222,6 +222,8 @@ def test_a_shell_and_back_again(tmp_path: Path) -> None:
         terminal.wait_for("ssh.root-login")
         terminal.press("q")
         assert terminal.wait() == 0
+        terminal.settle(0.2)
+        assert "The update window stays open until 12:31 UTC" in terminal.text
 
 
 def test_a_shell_that_is_killed_gives_the_terminal_back_all_the_same(tmp_path: Path) -> None:
