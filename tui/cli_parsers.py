@@ -263,7 +263,7 @@ def _window(commands: Any) -> None:
         help="for close: only if the deadline has passed and nobody writes, as its timer does",
     )  # fmt: skip
     parser.add_argument(
-        "--dry-run", action="store_true", help="for open and undo: show what would be done"
+        "--dry-run", action="store_true", help="for open, close, undo: show what would be done"
     )
     _approval(parser, "undo")
     add_common(parser)
@@ -371,6 +371,45 @@ def _steps(commands: Any) -> None:
     add_common(parser)
 
 
+def _todo(commands: Any) -> None:
+    parser = _command(
+        commands, "todo", "tui.cli_todo:todo_list", "what is left to a person on this host",
+        "Made from a check of this moment: values to choose, what only a person can answer for,\n"
+        "steps that are refused and why, what could not be measured, what is open and was put\n"
+        "off, and what was left out on purpose. Nothing is changed.\n"
+        "The format is told from the ending of --output where --format says nothing: .md, .json,\n"
+        ".txt. Exit 0: nothing is left. Exit 1: something is.",
+        "  sudo harden-tui todo\n"
+        "  sudo harden-tui todo --stage pre-install --format markdown --output todo.md\n"
+        "  sudo harden-tui todo --format json | jq '.items[] | select(.kind==\"refused\")'",
+    )  # fmt: skip
+    _steps_argument(parser)
+    parser.add_argument("--stage", metavar="STAGE", help="only the steps of this stage")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", help="write it there; - is standard output"
+    )
+    add_common(parser, more_formats=("markdown",))
+
+
+def _guide(commands: Any) -> None:
+    verbs = ("show", "at", "later", "end", "forget")
+    parser = _command(
+        commands, "guide", "tui.cli_todo:guide", "where guided runs through a stage stand",
+        "The screen leads through a stage (key l) and keeps here where it stopped, so that\n"
+        "anybody resumes there.\n"
+        "show: where each run stands (default). at STEP: it stands at this step. later STEP: the\n"
+        "step is put off. end STAGE: the run is over. forget STAGE: begin anew.",
+        "  sudo harden-tui guide\n"
+        "  sudo harden-tui guide forget pre-install",
+    )  # fmt: skip
+    parser.add_argument(
+        "what", metavar="|".join(verbs), nargs="?", default="show", choices=verbs,
+        help="show (default), or keep where a run stands",
+    )  # fmt: skip
+    parser.add_argument("item", metavar="STEP|STAGE", nargs="?", default="", help="which")
+    add_common(parser)
+
+
 def _live(commands: Any) -> None:
     parser = _command(
         commands, "live", "tui.live:live", "services and listening ports, now",
@@ -398,6 +437,8 @@ COMMANDS: Final[dict[str, Callable[[Any], None]]] = {
     "history": _history,
     "log": _log,
     "steps": _steps,
+    "todo": _todo,
+    "guide": _guide,
     "live": _live,
 }
 """Every command and what adds it, in the order an administrator meets them."""

@@ -96,6 +96,11 @@ def _extend(options: Options, arguments: argparse.Namespace) -> int:
 def _close(options: Options, arguments: argparse.Namespace) -> int:
     out = Out()
     session = _session(options)
+    if arguments.dry_run:
+        would = window.plan_close(session.engine)
+        if would is None:
+            raise refused("No update window is open.")
+        return _shown(out, session, would, text.close_text)
     must_be_root(session, "window close", ())
     must_have_consent(arguments)
     if arguments.at_deadline and _is_not_yet(session):
