@@ -79,8 +79,12 @@ def in_order(names: Iterable[str]) -> list[str]:
 def with_value(text: str, setting: Setting, value: str) -> str:
     """`text` with the line of one setting saying something else."""
     lines = text.split("\n")
-    lines[setting.line - 1] = setting.key if value == "yes" else f"{setting.key} = {value}"
+    lines[setting.line - 1] = as_line(setting.key, value)
     return "\n".join(lines)
+
+
+def as_line(key: str, value: str) -> str:
+    return key if value == "yes" else f"{key} = {value}"
 
 
 def _pwquality(host: Host, facts: Facts) -> Pwquality:

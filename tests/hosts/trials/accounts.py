@@ -85,6 +85,7 @@ def _sudo_log(host: LabHost) -> Answers:
     rotated = host.out("cat", "/etc/logrotate.d/harden-tui-sudo")
     return [
         ("sudo logs to a file", "logfile=/var/log/sudo.log" in settings),
+        ("sudo looks for nothing where it stands", "ignore_dot" in settings),
         ("alice's call is in it", "alice" in log and "COMMAND=/usr/bin/id" in log),
         ("visudo accepts it", host.run("visudo", "-c").returncode == 0),
         ("the log is root's alone", host.out("stat", "-c", "%a %U", "/var/log/sudo.log")
@@ -106,22 +107,33 @@ def _root_password(host: LabHost) -> None:
     assert _asks_for_root(host) == "root", "root's password lets nobody in here: nothing is tried"
 
 
+STAPLE = "battery staple"
+
+
 def _asks_for_root(host: LabHost) -> str:
     """Who alice is after su with root's password."""
+    return _asks_for(host, "root", STAPLE, "alice")
+
+
+def _asks_for(host: LabHost, name: str, password: str, by: str = "nobody") -> str:
+    """Who `by` is after su with a password; empty where it is refused."""
     asked = host.run(
-        "runuser", "-u", "alice", "--", "su", "root", "-c", "id -un",
-        stdin="battery staple\n", check=False,
+        "runuser", "-u", by, "--", "su", name, "-c", "id -un",
+        stdin=f"{password}\n", check=False,
     )  # fmt: skip
-    _no_manager(host, "root")
+    _no_manager(host, name)
     return asked.stdout.strip()
 
 
 def _password_policy(host: LabHost) -> Answers:
     short = host.run("chpasswd", stdin="judge:Rover-7x\n", check=False)
-    long, secret = _given_a_password(host, "judge", "Seven-horses-n-staples")
+    plain = host.run("chpasswd", stdin="judge:seven-horses-n-staples\n", check=False)
+    long, secret, again = _given_a_password(host, "judge", "7-Horses-n-staples")
     return [
         ("a short password is refused, root's too", short.returncode != 0),
+        ("one without a digit and a capital is refused", plain.returncode != 0),
         ("a long one is taken", long.returncode == 0),
+        ("it is not taken a second time", again.returncode != 0),
         ("its hash costs 7 rounds of yescrypt", secret.startswith("$y$jBT$")),
         ("a session begins with umask 027", host.ssh("umask").stdout.strip() == "0027"),
         ("alice's password runs out", "\t: 365\n" in host.run("chage", "-l", "alice").stdout),
@@ -133,14 +145,53 @@ def _password_policy(host: LabHost) -> Answers:
 
 def _given_a_password(
     host: LabHost, name: str, password: str
-) -> tuple[subprocess.CompletedProcess[str], str]:
-    """How chpasswd ended and the hash it made; /etc/shadow is put back as it was."""
-    host.run("cp", "-a", "/etc/shadow", "/etc/shadow-", "/root")
+) -> tuple[subprocess.CompletedProcess[str], str, subprocess.CompletedProcess[str]]:
+    """How chpasswd ended, the hash it made, and how it ended when told the same after another;
+    what it wrote is put back as it was."""
+    kept = ("shadow", "shadow-", "security/opasswd")
+    host.run("cp", "-a", *(f"/etc/{name}" for name in kept), "/root")
     done = host.run("chpasswd", stdin=f"{name}:{password}\n", check=False)
     secret = host.out("getent", "shadow", name).split(":")[1]
+    host.run("chpasswd", stdin=f"{name}:{password}-but-4-others\n")
+    again = host.run("chpasswd", stdin=f"{name}:{password}\n", check=False)
+    host.run("cp", "-a", "/root/shadow", "/root/shadow-", "/etc")
+    host.run("cp", "-a", "/root/opasswd", "/etc/security/opasswd")
+    host.run("rm", "/etc/security/opasswd.old", *(f"/root/{name.split('/')[-1]}" for name in kept))
+    return done, secret, again
+
+
+def _lockout(host: LabHost) -> Answers:
+    for _ in range(3):
+        assert _asks_for(host, "alice", "wrong") != "alice"
+    counted = host.out("faillock", "--user", "alice").count(" su ")
+    paused = _asks_for(host, "alice", STAPLE)
+    host.ssh("true")
+    forgotten = host.out("faillock", "--user", "alice").count(" su ")
+    for _ in range(3):
+        _asks_for(host, "root", "wrong")
+    after = _asks_for(host, "alice", STAPLE)
+    return [
+        ("three wrong passwords are counted", counted == 3),
+        ("the right one is refused then", paused != "alice"),
+        ("alice comes in with her key, and the count begins anew", forgotten == 0),
+        ("the right one is taken again", after == "alice"),
+        ("root is never locked", _asks_for_root(host) == "root"),
+        *(_pam_regenerated(host, name) for name in ("common-auth", "common-account")),
+    ]  # fmt: skip
+
+
+def _alices_password(host: LabHost) -> None:
+    """Alice gets a password that lets her in, and whoever guesses is not stopped yet."""
+    host.run("cp", "-a", "/etc/shadow", "/etc/shadow-", "/root")
+    host.run("chpasswd", stdin=f"alice:{STAPLE}\n")
+    for _ in range(3):
+        assert _asks_for(host, "alice", "wrong") == ""
+    assert _asks_for(host, "alice", STAPLE) == "alice"
+
+
+def _no_alices_password(host: LabHost) -> None:
     host.run("cp", "-a", "/root/shadow", "/root/shadow-", "/etc")
     host.run("rm", "/root/shadow", "/root/shadow-")
-    return done, secret
 
 
 def _judge(host: LabHost) -> None:
@@ -150,6 +201,79 @@ def _judge(host: LabHost) -> None:
 
 def _no_judge(host: LabHost) -> None:
     host.run("userdel", "judge", check=False)
+
+
+_TELL = 'echo "$(umask) ${TMOUT-never}"'
+
+
+def _sessions(host: LabHost) -> Answers:
+    login = host.ssh(f"bash --login -c '{_TELL}'").stdout.strip()
+    terminal = host.ssh(f"bash -i -c '{_TELL}' 2>&1").stdout.strip().splitlines()[-1]
+    tmux = host.ssh(f"TMUX=x bash --login -c '{_TELL}'").stdout.strip()
+    again = host.ssh("bash --login -c '. /etc/profile; TMOUT=0; echo gone'", check=False)
+    deployed = host.ssh("bash --login -c 'sudo sh -c umask'").stdout.strip()
+    command = host.ssh("umask").stdout.strip()
+    return [
+        ("a login shell has umask 077 and ends after 900 s", login == "0077 900"),
+        ("a bash at a terminal has umask 077", terminal.startswith("0077 ")),
+        ("a prompt in tmux may stand", tmux == "0077 never"),
+        ("a person cannot lift it", "readonly" in again.stderr and "gone" not in again.stdout),
+        ("the profile may be read twice", again.stderr.count("readonly") == 1),
+        ("what runs under sudo keeps what PAM gives", deployed != "0077"),
+        ("what is run over SSH keeps what PAM gives", command != "0077"),
+        ("a shell that is no bash takes it", host.ssh(f"dash -lc '{_TELL}'").stdout.strip()
+         == "0077 900"),
+    ]  # fmt: skip
+
+
+def _private_tmp(host: LabHost) -> Answers:
+    own = host.ssh("echo $TMPDIR; stat -c '%a %U' $TMPDIR").stdout.split()
+    root = host.ssh("sudo sh -c 'echo $TMPDIR; mktemp'").stdout.split()
+    php = "echo sys_get_temp_dir(), ' ', tempnam('', 'x');"
+    web = host.ssh(f'sudo -u www-data php -r "{php}"').stdout.split()
+    update = host.ssh("sudo apt-get update -q", check=False)
+    service = host.out("systemctl", "show", "-P", "Environment", "apache2.service")
+    return [
+        ("alice has a directory of her own", own == ["/tmp/user/1000", "700", "alice"]),
+        ("root has one, and writes there", root[0] == "/tmp/user/0" and "/tmp/user/0/" in root[1]),
+        ("PHP of www-data writes into its own", web[0] == "/tmp/user/33" and web[0] in web[1]),
+        ("apt works under sudo", update.returncode == 0 and "W:" not in update.stderr),
+        ("Apache has no such directory", "TMPDIR" not in service),
+        _pam_regenerated(host, "common-session"),
+    ]
+
+
+def _no_private_tmp(host: LabHost) -> None:
+    host.run("rm", "-rf", "/tmp/user")
+
+
+def _open_homes(host: LabHost) -> None:
+    """Alice's stands open, as useradd makes them; carol's has pages that are served."""
+    host.run("useradd", "--create-home", "--shell", "/bin/bash", "carol")
+    host.run("chmod", "755", "/home/alice", "/home/carol")
+    host.run("install", "-d", "-o", "carol", "/home/carol/public_html")
+    assert _looks_into(host, "/home/alice/.bashrc")
+
+
+def _no_carol(host: LabHost) -> None:
+    host.run("userdel", "--remove", "carol", check=False)
+
+
+def _looks_into(host: LabHost, path: str) -> bool:
+    seen = host.run("runuser", "-u", "www-data", "--", "head", "-c1", path, check=False)
+    return seen.returncode == 0
+
+
+def _homes(host: LabHost) -> Answers:
+    return [
+        ("www-data does not look into alice's home", not _looks_into(host, "/home/alice/.bashrc")),
+        ("alice does", host.ssh("head -c1 ~/.bashrc").stdout != ""),
+        ("her .bashrc is closed too", host.out("stat", "-c", "%a", "/home/alice/.bashrc") == "640"),
+        ("carol's pages are still served", host.out("stat", "-c", "%a", "/home/carol") == "755"),
+        ("so is what useradd copies", host.out("stat", "-c", "%a", "/etc/skel/.bashrc") == "640"),
+        ("an upgrade keeps it", host.run("dpkg-statoverride", "--list", "/etc/skel/.bashrc",
+                                         check=False).returncode == 0),
+    ]  # fmt: skip
 
 
 BOB = "staple-Horse-seven-battery"
@@ -220,12 +344,35 @@ TRIALS = (
         furnish=_judge,
         tidy=_no_judge,
         holds=_password_policy,
+        roots=("/usr/share/pam-configs", "/var/lib/pam"),
         given=(
             "--set",
             "accounts.password-policy.packages=libpam-pwquality",
             "--set",
             "accounts.password-policy.ageing=everyone",
         ),
+    ),
+    Trial(
+        step="accounts.lockout",
+        furnish=_alices_password,
+        tidy=_no_alices_password,
+        holds=_lockout,
+        roots=("/usr/share/pam-configs", "/var/lib/pam"),
+    ),
+    Trial(step="accounts.sessions", holds=_sessions),
+    Trial(
+        step="accounts.private-tmp",
+        tidy=_no_private_tmp,
+        holds=_private_tmp,
+        roots=("/var/lib/pam",),
+    ),
+    Trial(
+        step="accounts.homes",
+        furnish=_open_homes,
+        tidy=_no_carol,
+        holds=_homes,
+        roots=("/home",),
+        stays=(".sudo_as_admin_successful",),
     ),
     Trial(
         step="accounts.no-empty-passwords",
