@@ -63,6 +63,7 @@ TABLE: dict[str, str] = {
     "ssh-forwarding": "steps.resources.ssh_forwarding:SshForwarding",
     "shell-session": "steps.resources.shell_session:ShellSessions",
     "sshd": "steps.resources.sshd:Sshd",
+    "sudo-callers": "steps.resources.sudo_callers:SudoCallers",
     "sudo-defaults": "steps.resources.sudo_defaults:SudoSettings",
     "sysctl": "steps.resources.sysctl:Sysctl",
     "system-shells": "steps.resources.system_shells:SystemShells",

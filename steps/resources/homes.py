@@ -21,34 +21,40 @@ from steps.resource import Context, Planned, Resource, StepError
 STARTUP: Final = (
     ".profile", ".bash_profile", ".bash_login", ".bash_logout", ".bashrc", ".zshrc", ".cshrc",
 )  # fmt: skip
+_KEYS: Final = ".ssh"
 _PAGES: Final = "public_html"
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Octal texts: the bits that may be set. `keep`: accounts whose home is left alone."""
+    """Octal texts: the bits that may be set on a home, on what shells read in it, and on what lies
+    in .ssh. `keep`: accounts whose home is left alone."""
 
     mode: str
     startup: str
+    keys: str
     keep: list[str] = []
 
 
 class Homes(Resource):
-    """`homes: {mode: "0750", startup: "0740", keep: [deploy]}`."""
+    """`homes: {mode: "0750", startup: "0740", keys: "0600", keep: [deploy]}`."""
 
     kind: ClassVar[str] = "homes"
 
-    def __init__(self, mode: int, startup: int, keep: Sequence[str]) -> None:
+    def __init__(self, mode: int, startup: int, keys: int, keep: Sequence[str]) -> None:
         self.mode = mode
         self.startup = startup
+        self.keys = keys
         self.keep = tuple(keep)
 
     @classmethod
     def parse(cls, step_id: str, body: Any) -> Homes:
         given = msgspec.convert(body, _Body)
-        for field, text in (("mode", given.mode), ("startup", given.startup)):
+        texts = (("mode", given.mode), ("startup", given.startup), ("keys", given.keys))
+        for field, text in texts:
             if not re.fullmatch(r"0?[0-7]{3}", text):
                 raise StepError(f'{field}: expected octal digits such as "0750", not {text!r}')
-        return cls(int(given.mode, 8), int(given.startup, 8), given.keep)
+        mode, startup, keys = (int(text, 8) for _field, text in texts)
+        return cls(mode, startup, keys, given.keep)
 
     def facts(self) -> tuple[Fact[Any], ...]:
         return (LOCAL_ACCOUNTS, LOGIN_DEFS)
@@ -62,9 +68,9 @@ class Homes(Resource):
                 found = msgspec.structs.replace(found, applicable=False, note=reason)
             findings.append(found)
             findings += [
-                _finding(one, path, self.startup, there.mode, path)
-                for path, there in self._started(ctx, one)
-                if there.mode & ~self.startup
+                _finding(one, path, most, there.mode, path)
+                for path, most, there in self._files(ctx, one)
+                if there.mode & ~most
             ]
         if findings:
             return findings
@@ -80,21 +86,27 @@ class Homes(Resource):
             if state.mode & ~self.mode and not self._left_alone(ctx, one):
                 changes.append(_close(one, one.home, state.mode & self.mode))
                 roots.append(Root(one.home))
-            for path, there in self._started(ctx, one):
-                if there.mode & ~self.startup:
-                    changes.append(_close(one, path, there.mode & self.startup))
+            for path, most, there in self._files(ctx, one):
+                if there.mode & ~most:
+                    changes.append(_close(one, path, there.mode & most))
                     roots.append(Root(path))
         return Planned(changes=tuple(changes), roots=tuple(roots))
 
-    def _started(self, ctx: Context, one: LocalAccount) -> Iterator[tuple[str, FileState]]:
-        """What the shells of `one` read, where it is a file of their own."""
+    def _files(self, ctx: Context, one: LocalAccount) -> Iterator[tuple[str, int, FileState]]:
+        """What the shells of `one` read, and keys and the like, where they are files of their own;
+        each with the bits that may be set. sshd reads keys as their owner."""
         if one.name in self.keep:
             return
-        for name in STARTUP:
-            path = f"{one.home.rstrip('/')}/{name}"
+        home = one.home.rstrip("/")
+        wanted = [(f"{home}/{name}", self.startup) for name in STARTUP]
+        folder = _state(ctx, f"{home}/{_KEYS}")
+        if folder is not None and folder.kind == "dir" and folder.uid == one.uid:
+            names = sorted(ctx.host.listdir(f"{home}/{_KEYS}"))
+            wanted += [(f"{home}/{_KEYS}/{name}", self.keys) for name in names]
+        for path, most in wanted:
             state = _state(ctx, path)
             if state is not None and state.kind == "file" and state.uid == one.uid:
-                yield path, state
+                yield path, most, state
 
     def _left_alone(self, ctx: Context, one: LocalAccount) -> str:
         """Why a home stays open; empty where nothing speaks for it."""

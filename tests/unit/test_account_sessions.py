@@ -16,8 +16,12 @@ from host.facts.apache_config import Config, Directive
 from host.facts.local_accounts import parse_local_accounts
 from host.facts.login import parse_accounts
 from host.facts.login_defs import parse_login_defs
+from host.facts.owners import parse_numbers
 from host.facts.pam_files import PLACE, PROFILES
 from host.facts.shell_session import ShellSession, last, parse_session
+from host.facts.statoverride import parse_overrides
+from host.facts.sudo_callers import parse_callers
+from host.facts.sudo_defaults import SudoDefaults
 from snapshots.model import Change, RunCommand, WriteFile
 from steps import guard_sudo
 from steps.catalog_load import built_in
@@ -25,6 +29,7 @@ from steps.resource import Context, StepError
 from steps.resources.homes import Homes
 from steps.resources.pam_profile import PamProfile
 from steps.resources.shell_session import ShellSessions
+from steps.resources.sudo_callers import SUDO, SudoCallers
 from tests.unit.given import RELEASES, context, packages, recorded
 
 STACKS = ("common-auth", "common-account")
@@ -210,7 +215,7 @@ git:x:110:110::/srv/git:/bin/bash
 alice:x:1000:1000::/home/alice:/bin/bash
 bob:x:1001:1001::/home/bob:/usr/sbin/nologin
 """
-HOMES = {"mode": "0750", "startup": "0740"}
+HOMES = {"mode": "0750", "startup": "0740", "keys": "0600"}
 
 
 def homes(directory: Path, *, pages: str = "", link: bool = False) -> Context:
@@ -225,6 +230,8 @@ def homes(directory: Path, *, pages: str = "", link: bool = False) -> Context:
         ctx.host.put(f"/home/{name}", FileState(kind="dir", mode=0o755, uid=uid, gid=uid))
     bashrc = FileState(kind="file", mode=0o644, uid=1000, gid=1000)
     ctx.host.put("/home/alice/.bashrc", bashrc, b"#\n")
+    ctx.host.put("/home/alice/.ssh", FileState(kind="dir", mode=0o700, uid=1000, gid=1000))
+    ctx.host.put("/home/alice/.ssh/authorized_keys", bashrc, b"#\n")
     if link:
         ctx.host.put("/home/alice/.profile", FileState(kind="symlink", target="/etc/passwd"))
     return ctx
@@ -236,8 +243,11 @@ def test_a_home_is_closed_by_the_hand_of_its_owner(tmp_path: Path) -> None:
     assert commands(planned.changes) == [
         f"{by} 0750 /home/alice",
         f"{by} 0640 /home/alice/.bashrc",
+        f"{by} 0600 /home/alice/.ssh/authorized_keys",
     ]
-    assert [root.path for root in planned.roots] == ["/home/alice", "/home/alice/.bashrc"]
+    assert [root.path for root in planned.roots] == [
+        "/home/alice", "/home/alice/.bashrc", "/home/alice/.ssh/authorized_keys",
+    ]  # fmt: skip
 
 
 def test_a_home_that_is_served_stays_open(tmp_path: Path) -> None:
@@ -245,10 +255,77 @@ def test_a_home_that_is_served_stays_open(tmp_path: Path) -> None:
     resource = Homes.parse("x", HOMES)
     found = resource.observe(served)[0]
     assert (found.applicable, "/etc/apache2/x.conf:3" in found.note) == (False, True)
-    assert [c.split()[-1] for c in commands(resource.plan(served).changes)] == [
-        "/home/alice/.bashrc"
-    ]
+    closed = [command.split()[-1] for command in commands(resource.plan(served).changes)]
+    assert closed == ["/home/alice/.bashrc", "/home/alice/.ssh/authorized_keys"]
     other = homes(tmp_path / "b", pages="/home/alicea")
-    assert len(resource.plan(other).changes) == 2
+    assert len(resource.plan(other).changes) == 3
     kept = Homes.parse("x", {**HOMES, "keep": ["alice"]})
     assert kept.plan(homes(tmp_path / "c")).changes == ()
+
+
+GROUP = "root:x:0:\nsudo:x:27:alice\nadmins:x:200:alice\nweb:x:201:bob\n"
+
+
+def callers(directory: Path, sudoers: str, mode: int = 0o4755) -> Context:
+    ctx = context(
+        directory,
+        accounts=parse_accounts(PASSWD, GROUP, ""),
+        sudo_defaults=SudoDefaults({}, (), {"/etc/sudoers": sudoers}),
+        user_numbers=parse_numbers(PASSWD), group_numbers=parse_numbers(GROUP),
+        dpkg_statoverride=parse_overrides(""), packaged={SUDO: "sudo"}, packages=packages(),
+    )  # fmt: skip
+    for folder in ("/usr", "/usr/bin"):
+        ctx.host.put(folder, FileState(kind="dir", mode=0o755))
+    ctx.host.put(SUDO, FileState(kind="file", mode=mode), b"")
+    return ctx
+
+
+@pytest.mark.parametrize(
+    "sudoers",
+    [
+        "root ALL=(ALL:ALL) ALL\n%sudo ALL=(ALL:ALL) ALL\nDefaults use_pty\n",
+        "alice ALL=(ALL) NOPASSWD: ALL\n%admins ALL = (root) /bin/true\n",
+        "User_Alias A = alice, %sudo\nA ALL=(ALL) \\\n ALL # nagios ALL=(ALL) ALL\n",
+    ],
+)
+def test_sudo_is_for_its_group_where_sudoers_names_nobody_else(
+    tmp_path: Path, sudoers: str
+) -> None:
+    resource = SudoCallers.parse("x", {"group": "sudo"})
+    ctx = callers(tmp_path, sudoers)
+    assert [(f.ok, f.applicable) for f in resource.observe(ctx)] == [(False, True)]
+    assert commands(resource.plan(ctx).changes)[0].endswith("root sudo 4110 /usr/bin/sudo")
+
+
+@pytest.mark.parametrize(
+    ("sudoers", "named"),
+    [
+        ("nagios ALL=(root) NOPASSWD: /bin/true\n", "nagios"),
+        ("%web ALL=(ALL) ALL\n", "%web"),
+        ("User_Alias OPS = alice, bob\nOPS ALL=(ALL) ALL\n", "bob"),
+        ("alice, bob ALL=(ALL) ALL\n", "bob"),
+        ("ALL ALL=(ALL) NOPASSWD: /bin/true\n", "ALL"),
+        ("+netgroup ALL=(ALL) ALL\n", "+netgroup"),
+    ],
+)
+def test_sudo_stays_for_all_where_sudoers_names_others(
+    tmp_path: Path, sudoers: str, named: str
+) -> None:
+    resource = SudoCallers.parse("x", {"group": "sudo"})
+    ctx = callers(tmp_path, f"root ALL=(ALL:ALL) ALL\n{sudoers}")
+    (finding,) = resource.observe(ctx)
+    assert (finding.applicable, f"names {named}" in finding.note) == (False, True)
+    assert resource.plan(ctx).changes == ()
+
+
+def test_whom_sudoers_names_since_then_is_said_not_to_start_it(tmp_path: Path) -> None:
+    resource = SudoCallers.parse("accounts.sudo-callers", {"group": "sudo"})
+    ctx = callers(tmp_path, "nagios ALL=(root) NOPASSWD: /bin/true\n", mode=0o4110)
+    (finding,) = resource.observe(ctx)
+    assert (finding.ok, finding.applicable) == (False, True)
+    assert "rollback accounts.sudo-callers" in resource.plan(ctx).refusals[0]
+
+
+@given(st.text(alphabet='ALroot%sud=():,\\ \t\n#"!@+User_Alias', max_size=200))
+def test_any_text_names_somebody_or_nobody(text: str) -> None:
+    assert all(parse_callers([text]))

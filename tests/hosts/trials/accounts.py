@@ -226,6 +226,18 @@ def _sessions(host: LabHost) -> Answers:
     ]  # fmt: skip
 
 
+def _sudo_callers(host: LabHost) -> Answers:
+    web = host.run("runuser", "-u", "www-data", "--", "sudo", "-n", "-l", check=False)
+    upgraded = host.run("dpkg-statoverride", "--list", "/usr/bin/sudo", check=False)
+    return [
+        ("www-data cannot start sudo", web.returncode == 126 or "ermission denied" in web.stderr),
+        ("alice can", host.ssh("sudo id -un").stdout.strip() == "root"),
+        ("it is root's, and its group's to start",
+         host.out("stat", "-c", "%a %U:%G", "/usr/bin/sudo") == "4110 root:sudo"),
+        ("an upgrade keeps it", "root sudo 4110" in upgraded.stdout),
+    ]  # fmt: skip
+
+
 def _private_tmp(host: LabHost) -> Answers:
     own = host.ssh("echo $TMPDIR; stat -c '%a %U' $TMPDIR").stdout.split()
     root = host.ssh("sudo sh -c 'echo $TMPDIR; mktemp'").stdout.split()
@@ -270,6 +282,8 @@ def _homes(host: LabHost) -> Answers:
         ("alice does", host.ssh("head -c1 ~/.bashrc").stdout != ""),
         ("her .bashrc is closed too", host.out("stat", "-c", "%a", "/home/alice/.bashrc") == "640"),
         ("carol's pages are still served", host.out("stat", "-c", "%a", "/home/carol") == "755"),
+        ("so is the list of her keys", host.out("stat", "-c", "%a",
+                                                "/home/alice/.ssh/authorized_keys") == "600"),
         ("so is what useradd copies", host.out("stat", "-c", "%a", "/etc/skel/.bashrc") == "640"),
         ("an upgrade keeps it", host.run("dpkg-statoverride", "--list", "/etc/skel/.bashrc",
                                          check=False).returncode == 0),
@@ -359,6 +373,7 @@ TRIALS = (
         holds=_lockout,
         roots=("/usr/share/pam-configs", "/var/lib/pam"),
     ),
+    Trial(step="accounts.sudo-callers", holds=_sudo_callers, roots=("/usr/bin",)),
     Trial(step="accounts.sessions", holds=_sessions),
     Trial(
         step="accounts.private-tmp",
