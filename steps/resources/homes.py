@@ -57,7 +57,7 @@ class Homes(Resource):
         return cls(mode, startup, keys, given.keep)
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (LOCAL_ACCOUNTS, LOGIN_DEFS)
+        return (LOCAL_ACCOUNTS, LOGIN_DEFS, APACHE)
 
     def observe(self, ctx: Context) -> list[Finding]:
         findings = []

@@ -307,6 +307,11 @@ def test_a_password_that_pam_would_refuse_is_refused_before(tmp_path: Path) -> N
     assert SECRET not in refusal
     longer, ctx = admin(tmp_path / "b", given, name="anna", key=KEY, password=f"{SECRET}x")
     assert longer.plan(ctx).refusals == ()
+    digit = {**given, "pwquality": Pwquality({"/etc/security/pwquality.conf": "dcredit = -1\n"})}
+    without, ctx = admin(tmp_path / "c", digit, name="anna", key=KEY, password=SECRET)
+    assert "too few of the digits" in without.plan(ctx).refusals[0]
+    having, ctx = admin(tmp_path / "d", digit, name="anna", key=KEY, password=f"{SECRET}7")
+    assert having.plan(ctx).refusals == ()
 
 
 def test_any_administrator_who_is_there_will_do(tmp_path: Path) -> None:
