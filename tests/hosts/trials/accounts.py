@@ -9,7 +9,7 @@ from tests.hosts.lab import LabHost
 from tests.hosts.trials.trial import Answers, Trial
 
 
-def _pam_regenerated(host: LabHost, name: str) -> tuple[str, bool]:
+def pam_regenerated(host: LabHost, name: str) -> tuple[str, bool]:
     """Whether pam-auth-update keeps the file as it is, as packages make it do."""
     path = f"/etc/pam.d/{name}"
     before = host.out("cat", path)
@@ -17,7 +17,7 @@ def _pam_regenerated(host: LabHost, name: str) -> tuple[str, bool]:
     return f"pam-auth-update keeps {path}", host.out("cat", path) == before
 
 
-def _no_manager(host: LabHost, name: str) -> None:
+def no_manager(host: LabHost, name: str) -> None:
     """End the systemd of whoever was here for a moment: in a container it may take 90 s to go, and
     the next login waits for that."""
     number = host.out("id", "-u", name)
@@ -37,7 +37,7 @@ def _no_kiosk(host: LabHost) -> None:
 def _becomes(host: LabHost, name: str) -> bool:
     """Whether anybody becomes NAME with su without being asked."""
     asked = host.run("runuser", "-u", "nobody", "--", "su", name, "-c", "id -un", check=False)
-    _no_manager(host, name)
+    no_manager(host, name)
     return asked.stdout.strip() == name
 
 
@@ -50,7 +50,7 @@ def _no_empty_passwords(host: LabHost) -> Answers:
         ("nullok stands nowhere", host.run("grep", "-rn", "nullok", "/etc/pam.d/common-auth",
                                            check=False).returncode == 1),
         ("sshd refuses empty passwords", "permitemptypasswords no" in host.out("sshd", "-T")),
-        _pam_regenerated(host, "common-auth"),
+        pam_regenerated(host, "common-auth"),
     ]  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def _sudo_log(host: LabHost) -> Answers:
 
 
 def _root_locked(host: LabHost) -> Answers:
-    asked = _asks_for_root(host)
+    asked = asks_for_root(host)
     return [
         ("root's password is locked", host.out("passwd", "-S", "root").split()[1] == "L"),
         ("su with the old password fails", asked != "root"),
@@ -104,24 +104,24 @@ def _root_locked(host: LabHost) -> Answers:
 
 
 def _root_password(host: LabHost) -> None:
-    assert _asks_for_root(host) == "root", "root's password lets nobody in here: nothing is tried"
+    assert asks_for_root(host) == "root", "root's password lets nobody in here: nothing is tried"
 
 
 STAPLE = "battery staple"
 
 
-def _asks_for_root(host: LabHost) -> str:
+def asks_for_root(host: LabHost) -> str:
     """Who alice is after su with root's password."""
-    return _asks_for(host, "root", STAPLE, "alice")
+    return asks_for(host, "root", STAPLE, "alice")
 
 
-def _asks_for(host: LabHost, name: str, password: str, by: str = "nobody") -> str:
+def asks_for(host: LabHost, name: str, password: str, by: str = "nobody") -> str:
     """Who `by` is after su with a password; empty where it is refused."""
     asked = host.run(
         "runuser", "-u", by, "--", "su", name, "-c", "id -un",
         stdin=f"{password}\n", check=False,
     )  # fmt: skip
-    _no_manager(host, name)
+    no_manager(host, name)
     return asked.stdout.strip()
 
 
@@ -138,7 +138,7 @@ def _password_policy(host: LabHost) -> Answers:
         ("a session begins with umask 027", host.ssh("umask").stdout.strip() == "0027"),
         ("alice's password runs out", "\t: 365\n" in host.run("chage", "-l", "alice").stdout),
         ("new accounts are closed in time", "INACTIVE=45" in host.out("useradd", "-D")),
-        *(_pam_regenerated(host, name)
+        *(pam_regenerated(host, name)
           for name in ("common-password", "common-session", "common-session-noninteractive")),
     ]  # fmt: skip
 
@@ -160,40 +160,6 @@ def _given_a_password(
     return done, secret, again
 
 
-def _lockout(host: LabHost) -> Answers:
-    for _ in range(3):
-        assert _asks_for(host, "alice", "wrong") != "alice"
-    counted = host.out("faillock", "--user", "alice").count(" su ")
-    paused = _asks_for(host, "alice", STAPLE)
-    host.ssh("true")
-    forgotten = host.out("faillock", "--user", "alice").count(" su ")
-    for _ in range(3):
-        _asks_for(host, "root", "wrong")
-    after = _asks_for(host, "alice", STAPLE)
-    return [
-        ("three wrong passwords are counted", counted == 3),
-        ("the right one is refused then", paused != "alice"),
-        ("alice comes in with her key, and the count begins anew", forgotten == 0),
-        ("the right one is taken again", after == "alice"),
-        ("root is never locked", _asks_for_root(host) == "root"),
-        *(_pam_regenerated(host, name) for name in ("common-auth", "common-account")),
-    ]  # fmt: skip
-
-
-def _alices_password(host: LabHost) -> None:
-    """Alice gets a password that lets her in, and whoever guesses is not stopped yet."""
-    host.run("cp", "-a", "/etc/shadow", "/etc/shadow-", "/root")
-    host.run("chpasswd", stdin=f"alice:{STAPLE}\n")
-    for _ in range(3):
-        assert _asks_for(host, "alice", "wrong") == ""
-    assert _asks_for(host, "alice", STAPLE) == "alice"
-
-
-def _no_alices_password(host: LabHost) -> None:
-    host.run("cp", "-a", "/root/shadow", "/root/shadow-", "/etc")
-    host.run("rm", "/root/shadow", "/root/shadow-")
-
-
 def _judge(host: LabHost) -> None:
     host.run("useradd", "judge")
     assert host.ssh("umask").stdout.strip() != "0027", "sessions begin with 027 already"
@@ -201,93 +167,6 @@ def _judge(host: LabHost) -> None:
 
 def _no_judge(host: LabHost) -> None:
     host.run("userdel", "judge", check=False)
-
-
-_TELL = 'echo "$(umask) ${TMOUT-never}"'
-
-
-def _sessions(host: LabHost) -> Answers:
-    login = host.ssh(f"bash --login -c '{_TELL}'").stdout.strip()
-    terminal = host.ssh(f"bash -i -c '{_TELL}' 2>&1").stdout.strip().splitlines()[-1]
-    tmux = host.ssh(f"TMUX=x bash --login -c '{_TELL}'").stdout.strip()
-    again = host.ssh("bash --login -c '. /etc/profile; TMOUT=0; echo gone'", check=False)
-    deployed = host.ssh("bash --login -c 'sudo sh -c umask'").stdout.strip()
-    command = host.ssh("umask").stdout.strip()
-    return [
-        ("a login shell has umask 077 and ends after 900 s", login == "0077 900"),
-        ("a bash at a terminal has umask 077", terminal.startswith("0077 ")),
-        ("a prompt in tmux may stand", tmux == "0077 never"),
-        ("a person cannot lift it", "readonly" in again.stderr and "gone" not in again.stdout),
-        ("the profile may be read twice", again.stderr.count("readonly") == 1),
-        ("what runs under sudo keeps what PAM gives", deployed != "0077"),
-        ("what is run over SSH keeps what PAM gives", command != "0077"),
-        ("a shell that is no bash takes it", host.ssh(f"dash -lc '{_TELL}'").stdout.strip()
-         == "0077 900"),
-    ]  # fmt: skip
-
-
-def _sudo_callers(host: LabHost) -> Answers:
-    web = host.run("runuser", "-u", "www-data", "--", "sudo", "-n", "-l", check=False)
-    upgraded = host.run("dpkg-statoverride", "--list", "/usr/bin/sudo", check=False)
-    return [
-        ("www-data cannot start sudo", web.returncode == 126 or "ermission denied" in web.stderr),
-        ("alice can", host.ssh("sudo id -un").stdout.strip() == "root"),
-        ("it is root's, and its group's to start",
-         host.out("stat", "-c", "%a %U:%G", "/usr/bin/sudo") == "4110 root:sudo"),
-        ("an upgrade keeps it", "root sudo 4110" in upgraded.stdout),
-    ]  # fmt: skip
-
-
-def _private_tmp(host: LabHost) -> Answers:
-    own = host.ssh("echo $TMPDIR; stat -c '%a %U' $TMPDIR").stdout.split()
-    root = host.ssh("sudo sh -c 'echo $TMPDIR; mktemp'").stdout.split()
-    php = "echo sys_get_temp_dir(), ' ', tempnam('', 'x');"
-    web = host.ssh(f'sudo -u www-data php -r "{php}"').stdout.split()
-    update = host.ssh("sudo apt-get update -q", check=False)
-    service = host.out("systemctl", "show", "-P", "Environment", "apache2.service")
-    return [
-        ("alice has a directory of her own", own == ["/tmp/user/1000", "700", "alice"]),
-        ("root has one, and writes there", root[0] == "/tmp/user/0" and "/tmp/user/0/" in root[1]),
-        ("PHP of www-data writes into its own", web[0] == "/tmp/user/33" and web[0] in web[1]),
-        ("apt works under sudo", update.returncode == 0 and "W:" not in update.stderr),
-        ("Apache has no such directory", "TMPDIR" not in service),
-        _pam_regenerated(host, "common-session"),
-    ]
-
-
-def _no_private_tmp(host: LabHost) -> None:
-    host.run("rm", "-rf", "/tmp/user")
-
-
-def _open_homes(host: LabHost) -> None:
-    """Alice's stands open, as useradd makes them; carol's has pages that are served."""
-    host.run("useradd", "--create-home", "--shell", "/bin/bash", "carol")
-    host.run("chmod", "755", "/home/alice", "/home/carol")
-    host.run("install", "-d", "-o", "carol", "/home/carol/public_html")
-    assert _looks_into(host, "/home/alice/.bashrc")
-
-
-def _no_carol(host: LabHost) -> None:
-    host.run("userdel", "--remove", "carol", check=False)
-
-
-def _looks_into(host: LabHost, path: str) -> bool:
-    seen = host.run("runuser", "-u", "www-data", "--", "head", "-c1", path, check=False)
-    return seen.returncode == 0
-
-
-def _homes(host: LabHost) -> Answers:
-    return [
-        ("www-data does not look into alice's home", not _looks_into(host, "/home/alice/.bashrc")),
-        ("alice does", host.ssh("head -c1 ~/.bashrc").stdout != ""),
-        ("her .bashrc is closed too", host.out("stat", "-c", "%a", "/home/alice/.bashrc") == "640"),
-        ("carol's pages are still served", host.out("stat", "-c", "%a", "/home/carol") == "755"),
-        ("so is the list of her keys", host.out("stat", "-c", "%a",
-                                                "/home/alice/.ssh/authorized_keys") == "600"),
-        ("so is what useradd copies", host.out("stat", "-c", "%a", "/etc/skel/.bashrc") == "640"),
-        ("an upgrade keeps it", host.run("dpkg-statoverride", "--list", "/etc/skel/.bashrc",
-                                         check=False).returncode == 0),
-    ]  # fmt: skip
 
 
 BOB = "staple-Horse-seven-battery"
@@ -319,7 +198,7 @@ def _bob(host: LabHost) -> Answers:
          login(f"printf '%s\\n' {BOB} | sudo -S -p '' id -un") == "root"),
         ("bob does not become root without it", login("sudo -k -n id -un") != "root"),
     ]  # fmt: skip
-    _no_manager(host, "bob")
+    no_manager(host, "bob")
     host.run("rm", "-f", "/home/bob/.sudo_as_admin_successful")  # sudo's own, not ours to undo
     spilled = host.run(
         "grep", "-rlF", BOB, "/etc", "/var/lib/harden-tui", "/var/log", "/run", check=False
@@ -365,29 +244,6 @@ TRIALS = (
             "--set",
             "accounts.password-policy.ageing=everyone",
         ),
-    ),
-    Trial(
-        step="accounts.lockout",
-        furnish=_alices_password,
-        tidy=_no_alices_password,
-        holds=_lockout,
-        roots=("/usr/share/pam-configs", "/var/lib/pam"),
-    ),
-    Trial(step="accounts.sudo-callers", holds=_sudo_callers, roots=("/usr/bin",)),
-    Trial(step="accounts.sessions", holds=_sessions),
-    Trial(
-        step="accounts.private-tmp",
-        tidy=_no_private_tmp,
-        holds=_private_tmp,
-        roots=("/var/lib/pam",),
-    ),
-    Trial(
-        step="accounts.homes",
-        furnish=_open_homes,
-        tidy=_no_carol,
-        holds=_homes,
-        roots=("/home",),
-        stays=(".sudo_as_admin_successful",),
     ),
     Trial(
         step="accounts.no-empty-passwords",
