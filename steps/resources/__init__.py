@@ -63,6 +63,7 @@ TABLE: dict[str, str] = {
     "ssh-forwarding": "steps.resources.ssh_forwarding:SshForwarding",
     "shell-session": "steps.resources.shell_session:ShellSessions",
     "sshd": "steps.resources.sshd:Sshd",
+    "su-group": "steps.resources.su_group:SuGroup",
     "sudo-callers": "steps.resources.sudo_callers:SudoCallers",
     "sudo-defaults": "steps.resources.sudo_defaults:SudoSettings",
     "sysctl": "steps.resources.sysctl:Sysctl",

@@ -29,6 +29,7 @@ from steps.resource import Context, StepError
 from steps.resources.homes import Homes
 from steps.resources.pam_profile import PamProfile
 from steps.resources.shell_session import ShellSessions
+from steps.resources.su_group import SuGroup
 from steps.resources.sudo_callers import SUDO, SudoCallers
 from tests.unit.given import RELEASES, context, packages, recorded
 
@@ -46,7 +47,8 @@ def lockout() -> list[PamProfile]:
             return [filled(one) for one in value]
         return {"{deny}": 3, "{unlock-seconds}": 900}.get(value, value)
 
-    bodies = built_in()[0]["accounts.lockout"].ensure
+    ensured = built_in()[0]["accounts.lockout"].ensure
+    bodies = [one for one in ensured if "pam-profile" in one]
     return [PamProfile.parse("accounts.lockout", filled(one)["pam-profile"]) for one in bodies]
 
 
@@ -159,6 +161,26 @@ def test_the_rehearsal_knows_a_pause_that_is_only_planned(
     works = guard_sudo._password_works
     assert works(ctx, alice, {})
     assert not works(ctx, alice, written(planned.changes))
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_su_is_for_a_group_before_any_password_is_asked_for(tmp_path: Path, release: str) -> None:
+    path, text = f"{PLACE}/su", recorded(release, "accounts/su")
+    resource = SuGroup.parse("x", {"group": "sudo"})
+    ctx = context(tmp_path, pam_files={path: text})
+    assert [(f.ok, f.running) for f in resource.observe(ctx)] == [(False, "everybody")]
+    new = written(resource.plan(ctx).changes)
+    modules = [line.split()[2] for line in new[path].splitlines() if line.startswith("auth ")]
+    assert modules == ["pam_rootok.so", "pam_wheel.so"]
+    assert new[path].index("pam_wheel.so use_uid") < new[path].index("@include common-auth")
+    after = context(tmp_path / "b", pam_files=new)
+    assert [f.ok for f in resource.observe(after)] == [True]
+    assert resource.plan(after).changes == ()
+    looser = {path: new[path].replace("group=sudo", "group=wheel")}
+    other = resource.plan(context(tmp_path / "c", pam_files=looser))
+    assert written(other.changes) == new
+    trusting = {path: new[path].replace("requisite  pam_wheel", "sufficient pam_wheel")}
+    assert resource.plan(context(tmp_path / "d", pam_files=trusting)).refusals
 
 
 SESSIONS = ShellSessions.parse("accounts.sessions", {"umask": "077", "idle-s": 900})

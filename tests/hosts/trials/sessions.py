@@ -9,15 +9,19 @@ from tests.hosts.trials.trial import Answers, Trial
 
 def _lockout(host: LabHost) -> Answers:
     for _ in range(3):
-        assert asks_for(host, "alice", "wrong") != "alice"
+        assert asks_for(host, "alice", "wrong", "alice") != "alice"
     counted = host.out("faillock", "--user", "alice").count(" su ")
-    paused = asks_for(host, "alice", STAPLE)
+    paused = asks_for(host, "alice", STAPLE, "alice")
     host.ssh("true")
     forgotten = host.out("faillock", "--user", "alice").count(" su ")
     for _ in range(3):
-        asks_for(host, "root", "wrong")
-    after = asks_for(host, "alice", STAPLE)
+        asks_for(host, "root", "wrong", "alice")
+    after = asks_for(host, "alice", STAPLE, "alice")
+    for _ in range(3):
+        asks_for(host, "alice", "wrong", "nobody")
+    others = host.out("faillock", "--user", "alice").count(" su ")
     return [
+        ("others do not bring a pause about", others == 0),
         ("three wrong passwords are counted", counted == 3),
         ("the right one is refused then", paused != "alice"),
         ("alice comes in with her key, and the count begins anew", forgotten == 0),
