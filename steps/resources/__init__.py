@@ -36,6 +36,7 @@ TABLE: dict[str, str] = {
     "locked-password": "steps.resources.locked_password:LockedPassword",
     "login-defs": "steps.resources.login_defs:LoginDefaults",
     "mariadb": "steps.resources.mariadb:Mariadb",
+    "database-password": "steps.resources.database_password:DatabasePassword",
     "mariadb-accounts": "steps.resources.mariadb_accounts:MariadbAccounts",
     "mariadb-listen": "steps.resources.mariadb_listen:MariadbListen",
     "modes": "steps.resources.modes:Modes",
