@@ -37,6 +37,7 @@ TABLE: dict[str, str] = {
     "login-defs": "steps.resources.login_defs:LoginDefaults",
     "mariadb": "steps.resources.mariadb:Mariadb",
     "database-password": "steps.resources.database_password:DatabasePassword",
+    "database-rights": "steps.resources.database_rights:DatabaseRights",
     "mariadb-accounts": "steps.resources.mariadb_accounts:MariadbAccounts",
     "mariadb-listen": "steps.resources.mariadb_listen:MariadbListen",
     "modes": "steps.resources.modes:Modes",

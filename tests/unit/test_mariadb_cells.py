@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from host.base import Completed
 from host.local import LocalHost
-from snapshots.captured import differences
+from snapshots.captured import Captured, differences
 from snapshots.differences_text import as_text, between
 from snapshots.domains.base import Scope
 from snapshots.domains.mariadb import Mariadb
@@ -119,12 +119,13 @@ def test_a_password_is_captured_as_a_keyed_hash_and_put_back_to_the_byte(tmp_pat
 
 
 def test_the_same_password_is_the_same_and_another_is_not(tmp_path: Path) -> None:
-    def capture(password: str | None) -> dict[str, Any]:
-        return domain(tmp_path).capture(Server(cells_of(password)), Scope(ROOTS))
+    def capture(password: str | None) -> Captured:
+        items = domain(tmp_path).capture(Server(cells_of(password)), Scope(ROOTS))
+        return {"mariadb": items}
 
-    first = {"mariadb": capture("a")}
-    assert differences(first, {"mariadb": capture("a")}) == []
-    (delta,) = differences(first, {"mariadb": capture(None)})
+    first = capture("a")
+    assert differences(first, capture("a")) == []
+    (delta,) = differences(first, capture(None))
     assert delta.key == TENANT
 
 

@@ -193,7 +193,65 @@ def without_applications(host: LabHost) -> None:
         )
 
 
+def far_reaching(host: LabHost) -> None:
+    """i-doit's account may do everything, TYPO3's may come from anywhere and lock tables."""
+    idoit.install(host, 50)
+    typo3.install(host, 50)
+    sql(
+        host,
+        "REVOKE ALL PRIVILEGES ON idoit_data.* FROM idoit@localhost;"
+        " GRANT ALL PRIVILEGES ON *.* TO idoit@localhost WITH GRANT OPTION;"
+        " CREATE USER idoit@'192.0.2.7' IDENTIFIED BY 'x'; GRANT SELECT ON mysql.* TO"
+        " idoit@'192.0.2.7'; RENAME USER typo3@localhost TO typo3@'%';",
+    )
+    _kept[host.name] = (sql(host, ROWS), [])
+
+
+def rights_hold(host: LabHost) -> Answers:
+    def told_idoit(statement: str) -> str:
+        return login(host, "idoit", idoit.PASSWORD, "--execute", statement)
+
+    def told_typo3(statement: str) -> str:
+        return login(host, "typo3", typo3.PASSWORD, "--execute", statement)
+
+    hosts = sql(host, "SELECT Host FROM mysql.global_priv WHERE User IN ('idoit', 'typo3')")
+    update = "CREATE TABLE {0}.trial (a INT); ALTER TABLE {0}.trial ADD b INT; DROP TABLE {0}.trial"
+    return [
+        ("both from this machine only", hosts.split() == ["localhost", "localhost"]),
+        ("the i-doit answers", idoit.answers(host)),
+        ("the TYPO3 answers", typo3.answers(host)),
+        ("no hashes are read", "ERROR 1142" in told_idoit("SELECT * FROM mysql.global_priv")),
+        ("no files are read", "ERROR 1045" in told_idoit("SELECT 1 INTO OUTFILE '/tmp/trial'")),
+        ("no accounts are made", "ERROR 1227" in told_idoit("CREATE USER trial@localhost")),
+        (
+            "nothing is passed on",
+            "ERROR" in told_idoit("GRANT SELECT ON idoit_data.* TO root@localhost"),
+        ),
+        ("i-doit can be updated", not told_idoit(update.format("idoit_data"))),
+        ("and its system database", not told_idoit(update.format("idoit_system"))),
+        ("TYPO3 can be updated", not told_typo3(update.format("typo3"))),
+        ("TYPO3 locks no tables", "ERROR 1044" in told_typo3("LOCK TABLES typo3.sys_log READ")),
+        (
+            "TYPO3 reads no other database",
+            "ERROR" in told_typo3("SELECT * FROM idoit_data.isys_obj"),
+        ),
+    ]
+
+
+def rights_as_they_were(host: LabHost) -> None:
+    rows, _ = _kept.pop(host.name)
+    assert sql(host, ROWS) == rows, "the rights are not what they were"
+    sql(host, "DROP USER idoit@'192.0.2.7', typo3@'%';")
+    without_applications(host)
+
+
 TRIALS = (
+    Trial(
+        step="app.database-rights",
+        holds=rights_hold,
+        furnish=far_reaching,
+        tidy=rights_as_they_were,
+    ),
     Trial(
         step="app.database-password",
         holds=password_holds,
