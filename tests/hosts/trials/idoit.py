@@ -221,7 +221,7 @@ def rights_hold(host: LabHost) -> Answers:
         ("the i-doit answers", idoit.answers(host)),
         ("the TYPO3 answers", typo3.answers(host)),
         ("no hashes are read", "ERROR 1142" in told_idoit("SELECT * FROM mysql.global_priv")),
-        ("no files are read", "ERROR 1045" in told_idoit("SELECT 1 INTO OUTFILE '/tmp/trial'")),
+        ("no files are written", "Access denied" in told_idoit("SELECT 1 INTO OUTFILE '/tmp/trial'")),
         ("no accounts are made", "ERROR 1227" in told_idoit("CREATE USER trial@localhost")),
         (
             "nothing is passed on",
