@@ -73,18 +73,16 @@ def encrypt(host: Host, path: str, password: Secret) -> Secret | None:
     return Secret(found) if isinstance(found, str) and found else None
 
 
-def php_as_web_user(host: Host, config: str) -> tuple[str, ...]:
-    """How PHP is started as who may read `config`: its owner, or the web server; never root."""
+def as_web_user(host: Host, config: str) -> tuple[str, ...]:
+    """How a program is started as the owner of `config`, or as the web server."""
     state = host.state(config) or FileState(kind="file")
     uid = state.uid or WEB_SERVER
     gid = state.gid or WEB_SERVER
-    return (
-        "setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--no-new-privs", *PHP,
-    )  # fmt: skip
+    return ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--no-new-privs")
 
 
 def _ask(host: Host, path: str, asked: Mapping[str, Any]) -> _Answer:
-    argv = (*php_as_web_user(host, f"{path}/src/config.inc.php"), SCRIPT)
+    argv = (*as_web_user(host, f"{path}/src/config.inc.php"), *PHP, SCRIPT)
     given = msgspec.json.encode({"path": path, **asked})
     try:
         done = host.run(argv, stdin=given, timeout_s=10.0, ok=None)

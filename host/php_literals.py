@@ -69,6 +69,18 @@ def literals(content: bytes, what: str) -> dict[tuple[str, ...], Literal]:
     return found
 
 
+def scalar(content: bytes, what: str) -> Literal:
+    """The plain literal that is assigned to the variable `what`. Raises `NotPlain`."""
+    text = content.decode("latin-1")
+    tokens = list(_tokens(text))
+    start = _assigned(tokens, what)
+    if start >= len(tokens) or tokens[start].kind != "text" or _text(tokens, start + 1) != ";":
+        raise NotPlain(f"{what} is no plain text there")
+    token = tokens[start]
+    line = text.count("\n", 0, token.start) + 1
+    return Literal(_utf8(token.text), token.start, token.end, line)
+
+
 def replaced(content: bytes, literal: Literal, value: str) -> bytes:
     """The file with another text in that place, and nothing else changed."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")

@@ -24,13 +24,13 @@ FOLDER: Final = "/var/lib/mysql"
 class Table(msgspec.Struct, frozen=True):
     """What is captured of a table: the columns of its key, and those that a step changes.
 
-    `secret` columns hold passwords or hashes of them. `where`: the only rows there are for us.
+    `secret` are those that hold passwords or hashes of them. `where`: the only rows for us.
     `whole`: key and columns are all that a row must have, so that it can be made anew.
     """
 
     key: tuple[str, ...]
     columns: tuple[str, ...]
-    secret: bool = False
+    secret: tuple[str, ...] = ()
     where: str = "1"
     whole: bool = False
 
@@ -39,7 +39,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "isys_mandator": Table(
         key=("isys_mandator__id",),
         columns=("isys_mandator__db_pass", "isys_mandator__db_password"),
-        secret=True,
+        secret=("isys_mandator__db_pass", "isys_mandator__db_password"),
     ),
     "isys_settings": Table(
         key=("isys_settings__key", "isys_settings__isys_mandator__id"),
@@ -49,8 +49,8 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
     "isys_cats_person_list": Table(
         key=("isys_cats_person_list__id",),
-        columns=("isys_cats_person_list__user_pass",),
-        secret=True,
+        columns=("isys_cats_person_list__user_pass", "isys_cats_person_list__disabled_login"),
+        secret=("isys_cats_person_list__user_pass",),
     ),
 }
 
@@ -104,7 +104,10 @@ def question(selection: Selection, there: Iterable[str]) -> str:
     parts = [literal(selection.name), *map(identifier, table.key)]
     for column in columns:
         name = identifier(column)
-        parts += [literal(column), f"IF({name} IS NULL, 'null', CONCAT('x', HEX({name})))"]
+        parts += [
+            literal(column),
+            f"IF({name} IS NULL, 'null', CONCAT('x', HEX(CAST({name} AS BINARY))))",
+        ]
     where = table.where
     if selection.rows:
         where += f" AND {identifier(table.key[0])} IN ({', '.join(selection.rows)})"
@@ -135,7 +138,11 @@ def value_of(key: str, cells: Mapping[str, bytes | None], hashed: Callable[[byte
     """A row as a value; `hashed` gives what stands for a password."""
     secret = TABLES[_split(key)[1]].secret
     shown = {
-        column: None if cell is None else [hashed(cell)] if secret and cell else cell.hex()
+        column: None
+        if cell is None
+        else [hashed(cell)]
+        if column in secret and cell
+        else cell.hex()
         for column, cell in cells.items()
     }
     return msgspec.json.encode({"Cells": shown}).decode()

@@ -38,6 +38,8 @@ TABLE: dict[str, str] = {
     "mariadb": "steps.resources.mariadb:Mariadb",
     "database-password": "steps.resources.database_password:DatabasePassword",
     "database-rights": "steps.resources.database_rights:DatabaseRights",
+    "default-logins": "steps.resources.default_logins:DefaultLogins",
+    "idoit-csrf": "steps.resources.idoit_csrf:IdoitCsrf",
     "mariadb-accounts": "steps.resources.mariadb_accounts:MariadbAccounts",
     "mariadb-listen": "steps.resources.mariadb_listen:MariadbListen",
     "modes": "steps.resources.modes:Modes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.php_literals import Literal, NotPlain, literals, replaced
+from host.php_literals import Literal, NotPlain, literals, replaced, scalar
 
 IDOIT = rb"""<?php
 /* 'pass' => 'not this one' */
@@ -49,6 +50,16 @@ def test_the_password_of_i_doit_is_found_and_replaced() -> None:
     after = replaced(content, password, "new'\\")
     assert after == content.replace(rb"'it\'s \\ se" + b"\"cret'", rb"'new\'\\'")
     assert literals(after, "$g_db_system")["pass",].value == "new'\\"
+
+
+def test_a_single_text_is_found() -> None:
+    assert (scalar(IDOIT, "$g_crypto_hash").value, scalar(IDOIT, "$g_crypto_hash").line) == (
+        "abc",
+        11,
+    )
+    for other in ("$g_db_system", "$g_x", "$absent"):
+        with pytest.raises(NotPlain):
+            scalar(IDOIT, other)
 
 
 def test_the_password_of_typo3_is_found() -> None:
@@ -101,6 +112,8 @@ def test_a_file_without_php() -> None:
 def test_anything_is_read_or_refused(noise: bytes) -> None:
     for content in (noise, b"<?php " + noise, b"<?php $a = [" + noise, b"<?php return [" + noise):
         for what in ("$a", "return"):
+            with contextlib.suppress(NotPlain):
+                scalar(content, what)
             try:
                 found = literals(content, what)
             except NotPlain:

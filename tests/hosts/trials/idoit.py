@@ -13,7 +13,7 @@ from contextlib import suppress
 from tests.hosts.beds import idoit, typo3
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
-from tests.hosts.program import harden
+from tests.hosts.program import harden, statuses
 from tests.hosts.trials.mariadb import login, sql
 from tests.hosts.trials.trial import Answers, Trial
 
@@ -221,7 +221,10 @@ def rights_hold(host: LabHost) -> Answers:
         ("the i-doit answers", idoit.answers(host)),
         ("the TYPO3 answers", typo3.answers(host)),
         ("no hashes are read", "ERROR 1142" in told_idoit("SELECT * FROM mysql.global_priv")),
-        ("no files are written", "Access denied" in told_idoit("SELECT 1 INTO OUTFILE '/tmp/trial'")),
+        (
+            "no files are written",
+            "Access denied" in told_idoit("SELECT 1 INTO OUTFILE '/tmp/trial'"),
+        ),
         ("no accounts are made", "ERROR 1227" in told_idoit("CREATE USER trial@localhost")),
         (
             "nothing is passed on",
@@ -245,7 +248,137 @@ def rights_as_they_were(host: LabHost) -> None:
     without_applications(host)
 
 
+DEFAULTS = ("guest", "reader", "editor", "author", "archivar", "admin")
+LOCK = ("--set", f"app.default-logins.change={','.join(DEFAULTS)}")
+JOB = "/etc/cron.d/i-doit"
+
+
+def signed_in(host: LabHost) -> list[str]:
+    """Who logs in to i-doit with their own name."""
+    return [name for name in DEFAULTS if "Signed in" in idoit.log_in(host, name, name).body]
+
+
+def as_delivered(host: LabHost) -> None:
+    """All default logins of both tenants, and for a while a TYPO3 with one and a job of cron."""
+    step = "app.default-logins"
+    idoit.install(host, 50, plain_tenant=True)
+    assert signed_in(host) == list(DEFAULTS)
+    typo3.install(host, 50)
+    sql(host, "UPDATE typo3.be_users SET password = MD5('password') WHERE username = 'editor'")
+    console = f"{idoit.PATH}/console.php"
+    host.write(JOB, f"5 * * * * www-data php {console} search-index --user admin -p admin\n")
+    shown = " ".join(harden(host, "check", step, check=False).stdout.split())
+    assert f"used by {JOB}:1" in shown
+    assert "login editor in typo3" in shown
+    assert "login admin in typo3" not in shown
+    refused = harden(host, "apply", step, *LOCK, "--yes", check=False)
+    said = " ".join((refused.stdout + refused.stderr).split())
+    assert refused.returncode == 3, said
+    assert f"{JOB}:1 logs in as admin and would fail" in said
+    assert "The password of editor of TYPO3" in said
+    host.run("rm", "-r", JOB, typo3.PATH)
+    host.run("a2dissite", "-q", typo3.SITE)
+    host.run("systemctl", "reload", "apache2")
+    assert signed_in(host) == list(DEFAULTS)
+    _kept[host.name] = (sql(host, ROWS), [])
+
+
+def logins_hold(host: LabHost) -> Answers:
+    branch = idoit.log_in(host, "reader", "reader", tenant=2)
+    hashes = sql(
+        host,
+        "SELECT isys_cats_person_list__user_pass FROM idoit_data.isys_cats_person_list"
+        " WHERE isys_cats_person_list__user_pass <> ''",
+    ).split()
+    told = "".join(
+        harden(host, *words, check=False).stdout
+        for words in (("history", "show", "app.default-logins"), ("log", "export"))
+    )
+    return [
+        ("nobody signs in with their name", signed_in(host) == []),
+        ("nor in the other tenant", "Signed in" not in branch.body),
+        ("hashes look like bcrypt", all(re.fullmatch(r"\$2y\$10\$\S{53}", h) for h in hashes)),
+        ("each is another", len(set(hashes)) == len(DEFAULTS)),
+        ("the history tells whose", "isys_cats_person_list" in told),
+        ("and no hash", not any(h in told for h in hashes)),
+        ("the site answers", idoit.answers(host)),
+    ]
+
+
+def logins_as_they_were(host: LabHost) -> None:
+    assert signed_in(host) == list(DEFAULTS)
+    rows_as_they_were(host)
+
+
+CACHE = f"{idoit.PATH}/temp/settings.cache"
+
+
+def forged_requests(host: LabHost) -> None:
+    """As after an update from an old release: no row, and a cache that says so."""
+    idoit.install(host, 50)
+    sql(host, "DELETE FROM idoit_system.isys_settings WHERE isys_settings__key LIKE '%csrf'")
+    host.write(CACHE, '{"session.time":"300","system.security.csrf":"0"}', 0o664)
+    host.run("chown", "www-data:www-data", CACHE)
+    _kept[host.name] = (sql(host, ROWS), [])
+
+
+def csrf_holds(host: LabHost) -> Answers:
+    """i-doit reads the cache where there is one, and makes it from the table where
+    there is none."""
+    row = sql(
+        host,
+        "SELECT isys_settings__value, isys_settings__isys_mandator__id FROM"
+        " idoit_system.isys_settings WHERE isys_settings__key = 'system.security.csrf'",
+    )
+    gone = host.run("test", "-e", CACHE, check=False).returncode == 1
+    host.write(CACHE, '{"system.security.csrf":"0"}', 0o664)
+    stale = statuses(host, "app.csrf")["app.csrf"]
+    host.run("rm", CACHE)
+    return [
+        ("the row is there, for the whole system", row == "1\t0"),
+        ("the cache is cleared", gone),
+        ("a cache that says otherwise counts", stale == "fail"),
+        ("the site answers", idoit.answers(host)),
+    ]
+
+
+def rows_as_they_were(host: LabHost) -> None:
+    rows, _ = _kept.pop(host.name)
+    assert sql(host, ROWS) == rows, "the rows are not what they were"
+    without_applications(host)
+
+
+def attested(host: LabHost) -> Answers:
+    """Only a person can say it, and what they said runs out."""
+    step = "app.two-factor"
+    note = ("--note", "TOTP for all administrators", "--until", "2099-12-31")
+    harden(host, "steps", "attest", step, *note)
+    answer = statuses(host, step)[step]
+    listed = harden(host, "check", step).stdout
+    host.run("rm", f"{STATE}/answers.json")
+    return [
+        ("a person vouched for it", answer == "attested"),
+        ("with a note and an end", "TOTP" in listed and "2099-12-31" in listed),
+        ("and is asked again without it", statuses(host, step)[step] == "manual"),
+    ]
+
+
 TRIALS = (
+    Trial(
+        step="app.default-logins",
+        holds=logins_hold,
+        furnish=as_delivered,
+        tidy=logins_as_they_were,
+        given=LOCK,
+    ),
+    Trial(
+        step="app.csrf",
+        holds=csrf_holds,
+        furnish=forged_requests,
+        tidy=rows_as_they_were,
+        stays=(CACHE,),
+    ),
+    Trial(step="app.two-factor", holds=attested, before="manual", changes=False),
     Trial(
         step="app.database-rights",
         holds=rights_hold,
