@@ -31,6 +31,11 @@ class Database(msgspec.Struct, frozen=True):
     problem: str = ""
 
     @property
+    def is_local(self) -> bool:
+        """Whether the file names a database of this machine."""
+        return self.access is not None and self.access.login.is_local
+
+    @property
     def at(self) -> str:
         """File and line of the password."""
         return f"{self.config}:{self.access.line}" if self.access else self.config
@@ -75,11 +80,10 @@ APP_DATABASES: Fact[tuple[Database, ...]] = Fact("app-databases", _read_database
 
 def _read_tenants(host: Host, facts: Facts) -> dict[str, tuple[Tenant, ...]]:
     found = {}
-    there = facts.get(MARIADB).databases
     for one in facts.get(APP_DATABASES):
-        if one.application.kind != "i-doit" or one.access is None:
+        if one.application.kind != "i-doit" or one.access is None or not one.is_local:
             continue
-        if one.access.login.is_local and one.access.database in there:
+        if one.access.database in facts.get(MARIADB).databases:
             found[one.application.path] = _tenants(host, one.application, one.access)
     return found
 

@@ -34,7 +34,6 @@ class Holder(msgspec.Struct, frozen=True):
 
 def _read_holders(host: Host, facts: Facts) -> tuple[Holder, ...]:
     tenants = facts.get(TENANTS)
-    accounts = facts.get(MARIADB).accounts
     own: dict[str, dict[str, None]] = {}
     users: dict[str, list[tuple[str, str, str]]] = {}
 
@@ -46,12 +45,13 @@ def _read_holders(host: Host, facts: Facts) -> tuple[Holder, ...]:
     for one in facts.get(APP_DATABASES):
         application = one.application
         whose = (application.label, application.kind, application.path)
-        if one.access is None or not one.access.login.is_local:
+        if one.access is None or not one.is_local:
             continue
         add(one.access.login.user, one.access.database, *whose)
         for tenant in tenants.get(application.path, ()):
             if tenant.login.is_local:
                 add(tenant.login.user, tenant.database, *whose)
+    accounts = facts.get(MARIADB).accounts if own else ()
     entries = {user: [a for a in accounts if a.user == user] for user in own}
     granted = _granted(host, [one for found in entries.values() for one in found])
     return tuple(

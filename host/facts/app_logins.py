@@ -55,11 +55,11 @@ OWN_NAME = "its own name"
 
 
 def _read_persons(host: Host, facts: Facts) -> tuple[Person, ...]:
-    there = facts.get(MARIADB).databases
     asked: list[_Asked] = []
     for one in facts.get(APP_DATABASES):
-        if one.access is None or not one.access.login.is_local:
+        if one.access is None or not one.is_local:
             continue
+        there = facts.get(MARIADB).databases
         if one.application.kind == "typo3" and one.access.database in there:
             asked += _typo3(host, one, one.access.database)
         elif one.application.kind == "i-doit":

@@ -28,7 +28,6 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def _read_csrf(host: Host, facts: Facts) -> dict[str, Setting]:
-    databases = facts.get(MARIADB).databases
     found = {}
     for one in facts.get(APP_DATABASES):
         if one.application.kind != "i-doit":
@@ -36,7 +35,7 @@ def _read_csrf(host: Host, facts: Facts) -> dict[str, Setting]:
         path = one.application.path
         if one.access is None:
             found[path] = Setting({}, problem=one.problem)
-        elif not one.access.login.is_local or one.access.database not in databases:
+        elif not one.is_local or one.access.database not in facts.get(MARIADB).databases:
             found[path] = Setting({}, problem="its system database is not on this machine")
         elif b"$g_dirs" in host.read_bytes(one.config):
             found[path] = Setting({}, problem=f"{one.config} sets another directory for caches")

@@ -153,7 +153,7 @@ class DatabasePassword(Resource):
             f"The new password is made when this is applied; afterwards it stands in {one.config}."
             f" Other programs that log in as {login.user} need it too."
         ]
-        if mine and not crypt:
+        if not crypt and any(tenant.encrypted for tenant in mine):
             notes.append(
                 "i-doit's own encryption does not work on the command line here, so the tenants'"
                 " table gets the password as plain text, which i-doit takes too. Save each tenant"

@@ -66,7 +66,7 @@ class DatabaseRights(Resource):
                 applicable=bool(one.problem),
             )
             for one in databases
-            if one.access is None or not one.access.login.is_local
+            if not one.is_local
         ]
         if not databases:
             return [

@@ -161,6 +161,17 @@ def test_a_rotation_reaches_all_places_and_is_in_no_argument(
     assert not any(secret in word for word in words for secret in (new.reveal(), OLD))
 
 
+def test_a_release_that_knows_no_encryption_gets_plain_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx, server = furnished(tmp_path, monkeypatch)
+    rotate(ctx.host, msgspec.structs.replace(ROTATION, crypt=False), print)
+    new = access("i-doit", ctx.host.read_bytes(CONFIG)).login.password.reveal()
+    (update,) = (text for _, text in server.said if "UPDATE" in text)
+    assert f"SET isys_mandator__db_pass = '{new}' WHERE isys_mandator__id = '1';" in update
+    assert not any(argv[0] == "setpriv" for argv, _ in server.said)
+
+
 @pytest.mark.parametrize("at", [" OR mysql", "UPDATE"])
 def test_before_the_file_is_written_a_failure_leaves_it_and_the_old_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
@@ -249,6 +260,17 @@ def test_an_old_one_is_replaced_everywhere(tmp_path: Path) -> None:
     assert path_of(planned.changes[0]) == CONFIG
     assert OLD not in describe(planned.changes[0])
     assert fingerprint(gather([planned]), ctx.host) == fingerprint(gather([planned]), ctx.host)
+
+
+def test_what_is_encrypted_and_cannot_be_written_so_is_said(tmp_path: Path) -> None:
+    row = Tenant("1", "One", LOGIN, "idoit_data", encrypted=True, readable=False)
+    ctx = on_a_host(tmp_path, app_tenants={PATH: (row,)})
+    assert [one.ok for one in parsed().observe(ctx)] == [True, True, True, None]
+    planned = parsed(**{"changed-since": "2999-01-01"}).plan(ctx)
+    (change,) = planned.changes
+    assert isinstance(change, RotatePassword)
+    assert not change.rotation.crypt
+    assert "Admin Center" in planned.notes[1]
 
 
 def test_a_leaked_one_is_replaced_by_date(tmp_path: Path) -> None:

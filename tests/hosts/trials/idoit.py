@@ -13,7 +13,7 @@ from contextlib import suppress
 from tests.hosts.beds import idoit, typo3
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
-from tests.hosts.program import harden, statuses
+from tests.hosts.program import details, harden, statuses
 from tests.hosts.trials.mariadb import login, sql
 from tests.hosts.trials.trial import Answers, Trial
 
@@ -267,10 +267,10 @@ def as_delivered(host: LabHost) -> None:
     sql(host, "UPDATE typo3.be_users SET password = MD5('password') WHERE username = 'editor'")
     console = f"{idoit.PATH}/console.php"
     host.write(JOB, f"5 * * * * www-data php {console} search-index --user admin -p admin\n")
-    shown = " ".join(harden(host, "check", step, check=False).stdout.split())
-    assert f"used by {JOB}:1" in shown
-    assert "login editor in typo3" in shown
-    assert "login admin in typo3" not in shown
+    shown = {one["setting"]: one for one in details(host, step)["steps"][0]["findings"]}
+    assert shown["login admin in idoit_data"]["note"] == f"used by {JOB}:1"
+    assert shown["login editor in typo3"]["running"] == "one that everybody knows"
+    assert shown["login admin in typo3"]["ok"] is True
     refused = harden(host, "apply", step, *LOCK, "--yes", check=False)
     said = " ".join((refused.stdout + refused.stderr).split())
     assert refused.returncode == 3, said
