@@ -28,8 +28,11 @@ LENGTH: Final = 32
 """Characters of 62 sorts: 190 bits. Neither PHP, SQL, a shell nor an URL has to quote them."""
 
 _ALPHABET: Final = string.ascii_letters + string.digits
-_SETTLE_S: Final = 1.0
-"""For requests that had read the old configuration and not connected yet."""
+_OLD_REQUESTS_S: Final = 15.0
+"""A request that takes longer has connected long ago."""
+
+_SETTLE_S: Final = 0.5
+"""For requests without a unit of their own: jobs on the command line."""
 
 _NATIVE: Final = "mysql_native_password"
 
@@ -248,8 +251,10 @@ def _tell(host: Host, statements: Sequence[str]) -> None:
 
 
 def _reload(host: Host, units: Sequence[str], doing: Callable[[str], None]) -> None:
-    """Let the processes that run the application read its configuration anew."""
+    """Let the processes that run the application read its configuration anew, and wait until
+    those are gone that have the old one and are still at a request."""
     for unit in units:
+        before = _processes(host, unit)
         try:
             if not host.run(("systemctl", "is-active", "--quiet", unit), ok=None).ok:
                 continue
@@ -257,7 +262,20 @@ def _reload(host: Host, units: Sequence[str], doing: Callable[[str], None]) -> N
             host.run(("systemctl", "reload", unit), timeout_s=60.0)
         except CommandMissing:
             continue
+        until = time.monotonic() + _OLD_REQUESTS_S
+        # The first process of the unit stays.
+        while len(before & _processes(host, unit)) > 1 and time.monotonic() < until:
+            time.sleep(0.1)
     time.sleep(_SETTLE_S)
+
+
+def _processes(host: Host, unit: str) -> set[str]:
+    """The processes of a unit now; none where that cannot be told."""
+    try:
+        listing = host.read_bytes(f"/sys/fs/cgroup/system.slice/{unit}/cgroup.procs")
+    except HostError:
+        return set()
+    return set(listing.decode("ascii", "replace").split())
 
 
 def _prove(host: Host, old: Login, new: Secret) -> None:

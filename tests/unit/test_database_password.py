@@ -184,6 +184,27 @@ def test_before_the_file_is_written_a_failure_leaves_it_and_the_old_password(
     assert native_hash(Secret(OLD)) in server.hashes
 
 
+def test_the_old_password_lasts_as_long_as_a_request_that_may_need_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx, server = furnished(tmp_path, monkeypatch)
+    procs = "/sys/fs/cgroup/system.slice/apache2.service/cgroup.procs"
+    read = ctx.host.read_bytes
+    answers = [b"1 2 3\n", b"1 2 4\n", b"1 2 4\n", b"1 4\n"]
+    seen: list[int] = []
+
+    def listing(path: str, **more: Any) -> bytes:
+        if path != procs:
+            return read(path, **more)
+        seen.append(len(server.hashes))
+        return answers.pop(0)
+
+    monkeypatch.setattr(ctx.host, "read_bytes", listing)
+    rotate(ctx.host, ROTATION, print)
+    assert answers == []
+    assert seen == [2] * 4, "both passwords are let in until then"
+
+
 def test_an_old_password_that_still_works_is_no_success(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
