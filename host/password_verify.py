@@ -15,8 +15,15 @@ from host.secret_text import Secret
 NOBODY = 65534
 
 SCRIPT = """\
-$pairs = json_decode(stream_get_contents(STDIN), true);
-echo json_encode(array_map(fn($pair) => password_verify($pair[0], $pair[1]), $pairs));
+$answers = [];
+foreach (json_decode(stream_get_contents(STDIN), true) as [$hash, $passwords]) {
+    $fits = false;
+    foreach ($passwords as $password) {
+        $fits = $fits || password_verify($password, $hash);
+    }
+    $answers[] = $fits;
+}
+echo json_encode($answers);
 """
 
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
@@ -33,14 +40,18 @@ def fits_md5(password: str, hashed: str) -> bool:
     return is_md5(hashed) and digest == hashed.lower()
 
 
-def verify(host: Host, pairs: Sequence[tuple[Secret, str]]) -> list[bool]:
-    """For each password and hash whether they fit. Each costs about 0.05 s. Raises `HostError`.
+def verify(host: Host, asked: Sequence[tuple[str, Sequence[Secret]]]) -> list[bool]:
+    """For each hash whether one of the passwords fits. Raises `HostError`.
+
+    Every try costs 0.05 s with bcrypt of PHP 8.2, and 0.2 s with that of 8.4 and with argon2id.
 
     PHP runs as nobody and gets both on its standard input.
     """
-    if not pairs:
+    if not asked:
         return []
-    given = msgspec.json.encode([(password.reveal(), hashed) for password, hashed in pairs])
+    given = msgspec.json.encode(
+        [(hashed, [password.reveal() for password in tried]) for hashed, tried in asked]
+    )
     argv = (
         "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs",
         *PHP, SCRIPT,
@@ -53,6 +64,6 @@ def verify(host: Host, pairs: Sequence[tuple[Secret, str]]) -> list[bool]:
         found = msgspec.json.decode(done.stdout, type=list[bool])
     except msgspec.DecodeError:
         found = []
-    if len(found) != len(pairs):
+    if len(found) != len(asked):
         raise HostError(f"PHP could not compare passwords (exit status {done.returncode})")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -23,13 +24,16 @@ TYPO3_WORDS = ("password", "admin", "typo3", "joh316", "test", "123456", "123456
 TYPO3_SLOW = ("password",)
 """Beside the name itself; each try at a new hash costs a tenth of a second."""
 
-TYPO3_MOST = 3
-"""Administrators of TYPO3 whose new hashes are tried."""
+FIRST = "admin"
+"""Of i-doit's logins, the one whose new hash is tried at every check; of TYPO3's it is the first
+administrator. All others only where somebody wants it thorough."""
 
 
 class Person(msgspec.Struct, frozen=True):
     """An account of an application. `weak`: what its password is, if anybody could guess it, "" if
-    nothing is known against it, `None` where that could not be asked (`problem`)."""
+    nothing is known against it, `None` where that could not be asked (`problem`). `untried`: its
+    hash is of a new kind, and every try at it takes long.
+    """
 
     application: str
     label: str
@@ -41,6 +45,7 @@ class Person(msgspec.Struct, frozen=True):
     can_disable: bool = False
     weak: str | None = ""
     problem: str = ""
+    untried: bool = False
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -54,24 +59,24 @@ class _Asked(msgspec.Struct, frozen=True):
 OWN_NAME = "its own name"
 
 
-def _read_persons(host: Host, facts: Facts) -> tuple[Person, ...]:
+def _read_persons(host: Host, facts: Facts, *, thorough: bool) -> tuple[Person, ...]:
     asked: list[_Asked] = []
     for one in facts.get(APP_DATABASES):
         if one.access is None or not one.is_local:
             continue
         there = facts.get(MARIADB).databases
         if one.application.kind == "typo3" and one.access.database in there:
-            asked += _typo3(host, one, one.access.database)
+            asked += _typo3(host, one, one.access.database, thorough)
         elif one.application.kind == "i-doit":
             tenants = facts.get(TENANTS).get(one.application.path, ())
             names = dict.fromkeys(t.database for t in tenants if t.login.is_local)
             for name in names:
                 if name in there:
-                    asked += _idoit(host, one, name)
+                    asked += _idoit(host, one, name, thorough)
     return tuple(_judged(host, asked))
 
 
-def _idoit(host: Host, one: Database, database: str) -> Iterable[_Asked]:
+def _idoit(host: Host, one: Database, database: str, thorough: bool) -> Iterable[_Asked]:
     prefix = "isys_cats_person_list__"
     answer = tell(
         host,
@@ -95,7 +100,8 @@ def _idoit(host: Host, one: Database, database: str) -> Iterable[_Asked]:
             enabled=row.get("disabled_login", "0") in ("", "0") and row.get("status", "2") == "2",
             can_disable="disabled_login" in row,
         )
-        yield _Asked(person, hashed, (Secret(name), *_salted(salt, name)))
+        tried = (_salted(salt, name) or (Secret(name),)) if thorough or name == FIRST else ()
+        yield _Asked(person, hashed, tried)
 
 
 def _salted(salt: str, name: str) -> tuple[Secret, ...]:
@@ -104,14 +110,13 @@ def _salted(salt: str, name: str) -> tuple[Secret, ...]:
     return (Secret(salt + name), Secret(salt + old)) if salt else ()
 
 
-def _typo3(host: Host, one: Database, database: str) -> Iterable[_Asked]:
+def _typo3(host: Host, one: Database, database: str, thorough: bool) -> Iterable[_Asked]:
     answer = tell(
         host,
         f"SELECT uid, username, password, admin FROM {identifier(database)}.be_users WHERE"
         " deleted = 0 AND disable = 0 AND username <> '_cli_' ORDER BY admin DESC, uid;",
     )
-    slow = 0
-    for row in parse_table(rows(answer.stdout), ""):
+    for number, row in enumerate(parse_table(rows(answer.stdout), "")):
         name, hashed = row["username"], row["password"]
         person = Person(
             application=one.application.path,
@@ -124,8 +129,7 @@ def _typo3(host: Host, one: Database, database: str) -> Iterable[_Asked]:
         tried: tuple[str, ...] = ()
         if is_md5(hashed):
             tried = (name, *TYPO3_WORDS)
-        elif row["admin"] == "1" and slow < TYPO3_MOST:
-            slow += 1
+        elif thorough or number == 0:
             tried = (name, *TYPO3_SLOW)
         yield _Asked(person, hashed, tuple(Secret(word) for word in tried))
 
@@ -133,25 +137,22 @@ def _typo3(host: Host, one: Database, database: str) -> Iterable[_Asked]:
 def _judged(host: Host, asked: list[_Asked]) -> Iterable[Person]:
     """The verdicts, with one question to PHP for all of them."""
     slow = [
-        (index, candidate)
+        index
         for index, one in enumerate(asked)
-        if one.hashed and not is_md5(one.hashed) and one.person.enabled
-        for candidate in one.candidates
-        # With i-doit's salt the bare name never fits.
-        if one.person.kind == "typo3" or len(one.candidates) == 1 or candidate != one.candidates[0]
+        if one.hashed and not is_md5(one.hashed) and one.person.enabled and one.candidates
     ]
     problem = ""
     fits: set[int] = set()
     try:
-        answers = verify(host, [(secret, asked[index].hashed) for index, secret in slow])
-        fits = {index for (index, _), yes in zip(slow, answers, strict=True) if yes}
+        answers = verify(host, [(asked[index].hashed, asked[index].candidates) for index in slow])
+        fits = {index for index, yes in zip(slow, answers, strict=True) if yes}
     except HostError as error:
         problem = str(error)
-    tried = {index for index, _ in slow}
     for index, one in enumerate(asked):
         weak = quick(one.person.kind, one.person.name, one.hashed)
-        if weak or index not in tried:
-            yield msgspec.structs.replace(one.person, weak=weak)
+        untried = bool(one.hashed) and not is_md5(one.hashed) and not one.candidates
+        if weak or index not in slow:
+            yield msgspec.structs.replace(one.person, weak=weak, untried=untried)
         elif problem:
             yield msgspec.structs.replace(one.person, weak=None, problem=problem)
         else:
@@ -176,4 +177,7 @@ def quick(kind: str, name: str, hashed: str) -> str:
     return ""
 
 
-APP_PERSONS: Fact[tuple[Person, ...]] = Fact("app-persons", _read_persons)
+APP_PERSONS: Fact[tuple[Person, ...]] = Fact("app-persons", partial(_read_persons, thorough=False))
+ALL_APP_PERSONS: Fact[tuple[Person, ...]] = Fact(
+    "app-persons thorough", partial(_read_persons, thorough=True)
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from host.facts import Fact
 from host.facts.app_database import APP_DATABASES
 from host.facts.app_jobs import IDOIT_JOBS, Job
-from host.facts.app_logins import APP_PERSONS, Person
+from host.facts.app_logins import ALL_APP_PERSONS, APP_PERSONS, Person
 from host.mariadb import identifier
 from snapshots.mariadb_cells import rows
 from snapshots.model import RunSql
@@ -31,26 +30,27 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     change: list[str] = []
     keep: list[str] = []
     how: How = "password"
+    thorough: bool = False
 
 
 class DefaultLogins(Resource):
-    """`default-logins: {path: "", change: [reader], keep: [], how: password}`."""
+    """`default-logins: {change: [reader], keep: [], how: password, thorough: false}`."""
 
     kind: ClassVar[str] = "default-logins"
 
-    def __init__(self, path: str, change: Iterable[str], keep: Iterable[str], how: How) -> None:
-        self.path = path.rstrip("/")
-        self.change = frozenset(change)
-        self.keep = frozenset(keep)
-        self.how = how
+    def __init__(self, body: _Body) -> None:
+        self.path = body.path.rstrip("/")
+        self.change = frozenset(body.change)
+        self.keep = frozenset(body.keep)
+        self.how = body.how
+        self.persons = ALL_APP_PERSONS if body.thorough else APP_PERSONS
 
     @classmethod
     def parse(cls, step_id: str, body: Any) -> DefaultLogins:
-        given = msgspec.convert(body, _Body)
-        return cls(given.path, given.change, given.keep, given.how)
+        return cls(msgspec.convert(body, _Body))
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (APP_DATABASES, APP_PERSONS, IDOIT_JOBS)
+        return (APP_DATABASES, self.persons, IDOIT_JOBS)
 
     def observe(self, ctx: Context) -> list[Finding]:
         findings = []
@@ -62,7 +62,7 @@ class DefaultLogins(Resource):
                 problem = f"its database is on {one.access.login.host}"
             found = [
                 person
-                for person in ctx.facts.get(APP_PERSONS)
+                for person in ctx.facts.get(self.persons)
                 if person.application == one.application.path
             ]
             findings += [self._finding(ctx, person) for person in found]
@@ -91,7 +91,9 @@ class DefaultLogins(Resource):
     def plan(self, ctx: Context) -> Planned:
         refusals, notes = [], []
         touched: dict[str, list[Person]] = {}
-        for person in ctx.facts.get(APP_PERSONS):
+        # What somebody wants changed is worth the time that every hash takes.
+        persons = ctx.facts.get(ALL_APP_PERSONS if self.change else self.persons)
+        for person in persons:
             if self.path not in ("", person.application) or not self._is_open(person):
                 continue
             why = self._why_not(ctx, person)
@@ -114,6 +116,18 @@ class DefaultLogins(Resource):
             notes=tuple(dict.fromkeys(notes)),
         )
 
+    def prove(self, ctx: Context) -> list[Finding]:
+        """The logins that were locked, whatever their hashes are now."""
+        if not self.change:
+            return []
+        return [
+            self._finding(ctx, person)
+            for person in ctx.facts.get(ALL_APP_PERSONS)
+            if person.kind == "i-doit"
+            and person.name in self.change
+            and self.path in ("", person.application)
+        ]
+
     def _is_open(self, person: Person) -> bool:
         return bool(person.weak) and person.enabled and person.name not in self.keep
 
@@ -121,6 +135,8 @@ class DefaultLogins(Resource):
         jobs = _jobs(ctx, person)
         kept = bool(person.weak) and person.name in self.keep
         notes = [person.problem, "kept by choice" if kept else ""]
+        if person.untried and person.enabled:
+            notes.append("not tried, because that takes long: thorough does")
         notes.append(f"used by {', '.join(job.at for job in jobs)}" if jobs else "")
         running = person.weak or "nothing is known against its password"
         if not person.enabled:
@@ -132,7 +148,7 @@ class DefaultLogins(Resource):
             running="" if person.weak is None and person.enabled else running,
             origin=f"{person.database}.{_TABLES[person.kind]} {person.number}",
             ok=True if not person.enabled else None if person.weak is None else not person.weak,
-            applicable=not kept,
+            applicable=not kept and not (person.untried and person.enabled),
             note="; ".join(filter(None, notes)),
         )
 

@@ -63,31 +63,34 @@ def asked(name: str = "admin", hashed: str = BCRYPT, *candidates: str) -> _Asked
     return _Asked(person, hashed, tuple(map(Secret, candidates)))
 
 
-def test_new_hashes_are_asked_of_php_at_once_and_with_the_salt() -> None:
-    php = Php("[false,true,false,false]")
+def test_new_hashes_are_asked_of_php_at_once() -> None:
+    php = Php("[true,false]")
     persons = [
-        asked("admin", BCRYPT, "admin", "salted-admin", "salted-md5"),
-        asked("reader", BCRYPT, "reader", "salted-reader", "salted-md5"),
-        asked("guest", "084e0343a0486ff05530df6c705c8bb4", "guest", "salted-guest"),
+        asked("admin", BCRYPT, "salted-admin", "salted-md5"),
+        asked("reader", BCRYPT, "salted-reader", "salted-md5"),
+        asked("guest", "084e0343a0486ff05530df6c705c8bb4", "salted-guest"),
+        asked("editor", BCRYPT),
     ]
-    assert [one.weak for one in _judged(php, persons)] == [OWN_NAME, "", OWN_NAME]
-    assert b'"admin"' not in php.asked
+    found = list(_judged(php, persons))
+    assert [one.weak for one in found] == [OWN_NAME, "", OWN_NAME, ""]
+    assert [one.untried for one in found] == [False, False, False, True]
     assert php.asked.count(b"salted") == 4
+    assert php.asked.count(BCRYPT.encode()) == 2
 
 
-@pytest.mark.parametrize("answer", ["", "[true]", "no json"])
+@pytest.mark.parametrize("answer", ["", "[true,true,true]", "no json"])
 def test_without_an_answer_it_is_not_known(answer: str) -> None:
     (one,) = _judged(Php(answer), [asked("admin", BCRYPT, "admin", "salted", "old")])
     assert one.weak is None
     assert "PHP could not" in one.problem
     with pytest.raises(HostError):
-        verify(Php(answer), [(Secret("a"), BCRYPT), (Secret("b"), BCRYPT)])
+        verify(Php(answer), [(BCRYPT, [Secret("a")]), (BCRYPT, [Secret("b")])])
 
 
 @pytest.mark.skipif(shutil.which("php") is None, reason="there is no PHP to be asked")
 def test_php_itself_answers() -> None:
     done = LocalHost().run(
-        ("php", "-r", SCRIPT), stdin=b'[["a","$2y$04$........................"],["b","x"]]'
+        ("php", "-r", SCRIPT), stdin=b'[["$2y$04$........................",["a","c"]],["x",["b"]]]'
     )
     assert done.stdout == "[false,false]"
 
@@ -170,6 +173,28 @@ def test_a_job_that_logs_in_is_named_and_not_cut_off(tmp_path: Path) -> None:
     assert finding.note == "used by /etc/cron.d/i-doit:3"
     planned = parsed(change=["admin"]).plan(ctx)
     assert "/etc/cron.d/i-doit:3 logs in as admin and would fail" in planned.refusals[0]
+
+
+def test_what_was_not_tried_does_not_count(tmp_path: Path) -> None:
+    untried = msgspec.structs.replace(PERSON, weak="", untried=True)
+    (finding,) = parsed().observe(on_a_host(tmp_path, untried))
+    assert not finding.applicable
+    assert "thorough" in finding.note
+    assert parsed(thorough=True).persons.name == "app-persons thorough"
+
+
+def test_a_change_looks_at_all_of_them_and_proves_those_it_changed(tmp_path: Path) -> None:
+    untried = msgspec.structs.replace(PERSON, name="reader", weak="", untried=True)
+    ctx = on_a_host(tmp_path)
+    ctx.facts.given = {  # type: ignore[attr-defined]  # of two facts the longer name first
+        "app-persons thorough": (msgspec.structs.replace(untried, weak=OWN_NAME, untried=False),),
+        **ctx.facts.given,  # type: ignore[attr-defined]
+        "app-persons": (untried,),
+    }
+    resource = parsed(change=["reader"])
+    assert len(resource.plan(ctx).changes) == 1
+    assert [(one.ok, one.applicable) for one in resource.prove(ctx)] == [(False, True)]
+    assert parsed().prove(ctx) == []
 
 
 def test_a_disabled_login_is_none(tmp_path: Path) -> None:
