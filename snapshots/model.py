@@ -7,6 +7,7 @@ from typing import ClassVar, Final, Literal
 import msgspec
 
 from host.base import FileState, HostError, TreeRule
+from host.rotation import Rotation
 
 
 class SnapshotError(HostError):
@@ -87,6 +88,16 @@ class RunSql(msgspec.Struct, frozen=True, tag="sql", kw_only=True):
     timeout_s: float = 60.0
 
 
+class RotatePassword(msgspec.Struct, frozen=True, tag="rotate-password"):
+    """Give an application's database account a new password everywhere at once.
+
+    It is generated where the change is made: no plan ever holds it. The configuration file, the
+    accounts and the tenants' rows (`mariadb_cells.rows`) must be among the step's roots.
+    """
+
+    rotation: Rotation
+
+
 MEASURED = "/var/lib/harden-tui/measured"
 """What steps measured once and show until it runs out, a file each; captured like other files."""
 
@@ -119,8 +130,16 @@ Change = (
     | RunCommand
     | RunSql
     | TestRestore
+    | RotatePassword
     | InstallPackages
 )
+
+
+def secret_path(change: Change) -> str:
+    """The file into which a change writes a secret, or ""."""
+    if isinstance(change, RotatePassword):
+        return change.rotation.config
+    return change.path if isinstance(change, WriteFile) and change.secret else ""
 
 
 class Validation(msgspec.Struct, frozen=True):
