@@ -7,7 +7,7 @@ directory. Nothing here follows a symbolic link in the last component unless it 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -289,14 +289,19 @@ class Host(ABC):
 
     @abstractmethod
     def walk(
-        self, root: str, *, content: bool, known: Mapping[str, FileState] | None = None
+        self,
+        root: str,
+        *,
+        content: bool,
+        known: Mapping[str, FileState] | None = None,
+        without: Container[str] = (),
     ) -> Iterator[tuple[str, FileState]]:
         """Every entry at and below `root`, parents first, links not followed, one file system.
 
         With `content`, regular files carry their SHA-256; without, sizes and times may be left out
         (0) and equal states be one object, because trees are large. `known` (an earlier walk) may
         let a host that can tell for certain that a file did not change keep its hash without
-        reading it again.
+        reading it again. With `content`, the directories `without` are listed and not entered.
         """
 
     def walked(self, root: str, since_s: float | None) -> Iterator[tuple[str, FileState]] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 from host import command, files, netfilter, ports, services, session, syncing, tree, walk, writing
 from host.base import (
@@ -88,9 +88,20 @@ class LocalHost(Host):
         writing.put(path, state, content)
 
     def walk(
-        self, root: str, *, content: bool, known: Mapping[str, FileState] | None = None
+        self,
+        root: str,
+        *,
+        content: bool,
+        known: Mapping[str, FileState] | None = None,
+        without: Container[str] = (),
     ) -> Iterator[tuple[str, FileState]]:
-        return walk.walk(root, content=content, cache=self.stat_cache, light_cache=self.light_cache)
+        return walk.walk(
+            root,
+            content=content,
+            cache=self.stat_cache,
+            light_cache=self.light_cache,
+            without=without,
+        )
 
     def walked(self, root: str, since_s: float | None) -> Iterator[tuple[str, FileState]] | None:
         return self.light_cache.walked(root, since_s)

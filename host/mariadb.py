@@ -24,6 +24,9 @@ DUMP = (*DUMP_ROWS, "--routines", "--events", "--triggers")
 SESSION = "SET SESSION sql_mode='', time_zone='+00:00', sql_warnings=0;\n"
 """Literals are read, and times written, the same whatever the server's own settings are."""
 
+UNLOGGED = "SET SESSION sql_log_off=ON, slow_query_log=OFF;\n"
+"""Before what holds a password or its hash: the server writes it to none of its query logs."""
+
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _MEANING = {"n": "\n", "t": "\t", "0": "\0"}
 _ERROR = re.compile(r"ERROR (\d+)")

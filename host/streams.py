@@ -23,6 +23,7 @@ def stdin_fd(content: bytes) -> int:
         return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
     try:
+        os.fchmod(fd, 0o600)  # MariaDB's client passes over options that all may write
         view = memoryview(content)
         while view:
             view = view[os.write(fd, view) :]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -82,6 +82,7 @@ def walk(
     content: bool,
     cache: StatCache | None = None,
     light_cache: LightCache | None = None,
+    without: Container[str] = (),
 ) -> Iterator[tuple[str, FileState]]:
     """Every entry at and below `root`; see `host.base.Host.walk`. Raises `HostError`.
 
@@ -102,7 +103,7 @@ def walk(
         raise HostError(f"{root} could not be listed: {paths.because(error)}") from error
     device = os.fstat(fd).st_dev
     if content:
-        yield from _below(root.rstrip("/"), fd, device, cache)
+        yield from _below(root.rstrip("/"), fd, device, cache, without)
     else:
         light_cache = light_cache or LightCache()
         entered = yield from light_walk.below(root.rstrip("/"), fd, device, light_cache)
@@ -110,7 +111,7 @@ def walk(
 
 
 def _below(
-    root: str, root_fd: int, device: int, cache: StatCache | None
+    root: str, root_fd: int, device: int, cache: StatCache | None, without: Container[str]
 ) -> Iterator[tuple[str, FileState]]:
     """Takes over `root_fd`."""
     pending = [(root, root_fd)]
@@ -133,7 +134,9 @@ def _below(
                     except OSError as error:
                         reason = paths.because(error)
                         raise HostError(f"{path} could not be examined: {reason}") from error
-                    if below >= 0:
+                    if below >= 0 and path in without:
+                        os.close(below)
+                    elif below >= 0:
                         inner.append((path, below))
                     yield path, state
             finally:

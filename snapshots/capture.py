@@ -43,7 +43,7 @@ class Keeper:
         self.packages = Packages(self.debs)
         self.kernel = Kernel()
         self.firewall = Firewall()
-        self.mariadb = Mariadb()
+        self.mariadb = Mariadb(self.secret_paths)
 
     @property
     def domains(self) -> tuple[Domain, ...]:

@@ -11,6 +11,7 @@ import contextlib
 import msgspec
 
 from host.base import HostError
+from snapshots import mariadb_cells
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import WITHOUT_FILE, Captured, each_difference, is_locked
@@ -92,6 +93,11 @@ def converge(
     if touched or any(key.startswith(UNIT_DIRECTORIES) for key in files):
         progress.command("systemctl daemon-reload")
         keeper.host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
+    if mariadb_cells.selected(goal.roots):
+        # Right beside the file with the password: in between the application cannot log in. It
+        # comes once more at the end, should the server not run yet.
+        with contextlib.suppress(HostError):
+            _restore(keeper, goal, keeper.mariadb, progress)
     restore(keeper.kernel)
     restore(keeper.firewall)
     try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from host.base import FLAG_APPEND, FLAG_IMMUTABLE, FileState
 from host.hashes import without_hashes
+from snapshots import mariadb_cells
 from snapshots.listing import acl_text
 from snapshots.mariadb_rows import is_row, shown
 from snapshots.model import Delta, FileItem, Item, ValueItem
@@ -50,6 +51,8 @@ def as_text(item: Item | None) -> str:
     if item is None:
         return "absent"
     if isinstance(item, ValueItem):
+        if mariadb_cells.is_cells(item.value):
+            return mariadb_cells.shown(item.value)
         return shown(item.value) if is_row(item.value) else item.value
     return _metadata(item.state)
 

@@ -78,7 +78,7 @@ def why_no_merge(delta: Delta, x: Item | None, contents: Contents) -> str:
 def _merged(delta: Delta, x: Item | None, contents: Contents) -> Item | None:
     before, after = delta.before, delta.after
     if delta.domain == "mariadb":
-        raise Unmergeable("an account or a grant has no lines to merge")
+        raise Unmergeable("a row of a table has no lines to merge")
     if after is None and before is None:
         raise Unmergeable("it came with a later version of its package, which goes")
     if after is None:

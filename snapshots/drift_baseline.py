@@ -85,7 +85,7 @@ def find(
     first = min([record.id, *(one.record.id for one in standing)])
     walk = _Walk(points, store, touched(standing), tuple(accepted))
     for one in records:
-        if one.id < first or one.status == "rolled-back":
+        if one.id < first or one.status in ("rolled-back", "under-way"):
             continue
         if one in line and point_before(one.id) in known and point_after(one.id) in known:
             walk.go(one, settles=one.id in settling)

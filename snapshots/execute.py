@@ -13,6 +13,7 @@ import msgspec
 from host.base import CommandFailed, FileState, Host, HostError
 from host.mariadb import tell
 from host.restore_test import measure
+from host.rotation import rotate
 from snapshots.debs import KeptDebs
 from snapshots.dpkg import NONINTERACTIVE, dpkg_environment, let_in, run_apt
 from snapshots.model import (
@@ -20,12 +21,14 @@ from snapshots.model import (
     InstallPackages,
     MakeLink,
     RemoveFile,
+    RotatePassword,
     RunCommand,
     RunSql,
     SealTree,
     SnapshotError,
     TestRestore,
     WriteFile,
+    secret_path,
 )
 from snapshots.progress import Progress
 
@@ -60,13 +63,17 @@ def describe(change: Change) -> str:
             return "; ".join(change.sql)
         case TestRestore():
             return f"restore a dump of {change.database} beside it and compare"
+        case RotatePassword(rotation):
+            return f"give {rotation.account} a new password, in {rotation.places}"
         case InstallPackages():
             return "install " + " ".join(change.packages)
 
 
 def path_of(change: Change) -> str:
     """The file a change names, or ""."""
-    return change.path if isinstance(change, WriteFile | RemoveFile | MakeLink) else ""
+    if isinstance(change, WriteFile | RemoveFile | MakeLink):
+        return change.path
+    return secret_path(change)
 
 
 def may_bring_packages(change: Change) -> bool:
@@ -107,6 +114,8 @@ def execute(host: Host, change: Change, tx_id: str, debs: KeptDebs, progress: Pr
             private = FileState(kind="file", mode=0o600)
             make_directories(host, change.path)
             host.write_file(change.path, msgspec.json.encode(result) + b"\n", private)
+        case RotatePassword(rotation):
+            rotate(host, rotation, progress.doing)
         case InstallPackages():
             _install(host, change, debs, progress)
 

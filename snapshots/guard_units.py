@@ -109,7 +109,7 @@ def missing(host: Host) -> list[str]:
 
 def units(script: str, window_s: int) -> dict[str, str]:
     """Name -> content of each unit file."""
-    word, place = _word(script), _word(os.path.dirname(script))
+    word, place = quoted(script), quoted(os.path.dirname(script))
     at_deadline = _SERVICE.format(about=_ABOUT, after="", place=place, script=word, word="deadline")
     at_boot = _SERVICE.format(
         about=_ABOUT, after="After=multi-user.target\n", place=place, script=word, word="boot"
@@ -118,6 +118,6 @@ def units(script: str, window_s: int) -> dict[str, str]:
     return {SERVICE: at_deadline, BOOT_SERVICE: at_boot, TIMER: timer}
 
 
-def _word(text: str) -> str:
+def quoted(text: str) -> str:
     """A word of a unit file: quoted, with `%` and backslashes taken literally (systemd.syntax)."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'

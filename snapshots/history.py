@@ -158,10 +158,14 @@ def _verify_transactions(records: Records, points: Points, sound: set[str]) -> I
         except SnapshotError as error:
             yield str(error)
             continue
-        standing = record.status in ("open", "pending") or record.in_force
+        standing = record.status in ("open", "pending", "under-way") or record.in_force
         if standing and f"{tx_id}.before" not in known:
             yield f"The transaction {tx_id} has lost its restore point {tx_id}.before."
-        if standing and record.status != "open" and f"{tx_id}.after" not in known:
+        if (
+            standing
+            and record.status not in ("open", "under-way")
+            and f"{tx_id}.after" not in known
+        ):
             yield f"The transaction {tx_id} has lost its restore point {tx_id}.after."
         for delta in deltas:
             for side in (delta.before, delta.after):

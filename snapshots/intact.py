@@ -11,7 +11,15 @@ from snapshots import sums
 from snapshots.captured import is_metadata_only
 from snapshots.debs import KeptDebs
 from snapshots.domains.packages import Package
-from snapshots.model import Delta, FileItem, Item, SnapshotError, TransactionRecord
+from snapshots.mariadb_cells import secrets_of
+from snapshots.model import (
+    Delta,
+    FileItem,
+    Item,
+    SnapshotError,
+    TransactionRecord,
+    ValueItem,
+)
 from snapshots.objects import ObjectStore
 from snapshots.records import Records
 from snapshots.secret_paths import PREFIX, SecretPaths
@@ -48,6 +56,8 @@ class Stores:
         """What the way back of a difference needs and does not have, a sentence; "" if nothing."""
         if delta.domain == "packages":
             return self._package(delta)
+        if isinstance(delta.before, ValueItem):
+            return next(filter(None, map(self._secret, secrets_of(delta.before.value))), "")
         return self.content(delta.key, delta.before)
 
     def content(self, key: str, item: Item | None) -> str:
@@ -58,6 +68,10 @@ class Stores:
         if sha256 not in self._known:
             self._known[sha256] = self._look(sha256)
         return f"the saved content of {key} {self._known[sha256]}" if self._known[sha256] else ""
+
+    def _secret(self, hashed: str) -> str:
+        lacking = self._look(hashed)
+        return f"a password in an application's table {lacking}" if lacking else ""
 
     def _look(self, sha256: str) -> str:
         try:

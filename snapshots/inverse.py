@@ -14,6 +14,7 @@ import msgspec
 from host.base import FileState
 from snapshots.captured import same, same_state
 from snapshots.domains.packages import LEFTOVER, Package
+from snapshots.mariadb_cells import is_cells
 from snapshots.merge import merge3
 from snapshots.model import Delta, FileItem, Item, ValueItem
 from snapshots.secret_paths import PREFIX
@@ -62,6 +63,8 @@ class Inverse:
             return self._file(x, delta.after.state, delta.before)
         if delta.domain == "firewall":
             return self._firewall(x)
+        if isinstance(x, ValueItem) and is_cells(x.value):
+            return x, "failed"  # the application may have written it anew, with our password in it
         return x, "gone"
 
     def _package(self, x: Item | None) -> tuple[Item | None, How]:

@@ -7,6 +7,7 @@ from typing import ClassVar, Final, Literal
 import msgspec
 
 from host.base import FileState, HostError, TreeRule
+from host.rotation import Rotation
 
 
 class SnapshotError(HostError):
@@ -87,6 +88,16 @@ class RunSql(msgspec.Struct, frozen=True, tag="sql", kw_only=True):
     timeout_s: float = 60.0
 
 
+class RotatePassword(msgspec.Struct, frozen=True, tag="rotate-password"):
+    """Give an application's database account a new password everywhere at once.
+
+    It is generated where the change is made: no plan ever holds it. The configuration file, the
+    accounts and the tenants' rows (`mariadb_cells.rows`) must be among the step's roots.
+    """
+
+    rotation: Rotation
+
+
 MEASURED = "/var/lib/harden-tui/measured"
 """What steps measured once and show until it runs out, a file each; captured like other files."""
 
@@ -119,8 +130,16 @@ Change = (
     | RunCommand
     | RunSql
     | TestRestore
+    | RotatePassword
     | InstallPackages
 )
+
+
+def secret_path(change: Change) -> str:
+    """The file into which a change writes a secret, or ""."""
+    if isinstance(change, RotatePassword):
+        return change.rotation.config
+    return change.path if isinstance(change, WriteFile) and change.secret else ""
 
 
 class Validation(msgspec.Struct, frozen=True):
@@ -149,11 +168,16 @@ class Activation(msgspec.Struct, frozen=True):
     settle_s: float = 2.0
 
 
-class Root(msgspec.Struct, frozen=True):
-    """A tree outside /etc that a step changes. Without `content` only metadata is captured."""
+class Root(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tree outside /etc that a step changes. Without `content` only metadata is captured.
+
+    `without` are directories below one with content (absolute) that are not gone into: what an
+    application writes by itself.
+    """
 
     path: str
     content: bool = False
+    without: tuple[str, ...] = ()
 
 
 class FileItem(msgspec.Struct, frozen=True, tag="file", gc=False):
@@ -210,8 +234,11 @@ UNRESOLVED: Final = Resolutions()
 """Nobody chose anything: what is in conflict is shown, and nothing is touched."""
 
 
-TransactionStatus = Literal["open", "pending", "committed", "rolled-back", "undone", "needs-person"]
-"""`pending`: made and proved, and taken back unless a person confirms it in time."""
+TransactionStatus = Literal[
+    "open", "pending", "committed", "rolled-back", "undone", "needs-person", "under-way"
+]
+"""`pending`: made and proved, and taken back unless a person confirms it in time. `under-way`: an
+update window that is open; whatever changes meanwhile belongs to it."""
 
 
 class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -232,11 +259,12 @@ class Worked(msgspec.Struct, frozen=True):
 class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction as history shows it. Times are ISO 8601 UTC with microseconds.
 
-    `drift` put back, or merged, what somebody else had changed.
+    `drift` put back, or merged, what somebody else had changed. `window` is an update window: what
+    an administrator changed from its first restore point to its second.
     """
 
     id: str
-    kind: Literal["apply", "rollback", "drift"]
+    kind: Literal["apply", "rollback", "drift", "window"]
     steps: tuple[str, ...]
     title: str
     status: TransactionStatus

@@ -78,6 +78,7 @@ def begin(
         keeper = Keeper(host, state)
         try:
             before = keeper.capture(record.roots, progress)
+            keeper.mariadb.keep()
         except (HostError, OSError) as error:
             keeper.store.forget()
             raise error if isinstance(error, HostError) else _no_way_back(keeper, error) from None

@@ -190,6 +190,7 @@ def _restore_list(manifest: Manifest) -> bytes:
         f"root {'content' if root.content else 'metadata'} {listing.escape(root.path)}"
         for root in manifest.roots
     ]
+    lines += [f"leave - {listing.escape(path)}" for root in manifest.roots for path in root.without]
     names = sorted(name for name in manifest.chunks if name.startswith("files "))
     lines += [f"chunk {manifest.chunks[name]}" for name in names]
     return ("\n".join(lines) + "\n").encode("ascii")

@@ -11,7 +11,8 @@ from host import scratch
 from snapshots import drift_accepted, drift_baseline
 from snapshots.debs import sum_of
 from snapshots.domains.packages import Package
-from snapshots.model import FileItem, TransactionRecord
+from snapshots.mariadb_cells import secrets_of
+from snapshots.model import FileItem, TransactionRecord, ValueItem
 from snapshots.objects import ObjectStore
 from snapshots.points import Points, decode_chunk, domain_of
 from snapshots.records import Records
@@ -78,7 +79,7 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
 
 
 def _may_go(record: TransactionRecord, oldest: datetime) -> bool:
-    if record.in_force or record.status in ("open", "pending", "needs-person"):
+    if record.in_force or record.status in ("open", "pending", "needs-person", "under-way"):
         return False
     return datetime.fromisoformat(record.ended or record.started) < oldest
 
@@ -90,6 +91,8 @@ def _need(item: object, needed: set[str], needed_secrets: set[str]) -> None:
             needed_secrets.add(sha256.removeprefix(PREFIX))
         else:
             needed.add(sha256)
+    elif isinstance(item, ValueItem):
+        needed_secrets.update(one.removeprefix(PREFIX) for one in secrets_of(item.value))
 
 
 def _prune_debs(path: Path, kept: set[tuple[str, str]]) -> None:

@@ -85,13 +85,22 @@ set_aside() {
     changed=$((changed + 1))
 }
 
+# is_left LINE: whether it lies below a directory that the restore point does not cover.
+is_left() {
+    [ -s "$work/left" ] || return 1
+    while IFS= read -r left; do
+        case $1 in "$left"/*) return 0 ;; esac
+    done <"$work/left"
+    return 1
+}
+
 # below DIRECTORY: every entry below it, a line each.
 below() {
     for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
         [ -L "$entry" ] || [ -e "$entry" ] || continue
         one_line "$entry"
         printf '%s\n' "$line"
-        if [ -d "$entry" ] && [ ! -L "$entry" ]; then below "$entry"; fi
+        if [ -d "$entry" ] && [ ! -L "$entry" ] && ! is_left "$line/"; then below "$entry"; fi
     done
 }
 
@@ -273,6 +282,7 @@ strip() {
             '# file: '*\\*) ;;
             '# file: '*)
                 line=${line#??file: }
+                is_left "$line" && continue
                 unlock "$line"
                 setfacl -b -- "$line"
                 ;;
@@ -282,7 +292,10 @@ strip() {
         while IFS= read -r line; do
             case $line in
                 '# file: '*\\*) holder= ;;
-                '# file: '*) holder=${line#??file: } ;;
+                '# file: '*)
+                    holder=${line#??file: }
+                    ! is_left "$holder" || holder=
+                    ;;
                 user.* | security.capability)
                     [ -n "$holder" ] || continue
                     unlock "$holder"
@@ -293,7 +306,7 @@ strip() {
     [ -z "$chattr" ] || lsattr -R -a "$1" 2>/dev/null | while read -r line holder; do
         case $line in
             /* | *[!sucSdAjtDTCaieEIVFNPmx-]*) ;;
-            *[sucSdAjtDTC]*) chattr -i -a -s -u -c -S -d -A -- "$holder" 2>/dev/null ;;
+            *[sucSdAjtDTC]*) is_left "$holder" || chattr -i -a -s -u -c -S -d -A -- "$holder" 2>/dev/null ;;
         esac
     done
     return 0
@@ -301,6 +314,13 @@ strip() {
 
 : >"$work/wanted"
 : >"$work/present"
+: >"$work/left"
+while read -r word value rest; do
+    [ "$word" = leave ] || continue
+    plain "$rest"
+    one_line "$prefix$name"
+    printf '%s\n' "$line" >>"$work/left"
+done <"$here/restore.list"
 echo "Looking for what was not there then"
 each remember
 each open_up

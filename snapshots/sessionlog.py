@@ -42,7 +42,9 @@ from snapshots.ownership import is_ours
 PAUSE = timedelta(hours=1)
 """After this long a silence the same person's next entry begins a new session."""
 
-SYSLOG_KINDS = ("apply", "rollback", "recover", "guard", "confirm", "refused", "drift")
+SYSLOG_KINDS = (
+    "apply", "rollback", "recover", "guard", "confirm", "refused", "drift", "window",
+)  # fmt: skip
 NO_LOGIN = 4294967295
 """/proc/self/sessionid where the kernel keeps no login sessions (proc(5): -1, unsigned)."""
 

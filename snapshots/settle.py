@@ -144,11 +144,11 @@ def forget_secrets(state: StateDir) -> None:
         return
     standing: set[str] = set()
     for record in records.all():
-        if record.status in ("open", "pending", "needs-person"):
+        if record.status in ("open", "pending", "needs-person", "under-way"):
             standing |= {line.path for line in records.journal_of(record.id) if line.secret}
             if record.status == "needs-person" or record.kind == "rollback":
                 standing |= secret_paths.paths
-        elif record.status == "committed" and record.kind == "apply":
+        elif record.status == "committed" and record.kind in ("apply", "window"):
             try:
                 deltas = records.deltas(record.id)
             except SnapshotError:
@@ -156,6 +156,7 @@ def forget_secrets(state: StateDir) -> None:
             standing |= {
                 delta.key
                 for delta in deltas
-                if isinstance(delta.after, FileItem) and delta.after.state.sha256.startswith(PREFIX)
+                for side in (delta.before, delta.after)
+                if isinstance(side, FileItem) and side.state.sha256.startswith(PREFIX)
             }
     secret_paths.keep_only(standing)

@@ -25,7 +25,7 @@ from snapshots.model import (
     SnapshotError,
     TransactionRecord,
     TransactionStatus,
-    WriteFile,
+    secret_path,
 )
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
@@ -75,7 +75,7 @@ class Transaction:
 
     def perform(self, change: Change) -> None:
         """Make one change; its intent is on the disk before. Raises `HostError`."""
-        secret = isinstance(change, WriteFile) and change.secret
+        secret = bool(secret_path(change))
         path = path_of(change)
         if self._switch is not None:
             self._switch.alive()

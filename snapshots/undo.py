@@ -347,7 +347,9 @@ def _keep_secrets(keeper: Keeper, inversion: Inversion) -> list[str]:
     Returns those that only the way back of the undo itself needs. What a person gives up by choice
     is not among them: it stays readable as long as the undo's restore point.
     """
-    passing: list[str] = []
+    passing = keeper.mariadb.keep()
+    if any(decision.chosen == "restore" for decision in inversion.decisions):
+        passing = []
     secret = keeper.secret_paths.paths
     if not secret:
         return passing

@@ -174,7 +174,11 @@ def _commands(host: Host, inversion: Inversion) -> tuple[str, ...]:
             commands.append("systemctl daemon-reload")
         elif is_active(host, activation.unit):
             commands.append(f"systemctl {activation.how} {activation.unit}")
-    if by_domain.get("mariadb"):
+    tables = {decision.delta.key.partition(" ")[0] for decision in by_domain.get("mariadb", [])}
+    cells = sorted(name for name in tables if not name.startswith("mysql."))
+    if cells:
+        commands.append(f"MariaDB> (rows of {', '.join(cells)})")
+    if len(tables) > len(cells):
         commands.append("MariaDB> (rows of accounts and grants); FLUSH PRIVILEGES;")
     for decision in by_domain.get("units", []):
         verb = "start" if getattr(decision.target, "value", "") == "active" else "stop"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from snapshots import guard as guards
 from snapshots.history import transactions
 from snapshots.model import Busy
-from steps import guarding
+from steps import guarding, window_store
 from steps.apply_one import apply_one
 from steps.events import GuardEvent
 from steps.guard import touches_way_in
@@ -78,6 +78,14 @@ def apply(
 
 def interrupted(engine: Engine) -> str:
     """Why nothing may be changed now: an earlier change did not end, or waits; empty if none."""
+    if not engine.works_on_window:
+        window = window_store.read(engine.state)
+        if window is not None and window.state != "open":
+            # We hold the lock, so whoever worked on it does not any more.
+            return (
+                f"{window_store.WHAT[window.state]} was interrupted; nothing was changed now. Run"
+                " `harden-tui recover` first."
+            )
     for record in transactions(engine.state):
         if record.status == "pending" and guarding.standing(engine) is not None:
             return guards.waiting(engine.state)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from host.base import HostError
 from snapshots import opening, transaction
 from snapshots.guard_switch import Switch
-from snapshots.model import SnapshotError, Worked, WriteFile
+from snapshots.model import SnapshotError, Worked, secret_path
 from steps.events import ChangeEvent, FindingEvent
 from steps.health import Meant
 from steps.listener import Listener
@@ -109,7 +109,7 @@ def _begin(
         activations=work.activations,
         packages=work.packages,
         claims=work.claims,
-        secret_paths=tuple(c.path for c in work.changes if isinstance(c, WriteFile) and c.secret),
+        secret_paths=tuple(filter(None, map(secret_path, work.changes))),
         worked=worked,
         progress=listener,
         switch=switch,

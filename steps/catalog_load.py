@@ -163,6 +163,8 @@ def step_of(entry: Entry) -> Step:
             known(next(iter(resource)))
         except StepError as error:
             raise entry.error(str(error), f"$.ensure[{number}]") from None
+    if step.seals and any("tree" not in resource for resource in step.ensure):
+        raise entry.error("what seals has resources of the kind tree only", "$.seals")
     for name, parameter in step.parameters.items():
         problem = parameters.problem_of(parameter)
         if problem:

@@ -72,8 +72,11 @@ def measure_step(
             status, note = "unknown", str(error)
         except (HostError, OSError) as error:
             status, note = "error", str(error)
-        if any(isinstance(resource, Attest) for resource in resources) and status == "unknown":
+        questions = [resource for resource in resources if isinstance(resource, Attest)]
+        if questions and status == "unknown":
             status, note = "manual", "only a person can answer this (press t, or `steps attest`)"
+            if not findings:  # what was to be measured besides could not be; the question stands
+                findings += [question.asked() for question in questions]
     return StepResult(
         id=step.id,
         stage=step.stage,

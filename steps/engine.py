@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from snapshots.answers import Answers
 from snapshots.model import UNRESOLVED, Resolutions, SnapshotError
 from snapshots.sessionlog import SessionLog
 from snapshots.state import StateDir
+from steps import window_store
 from steps.catalog_load import Catalogue, Checklist, build_resources
 from steps.check import applies, facts_needed, measure_step, with_answers
 from steps.events import Emit, FindingEvent, StepEvent
@@ -96,8 +97,12 @@ class Engine:
         self.user = user
         self.guarding = guarding or Guarding()
         self.answers = Answers(state)
+        self.pinned: dict[str, dict[str, Any]] = {}
+        """Values that win over all others and are not kept: those a seal is put back with."""
+        self.works_on_window = False
+        """Whether this run opens, closes or undoes a window, so that the window is no obstacle."""
         self.facts = Facts(host)
-        self.ctx = Context(host, self.facts, host.session())
+        self.ctx = Context(host, self.facts, host.session(), state)
         self._from_checklist = {choice.id: choice.set for choice in checklist.choices}
         for step_id in self.given:
             catalogue.step(step_id)
@@ -118,6 +123,7 @@ class Engine:
             **self._from_checklist.get(step.id, {}),
             **self._answered(step),
             **self.given.get(step.id, {}),
+            **self.pinned.get(step.id, {}),
         }
         values, missing = resolve(step, chosen, self.ctx)
         resources = [] if missing else build_resources(step, values)
@@ -125,14 +131,18 @@ class Engine:
 
     def check(self, ids: Sequence[str] = ()) -> list[StepResult]:
         """Every chosen step, asked of the host; findings are emitted as they come."""
-        prepared = [self.prepare(step) for step in self.steps(ids)]
-        self._prefetch(prepared)
         results = []
-        for one in prepared:
-            result = self.measure(one)
+        for result in self.results(ids):
             results.append(result)
             self.emit(FindingEvent(result=result))
         return results
+
+    def results(self, ids: Sequence[str] = ()) -> Iterator[StepResult]:
+        """The same one by one, for whoever tells of it in another way."""
+        prepared = [self.prepare(step) for step in self.steps(ids)]
+        self._prefetch(prepared)
+        for one in prepared:
+            yield self.measure(one)
 
     def measure(self, one: Prepared) -> StepResult:
         """One step's result, with waivers and attestations, and without secrets."""
@@ -162,6 +172,13 @@ class Engine:
             return Work(refusals=(f"{one.step.id} needs a value first: {names}.",))
         if applies(one.step, self.ctx) is False:
             return Work()
+        if one.step.seals and not self.works_on_window and window_store.read(self.state):
+            return Work(
+                refusals=(
+                    f"{one.step.id} seals, and an update window is open. Close it instead"
+                    " (`harden-tui window close`): that seals again.",
+                )
+            )
         try:
             work = gather([resource.plan(self.ctx) for resource in one.resources])
             obstacles = in_the_way(work.changes, self.host)
@@ -262,8 +279,9 @@ class Engine:
     def keep_answers(self, one: Prepared) -> None:
         """Remember what a person chose for this step, so that later checks expect it."""
         shown = self.shown_values(one)
+        pinned = self.pinned.get(one.step.id, {})
         for name in self.given.get(one.step.id, {}):
-            if name in shown:
+            if name in shown and name not in pinned:
                 value = shown[name]
                 kept = list(value) if isinstance(value, tuple) else value
                 self.answers.set_value(one.step.id, name, kept)

@@ -12,6 +12,7 @@ import msgspec
 
 from steps.drift_model import DriftReport
 from steps.model import StepResult
+from steps.window_model import Window, WindowReport
 
 
 class Started(msgspec.Struct, frozen=True, tag="started", tag_field="event", kw_only=True):
@@ -113,6 +114,14 @@ class DriftEvent(msgspec.Struct, frozen=True, tag="drift", tag_field="event", kw
     asked: tuple[str, ...] = ()
 
 
+class WindowEvent(msgspec.Struct, frozen=True, tag="window", tag_field="event", kw_only=True):
+    """An update window came to be, changed, or ended (`window` is null then, and `report` says
+    what changed in it)."""
+
+    window: Window | None
+    report: WindowReport | None = None
+
+
 class Done(msgspec.Struct, frozen=True, tag="done", tag_field="event", kw_only=True):
     """The last event. `exit` is the exit status; `summary` one sentence for a person."""
 
@@ -132,6 +141,7 @@ Event = (
     | OutputEvent
     | GuardEvent
     | DriftEvent
+    | WindowEvent
     | Done
 )
 

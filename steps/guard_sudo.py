@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 
 from host.base import Host, HostError
 from host.facts.login import ACCOUNTS, Account, parse_accounts, parse_faillock, parse_sudo_list
-from host.facts.pam import stack
+from host.facts.pam import Module, stack
+from host.facts.pam_files import PROFILES
 from host.facts.sudoers import MAIN, Rights, one_text, rights
 from steps.private_copy import private_copy
 from steps.resource import Context
 
+FAILLOCK = "pam_faillock.so"
 COPY = "/run/harden-tui-sudoers-"
 _FAILS = 3
 """pam_faillock's own `deny`, where faillock.conf and the stack do not say another number."""
@@ -107,7 +109,7 @@ def _password_works(ctx: Context, account: Account, files: Mapping[str, str | No
     if account.password != "usable":
         return False
     modules = stack(lambda path: text_of(ctx.host, files, path), "sudo", "auth")
-    faillock = next((m for m in modules if m.name == "pam_faillock.so"), None)
+    faillock = next((m for m in modules if m.name == FAILLOCK), None) or _planned_faillock(files)
     if faillock is None:
         return True
     try:
@@ -122,6 +124,17 @@ def _password_works(ctx: Context, account: Account, files: Mapping[str, str | No
     if not deny.isdigit() or int(deny) == 0 or len(last) < int(deny):
         return True
     return pause_s.isdigit() and int(pause_s) > 0 and time.time() - last[-1] > int(pause_s)
+
+
+def _planned_faillock(files: Mapping[str, str | None]) -> Module | None:
+    """The module as a new profile brings it, which pam-auth-update puts into the stacks later."""
+    for path, text in files.items():
+        if path.startswith(f"{PROFILES}/"):
+            for line in (text or "").splitlines():
+                control, _, words = line.strip().partition(f" {FAILLOCK} ")
+                if words:
+                    return Module(control, FAILLOCK, tuple(words.split()))
+    return None
 
 
 def text_of(host: Host, files: Mapping[str, str | None], path: str) -> str | None:

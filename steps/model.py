@@ -81,6 +81,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     parameters: dict[str, Parameter] = {}
     answers: dict[str, list[HttpStatus]] = {}
     """What sites may answer for `/` afterwards, by name or "*": {"intra.example.org": [401]}."""
+    seals: bool = False
+    """Whether it keeps the administrator from changing things too, so that an update window lifts
+    it and puts it back. What it changes outside of /etc is a tree with owner, modes and flags."""
     irreversible: list[str] = []
     """What by nature cannot come back, one short phrase each; shown in the preview."""
 

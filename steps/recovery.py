@@ -17,9 +17,11 @@ from snapshots.model import Busy, TransactionRecord
 from snapshots.recover import recover as roll_back_open
 from steps.apply import LOCK_WAIT_S
 from steps.listener import Listener
-from steps.outcome import GOOD, NEEDS_PERSON, REFUSED
+from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, ROLLED_BACK
 from steps.private_copy import remove_left
 from steps.resource import StepError
+from steps.window_settle import recover as recover_window
+from steps.window_work import Ended
 
 if TYPE_CHECKING:
     from steps.engine import Engine
@@ -47,8 +49,12 @@ def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, l
             known = {record.id: record for record in transactions(engine.state)}
             concerned = {step for record in records for step in record.steps}
             for work in cut_off:
-                concerned |= {known[s].steps[0] if s in known else s for s in work.steps}
+                for name in work.steps:  # an update window has no steps
+                    concerned |= set(known[name].steps) if name in known else {name}
             _tidy(engine, concerned)
+            window: Ended = (GOOD, "", [])
+            if all(record.status == "rolled-back" for record in records):
+                window = recover_window(engine)
     except Busy as error:
         return REFUSED, str(error), []
     left = []
@@ -61,13 +67,17 @@ def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, l
             engine.say(_name(record), "failed", record.reason, transaction=record.id)
         else:
             engine.say(_name(record), "done", record.status, transaction=record.id)
-    ids = [record.id for record in records]
+    ids = [*(record.id for record in records), *window[2]]
+    if window[0] not in (GOOD, ROLLED_BACK):
+        left.append(window[1])
     if left:
         return NEEDS_PERSON, f"Not everything could be brought back: {'; '.join(left)}", ids
     sentences = []
     if records:
         names = ", ".join(_name(record) for record in records)
         sentences.append(f"Brought back to the state before: {names}.")
+    if window[1]:
+        sentences.append(window[1])
     for work in cut_off:
         sentences += _elsewhere(engine, work, list(known.values()), ids)
     return GOOD, " ".join(sentences) or NOTHING, ids
@@ -77,7 +87,7 @@ def _elsewhere(
     engine: Engine, work: CutOff, records: Iterable[TransactionRecord], recovered: Sequence[str]
 ) -> list[str]:
     """A sentence for each change of cut-off work that needed no recovering."""
-    if work.command == "recover":
+    if work.command == "recover" or work.command.startswith("window "):
         return []
     own = [r for r in records if r.pid == work.pid and r.started >= work.started[:19]]
     sentences = []

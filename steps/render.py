@@ -14,6 +14,7 @@ from snapshots.model import (
     InstallPackages,
     MakeLink,
     RemoveFile,
+    RotatePassword,
     RunCommand,
     RunSql,
     SealTree,
@@ -67,6 +68,11 @@ def render(change: Change, host: Host, redact: Redactor) -> RenderedChange:
             f"dump the database {change.database}, restore it into a scratch database, compare"
             " tables, rows and checksums, and drop the scratch database",
             command=f"mariadb-dump {shlex.quote(change.database)}",
+        )
+    if isinstance(change, RotatePassword):
+        rotation = change.rotation
+        return RenderedChange(
+            f"give {rotation.account} a new password, in {rotation.places}", rotation.shown()
         )
     return _render_command(change, redact)
 

@@ -15,6 +15,7 @@ import msgspec
 from host.base import Host, Session
 from host.facts import Fact, Facts
 from snapshots.model import Activation, Change, DomainName, Root, Validation
+from snapshots.state import StateDir
 from steps.model import Finding, MeantAnswer
 
 
@@ -27,11 +28,12 @@ class Refused(Exception):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What a resource may ask."""
+    """What a resource may ask. `state`: where harden-tui's own state lies."""
 
     host: Host
     facts: Facts
     session: Session
+    state: StateDir | None = None
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from snapshots.guard_switch import Switch
 from snapshots.history import open_for_step, transactions
 from snapshots.model import UNRESOLVED, Busy, Conflict, Resolutions, TransactionRecord, UndoPlan
 from snapshots.undo_plan import refusal
+from steps import window_store
 from steps.apply import LOCK_WAIT_S, interrupted
 from steps.events import FindingEvent, GuardEvent
 from steps.guarding import GuardedRun
@@ -93,6 +94,9 @@ def rollback(
             if reason:
                 return REFUSED, reason, done
             records = chosen(engine, ids, everything)
+            reason = _of_a_window(engine, records)
+            if reason:
+                return REFUSED, reason, done
             if not records:
                 return GOOD, "Nothing to undo: none of these was applied.", done
             if fingerprint is not None or len(records) > 1:
@@ -112,6 +116,25 @@ def rollback(
             return guarded_run.decide(exit_status, sentence, done)
     except Busy as error:
         return REFUSED, str(error), done
+
+
+def _of_a_window(engine: Engine, records: Sequence[TransactionRecord]) -> str:
+    """Why these must not be undone by themselves; empty where they may."""
+    if engine.works_on_window:
+        return ""
+    if any(record.kind == "window" for record in records):
+        return (
+            "An update window is undone by `harden-tui window undo`, which lifts the seals for it"
+            " and brings its databases back too; nothing was undone."
+        )
+    window = window_store.read(engine.state)
+    if window is not None and any(record.id < window.id for record in records):
+        return (
+            "An update window is open, and its start is what `harden-tui window undo` goes back to:"
+            " what was applied before it is undone once it is closed (`harden-tui window close`)."
+            " Nothing was undone."
+        )
+    return ""
 
 
 def _undo_all(

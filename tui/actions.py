@@ -88,6 +88,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
         description="Go to the next step with something left to do",
     ),
     Action(
+        name="lead", keys=("l",), label="lead me", where=("checklist",),
+        description="Be led through this stage step by step; goes on where somebody stopped",
+    ),
+    Action(
+        name="todo", keys=("T",), label="to do", where=("checklist",),
+        description="Show what is left to a person, and export it",
+    ),
+    Action(
         name="edit", keys=("e",), label="edit", where=("checklist",),
         description="Change the values of the step's parameters",
     ),
@@ -162,6 +170,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         name="confirm", keys=("c",), label="confirm", where=("everywhere",), footer=False,
         description="Answer a change that waits for you: keep it, more time, or take it back",
+    ),
+    Action(
+        name="window", keys=("W",), label="window", where=("everywhere",),
+        description="Update window: open, shell, packages, restarts, close, undo",
     ),
     Action(
         name="export", keys=("e",), label="export", where=("log",),

@@ -14,7 +14,6 @@ from textual.screen import Screen
 from tui import actions, garbage
 from tui.board import Board
 from tui.client import Call, Hands
-from tui.guarded import Guarded
 from tui.mends import Driver
 from tui.messages import Answered
 from tui.places.base import PlaceView
@@ -24,6 +23,7 @@ from tui.text import Line
 from tui.views.frame import Frame, footer, header, rule
 from tui.widgets.lines import position
 from tui.widgets.single import Fixed
+from tui.windows import Windows
 
 if TYPE_CHECKING:
     from tui.widgets.filterbar import FilterBar
@@ -35,7 +35,7 @@ MESSAGE_S = 8.0
 """How long a message stays in the rule."""
 
 
-class HardenApp(Guarded):
+class HardenApp(Windows):
     """The terminal screen of harden-tui."""
 
     TITLE = "harden-tui"
@@ -150,11 +150,15 @@ class HardenApp(Guarded):
             line.update()
 
     def may_interrupt(self) -> bool:
+        from tui.lead_screen import LeadScreen
+        from tui.window_screen import WindowScreen
         from tui.workscreen import WorkScreen
 
         if self._filter is not None and self._filter.display:
             return False
-        return self.screen is self.base or isinstance(self.screen, WorkScreen)
+        return self.screen is self.base or isinstance(
+            self.screen, WorkScreen | LeadScreen | WindowScreen
+        )
 
     def refresh_banner(self) -> None:
         """Only on the screen that is seen: what changes below a dialog repaints all of both."""
@@ -187,6 +191,9 @@ class HardenApp(Guarded):
             return
         self.view.refresh_view()
         self.refresh_frame()
+        on_top: Any = getattr(self.screen, "board_changed", None)
+        if on_top is not None:
+            on_top()
 
     def say(self, message: str, *, warn: bool = False) -> None:
         """Show a message in the rule for a while."""
@@ -194,6 +201,9 @@ class HardenApp(Guarded):
         self._message_until = time.monotonic() + MESSAGE_S
         self.refresh_rule()
         self.set_timer(MESSAGE_S + 0.1, self._hush)
+        on_top: Any = getattr(self.screen, "heard", None) if self.screen_stack else None
+        if on_top is not None:
+            on_top(message, warn=warn)
 
     def _hush(self) -> None:
         if self.screen_stack and self._message and time.monotonic() >= self._message_until:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from snapshots.guide_model import Guide
 from snapshots.model import TransactionRecord
 from steps.drift_model import DriftReport, DriftRow
 from steps.model import STAGES, Stage, Status, StepResult
@@ -63,6 +64,8 @@ class Board:
         self._guarded = False
         self.drift = DriftReport()
         """What changed outside harden-tui, as the last check saw it."""
+        self.guides: dict[str, Guide] = {}
+        """By stage, where guided runs through this checklist stand."""
         self.checking = False
         self.problem = ""
 
@@ -75,6 +78,10 @@ class Board:
         self.infos = {info.id: info for info in listed}
         if listed:
             self.order = [info.id for info in listed]
+
+    def take_guides(self, guides: Iterable[Guide]) -> None:
+        """Where these runs stand now; the others stand where they stood."""
+        self.guides |= {guide.stage: guide for guide in guides}
 
     def take_result(self, result: StepResult) -> None:
         if result.id not in self.order:
@@ -192,4 +199,6 @@ class Board:
 
 
 def is_undoable(record: TransactionRecord) -> bool:
-    return record.kind != "rollback" and record.status == "committed" and not record.undone_by
+    """By itself; a window is undone in a way of its own."""
+    standing = record.status == "committed" and not record.undone_by
+    return standing and record.kind not in ("rollback", "window")

@@ -289,7 +289,11 @@ class Changing(Undoing):
             self.exit(message=f"{self.work.title}: goes on without the screen. "
                               "Watch it with: harden-tui follow")  # fmt: skip
         else:
-            self.exit()
+            self.exit(message=self.last_word() or None)
+
+    def last_word(self) -> str:
+        """What a person who leaves is told of what goes on without the screen."""
+        return ""
 
 
 def _typed(value: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from snapshots.history import transactions
 from snapshots.model import UNRESOLVED, Resolutions, UndoPlan
 from snapshots.recover import interrupted
 from steps import rollback as undoing
+from steps import window_store
 from steps.guard_settings import WINDOW_EXPECTED, Guarding, seconds_of
 from steps.recovery import NOTHING
 from tui import hands, output, resolving, runs
@@ -183,7 +184,9 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
     pending = interrupted(session.state)
     pending += [r for r in transactions(session.state) if r.status == "needs-person"]
     cut_off = runs.cut_off(options.state_dir)
-    if not pending and not cut_off:
+    window = window_store.read(session.state)
+    halfway = window if window_store.was_interrupted(session.state, window) else None
+    if not pending and not cut_off and halfway is None:
         _nothing_to_recover(out, options)
         return 0
     must_be_root(session, "recover", ())
@@ -195,13 +198,18 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
             out.line(f"{what} {how} ({record.started[:19]} UTC, {record.id}).")
         if pending:
             out.line("The host is brought back to the state before.")
-        else:
+        if halfway is not None:
+            words = "goes back" if halfway.state == "opening" else "is finished"
+            out.line(f"{window_store.WHAT[halfway.state]} was interrupted; it {words}.")
+        elif not pending:
             what = ", ".join(step for run in cut_off.values() for step in run.steps)
             out.line(
                 f"A run was cut off ({what or 'no step named'}), no change was: it is tidied up."
             )
         ask("Recover?")
-    return start_and_follow(out, session, "recover")
+    return start_and_follow(
+        out, session, "recover", guarding=Guarding(program=program_for(options))
+    )
 
 
 def start_and_follow(
@@ -217,13 +225,14 @@ def start_and_follow(
     forced: bool = False,
     keep_going: bool = False,
     guarding: Guarding | None = None,
+    window: Mapping[str, Any] | None = None,
 ) -> int:
     """Start the worker and show what it does; the exit status is that of the work."""
     with hands.uninterrupted() as pressed:
         directory = hands.start(
             session.options, command, steps=steps, fingerprint=fingerprint, everything=everything,
             resolutions=resolutions, things=things, forced=forced, keep_going=keep_going,
-            guarding=guarding, session=environment(session.engine.ctx.session),
+            guarding=guarding, window=window, session=environment(session.engine.ctx.session),
         )  # fmt: skip
     if pressed:
         return goes_on(directory)

@@ -13,7 +13,7 @@ import msgspec
 
 from snapshots.model import SnapshotError
 from snapshots.records import Records
-from steps import guard_look
+from steps import guard_look, window
 from steps.drift_model import DriftReport
 from steps.events import (
     ChangeEvent,
@@ -24,6 +24,7 @@ from steps.events import (
     GuardEvent,
     Started,
     StepEvent,
+    WindowEvent,
 )
 from steps.model import STAGES, StepResult
 from steps.plan import Plan
@@ -82,26 +83,26 @@ def check(options: Options, arguments: argparse.Namespace) -> int:
         _say_what_waits(session)
     status.show("asking the host")
     with ThreadPoolExecutor(1) as pool:  # its answers come from elsewhere than those of the steps
-        drift = pool.submit(_look, session)
+        drift = pool.submit(look_for_drift, session)
         results = session.engine.check(ids) if ids else []
-        reported = _reported(session, drift.result(), results)
+        drifted = reported(session, drift.result(), results)
     status.clear()
     exit_status = OPEN if any(result.status in _NOT_GOOD for result in results) else GOOD
     if options.format == "json":
-        shown = only_of(reported, ids) if arguments.steps else reported
+        shown = only_of(drifted, ids) if arguments.steps else drifted
         out.json(check_document(session, results, shown))
     elif options.format == "events":
-        if reported != DriftReport():
-            out.json(DriftEvent(drift=reported, asked=tuple(ids)))
+        if drifted != DriftReport():
+            out.json(DriftEvent(drift=drifted, asked=tuple(ids)))
         out.json(done(exit_status, output.counts_line(results), began))
     else:
         banner(out, session)
         output.check_table(out, results, every_finding=arguments.verbose)
-        section(out, only_of(reported, ids) if arguments.steps else reported)
+        section(out, only_of(drifted, ids) if arguments.steps else drifted)
     if mail_to:
         from tui.mailing import mail_news
 
-        said = mail_news(session, mail_to, results, reported, always=arguments.mail_always)
+        said = mail_news(session, mail_to, results, drifted, always=arguments.mail_always)
         if options.format == "text":
             out.line(said)
     needs_root(session)
@@ -127,9 +128,12 @@ def _say_what_waits(session: Session) -> None:
         guard = GuardEvent(step="", reasons=(str(error),))
     if guard is not None:
         session.engine.emit(guard)
+    found = window.current(session.state)
+    if found is not None:
+        session.engine.emit(WindowEvent(window=found))
 
 
-def _look(session: Session) -> Drift | None:
+def look_for_drift(session: Session) -> Drift | None:
     """What drifted; `None` where nothing was ever changed, and nothing need be asked."""
     if not Records(session.state).ids():
         return None
@@ -138,7 +142,8 @@ def _look(session: Session) -> Drift | None:
     return look(session.host, session.state)
 
 
-def _reported(session: Session, drift: Drift | None, results: list[StepResult]) -> DriftReport:
+def reported(session: Session, drift: Drift | None, results: list[StepResult]) -> DriftReport:
+    """What drifted, with how the steps that were checked stand."""
     if drift is None:
         return DriftReport()
     from steps.drift import report

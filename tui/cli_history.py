@@ -88,7 +88,9 @@ def _list_text(out: Out, records: list[TransactionRecord]) -> None:
 
 def named(record: TransactionRecord) -> str:
     """What a transaction did, in a few words."""
-    if record.kind == "drift":
+    if record.kind in ("drift", "window"):
+        return record.title[:1].lower() + record.title[1:]
+    if not record.steps:
         return record.title[:1].lower() + record.title[1:]
     verb = "undo of" if record.kind == "rollback" else "apply"
     return f"{verb} {', '.join(record.steps) or record.title}"

@@ -231,6 +231,44 @@ def _drift(commands: Any) -> None:
     add_common(parser)
 
 
+def _window(commands: Any) -> None:
+    verbs = ("open", "status", "extend", "close", "undo")
+    parser = _command(
+        commands, "window", "tui.cli_window:run", "unseal for an update, and seal again",
+        "open: takes a restore point, lifts what seals (app.tree), holds needrestart back, and\n"
+        "closes by itself at the deadline unless somebody still writes. close: seals again, new\n"
+        "files included, checks everything and reports what changed. undo: an update failed; the\n"
+        "trees, /etc, packages and dumped databases go back to the start, then it is sealed.\n"
+        "Exit of status: 0 a window is open, 1 none. Of the others: 0 done, 3 refused, nothing\n"
+        "changed, 4 failed, as before, 5 needs a person: the window stays open.",
+        "  sudo harden-tui window open --for 2h --dump idoit_data --dump idoit_system\n"
+        "  sudo harden-tui window status\n"
+        "  sudo harden-tui window extend --for 1h\n"
+        "  sudo harden-tui window close",
+    )  # fmt: skip
+    parser.add_argument(
+        "what", metavar="|".join(verbs), nargs="?", default="status",
+        choices=(*verbs, "keep-packages"), help="status (default), or what to do",
+    )  # fmt: skip
+    parser.add_argument(
+        "--for", dest="for_", metavar="TIME", help="how long from now (4h): 90m, 4h, 2d"
+    )
+    parser.add_argument(
+        "--dump", metavar="DATABASE", action="append", default=[],
+        help="for open: keep the database as it is, for undo (repeatable)",
+    )  # fmt: skip
+    parser.add_argument("--note", metavar="TEXT", help="for open: why, kept in the session log")
+    parser.add_argument(
+        "--at-deadline", action="store_true",
+        help="for close: only if the deadline has passed and nobody writes, as its timer does",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dry-run", action="store_true", help="for open, close, undo: show what would be done"
+    )
+    _approval(parser, "undo")
+    add_common(parser)
+
+
 def _recover(commands: Any) -> None:
     parser = _command(
         commands, "recover", "tui.cli_change:recover", "undo a change that was interrupted",
@@ -333,6 +371,45 @@ def _steps(commands: Any) -> None:
     add_common(parser)
 
 
+def _todo(commands: Any) -> None:
+    parser = _command(
+        commands, "todo", "tui.cli_todo:todo_list", "what is left to a person on this host",
+        "Made from a check of this moment: values to choose, what only a person can answer for,\n"
+        "steps that are refused and why, what could not be measured, what is open and was put\n"
+        "off, and what was left out on purpose. Nothing is changed.\n"
+        "The format is told from the ending of --output where --format says nothing: .md, .json,\n"
+        ".txt. Exit 0: nothing is left. Exit 1: something is.",
+        "  sudo harden-tui todo\n"
+        "  sudo harden-tui todo --stage pre-install --format markdown --output todo.md\n"
+        "  sudo harden-tui todo --format json | jq '.items[] | select(.kind==\"refused\")'",
+    )  # fmt: skip
+    _steps_argument(parser)
+    parser.add_argument("--stage", metavar="STAGE", help="only the steps of this stage")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", help="write it there; - is standard output"
+    )
+    add_common(parser, more_formats=("markdown",))
+
+
+def _guide(commands: Any) -> None:
+    verbs = ("show", "at", "later", "end", "forget")
+    parser = _command(
+        commands, "guide", "tui.cli_todo:guide", "where guided runs through a stage stand",
+        "The screen leads through a stage (key l) and keeps here where it stopped, so that\n"
+        "anybody resumes there.\n"
+        "show: where each run stands (default). at STEP: it stands at this step. later STEP: the\n"
+        "step is put off. end STAGE: the run is over. forget STAGE: begin anew.",
+        "  sudo harden-tui guide\n"
+        "  sudo harden-tui guide forget pre-install",
+    )  # fmt: skip
+    parser.add_argument(
+        "what", metavar="|".join(verbs), nargs="?", default="show", choices=verbs,
+        help="show (default), or keep where a run stands",
+    )  # fmt: skip
+    parser.add_argument("item", metavar="STEP|STAGE", nargs="?", default="", help="which")
+    add_common(parser)
+
+
 def _live(commands: Any) -> None:
     parser = _command(
         commands, "live", "tui.live:live", "services, listening ports and failed logins, now",
@@ -386,11 +463,14 @@ COMMANDS: Final[dict[str, Callable[[Any], None]]] = {
     "confirm": _confirm,
     "rollback": _rollback,
     "drift": _drift,
+    "window": _window,
     "recover": _recover,
     "follow": _follow,
     "history": _history,
     "log": _log,
     "steps": _steps,
+    "todo": _todo,
+    "guide": _guide,
     "live": _live,
     "ban": _ban,
     "unban": _unban,

@@ -7,6 +7,7 @@ import re
 from datetime import date
 from typing import Any
 
+from snapshots.guides import Guides
 from steps.engine import Prepared
 from steps.model import STAGES, Step
 from steps.parameters import convert
@@ -106,6 +107,7 @@ def document(session: Session, chosen: list[Step]) -> dict[str, Any]:
         "checklist": session.checklist.name,
         "checklists": sorted(session.catalogue.checklists),
         "steps": [_step_document(session, session.engine.prepare(step)) for step in chosen],
+        "guides": Guides(session.state).of_checklist(session.checklist.name),
     }
 
 

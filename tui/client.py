@@ -106,13 +106,15 @@ class Hands:
     def start(
         self,
         arguments: Sequence[str],
-        output: Literal["json", "events", "text"],
+        output: str,
         *,
         values: Mapping[str, Mapping[str, Any]] | None = None,
         rights: Rights | None = None,
         polite: bool = False,
     ) -> Call:
-        """Start a command. `values` go by standard input, where no process list shows them.
+        """Start a command; `output` is its `--format`.
+
+        `values` go by standard input, where no process list shows them.
 
         The hands stay in our session: sudo knows its ticket by the terminal. `polite` lets
         everything else on the host go first: the screen that is being painted, and its services.

@@ -147,8 +147,10 @@ class Form(Dialog):
         values: Mapping[str, Any],
         *,
         only: Sequence[str] = (),
+        title: str = "",
     ) -> None:
         super().__init__()
+        self._title = title or f"Values of {step_id}"
         self._step_id = step_id
         self._names = [name for name in parameters if not only or name in only]
         self._parameters = parameters
@@ -173,7 +175,7 @@ class Form(Dialog):
         self.query(Field).first().focus()
 
     def _draw_title(self, width: int) -> list[Line]:
-        return [((f"Values of {self._step_id}", "bold"),), rule("", "", width)]
+        return [((self._title, "bold"),), rule("", "", width)]
 
     def _draw_rule(self, width: int) -> list[Line]:
         keys: Line = (("Enter next, at the last keep  Ctrl+S keep  ↑↓ move  Esc cancel", "dim"),)

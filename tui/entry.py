@@ -10,7 +10,7 @@ from collections.abc import Sequence
 if __name__ == "__main__":  # by path: `python -P …/tui/entry.py` (see tui.program)
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from tui import garbage
+from tui import garbage, inherited
 from tui.version import VERSION
 
 TYPE_CHECKING = False  # as in typing, whose import would cost 6 ms
@@ -27,7 +27,7 @@ UNWRITTEN = 5
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status. Never raises."""
     garbage.wait()  # until the command begins or the screen is painted
-    os.umask(0o077)
+    inherited.umask = os.umask(0o077)
     _keep_no_core()
     if argv is None:
         _take_names_as_utf8()
@@ -89,6 +89,7 @@ def _take_names_as_utf8() -> None:
     stays in the person's encoding.
     """
     if sys.getfilesystemencoding() != "utf-8":
+        os.umask(inherited.umask)
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     if "utf8" in sys._xoptions:
         import locale

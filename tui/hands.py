@@ -48,6 +48,7 @@ def job_of(
     forced: bool = False,
     keep_going: bool = False,
     guarding: Guarding | None = None,
+    window: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What the worker reads from its standard input; `path` is where its libraries lie."""
     return {
@@ -62,6 +63,7 @@ def job_of(
         "forced": forced,
         "keep_going": keep_going,
         "guarding": msgspec.to_builtins(guarding or Guarding()),
+        "window": dict(window or {}),
         "options": {
             "practice": options.practice,
             "state_dir": str(options.state_dir),
@@ -101,12 +103,13 @@ def start(
     forced: bool = False,
     keep_going: bool = False,
     guarding: Guarding | None = None,
+    window: Mapping[str, Any] | None = None,
     session: Mapping[str, str] | None = None,
 ) -> Path:
     """Start the worker; returns the run's directory. Raises `Stop` (exit 3).
 
     `session`: environment variables that say how the administrator came here; away from the
-    terminal the worker cannot find out by itself.
+    terminal the worker cannot find out by itself. `window`: what is asked of an update window.
     """
     directory = runs.create(options.state_dir, command=command, steps=steps, user=options.user)
     job = job_of(
@@ -122,6 +125,7 @@ def start(
         forced=forced,
         keep_going=keep_going,
         guarding=guarding,
+        window=window,
     )
     # Values from YAML may be dates and the like: as text they meet the same strict conversion.
     payload = json.dumps(job, default=str).encode()

@@ -15,7 +15,8 @@ from steps.guard_settings import WINDOW_S, seconds_of
 from tui.failures import Scene, usage
 from tui.paths import default_state_dir, is_root, log_dir_for
 
-Format = Literal["text", "json", "events"]
+Format = Literal["text", "json", "events", "markdown"]
+"""Markdown only where a command says so (`add_common`)."""
 
 DEFAULT_CHECKLIST = "lamp"
 LARGEST_VALUES_BYTES = 1024 * 1024
@@ -58,7 +59,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-def add_common(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
+def add_common(
+    parser: argparse.ArgumentParser, *, top: bool = False, more_formats: tuple[str, ...] = ()
+) -> None:
     """Give `parser` the options that are understood everywhere, before and after the command."""
     group = parser.add_argument_group("options understood by every command")
     missing = argparse.SUPPRESS
@@ -77,7 +80,7 @@ def add_common(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
         help="values from a YAML or JSON file; - reads standard input, the way for secrets",
     )  # fmt: skip
     group.add_argument(
-        "--format", choices=("text", "json", "events"), default=missing,
+        "--format", choices=("text", "json", "events", *more_formats), default=missing,
         help="text for people, json for one document, events for one JSON object a line",
     )  # fmt: skip
     group.add_argument(

@@ -92,12 +92,16 @@ def finding_text(finding: Finding) -> str:
 
 
 def plan_text(out: Out, plan: Plan) -> None:
-    """Every step that would change something or is refused, with its diffs and commands."""
+    """Every step that would change something or is refused, with its diffs and commands; of a
+    single one that would not also what there is to say."""
     shown = 0
     for step in plan.steps:
         if step.changes or step.reasons():
             shown += 1
             step_plan(out, step)
+        elif len(plan.steps) == 1:
+            for note in step.notes:
+                wrapped(out, f"Note: {note}", indent=2)
     idle = len(plan.steps) - shown
     if idle:
         out.line(f"{idle} of {len(plan.steps)} steps: nothing to change.")
@@ -227,6 +231,10 @@ def event_text(out: Out, event: dict[str, Any]) -> None:
         import msgspec
 
         step_result(out, msgspec.convert(event["result"], StepResult))
+    elif kind == "window" and event.get("report"):
+        from tui.window_text import report_text
+
+        report_text(out, event["report"])
     elif kind == "done":
         out.line(str(event["summary"]), "ok" if event["exit"] == 0 else "bad")
 

@@ -33,6 +33,18 @@ class Dialog(ModalScreen[Any]):
         Binding("ctrl+c", "cancel", "Cancel", show=False),
     ]
 
+    def on_mount(self) -> None:
+        """While an update window is open its line stands above every question too."""
+        lines: Draw | None = getattr(self.app, "window_banner", None)
+        if lines is not None and lines(80) and not self.query("#banner"):
+            self.mount(Fixed(lines, id="banner"), before=0)
+
+    def banner_changed(self) -> None:
+        """Another second, or another standing, of what waits or of the window."""
+        if self.is_mounted:
+            for banner in self.query("#banner").results(Fixed):
+                banner.update()
+
     def action_cancel(self) -> None:
         self.dismiss(None)
 

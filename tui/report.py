@@ -150,8 +150,8 @@ def verdict_sentence(verdict: Verdict) -> str:
 def title_of(record: TransactionRecord) -> str:
     """A transaction in a few words."""
     what = ", ".join(record.steps) or record.title or record.id
-    if record.kind == "drift":
-        return record.title
+    if record.kind in ("drift", "window") or not record.steps:
+        return record.title or record.id
     return f"{'Undo of' if record.kind == 'rollback' else 'Apply'} {what}"
 
 

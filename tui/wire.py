@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from host.base import Service
+from snapshots.guide_model import Guide
 from snapshots.model import TransactionRecord, UndoPlan
 from steps.login_failures import LoginReport
 from steps.model import GuardKind, Parameter, Stage
@@ -37,6 +38,11 @@ class StepInfo(msgspec.Struct, frozen=True, kw_only=True):
 class StepsAnswer(msgspec.Struct, frozen=True):
     steps: tuple[StepInfo, ...]
     checklist: str = ""
+    guides: tuple[Guide, ...] = ()
+
+
+class GuidesAnswer(msgspec.Struct, frozen=True):
+    guides: tuple[Guide, ...] = ()
 
 
 class PlannedChange(msgspec.Struct, frozen=True):

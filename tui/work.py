@@ -147,6 +147,21 @@ def _perform(
             job["fingerprint"],
         )
         return exit_status, session.engine.redact(summary), tuple(done)
+    elif command.startswith("window "):
+        from steps import window
+
+        asked = job["window"]
+        if command == "window open":
+            ended = window.opening(
+                session.engine, for_s=asked["for_s"], dumps=asked["dumps"], note=asked["note"]
+            )
+        elif command == "window close":
+            ended = window.closing(session.engine, by_deadline=asked["by_deadline"])
+        elif command == "window extend":
+            ended = window.extending(session.engine, asked["for_s"])
+        else:
+            ended = window.undoing(session.engine, job["fingerprint"])
+        return ended[0], session.engine.redact(ended[1]), tuple(ended[2])
     elif command == "recover":
         from steps.recovery import CutOff, recover
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from steps.events import Done, DriftEvent, Event, FindingEvent, GuardEvent, Started
+from steps.events import Done, DriftEvent, Event, FindingEvent, GuardEvent, Started, WindowEvent
 from tui.board import Board
 from tui.client import Call, Hands, wants_password
 from tui.mends import QuietCrash
@@ -53,6 +53,15 @@ class Working(QuietCrash):
 
     def guard_said(self, call: str, event: GuardEvent) -> None:
         """A guard spoke."""
+
+    def window_said(self, call: str, event: WindowEvent) -> None:
+        """An update window came to be, changed or ended."""
+
+    def check_began(self) -> None:
+        """A check of the whole list was started."""
+
+    def window_not_found(self) -> None:
+        """A check found that no window is open."""
 
     def guard_not_found(self) -> None:
         """A check found that nothing is guarded."""
@@ -125,6 +134,7 @@ class Working(QuietCrash):
             return
         self.board.checking = True
         self._check_saw_guard = False
+        self.check_began()
         self._start("check", ["check", *steps])
         self.redraw_soon()
 
@@ -152,6 +162,8 @@ class Working(QuietCrash):
             self.say(done.summary, warn=True)
         if not self._check_saw_guard and done.exit in (0, 1):
             self.guard_not_found()
+        if done.exit in (0, 1):
+            self.window_not_found()
         if self._check_again:
             self._check_again = False
             self.start_check()
@@ -215,6 +227,8 @@ class Working(QuietCrash):
         elif isinstance(event, GuardEvent):
             self._check_saw_guard |= message.call == "check"
             self.guard_said(message.call, event)
+        elif isinstance(event, WindowEvent):
+            self.window_said(message.call, event)
         elif isinstance(event, DriftEvent):
             self.board.take_drift(event.drift, event.asked)
         elif isinstance(event, Started) and message.call == "check" and not self.board.infos:
@@ -284,6 +298,7 @@ class Working(QuietCrash):
     def _answered_infos(self, message: Answered) -> None:
         if message.answer is not None:
             self.board.take_infos(message.answer.steps)
+            self.board.take_guides(message.answer.guides)
         elif not self.board.checking:
             self.say(message.problem, warn=True)
 

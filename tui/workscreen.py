@@ -27,6 +27,7 @@ class WorkScreen(Dialog):
         Binding("pageup", "page(-1)", show=False),
         Binding("pagedown,space", "page(1)", show=False),
         Binding("c", "app.confirm", show=False),
+        Binding("W", "app.window", show=False),
         Binding("enter,q", "cancel", show=False),
     ]
 
@@ -56,11 +57,6 @@ class WorkScreen(Dialog):
 
     def on_screen_resume(self) -> None:
         self._draw()
-
-    def banner_changed(self) -> None:
-        """Another second, or another standing, of what waits for a confirmation."""
-        if self.is_mounted:
-            self.query_one("#banner", Fixed).update()
 
     @property
     def _body(self) -> LinePane:

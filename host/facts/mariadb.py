@@ -43,13 +43,17 @@ class Variable(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True, order=True):
-    """An account, without what it is let in by. `open`: anybody may take it without a password."""
+    """An account, without what it is let in by. `open`: anybody may take it without a password.
+
+    `changed_s`: when its password was last set, in seconds since 1970; 0 where that is not known.
+    """
 
     user: str
     host: str
     locked: bool = False
     open: bool = False
     methods: tuple[str, ...] = ()
+    changed_s: int = 0
 
     def __str__(self) -> str:
         return f"'{self.user}'@'{self.host}'"
@@ -134,7 +138,9 @@ def parse_account(host: str, user: str, priv: str) -> Account | None:
         way.get("plugin", "") in _WITH_PASSWORD and not way.get("authentication_string")
         for way in ways
     )
-    return Account(user, host, bool(known.get("account_locked")), free, methods)
+    changed = known.get("password_last_changed")
+    changed_s = changed if isinstance(changed, int) else 0
+    return Account(user, host, bool(known.get("account_locked")), free, methods, changed_s)
 
 
 def ready(host: Host, facts: Facts) -> None:

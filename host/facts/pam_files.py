@@ -12,6 +12,9 @@ from host.base import Host
 from host.facts.base import Fact, Facts
 
 PLACE: Final = "/etc/pam.d"
+PROFILES: Final = "/usr/share/pam-configs"
+"""What pam-auth-update(8) makes the common stacks from."""
+
 _LINE: Final = re.compile(r"\s*-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)[^\S\n]*(.*)", re.DOTALL)
 _NO_SERVICE: Final = re.compile(r"~$|\.(dpkg-|ucf-|pam-|bak$|orig$)")
 

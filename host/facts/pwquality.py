@@ -6,7 +6,8 @@ the last word counts (tried on both releases), and arguments of pam_pwquality.so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -25,6 +26,15 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "retry": "1",
 }  # fmt: skip
 """pwquality.conf(5), what holds where nothing is set."""
+
+
+_KINDS: Final[Mapping[str, tuple[str, Callable[[str], bool]]]] = {
+    "dcredit": ("digits", str.isdigit),
+    "ucredit": ("capital letters", str.isupper),
+    "lcredit": ("small letters", str.islower),
+    "ocredit": ("other signs", lambda sign: not sign.isalnum()),
+}
+"""A credit below 0 is how many a password must have."""
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -79,8 +89,26 @@ def in_order(names: Iterable[str]) -> list[str]:
 def with_value(text: str, setting: Setting, value: str) -> str:
     """`text` with the line of one setting saying something else."""
     lines = text.split("\n")
-    lines[setting.line - 1] = setting.key if value == "yes" else f"{setting.key} = {value}"
+    lines[setting.line - 1] = as_line(setting.key, value)
     return "\n".join(lines)
+
+
+def shortcoming(quality: Pwquality, password: str) -> str:
+    """What a password lacks in length or kinds of signs, and where that is asked for; empty where
+    it lacks neither. Never the password itself."""
+    setting = quality.deciding("minlen")
+    if setting is not None and setting.value.isdecimal() and len(password) < int(setting.value):
+        return f"is shorter than the {setting.value} characters that {setting.origin} asks for"
+    for key, (what, fits) in _KINDS.items():
+        setting = quality.deciding(key)
+        asked = setting is not None and re.fullmatch(r"-\d{1,3}", setting.value, re.ASCII)
+        if setting is not None and asked and sum(map(fits, password)) < -int(setting.value):
+            return f"has too few of the {what} that {setting.origin} asks for"
+    return ""
+
+
+def as_line(key: str, value: str) -> str:
+    return key if value == "yes" else f"{key} = {value}"
 
 
 def _pwquality(host: Host, facts: Facts) -> Pwquality:

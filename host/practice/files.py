@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -145,14 +145,17 @@ class PracticeFiles:
             raise HostError(f"{path} was not written: its directory does not exist")
         self.put(path, state or there or DEFAULT_FILE, content)
 
-    def walk(self, root: str, *, content: bool) -> Iterator[tuple[str, FileState]]:
+    def walk(
+        self, root: str, *, content: bool, without: Container[str] = ()
+    ) -> Iterator[tuple[str, FileState]]:
         top = self.state(root, content=content)
         if top is None:
             return
         yield root, top
-        if top.kind == "dir":
+        if top.kind == "dir" and root not in without:
             for name in self.listdir(root):
-                yield from self.walk(f"{root.rstrip('/')}/{name}", content=content)
+                path = f"{root.rstrip('/')}/{name}"
+                yield from self.walk(path, content=content, without=without)
 
     def apply_rules(
         self, root: str, rules: Sequence[TreeRule], on_progress: Callable[[int], None] | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from host.base import (
@@ -106,9 +106,14 @@ class PracticeHost(Host):
         self.files.put(path, state, content)
 
     def walk(
-        self, root: str, *, content: bool, known: Mapping[str, FileState] | None = None
+        self,
+        root: str,
+        *,
+        content: bool,
+        known: Mapping[str, FileState] | None = None,
+        without: Container[str] = (),
     ) -> Iterator[tuple[str, FileState]]:
-        return self.files.walk(root, content=content)
+        return self.files.walk(root, content=content, without=without)
 
     def apply_rules(
         self,

@@ -39,7 +39,9 @@ class Files(Domain):
         secret = self._secret_paths.paths
         for root in roots_of(scope):
             walked = None if root.content else host.walked(root.path, scope.seen_since_s)
-            for path, state in walked or host.walk(root.path, content=root.content):
+            for path, state in walked or host.walk(
+                root.path, content=root.content, without=frozenset(root.without)
+            ):
                 if not root.content:
                     # Equal states are one object there, mostly; so are the items made of them,
                     # which keep them alive, so that an id stands for one state.
@@ -152,7 +154,7 @@ def roots_of(scope: Scope) -> Iterator[Root]:
     declared = {root.path.rstrip("/") or "/": root for root in scope.roots}
     for path, root in sorted(declared.items(), key=lambda pair: pair[1].content):
         if path != "/etc" and not (path.startswith("/etc/")):
-            yield Root(path, root.content)
+            yield Root(path, root.content, root.without)
     yield ETC
 
 

@@ -20,7 +20,7 @@ from host.facts.login import (
 from host.facts.login_defs import LOGIN_DEFS
 from host.facts.owners import GROUPS, USERS
 from host.facts.packages import PACKAGES
-from host.facts.pwquality import PWQUALITY
+from host.facts.pwquality import PWQUALITY, shortcoming
 from host.facts.sshd import SSHD_EFFECTIVE, Effective
 from snapshots.model import Change, Root, RunCommand, WriteFile
 from steps.guard_keys import key_obstacle
@@ -163,7 +163,7 @@ class Administrator(Resource):
                 f"{home} is there already, and would become {name}'s; nothing was changed. Move it"
                 " away, or choose another name."
             )
-        refusals += self._too_short(ctx)
+        refusals += self._too_weak(ctx)
         number = _free_number(ctx)
         changes: tuple[Change, ...] = (
             RunCommand(
@@ -223,7 +223,7 @@ class Administrator(Resource):
                     f"{name} has no password that works, so sudo would refuse; nothing was changed."
                     " Give one on standard input: --values -."
                 )
-            refusals += self._too_short(ctx)
+            refusals += self._too_weak(ctx)
             changes += self._password_changes()
         return Planned(changes=tuple(changes), roots=roots, refusals=tuple(refusals))
 
@@ -252,18 +252,14 @@ class Administrator(Resource):
                 stdin=f"{self.body.name}:{self.body.password}\n".encode(),
             )
 
-    def _too_short(self, ctx: Context) -> list[str]:
+    def _too_weak(self, ctx: Context) -> list[str]:
         """What chpasswd would say only after the account is made."""
         if not self.body.password or "libpam-pwquality" not in ctx.facts.get(PACKAGES):
             return []
-        setting = ctx.facts.get(PWQUALITY).deciding("minlen")
-        least = setting.value if setting is not None else ""
-        if setting is None or not least.isdigit() or len(self.body.password) >= int(least):
+        lack = shortcoming(ctx.facts.get(PWQUALITY), self.body.password)
+        if not lack:
             return []
-        return [
-            f"The password is shorter than the {least} characters that {setting.origin} asks for;"
-            " nothing was changed. Choose a longer one."
-        ]
+        return [f"The password {lack}; nothing was changed. Choose another one."]
 
     def _elsewhere(self, ctx: Context) -> list[str]:
         """Why a key in the home directory would not be looked at."""

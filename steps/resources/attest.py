@@ -38,15 +38,17 @@ class Attest(Resource):
         return ()
 
     def observe(self, ctx: Context) -> list[Finding]:
-        return [
-            Finding(
-                resource="attest",
-                setting="answer of a person",
-                expected=f"attested within {self.valid_days} days",
-                ok=None,
-                note=self.question,
-            )
-        ]
+        return [self.asked()]
+
+    def asked(self) -> Finding:
+        """The question, as a finding that nobody has answered."""
+        return Finding(
+            resource="attest",
+            setting="answer of a person",
+            expected=f"attested within {self.valid_days} days",
+            ok=None,
+            note=self.question,
+        )
 
     def plan(self, ctx: Context) -> Planned:
         return Planned(notes=(self.question,))

@@ -1,16 +1,29 @@
-"""What a new password must be like: libpam-pwquality, its settings, and that PAM asks it."""
+"""What a new password must be like: libpam-pwquality, its settings, and that PAM asks it.
+
+Settings stand in pwquality.conf itself: it is read after every file of pwquality.conf.d, so what it
+says is what counts, and whoever looks for the policy, a person or an auditor, looks there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
 from host.facts import Fact
 from host.facts.packages import PACKAGES
 from host.facts.pam_files import PAM_FILES, PLACE, PamLine, parse_pam
-from host.facts.pwquality import DEFAULTS, DIRECTORY, PWQUALITY, Pwquality, Setting, with_value
+from host.facts.pwquality import (
+    DEFAULTS,
+    MAIN,
+    PWQUALITY,
+    Pwquality,
+    Setting,
+    as_line,
+    parse_pwquality,
+    with_value,
+)
 from snapshots.model import Change, Root, RunCommand, WriteFile
 from steps.expectation import Expectation
 from steps.model import Finding
@@ -25,10 +38,13 @@ _PAM_STATE: Final = Root("/var/lib/pam", content=True)
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`packages`: what is installed for it, libpam-pwquality among them."""
+    """`packages`: what is installed for it, libpam-pwquality among them. `classes` are settings
+    about kinds of signs, which count unless `signs` is "any"."""
 
     settings: dict[str, Any]
     packages: list[str]
+    classes: dict[str, Any] = {}
+    signs: Literal["all-kinds", "any"] = "all-kinds"
 
 
 class PasswordQuality(Resource):
@@ -40,7 +56,6 @@ class PasswordQuality(Resource):
         self, step_id: str, wanted: Mapping[str, Expectation], packages: tuple[str, ...]
     ) -> None:
         self.step_id = step_id
-        self.path = f"{DIRECTORY}/99-harden-tui-{step_id.replace('.', '-')}.conf"
         self.wanted = dict(wanted)
         self.packages = packages
 
@@ -51,7 +66,8 @@ class PasswordQuality(Resource):
             raise StepError(f"packages: {PACKAGE} must be among them")
         if not given.settings:
             raise StepError("settings: expected keys of pwquality.conf")
-        wanted = {key: Expectation.of(value) for key, value in given.settings.items()}
+        chosen = {**given.settings, **(given.classes if given.signs == "all-kinds" else {})}
+        wanted = {key: Expectation.of(value) for key, value in chosen.items()}
         return cls(step_id, wanted, tuple(given.packages))
 
     def facts(self) -> tuple[Fact[Any], ...]:
@@ -72,15 +88,13 @@ class PasswordQuality(Resource):
         ]
 
     def plan(self, ctx: Context) -> Planned:
-        """The package goes last: the changes of other resources to the same files of PAM are kept
-        by its own scripts."""
+        """The package comes before its settings: pwquality.conf is a file of its own, which dpkg
+        would ask about where it met another. It comes after the changes of other resources to the
+        same files of PAM, which its scripts keep."""
         quality, line = ctx.facts.get(PWQUALITY), _line(ctx)
         installed = PACKAGE in ctx.facts.get(PACKAGES)
         install = plan_install(ctx, self.packages)
-        changes: list[Change] = [
-            WriteFile(path=path, content=text.encode("utf-8", "surrogateescape"))
-            for path, text in self._edits(quality).items()
-        ]
+        changes: list[Change] = [*install.changes]
         if installed and line is None:
             changes.append(
                 RunCommand(
@@ -88,6 +102,9 @@ class PasswordQuality(Resource):
                     why=f"let PAM ask {_MODULE} about new passwords",
                 )
             )
+        text = self._text(quality)
+        if text != quality.texts.get(MAIN):
+            changes.append(WriteFile(path=MAIN, content=text.encode("utf-8", "surrogateescape")))
         refusals = [
             f"{line.origin} says {key}={line.value(key)}, which counts before every file; nothing"
             f" was changed. Take {key} out of that line, then look again."
@@ -96,7 +113,6 @@ class PasswordQuality(Resource):
             and line.value(key) is not None
             and not expectation.satisfied_by(line.value(key) or "yes")
         ]
-        changes += install.changes
         if not changes:
             return Planned(refusals=tuple(refusals))
         return Planned(
@@ -113,26 +129,24 @@ class PasswordQuality(Resource):
             return self.wanted
         return {**self.wanted, "dictcheck": Expectation(is_="0")}
 
-    def _edits(self, quality: Pwquality) -> dict[str, str]:
-        """New texts: the drop-in, and the lines that are read after it and say otherwise."""
-        expected = self._expected(quality)
-        wrong = {
-            key: expectation.target
-            for key, expectation in expected.items()
-            if not expectation.satisfied_by(_value(key, quality.deciding(key)))
-        }
-        if not wrong:
-            return {}
-        texts = dict(quality.texts)
-        own = {one.key: one.value for one in quality.settings() if one.file == self.path}
-        for setting in _after(self.path, quality):
-            if setting.key in wrong and not expected[setting.key].satisfied_by(setting.value):
-                texts[setting.file] = with_value(texts[setting.file], setting, wrong[setting.key])
-        lines = {**{key: own[key] for key in expected if key in own}, **wrong}
-        texts[self.path] = f"# Written by harden-tui for the step {self.step_id}.\n" + "".join(
-            f"{key}\n" if value == "yes" else f"{key} = {value}\n" for key, value in lines.items()
+    def _text(self, quality: Pwquality) -> str:
+        """pwquality.conf as it shall be: lines that decide otherwise changed, what lacks added."""
+        text = quality.texts.get(MAIN, "")
+        added = []
+        for key, expectation in self._expected(quality).items():
+            if expectation.satisfied_by(_value(key, quality.deciding(key))):
+                continue
+            now = [one for one in parse_pwquality(MAIN, text) if one.key == key]
+            if now:
+                text = with_value(text, now[-1], expectation.target)
+            else:
+                added.append(as_line(key, expectation.target))
+        if not added:
+            return text
+        start = f"{text}\n" if text and not text.endswith("\n") else text
+        return f"{start}# Written by harden-tui for the step {self.step_id}.\n" + "".join(
+            f"{one}\n" for one in added
         )
-        return {path: text for path, text in texts.items() if quality.texts.get(path) != text}
 
     def _setting(
         self, key: str, expectation: Expectation, quality: Pwquality, line: PamLine | None
@@ -163,13 +177,6 @@ def _line(ctx: Context) -> PamLine | None:
     text = ctx.facts.get(PAM_FILES).get(_STACK, "")
     lines = [one for one in parse_pam(_STACK, text) if one.module == _MODULE]
     return lines[0] if lines else None
-
-
-def _after(path: str, quality: Pwquality) -> Iterator[Setting]:
-    """Settings of files that are read after `path`."""
-    for setting in quality.settings():
-        if not setting.file.startswith(f"{DIRECTORY}/") or setting.file > path:
-            yield setting
 
 
 def _value(key: str, setting: Setting | None) -> str:

@@ -29,7 +29,8 @@ _WAYS_OUT = "Restart the host at a quiet time (`systemctl reboot`), then look ag
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    mode: Literal["a", "i", "l"] = "a"
+    mode: Literal["", "a", "i", "l"] = "a"
+    """What needrestart does after an update; "": whatever it does."""
 
 
 class Restarts(Resource):
@@ -51,7 +52,7 @@ class Restarts(Resource):
         return (NEED_RESTART, NEEDRESTART_MODE, GONE_CODE, UNITS)
 
     def observe(self, ctx: Context) -> list[Finding]:
-        findings = [self._mode_finding(ctx)]
+        findings = [self._mode_finding(ctx)] if self.mode else []
         old = _old(ctx)
         for unit, why in old.items():
             findings.append(
@@ -104,7 +105,7 @@ class Restarts(Resource):
                 )
             )
         changes: list[Change] = []
-        if _mode(ctx) != self.mode:
+        if self.mode and _mode(ctx) != self.mode:
             text = (
                 f"# Written by harden-tui for the step {self.step_id}.\n"
                 f"$nrconf{{restart}} = '{self.mode}';\n"
@@ -121,7 +122,7 @@ class Restarts(Resource):
         return Planned(
             changes=tuple(changes),
             notes=tuple(f"{unit} {why}; it restarts." for unit, why in old.items()),
-            refusals=self._overruled(ctx),
+            refusals=self._overruled(ctx) if self.mode else (),
         )
 
     def _overruled(self, ctx: Context) -> tuple[str, ...]:

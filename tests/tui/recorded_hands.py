@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from tests.tui import recorded_conflict
+from tests.tui import recorded_conflict, recorded_window
 
 SSH = {
     "id": "ssh.root-login",
@@ -227,6 +227,25 @@ UNDO = {
     "fingerprint": "d" * 64,
 }  # fmt: skip
 
+TODO = {
+    "schema": "harden-tui/todo/1", "host": "web1", "checklist": "lamp", "checked": 8, "left": 3,
+    "made": "2026-11-20T10:16:51Z", "practice": False,
+    "items": [
+        {"kind": "attest", "title": "A backup job exists", "step": "backup.schedule",
+         "stage": "pre-install", "why": ["Who restores it, and when was it tried?"],
+         "do": "harden-tui steps attest backup.schedule --note '…'"},
+        {"kind": "refused", "title": "Stop services nobody needs", "step": "minimal.services",
+         "stage": "pre-install", "why": ["cups.service is needed by print-queue.service."],
+         "do": "harden-tui apply minimal.services"},
+        {"kind": "open", "title": "Refuse root logins over SSH", "step": "ssh.root-login",
+         "stage": "pre-install", "do": "harden-tui apply ssh.root-login",
+         "put_off": "alice, 2026-11-19T16:03:00Z"},
+        {"kind": "left-out", "title": "Kernel and network parameters", "step": "kernel.sysctl",
+         "stage": "pre-install", "why": ["containers need forwarding (alice, 2026-11-20)"],
+         "do": "harden-tui steps unwaive kernel.sysctl"},
+    ],
+}  # fmt: skip
+
 LIVE = {
     "schema": "harden-tui/live/1",
     "services": [
@@ -293,6 +312,7 @@ def main(argv: list[str]) -> int:
         say({"event": "started", "run": "c1", "command": "check", "steps": ids})
         if GUARD in ("waiting", "login"):
             say(guard(GUARD))
+        say(*recorded_window.of_check())
         say(*({"event": "finding", "result": result(step)} for step in STEPS))
         say({"event": "drift", "drift": DRIFT, "asked": ids})
         say({"event": "done", "exit": 1, "summary": "4 of 8 done."})
@@ -346,6 +366,13 @@ def main(argv: list[str]) -> int:
                 "summary": f"Applied and proved: {step['id']}.",
             },
         )
+    elif command == "guide":
+        say({"schema": "harden-tui/guides/1", "guides": []})
+    elif command == "todo":
+        say(TODO)
+        return 1
+    elif command == "window":
+        return recorded_window.answer(argv, say)
     elif command == "live":
         for second in itertools.count():
             say(changed(second) if "RECORDED_CHANGES" in os.environ else LIVE)

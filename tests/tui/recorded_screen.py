@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent))
 
 import tui.open as opening  # noqa: E402
-from tui import waiting  # noqa: E402
+from tui import waiting, windows  # noqa: E402
 from tui.client import Hands, Rights  # noqa: E402
 from tui.options import Options  # noqa: E402
 
@@ -39,6 +40,7 @@ def options(*, practice: bool = False) -> Options:
 if __name__ == "__main__":
     if "RECORDED_CLOCK" not in os.environ:
         waiting.now_s = lambda: 1000.0
+        windows.now = lambda: datetime(2026, 11, 20, 10, 16, 51, tzinfo=UTC)
     opening.this_host = lambda: "web1"
     opening.Hands = RecordedHands  # type: ignore[attr-defined]
     sys.exit(opening.run_screen(options(practice="--practice" in sys.argv)))

@@ -33,6 +33,11 @@ VISITS = [
     ("export", "e", "Markdown (.md)"),
     ("help", "\x1b5", "Apply the chosen step"),
     ("palette", "\x10", "Enter do it"),
+    ("lead-why", "\x1b1\x1b[Hl", "step 1: ssh.root-login"),
+    ("lead-state", "\r", "[2 State now]"),
+    ("lead-change", "\r", "PermitRootLogin no"),
+    ("todo", "T", "Left out on purpose"),
+    ("window-none", "\x1b\x1bW", "No update window is open."),
 ]
 
 
@@ -112,6 +117,27 @@ def test_screens_of_what_waits(golden: Golden, guard: str, columns: int, rows: i
             terminal.wait_for(words)
             if name:
                 golden.compare(f"{name}-{columns}x{rows}", terminal)
+
+
+WINDOW_VISITS = [
+    ("window-banner", "", "2 h 14 min left"),
+    ("window-open", "W", "In this order"),
+    ("window-close", "c", "At work in a tree right now"),
+    ("window-closed", "\t\r", "The update window is closed."),
+    ("window-report", "\r", "The last window"),
+]
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_screens_of_an_update_window(golden: Golden, columns: int, rows: int) -> None:
+    env = {"RECORDED_WINDOW": "open"}
+    with Terminal(PROGRAM, columns=columns, rows=rows, env=env) as terminal:
+        for name, keys, words in WINDOW_VISITS:
+            for key in split(keys):
+                terminal.press(key)
+                terminal.settle(0.25)
+            terminal.wait_for(words)
+            golden.compare(f"{name}-{columns}x{rows}", terminal)
 
 
 def test_a_practice_host_says_so_on_every_screen(golden: Golden) -> None:

@@ -45,7 +45,7 @@ def put_checklist(state: Path, steps: str) -> None:
     """A checklist of the site, "mine", on a practice host that is furnished for it."""
     PracticeHost(state / "host")
     place = state / "host/root/etc/harden-tui/checklists.d"
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
     text = f"name: mine\ntitle: A few steps\ndescription: For this test.\nsteps: [{steps}]\n"
     (place / "mine.yaml").write_text(text)
 

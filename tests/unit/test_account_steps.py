@@ -172,20 +172,30 @@ def quality(directory: Path, texts: dict[str, str], *, dictionary: bool, stack: 
     )
 
 
-def test_a_later_file_of_pwquality_is_edited_too(tmp_path: Path) -> None:
-    body = {"settings": {"minlen": {"at-least": 15}}, "packages": ["libpam-pwquality"]}
+def test_the_policy_stands_in_the_file_that_is_read_last(tmp_path: Path) -> None:
+    body = {"settings": {"minlen": {"at-least": 15}, "enforce_for_root": {"is": "yes"}},
+            "classes": {"dcredit": {"at-most": -1}}, "packages": ["libpam-pwquality"]}  # fmt: skip
     resource = PasswordQuality.parse("a.b", body)
-    main = "/etc/security/pwquality.conf"
+    main, part = (f"/etc/security/pwquality.{name}" for name in ("conf", "conf.d/10-site.conf"))
     stack = "password requisite pam_pwquality.so retry=3\n"
-    ctx = quality(tmp_path, {main: "# x\nminlen = 9\n"}, dictionary=True, stack=stack)
-    texts = written(resource.plan(ctx).changes)
-    assert texts[main] == "# x\nminlen = 15\n"
-    own = "/etc/security/pwquality.conf.d/99-harden-tui-a-b.conf"
-    after = quality(tmp_path / "b", {own: texts[own], main: texts[main]}, dictionary=True,
-                    stack=stack)  # fmt: skip
+    texts = {part: "minlen = 6\nenforce_for_root\n", main: "# x\nminlen = 9\n# y"}
+    ctx = quality(tmp_path, texts, dictionary=True, stack=stack)
+    new = written(resource.plan(ctx).changes)
+    assert new == {
+        main: "# x\nminlen = 15\n# y\n# Written by harden-tui for the step a.b.\ndcredit = -1\n"
+    }
+    after = quality(tmp_path / "b", {**texts, **new}, dictionary=True, stack=stack)
     assert all(f.ok for f in resource.observe(after))
+    assert resource.plan(after).changes == ()
     weaker = quality(tmp_path / "c", {main: ""}, dictionary=True, stack=f"{stack[:-1]} minlen=6\n")
     assert "minlen=6" in resource.plan(weaker).refusals[0]
+
+
+def test_kinds_of_signs_are_asked_for_unless_any_will_do(tmp_path: Path) -> None:
+    body = {"settings": {"minlen": 15}, "classes": {"minclass": {"at-least": 4}},
+            "packages": ["libpam-pwquality"]}  # fmt: skip
+    assert set(PasswordQuality.parse("a.b", body).wanted) == {"minlen", "minclass"}
+    assert set(PasswordQuality.parse("a.b", {**body, "signs": "any"}).wanted) == {"minlen"}
 
 
 def test_without_a_dictionary_no_word_is_looked_up(tmp_path: Path) -> None:
@@ -297,6 +307,11 @@ def test_a_password_that_pam_would_refuse_is_refused_before(tmp_path: Path) -> N
     assert SECRET not in refusal
     longer, ctx = admin(tmp_path / "b", given, name="anna", key=KEY, password=f"{SECRET}x")
     assert longer.plan(ctx).refusals == ()
+    digit = {**given, "pwquality": Pwquality({"/etc/security/pwquality.conf": "dcredit = -1\n"})}
+    without, ctx = admin(tmp_path / "c", digit, name="anna", key=KEY, password=SECRET)
+    assert "too few of the digits" in without.plan(ctx).refusals[0]
+    having, ctx = admin(tmp_path / "d", digit, name="anna", key=KEY, password=f"{SECRET}7")
+    assert having.plan(ctx).refusals == ()
 
 
 def test_any_administrator_who_is_there_will_do(tmp_path: Path) -> None:

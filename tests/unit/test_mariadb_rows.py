@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,6 +35,8 @@ from snapshots.mariadb_rows import (
 )
 from snapshots.model import Delta, Item, ValueItem
 from snapshots.progress import Silent
+from snapshots.secret_paths import SecretPaths
+from snapshots.state import StateDir
 from tests.unit.given import RELEASES, recorded
 
 HASH = "*F142931D9296BB66D4600D47418DBC1475D27D29"
@@ -141,29 +144,31 @@ def test_a_dump_is_a_value_and_not_shown() -> None:
     assert as_text(ValueItem(value)) == shown(value)
 
 
-def test_a_transaction_that_does_not_declare_it_asks_nothing() -> None:
+def test_a_transaction_that_does_not_declare_it_asks_nothing(tmp_path: Path) -> None:
     host = Told()
-    assert Mariadb().capture(host, Scope()) == {}
+    assert _domain(tmp_path).capture(host, Scope()) == {}
     assert host.said == []
 
 
-def test_declared_accounts_are_captured_with_the_database_test() -> None:
+def test_declared_accounts_are_captured_with_the_database_test(tmp_path: Path) -> None:
     host = Told(test_dump="CREATE DATABASE test;")
-    items = Mariadb().capture(host, Scope((ACCOUNTS,)))
+    items = _domain(tmp_path).capture(host, Scope((ACCOUNTS,)))
     assert HASH in getattr(items[APP], "value", "")
     assert items['mysql.database ["test"]'] == ValueItem(dump_value("CREATE DATABASE test;"))
 
 
-def test_no_password_is_in_an_argument() -> None:
+def test_no_password_is_in_an_argument(tmp_path: Path) -> None:
     host = Told(test_dump="x")
-    items = Mariadb().capture(host, Scope((ACCOUNTS,)))
-    Mariadb().restore(host, {APP: items[APP], 'mysql.database ["test"]': None}, Silent())
+    items = _domain(tmp_path).capture(host, Scope((ACCOUNTS,)))
+    _domain(tmp_path).restore(host, {APP: items[APP], 'mysql.database ["test"]': None}, Silent())
     assert any(HASH in text for text in host.said)
     assert not any(HASH in word for word in host.argv)
     assert any("DROP DATABASE IF EXISTS test" in text for text in host.said)
 
 
-def test_a_server_that_is_down_is_no_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_down_is_no_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host = Told()
 
     def down(argv: Sequence[str], **more: Any) -> Completed:
@@ -171,7 +176,7 @@ def test_a_server_that_is_down_is_no_empty_one(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(host, "run", down)
     with pytest.raises(HostError, match="systemctl start mariadb"):
-        Mariadb().capture(host, Scope((ACCOUNTS,)))
+        _domain(tmp_path).capture(host, Scope((ACCOUNTS,)))
 
 
 def test_an_answer_on_one_side_only_is_no_difference() -> None:
@@ -190,6 +195,10 @@ def test_an_account_that_somebody_made_anew_is_never_merged() -> None:
     with pytest.raises(Unmergeable):
         settle("merge", delta, found, Contents(_no_content))
     assert settle("restore", delta, found, Contents(_no_content)).item == delta.before
+
+
+def _domain(directory: Path) -> Mariadb:
+    return Mariadb(SecretPaths(StateDir(directory / "state")))
 
 
 def _no_content(sha256: str) -> bytes:

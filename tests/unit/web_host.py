@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from host.base import (
@@ -134,7 +134,12 @@ class WebHost(Host):
         self.files.pop(path, None)
 
     def walk(
-        self, root: str, *, content: bool, known: Mapping[str, FileState] | None = None
+        self,
+        root: str,
+        *,
+        content: bool,
+        known: Mapping[str, FileState] | None = None,
+        without: Container[str] = (),
     ) -> Iterator[tuple[str, FileState]]:
         raise NotImplementedError
 

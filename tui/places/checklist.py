@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.timer import Timer
 
 from tui import board
+from tui.lead import BY_WINDOW
 from tui.places.base import PlaceView, bindings_of
 from tui.text import Line, wrap
 from tui.theme import STATUS_WORDS
@@ -66,6 +67,14 @@ class Checklist(PlaceView):
     def filtered(self, wanted: str) -> None:
         self._wanted = wanted
         self.refresh_view()
+
+    def sentence(self) -> str:
+        """That somebody stopped on the way through this stage."""
+        known = self.screen_app.board
+        guide = known.guides.get(known.stage(self.chosen)) if self.chosen else None
+        if guide is None or not guide.goes_on:
+            return ""
+        return f"{guide.by} stopped being led at {guide.at}: l goes on there."
 
     def refresh_view(self) -> None:
         width = self.steps.content_size.width
@@ -174,12 +183,17 @@ class Checklist(PlaceView):
         status = known.status(self.chosen)
         if not status:
             return f"{self.chosen} is still being checked."
+        if self.chosen in BY_WINDOW:
+            return ""
         if status in ("pass", "not-applicable", "manual", "attested"):
             return f"Nothing to apply: {self.chosen} is {STATUS_WORDS[status]}."
         return self.screen_app.why_not_change()
 
     def do_apply(self) -> None:
-        self.screen_app.begin_apply([self.chosen])
+        if self.chosen in BY_WINDOW:
+            self.screen_app.do_window()
+        else:
+            self.screen_app.begin_apply([self.chosen])
 
     def why_not_apply_stage(self) -> str:
         if not self.chosen:

@@ -122,5 +122,5 @@ class History(PlaceView):
     def do_roll_back(self) -> None:
         record = self._chosen()
         if record is not None:
-            what = record.title if record.kind == "drift" else ", ".join(record.steps)
+            what = record.title if record.kind in ("drift", "window") else ", ".join(record.steps)
             self.screen_app.begin_roll_back([record.id], what or record.id)

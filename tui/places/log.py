@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 
+from tui import exporting
 from tui.messages import Answered
 from tui.places.base import PlaceView, bindings_of
 from tui.text import paragraph
@@ -16,7 +17,6 @@ from tui.widgets.rows import RowList
 from tui.widgets.single import across
 from tui.wire import (
     EntriesAnswer,
-    HandsError,
     LogAnswer,
     LogSession,
     LogVerdict,
@@ -151,7 +151,7 @@ class Log(PlaceView):
                 f"Export the session {name} to which file?",
                 lambda width: paragraph(text, width),
                 value=os.path.join(os.getcwd(), f"harden-tui-{name}.html"),
-                problem=problem_of,
+                problem=lambda path: exporting.problem_of(path, FORMS),
             ),
             lambda path: self._export(name, path),
         )
@@ -160,42 +160,11 @@ class Log(PlaceView):
         if path is None:
             return
         path = os.path.expanduser(path)
-        form = FORMS[os.path.splitext(path)[1].lower()]
         app = self.screen_app
+        arguments = ["log", "export", name, "--as", exporting.form_of(path, FORMS), "-o", "-"]
 
         def run() -> None:
-            try:
-                call = app.hands.start(["log", "export", name, "--as", form, "-o", "-"], "text")
-                content = b"".join(call.lines())
-                status, said = call.wait()
-                problem = said or f"it ended with exit status {status}" if status else ""
-            except HandsError as error:
-                content, problem = b"", str(error)
-            if not problem:
-                problem = write_new(path, content)
+            problem = exporting.export(app.hands, arguments, "text", path)
             app.post_message(Answered("exported", path, None, problem))
 
         app.spawn(run)
-
-
-def problem_of(path: str) -> str:
-    """What is wrong with a path to export to; empty if nothing is."""
-    full = os.path.abspath(os.path.expanduser(path))
-    if os.path.splitext(full)[1].lower() not in FORMS:
-        return "The name must end in .md, .json or .html."
-    if os.path.lexists(full):
-        return f"{full} is there already; choose another name."
-    if not os.path.isdir(os.path.dirname(full)):
-        return f"There is no directory {os.path.dirname(full)}."
-    return ""
-
-
-def write_new(path: str, content: bytes) -> str:
-    """Write a file that must not be there yet, as the person at the screen; or why not."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-    except OSError as error:
-        return f"{path} cannot be written: {error.strerror}."
-    return ""

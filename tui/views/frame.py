@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -36,10 +36,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 def header(frame: Frame, width: int) -> list[Line]:
     """The banner of a practice host, the title line with the counts, the places."""
-    lines: list[Line] = []
-    if frame.practice:
-        room = width - cells(BANNER)
-        lines.append(((" " * (room // 2) + BANNER + " " * (room - room // 2), "banner"),))
+    lines: list[Line] = practice_banner(width) if frame.practice else []
     title: Line = (
         ("harden-tui", "bold"),
         (f" · {frame.host} · {frame.checklist}", ""),
@@ -58,6 +55,11 @@ def header(frame: Frame, width: int) -> list[Line]:
     return lines
 
 
+def practice_banner(width: int) -> list[Line]:
+    room = width - cells(BANNER)
+    return [((" " * (room // 2) + BANNER + " " * (room - room // 2), "banner"),)]
+
+
 def rule(message: str, place: str, width: int, *, warn: bool = False) -> Line:
     """A line across, with the last message in it, and where the pane is scrolled to."""
     right = f" {place} ─" if place else ""
@@ -71,18 +73,28 @@ def rule(message: str, place: str, width: int, *, warn: bool = False) -> Line:
 
 def footer(place: Place, width: int, enabled: Callable[[str], bool]) -> list[Line]:
     """The keys of a place in as many lines as they need; those disabled now are dim."""
+    return key_lines(
+        [
+            (action.shown_key, action.label, enabled(action.name))
+            for action in actions_of(place)
+            if action.footer
+        ],
+        width,
+    )
+
+
+def key_lines(keys: Sequence[tuple[str, str, bool]], width: int) -> list[Line]:
+    """Keys with what they mean and whether they can be taken now, a key never on two lines."""
     lines: list[list[Span]] = [[]]
     used = 0
-    for action in (action for action in actions_of(place) if action.footer):
-        key = action.shown_key
-        size = cells(key) + 1 + cells(action.label)
+    for key, label, on in keys:
+        size = cells(key) + 1 + cells(label)
         if used and used + 2 + size > width:
             lines.append([])
             used = 0
         if used:
             lines[-1].append(("  ", ""))
             used += 2
-        on = enabled(action.name)
-        lines[-1] += [(key, "key" if on else "dim"), (f" {action.label}", "" if on else "dim")]
+        lines[-1] += [(key, "key" if on else "dim"), (f" {label}", "" if on else "dim")]
         used += size
     return [tuple(line) for line in lines]

@@ -32,6 +32,20 @@ _GUARD = (
     "harden-tui confirm there."
 )
 
+_LEAD = (
+    "l leads through a stage one step at a time: why, how it stands, the exact change, your "
+    "choice, the proof. Where you stop is kept, and anybody goes on there. T lists what is left "
+    "to a person: values to choose, what must be answered for, what is refused and why; e there "
+    "exports it."
+)
+
+_WINDOW = (
+    "W opens an update window: seals are lifted until a deadline, which a line above every screen "
+    "counts down to. In it are package upgrades, a shell of yours, restarts of what runs old code; "
+    "closing it seals again, checks everything and shows what changed. At the deadline it closes "
+    "by itself, unless something still writes. A failed update is undone to the start."
+)
+
 _PRACTICE = (
     "harden-tui --practice opens a pretend server in a directory of your own: real files, a "
     "pretend service manager. Everything can be tried, applied and undone there; a banner says so "
@@ -72,6 +86,8 @@ def lines(width: int) -> list[Line]:
     found += [((" " * 14 + piece, ""),) for piece in pieces[1:]]
     for title, text in (
         ("What waits for your confirmation", _GUARD),
+        ("Being led, and what is left", _LEAD),
+        ("Update windows", _WINDOW),
         ("How undo works", _UNDO),
         ("The practice host", _PRACTICE),
         ("The screen and the hands", _HANDS),

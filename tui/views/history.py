@@ -16,6 +16,7 @@ _WORDS: dict[str, tuple[str, str, Role]] = {
     "rolled-back": ("–", "failed, rolled back", "warn"),
     "undone": ("»", "undone", "dim"),
     "needs-person": ("!", "needs a person", "bad"),
+    "under-way": ("»", "open now", "info"),
 }
 
 
@@ -25,6 +26,8 @@ def how(record: TransactionRecord) -> tuple[str, str, Role]:
         return ("»", "rolled back", "info")
     if record.kind == "drift" and record.status == "committed":
         return ("✓", "settled", "ok")
+    if record.kind == "window" and record.status == "committed":
+        return ("✓", "closed", "ok")
     return _WORDS[record.status]
 
 
@@ -36,7 +39,7 @@ def when(time: str) -> str:
 def record_line(record: TransactionRecord, width: int) -> Line:
     sign, word, role = how(record)
     names = ", ".join(record.steps) or record.title or record.id
-    if record.kind == "drift":
+    if record.kind in ("drift", "window"):
         names = record.title
     left = f"{when(record.started)}  "
     return aligned(

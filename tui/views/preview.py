@@ -152,7 +152,7 @@ def changes(plan: PlanAnswer) -> int:
     return sum(len(step.changes) for step in plan.steps)
 
 
-_HOW = {
+HOW = {
     "restore": "put back",
     "merge": "merge: your later edits are kept",
     "handed-over": "stays: what stays needs it",
@@ -161,6 +161,7 @@ _HOW = {
     "conflict": "CONFLICT",
     "kept": "stays, as you chose",
 }
+"""What an undo does with a thing, in words."""
 
 
 def undo_lines(plans: Sequence[UndoPlan], width: int, window_s: int = 0) -> list[Line]:
@@ -183,7 +184,7 @@ def undo_lines(plans: Sequence[UndoPlan], width: int, window_s: int = 0) -> list
 
 def _undo_item(item: UndoItem, width: int) -> list[Line]:
     conflict = item.how == "conflict"
-    how = _HOW[item.how]
+    how = HOW[item.how]
     if item.later:
         needs = "needs" if len(item.later) == 1 else "need"
         how = f"stays: {', '.join(item.later)} {needs} it and inherits the undo"

@@ -9,7 +9,7 @@ from tests.hosts.lab import LabHost
 from tests.hosts.trials.trial import Answers, Trial
 
 
-def _pam_regenerated(host: LabHost, name: str) -> tuple[str, bool]:
+def pam_regenerated(host: LabHost, name: str) -> tuple[str, bool]:
     """Whether pam-auth-update keeps the file as it is, as packages make it do."""
     path = f"/etc/pam.d/{name}"
     before = host.out("cat", path)
@@ -17,7 +17,7 @@ def _pam_regenerated(host: LabHost, name: str) -> tuple[str, bool]:
     return f"pam-auth-update keeps {path}", host.out("cat", path) == before
 
 
-def _no_manager(host: LabHost, name: str) -> None:
+def no_manager(host: LabHost, name: str) -> None:
     """End the systemd of whoever was here for a moment: in a container it may take 90 s to go, and
     the next login waits for that."""
     number = host.out("id", "-u", name)
@@ -37,7 +37,7 @@ def _no_kiosk(host: LabHost) -> None:
 def _becomes(host: LabHost, name: str) -> bool:
     """Whether anybody becomes NAME with su without being asked."""
     asked = host.run("runuser", "-u", "nobody", "--", "su", name, "-c", "id -un", check=False)
-    _no_manager(host, name)
+    no_manager(host, name)
     return asked.stdout.strip() == name
 
 
@@ -50,7 +50,7 @@ def _no_empty_passwords(host: LabHost) -> Answers:
         ("nullok stands nowhere", host.run("grep", "-rn", "nullok", "/etc/pam.d/common-auth",
                                            check=False).returncode == 1),
         ("sshd refuses empty passwords", "permitemptypasswords no" in host.out("sshd", "-T")),
-        _pam_regenerated(host, "common-auth"),
+        pam_regenerated(host, "common-auth"),
     ]  # fmt: skip
 
 
@@ -85,6 +85,7 @@ def _sudo_log(host: LabHost) -> Answers:
     rotated = host.out("cat", "/etc/logrotate.d/harden-tui-sudo")
     return [
         ("sudo logs to a file", "logfile=/var/log/sudo.log" in settings),
+        ("sudo looks for nothing where it stands", "ignore_dot" in settings),
         ("alice's call is in it", "alice" in log and "COMMAND=/usr/bin/id" in log),
         ("visudo accepts it", host.run("visudo", "-c").returncode == 0),
         ("the log is root's alone", host.out("stat", "-c", "%a %U", "/var/log/sudo.log")
@@ -94,7 +95,7 @@ def _sudo_log(host: LabHost) -> Answers:
 
 
 def _root_locked(host: LabHost) -> Answers:
-    asked = _asks_for_root(host)
+    asked = asks_for_root(host)
     return [
         ("root's password is locked", host.out("passwd", "-S", "root").split()[1] == "L"),
         ("su with the old password fails", asked != "root"),
@@ -103,44 +104,60 @@ def _root_locked(host: LabHost) -> Answers:
 
 
 def _root_password(host: LabHost) -> None:
-    assert _asks_for_root(host) == "root", "root's password lets nobody in here: nothing is tried"
+    assert asks_for_root(host) == "root", "root's password lets nobody in here: nothing is tried"
 
 
-def _asks_for_root(host: LabHost) -> str:
+STAPLE = "battery staple"
+
+
+def asks_for_root(host: LabHost) -> str:
     """Who alice is after su with root's password."""
+    return asks_for(host, "root", STAPLE, "alice")
+
+
+def asks_for(host: LabHost, name: str, password: str, by: str = "nobody") -> str:
+    """Who `by` is after su with a password; empty where it is refused."""
     asked = host.run(
-        "runuser", "-u", "alice", "--", "su", "root", "-c", "id -un",
-        stdin="battery staple\n", check=False,
+        "runuser", "-u", by, "--", "su", name, "-c", "id -un",
+        stdin=f"{password}\n", check=False,
     )  # fmt: skip
-    _no_manager(host, "root")
+    no_manager(host, name)
     return asked.stdout.strip()
 
 
 def _password_policy(host: LabHost) -> Answers:
     short = host.run("chpasswd", stdin="judge:Rover-7x\n", check=False)
-    long, secret = _given_a_password(host, "judge", "Seven-horses-n-staples")
+    plain = host.run("chpasswd", stdin="judge:seven-horses-n-staples\n", check=False)
+    long, secret, again = _given_a_password(host, "judge", "7-Horses-n-staples")
     return [
         ("a short password is refused, root's too", short.returncode != 0),
+        ("one without a digit and a capital is refused", plain.returncode != 0),
         ("a long one is taken", long.returncode == 0),
+        ("it is not taken a second time", again.returncode != 0),
         ("its hash costs 7 rounds of yescrypt", secret.startswith("$y$jBT$")),
         ("a session begins with umask 027", host.ssh("umask").stdout.strip() == "0027"),
         ("alice's password runs out", "\t: 365\n" in host.run("chage", "-l", "alice").stdout),
         ("new accounts are closed in time", "INACTIVE=45" in host.out("useradd", "-D")),
-        *(_pam_regenerated(host, name)
+        *(pam_regenerated(host, name)
           for name in ("common-password", "common-session", "common-session-noninteractive")),
     ]  # fmt: skip
 
 
 def _given_a_password(
     host: LabHost, name: str, password: str
-) -> tuple[subprocess.CompletedProcess[str], str]:
-    """How chpasswd ended and the hash it made; /etc/shadow is put back as it was."""
-    host.run("cp", "-a", "/etc/shadow", "/etc/shadow-", "/root")
+) -> tuple[subprocess.CompletedProcess[str], str, subprocess.CompletedProcess[str]]:
+    """How chpasswd ended, the hash it made, and how it ended when told the same after another;
+    what it wrote is put back as it was."""
+    kept = ("shadow", "shadow-", "security/opasswd")
+    host.run("cp", "-a", *(f"/etc/{name}" for name in kept), "/root")
     done = host.run("chpasswd", stdin=f"{name}:{password}\n", check=False)
     secret = host.out("getent", "shadow", name).split(":")[1]
+    host.run("chpasswd", stdin=f"{name}:{password}-but-4-others\n")
+    again = host.run("chpasswd", stdin=f"{name}:{password}\n", check=False)
     host.run("cp", "-a", "/root/shadow", "/root/shadow-", "/etc")
-    host.run("rm", "/root/shadow", "/root/shadow-")
-    return done, secret
+    host.run("cp", "-a", "/root/opasswd", "/etc/security/opasswd")
+    host.run("rm", "/etc/security/opasswd.old", *(f"/root/{name.split('/')[-1]}" for name in kept))
+    return done, secret, again
 
 
 def _judge(host: LabHost) -> None:
@@ -181,7 +198,7 @@ def _bob(host: LabHost) -> Answers:
          login(f"printf '%s\\n' {BOB} | sudo -S -p '' id -un") == "root"),
         ("bob does not become root without it", login("sudo -k -n id -un") != "root"),
     ]  # fmt: skip
-    _no_manager(host, "bob")
+    no_manager(host, "bob")
     host.run("rm", "-f", "/home/bob/.sudo_as_admin_successful")  # sudo's own, not ours to undo
     spilled = host.run(
         "grep", "-rlF", BOB, "/etc", "/var/lib/harden-tui", "/var/log", "/run", check=False
@@ -220,6 +237,7 @@ TRIALS = (
         furnish=_judge,
         tidy=_no_judge,
         holds=_password_policy,
+        roots=("/usr/share/pam-configs", "/var/lib/pam"),
         given=(
             "--set",
             "accounts.password-policy.packages=libpam-pwquality",

@@ -60,7 +60,7 @@ def _offer(host: LabHost, version: str) -> None:
     host.run("apt-get", "update", "-q")
 
 
-def _let_updates_wait(host: LabHost) -> None:
+def let_updates_wait(host: LabHost) -> None:
     with tempfile.TemporaryDirectory() as place:
         for deb in DEBS:
             host.write(f"{HERE}/{deb.file_name}", archive.build(deb, Path(place)).read_bytes())
@@ -69,13 +69,13 @@ def _let_updates_wait(host: LabHost) -> None:
     _offer(host, "2.0")
 
 
-def _without_them(host: LabHost) -> None:
+def without_them(host: LabHost) -> None:
     host.run("apt-get", "purge", "-y", "-q", "labtool", "liblab")
     host.run("rm", "-r", LIST, HERE)
     host.run("apt-get", "update", "-q")
 
 
-def _pending(host: LabHost) -> Answers:
+def pending(host: LabHost) -> Answers:
     waiting = host.out("apt-get", "--simulate", "upgrade")
     version = host.out("dpkg-query", "-W", "-f", "${Version}", "liblab")
     automatic = host.out("apt-mark", "showauto").split()
@@ -142,7 +142,7 @@ def _sources(host: LabHost) -> Answers:
 LABD = "/usr/lib/labd"
 
 
-def _replace_a_running_program(host: LabHost) -> None:
+def replace_a_running_program(host: LabHost) -> None:
     unit = f"[Service]\nType=exec\nExecStart={LABD} infinity\n"
     host.write("/etc/systemd/system/labd.service", unit)
     host.run("cp", "/bin/sleep", LABD)
@@ -152,7 +152,7 @@ def _replace_a_running_program(host: LabHost) -> None:
     host.run("mv", f"{LABD}.new", LABD)
 
 
-def _without_it(host: LabHost) -> None:
+def without_it(host: LabHost) -> None:
     host.run("systemctl", "stop", "labd.service")
     host.run("rm", LABD, "/etc/systemd/system/labd.service")
     host.run("systemctl", "daemon-reload")
@@ -180,9 +180,9 @@ TRIALS = (
     Trial(
         step="updates.restart",
         holds=_restart,
-        furnish=_replace_a_running_program,
-        tidy=_without_it,
+        furnish=replace_a_running_program,
+        tidy=without_it,
     ),
-    Trial(step="updates.pending", holds=_pending, furnish=_let_updates_wait, tidy=_without_them),
+    Trial(step="updates.pending", holds=pending, furnish=let_updates_wait, tidy=without_them),
     Trial(step="updates.unattended", holds=_unattended, furnish=_stop_a_timer, tidy=_start_it),
 )

@@ -1,0 +1,171 @@
+"""Shells of people: files of their own are nobody else's, and an idle prompt ends by itself.
+
+A login shell reads /etc/profile.d, a bash without login /etc/bash.bashrc; what is run over SSH, by
+cron or under sudo reads neither, and keeps what PAM gave it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from host.base import HostError
+from host.facts import Fact
+from host.facts.shell_session import BASHRC, PARTS, SHELL_SESSION, Said, ShellSession, last
+from snapshots.model import Change, WriteFile
+from steps.model import Finding
+from steps.resource import Context, Planned, Resource, StepError
+
+_UMASK: Final = """\
+if [ "$(id -u)" -ge 1000 ]; then
+    umask {umask:03o}
+fi
+"""
+"""Root and the accounts of services keep what PAM gave them: what they write others must read."""
+
+_IDLE: Final = """\
+# In tmux and screen a prompt may stand: whoever leaves those detaches.
+if [ -z "${{TMUX-}}${{STY-}}" ]; then
+    case "$(readonly -p)" in
+    *TMOUT[=]*) ;;
+    *)
+        readonly TMOUT={idle_s}
+        ;;
+    esac
+fi
+"""
+
+
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """`idle_s`: after how many seconds an idle prompt ends; 0 leaves that alone."""
+
+    umask: str
+    idle_s: int
+
+
+class ShellSessions(Resource):
+    """`shell-session: {umask: "077", idle-s: 900}`."""
+
+    kind: ClassVar[str] = "shell-session"
+
+    def __init__(self, step_id: str, umask: int, idle_s: int) -> None:
+        self.step_id = step_id
+        self.umask = umask
+        self.idle_s = idle_s
+        self.path = f"{PARTS}/zz-harden-tui-{step_id.replace('.', '-')}.sh"
+        self.begin = f"# Written by harden-tui for the step {step_id}.\n"
+        self.end = f"# End of {step_id}.\n"
+
+    @classmethod
+    def parse(cls, step_id: str, body: Any) -> ShellSessions:
+        given = msgspec.convert(body, _Body)
+        if not re.fullmatch(r"0?[0-7]{3}", given.umask):
+            raise StepError(f'umask: expected octal digits such as "077", not {given.umask!r}')
+        if given.idle_s < 0:
+            raise StepError("idle-s: expected seconds, or 0 for never")
+        return cls(step_id, int(given.umask, 8), given.idle_s)
+
+    def facts(self) -> tuple[Fact[Any], ...]:
+        return (SHELL_SESSION,)
+
+    def observe(self, ctx: Context) -> list[Finding]:
+        session: ShellSession = ctx.facts.get(SHELL_SESSION)
+        login = session.login()
+        findings = [self._umask("umask of a login shell", last(login, "umask"), PARTS)]
+        if BASHRC in session.texts:
+            said = last(session.interactive(), "umask")
+            findings.append(self._umask("umask of a bash without login", said, BASHRC))
+        if self.idle_s:
+            findings.append(self._idle(last(login, "TMOUT")))
+        return findings
+
+    def plan(self, ctx: Context) -> Planned:
+        session: ShellSession = ctx.facts.get(SHELL_SESSION)
+        if all(finding.ok for finding in self.observe(ctx)):
+            return Planned()
+        login = session.login()
+        refusals = [
+            f"{said.origin} sets TMOUT={said.value} for good, and comes first; nothing was changed."
+            " Take that line out, then look again."
+            for said in login
+            if said.what == "TMOUT" and said.fixed and self.idle_s
+            and not said.origin.startswith(f"{self.path}:") and not self._soon(said.value)
+        ]  # fmt: skip
+        changes: list[Change] = []
+        text = self.begin + _UMASK.format(umask=self.umask)
+        if self.idle_s:
+            text += _IDLE.format(idle_s=self.idle_s)
+        if session.texts.get(self.path) != text:
+            changes.append(WriteFile(path=self.path, content=text.encode(), mode=0o644))
+        bashrc = session.texts.get(BASHRC)
+        said = last(session.interactive(), "umask")
+        if bashrc is not None and not self._strict(said):
+            block = self.begin + _UMASK.format(umask=self.umask) + self.end
+            changes.append(WriteFile(path=BASHRC, content=self._with(bashrc, block)))
+        return Planned(changes=tuple(changes), refusals=tuple(refusals))
+
+    def prove(self, ctx: Context) -> list[Finding]:
+        """What a login shell that is opened now says, of you where you are no root."""
+        user = ctx.session.user
+        if not ctx.host.is_root or user in ("", "root"):
+            return []
+        argv = ["su", "--login", "--shell", "/bin/bash", "--command", 'echo "$(umask) ${TMOUT-0}"']
+        try:
+            answer = ctx.host.run([*argv, user], timeout_s=20).stdout.split()[-2:]
+        except HostError as error:
+            answer = [str(error)]
+        umask, idle = [*answer, "", ""][:2]
+        mask = int(umask, 8) if re.fullmatch(r"[0-7]{3,4}", umask) else None
+        said = None if mask is None else Said("umask", mask, f"su --login {user}")
+        findings = [self._umask("umask of a new login shell", said, f"su --login {user}")]
+        if self.idle_s:
+            known = Said("TMOUT", int(idle), "", fixed=True) if idle.isdecimal() else None
+            findings.append(self._idle(known, f"su --login {user}"))
+        return findings
+
+    def _with(self, text: str, block: str) -> bytes:
+        """`text` with the block in the place of an older one, or at its end."""
+        start = text.find(self.begin)
+        stop = text.find(self.end, start)
+        if start >= 0 and stop >= 0:
+            text = text[:start] + block + text[stop + len(self.end) :]
+        else:
+            text += ("" if text.endswith("\n") or not text else "\n") + block
+        return text.encode("utf-8", "surrogateescape")
+
+    def _strict(self, said: Said | None) -> bool:
+        return said is not None and said.value & self.umask == self.umask
+
+    def _soon(self, seconds: int) -> bool:
+        return 0 < seconds <= self.idle_s
+
+    def _umask(self, setting: str, said: Said | None, where: str) -> Finding:
+        running = "what PAM gave" if said is None else f"{said.value:04o}"
+        return _finding(
+            setting, f"{self.umask:04o} or stricter", running, said.origin if said else where,
+            self._strict(said),
+        )  # fmt: skip
+
+    def _idle(self, said: Said | None, where: str = PARTS) -> Finding:
+        fixed = said is not None and said.fixed
+        running = "never" if said is None or not said.value else str(said.value)
+        if said is not None and not fixed:
+            running += ", which a person may change"
+        return _finding(
+            "seconds until an idle shell ends", f"at most {self.idle_s}, for good", running,
+            (said.origin if said else "") or where, fixed and self._soon(said.value if said else 0),
+        )  # fmt: skip
+
+
+def _finding(setting: str, expected: str, running: str, origin: str, ok: bool) -> Finding:
+    return Finding(
+        resource="shell",
+        setting=setting,
+        expected=expected,
+        running=running,
+        persistent=running,
+        origin=origin,
+        ok=ok,
+    )
