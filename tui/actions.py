@@ -152,8 +152,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
         description="Failed logins by address, by account, or the services again",
     ),
     Action(
-        name="window", keys=("w",), label="window", where=("live",), footer=False,
-        description="Failed logins of the last 15 minutes, hour, day or week",
+        name="look-back", keys=("w",), label="look back", where=("live",), footer=False,
+        description="Look back at failed logins 15 minutes, an hour, a day or a week",
     ),
     Action(
         name="ban", keys=("x",), label="ban", where=("live",), footer=False,

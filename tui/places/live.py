@@ -191,8 +191,8 @@ class Live(PlaceView):
             self.below.focus()
         self.screen_app.refresh_frame()
 
-    def do_window(self) -> None:
-        """Another window: the hands are asked anew."""
+    def do_look_back(self) -> None:
+        """Another window of time: the hands are asked anew."""
         windows = logins_view.WINDOWS
         self._window = windows[(windows.index(self._window) + 1) % len(windows)]
         self.screen_app.say(f"Failed logins of the last {self._window}.")
