@@ -21,8 +21,12 @@ from steps.resource import Context, Planned, Resource, StepError
 from steps.resources.package import installed_finding, plan_install
 
 TIMER: Final = "logrotate.timer"
-LOGS: Final = {"i-doit": "log", "typo3": "var/log"}
-"""Kind of application -> where it writes *.log, below its own folder."""
+LOGS: Final = {
+    ("i-doit", ""): "log",
+    ("typo3", "composer"): "var/log",
+    ("typo3", "classic"): "typo3temp/var/log",
+}
+"""Kind of application and its layout -> where it writes *.log, below its own folder."""
 
 EXAMPLE: Final = "any-name.log"
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@:,=-]+")
@@ -183,7 +187,7 @@ def _logs(ctx: Context) -> list[_Logs]:
 
 
 def _folder(ctx: Context, application: Application) -> str:
-    below = LOGS.get(application.kind)
+    below = LOGS.get((application.kind, application.layout))
     if below is None:
         return ""
     return ctx.host.realpath(f"{application.path.rstrip('/')}/{below}")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.base import FileState
-from host.facts.applications import APPLICATIONS
+from host.facts.applications import Application
 from host.facts.journald import Journald, parse_started, parse_usage, size_bytes
 from host.facts.logrotate import Rotation, origin_of, parse_debug
 from host.facts.systemd_conf import Setting
@@ -137,17 +137,38 @@ def test_a_size_that_is_none() -> None:
 
 
 def test_an_applications_logs_are_rotated_by_their_owner(tmp_path: Path) -> None:
-    ctx = asked(tmp_path, logrotate=Rotation(), logrotate_files={},
-                user_numbers={"root": 0, "www-data": 33},
-                group_numbers={"root": 0, "www-data": 33})  # fmt: skip
-    host = ctx.host
-    for path in ("/var/www/html/i-doit", "/var/www/html/i-doit/log"):
-        host.put(path, FileState(kind="dir", mode=0o755, uid=33, gid=33))
-    applications = ctx.facts.get(APPLICATIONS)
-    if not applications:
-        pytest.skip("the practice host has no application")
-    planned = LogRotation.parse(STEP, {"keep-weeks": 4}).plan(ctx)
+    idoit, typo3 = "/srv/i-doit", "/srv/typo3"
+    ctx = asked(
+        tmp_path, logrotate=Rotation(), logrotate_files={},
+        applications=(
+            Application("i-doit", idoit, idoit),
+            Application("typo3", typo3, typo3, (), "classic"),
+        ),
+        user_numbers={"root": 0, "www-data": 33}, group_numbers={"root": 0, "www-data": 33},
+    )  # fmt: skip
+    for path in (f"{idoit}/log", f"{typo3}/typo3temp/var/log"):
+        for parent in (*reversed(Path(path).parents), Path(path)):
+            if ctx.host.state(str(parent)) is None:
+                ctx.host.put(str(parent), FileState(kind="dir", mode=0o755, uid=33, gid=33))
+    step = LogRotation.parse(STEP, {"keep-weeks": 4})
+    assert [one.running for one in step.observe(ctx) if one.ok is False] == ["never rotated"] * 2
+    planned = step.plan(ctx)
     assert isinstance(planned.changes[0], WriteFile)
     text = planned.changes[0].content.decode()
-    assert "/var/www/html/i-doit/log/*.log {" in text
+    assert f"{idoit}/log/*.log {{" in text and f"{typo3}/typo3temp/var/log/*.log {{" in text
     assert "su www-data www-data" in text and "rotate 4\n" in text
+
+
+def test_a_rule_of_somebody_else_will_do(tmp_path: Path) -> None:
+    theirs = {"/etc/logrotate.d/theirs": "/srv/i-doit/log/*.log {\n}\n"}
+    ctx = asked(
+        tmp_path, logrotate=Rotation({"/srv/i-doit/log/*.log": "weekly (4 rotations)"}),
+        logrotate_files=theirs, applications=(Application("i-doit", "/srv/i-doit", "/srv/i-doit"),),
+        user_numbers={"root": 0}, group_numbers={"root": 0},
+    )  # fmt: skip
+    for path in ("/srv", "/srv/i-doit", "/srv/i-doit/log"):
+        if ctx.host.state(path) is None:
+            ctx.host.put(path, FileState(kind="dir", mode=0o755))
+    step = LogRotation.parse(STEP, {"keep-weeks": 4})
+    assert step.observe(ctx)[-1].origin == "/etc/logrotate.d/theirs:1"
+    assert step.plan(ctx).changes == ()
