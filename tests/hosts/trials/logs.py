@@ -7,6 +7,8 @@ import time
 
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP
+from tests.hosts.trials import apart
+from tests.hosts.trials.monitoring import local_mail, no_local_mail
 from tests.hosts.trials.trial import Answers, Trial
 
 VOLATILE = "/etc/systemd/journald.conf.d/10-lab.conf"
@@ -106,7 +108,98 @@ def _heard(host: LabHost) -> Answers:
     ]
 
 
+MAILBOX = "/var/mail/alice"
+
+
+def _mail_and_a_break_in(host: LabHost) -> None:
+    local_mail(host)
+    host.run("logger", "-p", "auth.info", "-t", "sshd[99]",
+             "Failed password for root from 192.0.2.77 port 40022 ssh2")  # fmt: skip
+
+
+def _reported(host: LabHost) -> Answers:
+    """The daily job itself, for today instead of yesterday."""
+    job = host.out("cat", "/etc/cron.daily/00logwatch")
+    report = host.out("logwatch", "--range", "today", "--output", "stdout")
+    host.run("logwatch", "--range", "today", "--output", "mail")
+    mail = host.root / MAILBOX.lstrip("/")
+    until = time.monotonic() + 20
+    while not mail.exists() and time.monotonic() < until:
+        time.sleep(0.2)
+    text = mail.read_text() if mail.exists() else ""
+    return [
+        ("cron runs it daily", "logwatch --output mail" in job),
+        ("it reports the failed login", "192.0.2.77" in report),
+        ("it says more than the least", "Detail Level of Output: 5" in report),
+        ("the mail arrived", "Subject: Logwatch for" in text and "192.0.2.77" in text),
+        ("from whom it shall be", "From: watch@web.example" in text),
+    ]
+
+
+LOG_HOST = """
+DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends rsyslog-gnutls
+cat > /etc/receive.conf <<'CONFIGURATION'
+global(DefaultNetstreamDriver="gtls" DefaultNetstreamDriverCAFile="/etc/apart.pem"
+    DefaultNetstreamDriverCertFile="/etc/apart.pem" DefaultNetstreamDriverKeyFile="/etc/apart.key")
+module(load="imtcp" StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="anon")
+input(type="imtcp" port="6514")
+action(type="omfile" file="/var/log/received.log")
+CONFIGURATION
+rsyslogd -f /etc/receive.conf -i /receive.pid
+"""
+
+
+def _log_host(host: LabHost) -> None:
+    """A real rsyslog that takes lines over TLS only."""
+    apart.set_up(host, LOG_HOST)
+
+
+def _no_log_host(host: LabHost) -> None:
+    apart.take_away(host, "kill $(cat /receive.pid)")
+
+
+def _received(host: LabHost) -> Answers:
+    host.run("logger", "-p", "auth.notice", "-t", "lab", "seen from afar")
+    until = time.monotonic() + 15
+    text = ""
+    while "seen from afar" not in text and time.monotonic() < until:
+        time.sleep(0.2)
+        text = host.run("cat", f"{apart.ROOT}/var/log/received.log", check=False).stdout
+    valid = host.run("rsyslogd", "-N1", check=False)
+    return [
+        ("its configuration is sound", valid.returncode == 0),
+        ("a line arrives on the log host", "seen from afar" in text),
+        ("the program's test line did too", " harden-tui: harden-tui-" in text),
+        ("rsyslog keeps the connection", "rsyslogd" in host.out("ss", "-Htnp", "dport = :6514")),
+    ]
+
+
 TRIALS = (
+    Trial(
+        step="logs.remote",
+        furnish=_log_host,
+        tidy=_no_log_host,
+        holds=_received,
+        given=(
+            "--set",
+            "logs.remote.host=localhost",
+            "--set",
+            f"logs.remote.authority={apart.AUTHORITY}",
+        ),
+    ),
+    Trial(
+        step="logs.logwatch",
+        furnish=_mail_and_a_break_in,
+        tidy=no_local_mail,
+        holds=_reported,
+        stays=("/var/mail/", "/var/spool/postfix/"),
+        given=(
+            "--set",
+            "logs.logwatch.mail-to=alice",
+            "--set",
+            "logs.logwatch.mail-from=watch@web.example",
+        ),
+    ),
     Trial(
         step="logs.cron-output",
         furnish=_silent_jobs,

@@ -10,7 +10,7 @@ from tests.hosts.trials.trial import Answers, Trial
 MAILBOX = "/var/mail/alice"
 
 
-def _mail_server(host: LabHost) -> None:
+def local_mail(host: LabHost) -> None:
     """A real MTA that delivers on this host only."""
     host.run("debconf-set-selections", stdin="postfix postfix/main_mailer_type select Local only\n")
     host.run(
@@ -19,7 +19,7 @@ def _mail_server(host: LabHost) -> None:
     )  # fmt: skip
 
 
-def _no_mail_server(host: LabHost) -> None:
+def no_local_mail(host: LabHost) -> None:
     host.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "purge", "-y", "-q", "postfix")
     host.run("rm", "-f", MAILBOX)
 
@@ -47,8 +47,8 @@ def _watched(host: LabHost) -> Answers:
 TRIALS = (
     Trial(
         step="monitoring.drift",
-        furnish=_mail_server,
-        tidy=_no_mail_server,
+        furnish=local_mail,
+        tidy=no_local_mail,
         given=("--set", "monitoring.drift.mail=alice"),
         stays=("/var/mail/", "/var/spool/postfix/"),
         holds=_watched,
