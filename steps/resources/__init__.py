@@ -51,6 +51,7 @@ TABLE: dict[str, str] = {
     "mariadb-listen": "steps.resources.mariadb_listen:MariadbListen",
     "modes": "steps.resources.modes:Modes",
     "modprobe": "steps.resources.modprobe:Modprobe",
+    "monitoring-agent": "steps.resources.monitoring_agent:MonitoringAgent",
     "mount": "steps.resources.mount:Mount",
     "package": "steps.resources.package:Package",
     "package-unneeded": "steps.resources.package_unneeded:UnneededPackage",

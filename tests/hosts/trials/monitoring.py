@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import struct
 import time
+import zlib
 
 from tests.hosts.lab import LabHost
 from tests.hosts.trials.trial import Answers, Trial
@@ -44,7 +48,62 @@ def _watched(host: LabHost) -> Answers:
     ]  # fmt: skip
 
 
+def ask_nrpe(address: str, command: str, source: str = "") -> tuple[int, str]:
+    """check_nrpe's own question (packet version 2, over anonymous TLS): exit status and text."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ADH:@SECLEVEL=0")
+    text = command.encode().ljust(1024, b"\0")
+    packet = struct.pack(">hhIh1024s2x", 2, 1, 0, 0, text)
+    packet = struct.pack(">hhIh1024s2x", 2, 1, zlib.crc32(packet), 0, text)
+    bound = (source, 0) if source else None
+    with socket.create_connection((address, 5666), timeout=60, source_address=bound) as plain:
+        with context.wrap_socket(plain) as line:
+            line.sendall(packet)
+            answer = b""
+            while len(answer) < 1036 and (more := line.recv(4096)):
+                answer += more
+    _, _, _, status, said = struct.unpack(">hhIh1024s2x", answer[:1036])
+    return status, said.partition(b"\0")[0].decode()
+
+
+def _asked(host: LabHost) -> Answers:
+    status, text = ask_nrpe(host.address, "check_harden_tui")
+    may = host.out("sudo", "-l", "-U", "nagios")
+    rules = [line.strip() for line in may.splitlines() if "NOPASSWD" in line]
+    refused = host.run(
+        "python3", "-c",
+        "import socket; s = socket.create_connection(('127.0.0.1', 5666), 5, ('127.0.0.2', 0));"
+        " s.settimeout(5); s.sendall(b'x'); print(s.recv(1))",
+        check=False,
+    )  # fmt: skip
+    return [
+        ("NRPE answers with Nagios' status", status == 2 and "HARDEN-TUI CRITICAL - " in text),
+        ("and with figures", " | fail=" in text and "time=" in text),
+        ("it names what fails", "ssh.root-login" in text),
+        ("nobody else is answered", refused.returncode != 0 or "b''" in refused.stdout),
+        ("nagios may run that and nothing else", rules == [
+            "(root) NOPASSWD: /usr/bin/harden-tui check --monitoring nagios --checklist server"
+        ]),
+        ("arguments are refused", "dont_blame_nrpe=0" in host.out(
+            "cat", "/etc/nagios/nrpe.d/zz-harden-tui.cfg"
+        )),
+    ]  # fmt: skip
+
+
 TRIALS = (
+    Trial(
+        step="monitoring.agent",
+        holds=_asked,
+        given=(
+            "--set",
+            "monitoring.agent.hosts=10.77.0.0/16",
+            "--set",
+            "monitoring.agent.checklist=server",
+        ),
+    ),
     Trial(
         step="monitoring.drift",
         furnish=local_mail,
