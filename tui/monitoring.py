@@ -31,7 +31,7 @@ def reported(
     wrong = [result.id for result in results if result.status in WRONG]
     undecided = [result.id for result in results if result.status in OPEN]
     passed = sum(result.status in ("pass", "attested") for result in results)
-    drifted = len(drift.rows)
+    drifted = len(drift.things)
     counted = {
         "fail": len(wrong), "open": len(undecided), "pass": passed, "drifted": drifted,
     }  # fmt: skip

@@ -48,7 +48,7 @@ def _watched(host: LabHost) -> Answers:
     ]  # fmt: skip
 
 
-def ask_nrpe(address: str, command: str, source: str = "") -> tuple[int, str]:
+def ask_nrpe(address: str, command: str) -> tuple[int, str]:
     """check_nrpe's own question (packet version 2, over anonymous TLS): exit status and text."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -58,13 +58,12 @@ def ask_nrpe(address: str, command: str, source: str = "") -> tuple[int, str]:
     text = command.encode().ljust(1024, b"\0")
     packet = struct.pack(">hhIh1024s2x", 2, 1, 0, 0, text)
     packet = struct.pack(">hhIh1024s2x", 2, 1, zlib.crc32(packet), 0, text)
-    bound = (source, 0) if source else None
-    with socket.create_connection((address, 5666), timeout=60, source_address=bound) as plain:
-        with context.wrap_socket(plain) as line:
-            line.sendall(packet)
-            answer = b""
-            while len(answer) < 1036 and (more := line.recv(4096)):
-                answer += more
+    plain = socket.create_connection((address, 5666), timeout=60)
+    with context.wrap_socket(plain) as line:
+        line.sendall(packet)
+        answer = b""
+        while len(answer) < 1036 and (more := line.recv(4096)):
+            answer += more
     _, _, _, status, said = struct.unpack(">hhIh1024s2x", answer[:1036])
     return status, said.partition(b"\0")[0].decode()
 
