@@ -56,7 +56,7 @@ class CronOutput(Resource):
         holding = dict.fromkeys(job.file for job in jobs if job.has_secret)
         findings += [_readable(ctx, file, jobs) for file in holding]
         good = sum(job.output == "kept" for job in jobs)
-        if not any(finding.applicable for finding in findings):
+        if not findings:
             shown = f"{good} of {len(jobs)}" if jobs else "there are none"
             findings.append(
                 Finding(
@@ -141,12 +141,11 @@ class CronOutput(Resource):
         return Finding(
             resource="cron",
             setting=f"{job.user}: {_short(job.command)}",
-            expected="its output is kept",
+            expected="its output is kept" if counts else "whatever its user wants",
             running=f"thrown away ({why})",
             persistent=f"thrown away ({why})",
             origin=job.origin,
-            ok=False if counts else None,
-            applicable=counts,
+            ok=not counts,
             note="" if counts else "a user's own crontab is only reported (users=yes changes it)",
         )
 

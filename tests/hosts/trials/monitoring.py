@@ -8,7 +8,9 @@ import struct
 import time
 import zlib
 
+from tests.hosts.base import SUITES
 from tests.hosts.lab import LabHost
+from tests.hosts.program import harden
 from tests.hosts.trials.trial import Answers, Trial
 
 MAILBOX = "/var/mail/alice"
@@ -92,7 +94,69 @@ def _asked(host: LabHost) -> Answers:
     ]  # fmt: skip
 
 
+FEED = "/run/feed"
+SOURCE = "http://127.0.0.1:8099/"
+HOLES = (
+    "VERSION 1\nCVE-2099-0001,,a hole made up for a trial\n\nsudo,0, HRF,99-1,98-1+deb99u1\n\n\n"
+)
+"""What debsecan downloads: names of holes, then packages with them, then binary packages."""
+
+
+def _feed(host: LabHost) -> None:
+    """A server of debsecan's data."""
+    for suite in SUITES:
+        path = f"{FEED}/{suite}"
+        write = (
+            "import sys, zlib; open(sys.argv[1], 'wb').write(zlib.compress(sys.argv[2].encode()))"
+        )
+        host.run("mkdir", "-p", FEED)
+        host.run("python3", "-c", write, path, HOLES)
+    host.run(
+        "systemd-run", "-q", "--collect", "--unit=feed", "python3", "-m", "http.server", "8099",
+        "--bind", "127.0.0.1", "-d", FEED,
+    )  # fmt: skip
+    ask = f"until python3 -c \"import urllib.request as r; r.urlopen('{SOURCE}')\"; do :; done"
+    host.run("timeout", "20", "sh", "-c", ask)
+
+
+def _no_feed(host: LabHost) -> None:
+    host.run("systemctl", "stop", "feed.service")
+    host.run("rm", "-r", FEED)
+
+
+def _scanned(host: LabHost) -> Answers:
+    settings = host.out("cat", "/etc/default/debsecan")
+    host.run("systemctl", "start", "harden-tui-vulnerabilities.service")
+    report = host.out("cat", "/var/lib/harden-tui/vulnerabilities/report")
+    itself = host.out("debsecan", "--suite", host.suite, "--only-fixed", "--format", "detail")
+    verbose = harden(host, "check", "vulnerabilities.scan", "--verbose", check=False).stdout
+    host.run("mv", f"{FEED}/{host.suite}", f"{FEED}/away")
+    failed = host.run("systemctl", "start", "harden-tui-vulnerabilities.service", check=False)
+    kept = host.out("cat", "/var/lib/harden-tui/vulnerabilities/report")
+    host.run("systemctl", "reset-failed", "harden-tui-vulnerabilities.service")
+    host.run("mv", f"{FEED}/away", f"{FEED}/{host.suite}")
+    host.run("systemctl", "start", "harden-tui-vulnerabilities.service")
+    return [
+        ("debsecan knows the release", f"SUITE={host.suite}\n" in settings),
+        ("the report is debsecan's own", report.strip() == itself.strip()),
+        ("it names the hole", "CVE-2099-0001" in report and "installed: sudo" in report),
+        ("a check names the version that closes it", "98-1+deb99u1" in verbose),
+        ("without the server the last report stays", failed.returncode != 0 and kept == report),
+        ("a timer waits", "harden-tui-vulnerabilities.timer" in host.out(
+            "systemctl", "list-timers", "--all"
+        )),
+    ]  # fmt: skip
+
+
 TRIALS = (
+    Trial(
+        step="vulnerabilities.scan",
+        furnish=_feed,
+        tidy=_no_feed,
+        holds=_scanned,
+        after="manual",
+        given=("--set", f"vulnerabilities.scan.source={SOURCE}"),
+    ),
     Trial(
         step="monitoring.agent",
         holds=_asked,
