@@ -9,6 +9,7 @@ from steps.resource import Resource, StepError
 TABLE: dict[str, str] = {
     "accounting": "steps.resources.accounting:Accounting",
     "admin-key": "steps.resources.admin_key:AdminKey",
+    "admin-network": "steps.resources.admin_network:AdminNetwork",
     "administrator": "steps.resources.administrator:Administrator",
     "apache": "steps.resources.apache_directive:ApacheDirective",
     "apache-certificate": "steps.resources.apache_certificate:ApacheCertificate",
@@ -36,6 +37,7 @@ TABLE: dict[str, str] = {
     "egress": "steps.resources.egress:Egress",
     "fail2ban": "steps.resources.fail2ban:Fail2ban",
     "file": "steps.resources.file:File",
+    "hardware": "steps.resources.hardware:HardwareFaults",
     "homes": "steps.resources.homes:Homes",
     "idoit-csrf": "steps.resources.idoit_csrf:IdoitCsrf",
     "integrity": "steps.resources.integrity:Integrity",
