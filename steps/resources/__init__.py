@@ -25,6 +25,8 @@ TABLE: dict[str, str] = {
     "apt-sources": "steps.resources.apt_sources:AptSources",
     "attest": "steps.resources.attest:Attest",
     "auditd": "steps.resources.auditd:Auditd",
+    "aws": "steps.resources.aws:Aws",
+    "aws-metadata": "steps.resources.aws:AwsMetadata",
     "backup-schedule": "steps.resources.backup_schedule:BackupSchedule",
     "banner": "steps.resources.banner:Banner",
     "config-secrets": "steps.resources.config_secrets:ConfigSecrets",

@@ -44,7 +44,7 @@ class MailRelay(Resource):
     def __init__(self, step_id: str, wanted: Wanted) -> None:
         self.step_id = step_id
         self.wanted = wanted
-        self.packages = ("msmtp-mta",) if wanted.by == "msmtp" else ("postfix",)
+        self.packages: tuple[str, ...] = ("msmtp-mta",) if wanted.by == "msmtp" else ("postfix",)
         if wanted.by == "postfix" and wanted.user:
             self.packages = ("postfix", "libsasl2-modules")
 

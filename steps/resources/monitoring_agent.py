@@ -74,7 +74,7 @@ class MonitoringAgent(Resource):
 
     def prove(self, ctx: Context) -> list[Finding]:
         """The check runs, as the user who runs it later."""
-        argv = self.argv
+        argv: tuple[str, ...] = self.argv
         if self.body.by == "nrpe":
             argv = ("runuser", "-u", USER, "--", "sudo", "-n", *argv)
         try:

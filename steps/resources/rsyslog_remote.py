@@ -150,7 +150,7 @@ action(
     def _ours(self, ctx: Context) -> Forward | None:
         """The forwarding that does what is wanted, whoever wrote it."""
         body = self.body
-        for one in forwards(ctx.facts.get(RSYSLOG_FILES)):
+        for one in _all(ctx):
             there = (one.target, one.port, one.protocol) == (body.host, body.port, "tcp")
             if there and one.encrypted and one.peers == self.peer:
                 return one
@@ -177,7 +177,7 @@ action(
                 origin=one.origin, ok=True,
                 note="this step adds a way that is encrypted and leaves yours as it is",
             )
-            for one in forwards(ctx.facts.get(RSYSLOG_FILES)) if not one.encrypted
+            for one in _all(ctx) if not one.encrypted
         ]  # fmt: skip
         return findings
 
@@ -196,6 +196,11 @@ action(
         lines = ctx.host.run(argv, ok=None).stdout.splitlines()
         said = [line for line in lines if re.search(r"omfwd|nsd_gtls|netstream|certificate", line)]
         return said[-1][:200] if said else ""
+
+
+def _all(ctx: Context) -> list[Forward]:
+    texts = ctx.facts.get(RSYSLOG_FILES)
+    return forwards(texts)
 
 
 def _running(ctx: Context) -> Finding:

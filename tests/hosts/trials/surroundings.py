@@ -68,7 +68,18 @@ def _of_a_container(host: LabHost) -> Answers:
     return [("it is a container", host.out("systemd-detect-virt") == "systemd-nspawn")]
 
 
+def _elsewhere(host: LabHost) -> Answers:
+    vendor = host.run("cat", "/sys/class/dmi/id/sys_vendor", check=False).stdout
+    return [("its firmware is not Amazon's", vendor.strip() != "Amazon EC2")]
+
+
+AWS = ("metadata", "security-groups", "storage-encryption", "trail", "waf", "keys")
+
 TRIALS = (
+    *(
+        Trial(step=f"aws.{name}", holds=_elsewhere, before="not-applicable", changes=False)
+        for name in AWS
+    ),
     Trial(
         step="surroundings.proxy",
         furnish=_proxy,
