@@ -126,7 +126,9 @@ def _monitored(options: Options, arguments: argparse.Namespace) -> int:
         return results, found, time.monotonic() - began
 
     status, text = monitored(arguments.monitoring, ask)
-    Out().line(text)
+    out = Out()
+    for line in text.split("\n"):
+        out.line(line)
     # Checkmk reads the status from the line, and takes any other exit status for a failure.
     return GOOD if arguments.monitoring == "checkmk" else status
 

@@ -83,7 +83,7 @@ def _asked(host: LabHost) -> Answers:
     return [
         ("NRPE answers with Nagios' status", status == 2 and "HARDEN-TUI CRITICAL - " in text),
         ("and with figures", " | fail=" in text and "time=" in text),
-        ("it names what fails", "ssh.root-login" in text),
+        ("it names what fails", "\nssh.root-login: fail" in text),
         ("nobody else is answered", refused.returncode != 0 or "b''" in refused.stdout),
         ("nagios may run that and nothing else", rules == [
             "(root) NOPASSWD: /usr/bin/harden-tui check --monitoring nagios --checklist server"
