@@ -11,7 +11,7 @@ ALIASES = "/etc/aliases"
 POSTFIX_KEYS = (
     "inet_interfaces", "relayhost", "smtp_tls_security_level", "smtp_tls_wrappermode",
     "smtp_tls_CAfile", "smtp_sasl_auth_enable", "smtp_sasl_password_maps",
-    "smtp_sasl_security_options", "sender_canonical_maps", "alias_maps",
+    "smtp_sasl_security_options", "sender_canonical_maps", "alias_maps", "smtp_host_lookup",
 )  # fmt: skip
 
 

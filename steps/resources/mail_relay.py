@@ -256,13 +256,13 @@ def _still_queued(ctx: Context) -> str:
 
 
 def _run(ctx: Context, argv: tuple[str, ...], stdin: bytes = b"") -> str:
-    """Why a program failed, in its own last words; empty where it did not."""
+    """Why a program failed, in its own last words (msmtp takes several lines); empty if not."""
     try:
         answer = ctx.host.run(argv, stdin=stdin, timeout_s=SENDS_S, ok=None)
     except HostError as error:
         raise FactUnavailable(str(error)) from None
     said = (answer.stderr.strip() or answer.stdout.strip()).splitlines()
-    return "" if answer.ok else (said[-1] if said else f"exit status {answer.returncode}")
+    return "" if answer.ok else ("; ".join(said[-3:]) or f"exit status {answer.returncode}")
 
 
 def _text(ctx: Context, path: str) -> str:

@@ -93,6 +93,8 @@ def postfix_settings(wanted: Wanted) -> dict[str, str]:
     """What `postconf` must say."""
     return {
         "inet_interfaces": "loopback-only",
+        # As every other program finds it: a relay of the house may stand in /etc/hosts only.
+        "smtp_host_lookup": "native",
         "relayhost": f"[{wanted.host}]:{wanted.port}",
         "smtp_tls_security_level": "may" if wanted.tls == "none" else "secure",
         "smtp_tls_wrappermode": "yes" if wanted.tls == "tls" else "no",
