@@ -120,9 +120,9 @@ def _monitored(options: Options, arguments: argparse.Namespace) -> int:
         session = open_session(options)
         ids = chosen_ids(session, arguments)
         with ThreadPoolExecutor(1) as pool:
-            drift = pool.submit(_look, session)
+            drift = pool.submit(look_for_drift, session)
             results = session.engine.check(ids) if ids else []
-            found = _reported(session, drift.result(), results)
+            found = reported(session, drift.result(), results)
         return results, found, time.monotonic() - began
 
     status, text = monitored(arguments.monitoring, ask)
