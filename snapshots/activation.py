@@ -58,6 +58,11 @@ def activate(host: Host, activations: Iterable[Activation], progress: Progress) 
         except CommandMissing:
             progress.output(f"{argv[0]} is not installed; passed over")
         except (CommandFailed, CommandTimeout) as error:
+            if activation.unit and is_gone(host, activation.unit):
+                # Its package went, and its processes are only still ending.
+                progress.output(f"{activation.unit} is gone; nothing to {activation.how}")
+                running.pop(activation.unit, None)
+                continue
             why = before.why(activation.unit, progress)
             raise SnapshotError(f"{error}{why}") from None
     if not running:
@@ -79,6 +84,12 @@ def is_active(host: Host, unit: str) -> bool:
         return host.run(("systemctl", "is-active", "--quiet", unit), ok=None).ok
     except CommandMissing:
         return False
+
+
+def is_gone(host: Host, unit: str) -> bool:
+    """Whether systemd has no unit file for it any more."""
+    argv = ("systemctl", "show", "-p", "LoadState", "--value", unit)
+    return host.run(argv, ok=None).stdout.strip() == "not-found"
 
 
 def _argv(activation: Activation) -> tuple[str, ...]:

@@ -271,6 +271,18 @@ def _time_daemon(ctx: Context) -> ParameterValue | None:
     return next((one for one in ("chrony", "systemd-timesyncd") if one in installed), None)
 
 
+def _mail_program(ctx: Context) -> ParameterValue | None:
+    from host.facts.packages import PACKAGES
+
+    return "postfix" if "postfix" in ctx.facts.get(PACKAGES) else None
+
+
+def _text_logs(ctx: Context) -> ParameterValue | None:
+    from host.facts.packages import PACKAGES
+
+    return "rsyslog" if "rsyslog" in ctx.facts.get(PACKAGES) else "journald"
+
+
 def _application_database(ctx: Context) -> ParameterValue | None:
     from steps.resources.restore_test import database_of_the_application
 
@@ -295,6 +307,8 @@ DEFAULTS: dict[str, Callable[[Context], ParameterValue | None]] = {
     "login-groups": _login_groups,
     "login-users": _login_users,
     "session-user": _session_user,
+    "mail-program": _mail_program,
+    "text-logs": _text_logs,
     "time-daemon": _time_daemon,
     "typo3-tree": _typo3_tree,
     "typo3-writable": _typo3_writable,

@@ -118,6 +118,12 @@ def _check(commands: Any) -> None:
     parser.add_argument(
         "--mail-always", action="store_true", help="with --mail: also that nothing is new"
     )
+    parser.add_argument(
+        "--monitoring",
+        choices=("nagios", "checkmk"),
+        help="the one line that a monitoring system reads, with figures; for nagios exit 0 (OK),"
+        " 1 (open or drifted), 2 (something fails) or 3 (could not be asked)",
+    )
     add_common(parser)
 
 

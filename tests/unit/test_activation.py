@@ -65,3 +65,24 @@ def test_an_apache_that_dies_says_why_in_its_own_log() -> None:
         " (apache2.service said last: exited / no group / failed; /var/log/apache2/error.log said"
         " last: [ssl:emerg] [pid 8] AH02312: Fatal error initialising mod_ssl, exiting)"
     )
+
+
+def test_a_unit_that_went_with_its_package_is_not_asked_to_come_back() -> None:
+    """systemd calls it active while its last processes end, and cannot restart it."""
+    host = WebHost("trixie")
+    loaded = "not-found"
+
+    def systemctl(argv: list[str]) -> tuple[int, str]:
+        if "show" in argv:
+            return 0, f"{loaded}\n"
+        return (5, "Unit postfix.service not found.") if "restart" in argv else (0, "")
+
+    host.programs["systemctl"] = systemctl
+    host.programs["journalctl"] = lambda argv: (0, "")
+    heard = Heard()
+    activation = Activation("restart", "postfix.service", settle_s=0.0)
+    activate(host, [activation], heard)
+    assert heard.lines[-1] == "postfix.service is gone; nothing to restart"
+    loaded = "loaded"
+    with pytest.raises(SnapshotError, match="not found"):
+        activate(host, [activation], heard)

@@ -82,6 +82,20 @@ def test_check_answers_in_text_json_and_events(run: Run) -> None:
     assert events[-1]["exit"] == 1
 
 
+def test_check_answers_a_monitoring_system(run: Run) -> None:
+    exit_status, out, _ = run("check", STEP, "--monitoring", "nagios")
+    first, second = out.splitlines()
+    assert exit_status == 2
+    assert first.startswith("HARDEN-TUI CRITICAL - 1 fail, 0 open, 0 pass, 0 drifted: ")
+    assert second == f"{STEP}: fail"
+    exit_status, out, _ = run("check", STEP, "--monitoring", "checkmk")
+    assert exit_status == 0
+    assert out.startswith('2 "harden-tui" fail=1;;0;0;1|')
+    exit_status, out, _ = run("check", "no.such", "--monitoring", "nagios")
+    assert exit_status == 3
+    assert out.startswith("HARDEN-TUI UNKNOWN - There is no step 'no.such'.")
+
+
 def test_plan_shows_the_exact_change_and_nothing_once_it_is_made(run: Run) -> None:
     exit_status, out, _ = run("plan", STEP)
     assert exit_status == 1

@@ -1,0 +1,134 @@
+"""surroundings.*: hardware that tells how it is, and ways in that are narrow enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from host.facts import FactUnavailable
+from host.facts.hardware import Array, Hardware, parse_mdstat
+from host.facts.ufw import Configuration, Rule, Status
+from steps.resource import Context, StepError
+from steps.resources.admin_network import AdminNetwork
+from steps.resources.hardware import HardwareFaults
+from tests.unit.given import context
+
+MDSTAT = """\
+Personalities : [raid1] [raid6] [raid5] [raid4]
+md1 : active raid1 sdb2[1] sda2[0](F)
+      1046528 blocks super 1.2 [2/1] [_U]
+      [==>..................]  recovery = 12.6% (37043392/292945152) finish=127.5min
+md0 : active (auto-read-only) raid5 sdc1[3] sdb1[1] sda1[0]
+      976508928 blocks super 1.2 level 5, 512k chunk, algorithm 2 [3/3] [UUU]
+      bitmap: 0/4 pages [0KB], 65536KB chunk
+md9 : active raid0 sdd1[0] sde1[1]
+      976508928 blocks super 1.2 512k chunks
+
+unused devices: <none>
+"""
+
+
+def test_arrays_of_linux() -> None:
+    assert parse_mdstat(MDSTAT) == (
+        Array("md1", "raid1", True, 2, 1),
+        Array("md0", "raid5", True, 3, 3),
+    )
+    assert [one.is_whole for one in parse_mdstat(MDSTAT)] == [False, True]
+
+
+@given(st.text())
+def test_any_answer_is_read(text: str) -> None:
+    parse_mdstat(text)
+    parse_mdstat(f"md0 : active raid1 {text}\n{text}")
+
+
+def hardware(directory: Path, answer: Hardware) -> list[tuple[str, bool | None]]:
+    step = HardwareFaults.parse("x.y", {"question": "Well?"})
+    ctx = context(directory, hardware=answer)
+    planned = step.plan(ctx)
+    assert planned.changes == ()
+    return [(one.setting, one.ok) for one in step.observe(ctx)]
+
+
+def test_a_machine_that_knows_all_needs_no_person(tmp_path: Path) -> None:
+    answer = Hardware(arrays=(Array("md0", "raid1", True, 2, 2),), memory_controllers=1,
+                      corrected=3, ups={"rack": "OL"})  # fmt: skip
+    assert hardware(tmp_path, answer) == [
+        ("md0 (raid1)", True), ("memory", True), ("UPS rack", True),
+    ]  # fmt: skip
+
+
+def test_faults_are_faults(tmp_path: Path) -> None:
+    answer = Hardware(arrays=(Array("md0", "raid1", True, 2, 1),), memory_controllers=1,
+                      uncorrected=1, ups={"rack": "OB DISCHRG"})  # fmt: skip
+    assert [ok for _, ok in hardware(tmp_path, answer)] == [False, False, False]
+
+
+def test_a_virtual_machine_cannot_know(tmp_path: Path) -> None:
+    found = hardware(tmp_path, Hardware(virtual="virtual machine", memory_controllers=1))
+    assert [ok for _, ok in found] == [None] * 4
+    assert found[-1][0] == "answer of a person"
+
+
+def network(directory: Path, allowed: str = "", **answers: Any) -> tuple[list[Any], Context]:
+    usual: dict[str, Any] = {
+        "sshd_effective": {"port": "22", "allowusers": allowed},
+        "ufw_status": Status(False), "ufw_configuration": None,
+    }  # fmt: skip
+    ctx = context(directory, **{**usual, **answers})
+    body = {"networks": ["192.0.2.0/24", "2001:db8::/48"], "question": "Well?"}
+    return AdminNetwork.parse("x.y", body).observe(ctx), ctx
+
+
+@pytest.mark.parametrize(
+    ("allowed", "good"),
+    [
+        ("*@192.0.2.0/25", True),
+        ("alice@192.0.2.7 bob@2001:db8::/64", True),
+        ("alice@192.0.2.7 bob", False),
+        ("*@192.0.0.0/16", False),
+        ("*@192.0.2.*", False),
+        ("", False),
+    ],
+)
+def test_what_sshd_lets_in(tmp_path: Path, allowed: str, good: bool) -> None:
+    findings, _ = network(tmp_path, allowed)
+    assert all(finding.ok for finding in findings) is good
+    if not good:
+        assert findings[-1].setting == "answer of a person"
+
+
+def _ufw(*sources: str, policy: str = "DROP") -> dict[str, Any]:
+    rules = tuple(
+        Rule(action="allow", protocol="tcp", port="22", source=one, ipv6=":" in one)
+        for one in sources
+    )
+    return {
+        "ufw_status": Status(True, {"incoming": "deny"}),
+        "ufw_configuration": Configuration(
+            enabled=True, ipv6=True, policies={"input": policy}, rules=rules, origins={}
+        ),
+    }
+
+
+def test_what_ufw_lets_in(tmp_path: Path) -> None:
+    findings, _ = network(tmp_path / "a", **_ufw("192.0.2.0/24", "2001:db8::/64"))
+    assert [(one.resource, one.ok) for one in findings] == [("ufw", True)]
+    findings, _ = network(tmp_path / "b", **_ufw("192.0.2.0/24", "::/0"))
+    assert findings[0].ok is None and "::/0" in findings[0].running
+    findings, _ = network(tmp_path / "c", **_ufw("192.0.2.0/24", policy="ACCEPT"))
+    assert findings[0].ok is None
+
+
+def test_a_ufw_that_cannot_be_asked_is_no_error(tmp_path: Path) -> None:
+    findings, _ = network(tmp_path, ufw_status=FactUnavailable("needs root"))
+    assert findings[0].note == "needs root"
+
+
+def test_no_network_at_all() -> None:
+    with pytest.raises(StepError, match="networks"):
+        AdminNetwork.parse("x.y", {"networks": [], "question": "Well?"})
