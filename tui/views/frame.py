@@ -84,17 +84,28 @@ def footer(place: Place, width: int, enabled: Callable[[str], bool]) -> list[Lin
 
 
 def key_lines(keys: Sequence[tuple[str, str, bool]], width: int) -> list[Line]:
-    """Keys with what they mean and whether they can be taken now, a key never on two lines."""
-    lines: list[list[Span]] = [[]]
+    """Keys with what they mean and whether they can be taken now.
+
+    A key is never on two lines, and the last one, which leads out, never on a line by itself.
+    """
+    rows: list[list[tuple[str, str, bool]]] = [[]]
     used = 0
-    for key, label, on in keys:
-        size = cells(key) + 1 + cells(label)
+    for one in keys:
+        size = cells(one[0]) + 1 + cells(one[1])
         if used and used + 2 + size > width:
-            lines.append([])
+            rows.append([])
             used = 0
-        if used:
-            lines[-1].append(("  ", ""))
-            used += 2
-        lines[-1] += [(key, "key" if on else "dim"), (f" {label}", "" if on else "dim")]
-        used += size
-    return [tuple(line) for line in lines]
+        used += size + (2 if used else 0)
+        rows[-1].append(one)
+    if len(rows) > 1 and len(rows[-1]) == 1 and len(rows[-2]) > 1:
+        rows[-1].insert(0, rows[-2].pop())
+    return [_key_line(row) for row in rows]
+
+
+def _key_line(row: Sequence[tuple[str, str, bool]]) -> Line:
+    spans: list[Span] = []
+    for key, label, on in row:
+        if spans:
+            spans.append(("  ", ""))
+        spans += [(key, "key" if on else "dim"), (f" {label}", "" if on else "dim")]
+    return tuple(spans)
