@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: practice test test-everywhere lint deb bench bans evidence faults fidelity histories docs docs-check screens lock clean
+.PHONY: practice test test-everywhere lint deb bench bans evidence evidence-applications faults fidelity \
+  histories docs docs-check screens lock clean
 
 practice: $(VENV)/.ready
 	$(BIN)/harden-tui --practice
@@ -32,6 +33,9 @@ bans: $(VENV)/.ready
 
 evidence: $(VENV)/.ready
 	$(BIN)/python -m tests.evidence $(EVIDENCE)
+
+evidence-applications: $(VENV)/.ready
+	$(BIN)/python -m tests.evidence.applications $(EVIDENCE)
 
 faults: $(VENV)/.ready
 	$(BIN)/python -m tests.faults $(FAULTS)

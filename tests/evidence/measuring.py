@@ -60,10 +60,10 @@ def measure(
     """`layer` has the program installed; `all_steps` are those whose check is timed."""
     with LabHost(suite, layer, mounts_tmp=False) as host:
         furnish(host)
-        _sources(host)
-        _with_judges(host)
+        sources(host)
+        with_judges(host)
         host.reboot()
-        before = _judged(host, checklist, all_steps, tell)
+        before = judged(host, checklist, all_steps, tell)
         first = applying.check(host, checklist, steps)
         done = {}
         for number, step in enumerate(steps, 1):
@@ -73,12 +73,12 @@ def measure(
             tell(f"{number}/{len(steps)} {step}: {done[step][0]} after {took:.0f} s")
         host.reboot()
         last = applying.check(host, checklist, steps)
-        after = _judged(host, checklist, all_steps, tell)
-    applied = tuple(_applied(step, first, done, last) for step in steps)
-    return Release(suite=suite, before=before, after=after, steps=applied)
+        after = judged(host, checklist, all_steps, tell)
+    results = tuple(applied(step, first, done, last) for step in steps)
+    return Release(suite=suite, before=before, after=after, steps=results)
 
 
-def _sources(host: LabHost) -> None:
+def sources(host: LabHost) -> None:
     """What the folder of packages says of itself: that it is Debian's security repository.
 
     A server has one; without it Lynis would miss it on both sides.
@@ -88,7 +88,7 @@ def _sources(host: LabHost) -> None:
     host.run("apt-get", "update", "-q")
 
 
-def _with_judges(host: LabHost) -> None:
+def with_judges(host: LabHost) -> None:
     """Before the first measurement, so that both sides have the same programs."""
     host.run(
         "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q",
@@ -98,7 +98,7 @@ def _with_judges(host: LabHost) -> None:
     ssh_audit.prepare(host)
 
 
-def _judged(host: LabHost, checklist: str, all_steps: Sequence[str], tell: Tell) -> Side:
+def judged(host: LabHost, checklist: str, all_steps: Sequence[str], tell: Tell) -> Side:
     problems: dict[str, str] = {}
 
     def ask(name: str, judge: Callable[[], T]) -> T | None:
@@ -121,7 +121,7 @@ def _judged(host: LabHost, checklist: str, all_steps: Sequence[str], tell: Tell)
     )
 
 
-def _applied(
+def applied(
     step: str, first: dict[str, Checked], done: dict[str, tuple[int, str]], last: dict[str, Checked]
 ) -> Applied:
     exit_status, summary = done[step]

@@ -23,17 +23,17 @@ def page(sections: Mapping[str, str]) -> str:
 def section(facts: Mapping[str, str], release: Release, known: Sequence[Deviation]) -> str:
     """What one run found on one release."""
     lines = [
-        *(f"- {name}: {value}" for name, value in {**facts, **_programs(release)}.items()),
+        *(f"- {name}: {value}" for name, value in {**facts, **programs(release)}.items()),
         "",
-        *_goals(release),
-        *_problems(release),
+        *goal_table(release),
+        *problems(release),
         "",
         *_steps(release.steps),
         "",
         *_findings(release, known),
         "",
         *_points(release, known),
-        *_exposure(release),
+        *exposure(release),
     ]
     return "\n".join(lines).rstrip()
 
@@ -48,7 +48,7 @@ def as_text(release: Release) -> str:
     )
 
 
-def _programs(release: Release) -> dict[str, str]:
+def programs(release: Release) -> dict[str, str]:
     side = release.after
     named = [
         f"Lynis {side.lynis.version}, {side.lynis.tests} tests" if side.lynis else "",
@@ -68,11 +68,11 @@ def _goal_rows(release: Release) -> list[tuple[str, ...]]:
     ]
 
 
-def _goals(release: Release) -> list[str]:
-    return _table(("What", "Before", "After", "Goal", ""), _goal_rows(release))
+def goal_table(release: Release) -> list[str]:
+    return table(("What", "Before", "After", "Goal", ""), _goal_rows(release))
 
 
-def _problems(release: Release) -> list[str]:
+def problems(release: Release) -> list[str]:
     sides = (("before", release.before), ("after", release.after))
     lines = [
         f"- {judge} was not measured {name}: {_cell(words)}"
@@ -83,7 +83,7 @@ def _problems(release: Release) -> list[str]:
 
 
 def _steps(steps: Sequence[Applied]) -> list[str]:
-    rows = [(f"`{one.step}`", one.before, one.after, _what_happened(one)) for one in steps]
+    rows = [(f"`{one.step}`", one.before, one.after, what_happened(one)) for one in steps]
     good = sum(one.is_good for one in steps)
     return [
         "### The steps",
@@ -91,11 +91,11 @@ def _steps(steps: Sequence[Applied]) -> list[str]:
         f"{good} of {len(steps)} are as they should be after the restart, or are not about this"
         " host; of the others it is said why.",
         "",
-        *_table(("Step", "Before", "After", "Why"), rows),
+        *table(("Step", "Before", "After", "Why"), rows),
     ]
 
 
-def _what_happened(one: Applied) -> str:
+def what_happened(one: Applied) -> str:
     if one.is_good:
         return one.note
     return "; ".join(part for part in (one.summary if one.exit_status else "", one.note) if part)
@@ -113,7 +113,7 @@ def _findings(release: Release, known: Sequence[Deviation]) -> list[str]:
         f"{len(release.before.findings)} findings before, {len(gone)} of them gone, {len(left)}"
         f" now: {len(left) - len(still_open)} with a reason, {len(still_open)} open.",
         "",
-        *_table(("Judge", "Id", "What", "Why it stays"), rows),
+        *table(("Judge", "Id", "What", "Why it stays"), rows),
     ]
 
 
@@ -138,7 +138,7 @@ def _points(release: Release, known: Sequence[Deviation]) -> list[str]:
     return [
         "### Points of Lynis's index that are not given",
         "",
-        *_table(("Test", "Before", "After", "Missing", "Why"), rows),
+        *table(("Test", "Before", "After", "Missing", "Why"), rows),
         "",
     ]
 
@@ -147,7 +147,7 @@ def _of(pair: tuple[int, int] | None) -> str:
     return f"{pair[0]} of {pair[1]}" if pair else ""
 
 
-def _exposure(release: Release) -> list[str]:
+def exposure(release: Release) -> list[str]:
     first, last = release.before.exposure or {}, release.after.exposure or {}
     units = sorted(first.keys() | last.keys())
     changed = [unit for unit in units if first.get(unit) != last.get(unit)]
@@ -158,7 +158,7 @@ def _exposure(release: Release) -> list[str]:
         f"{len(units) - len(changed)} units are as exposed as they were; the others (0 is best,"
         " 10 is worst):",
         "",
-        *_table(("Unit", "Before", "After"), rows),
+        *table(("Unit", "Before", "After"), rows),
     ]
 
 
@@ -166,7 +166,7 @@ def _exposed(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     lines = [heads, ("---",) * len(heads), *(tuple(map(_cell, row)) for row in rows)]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
