@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import subprocess
-import threading
 import time
 
 from tests.hosts.beds import idoit, typo3
+from tests.hosts.client import Client
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import harden
@@ -18,46 +17,6 @@ from tests.hosts.trials.mariadb import login, sql
 from tests.hosts.trials.trial import Answers, Trial
 
 CONFIG = {idoit.SITE: f"{idoit.PATH}/src/config.inc.php", typo3.SITE: typo3.COMPOSER.settings}
-
-
-class Client:
-    """Asks a site each 100 ms from outside and notes what was no answer."""
-
-    def __init__(self, host: LabHost, site: str, words: bytes) -> None:
-        self.lost: list[str] = []
-        self.asked = 0
-        self._address, self._site, self._words = host.address, site, words
-        self._ends = threading.Event()
-        self._asking: list[threading.Thread] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def end(self) -> list[str]:
-        """Stop asking; what was no answer."""
-        self._ends.set()
-        self._thread.join()
-        for one in self._asking:
-            one.join()
-        return self.lost
-
-    def _run(self) -> None:
-        while not self._ends.wait(0.1):
-            self._asking.append(threading.Thread(target=self._ask, daemon=True))
-            self._asking[-1].start()
-
-    def _ask(self) -> None:
-        self.asked += 1
-        connection = http.client.HTTPConnection(self._address, 80, timeout=20)
-        try:
-            connection.request("GET", "/", headers={"Host": self._site})
-            answer = connection.getresponse()
-            if answer.status != 200 or self._words not in answer.read():
-                self.lost.append(str(answer.status))
-        except OSError as error:
-            self.lost.append(str(error))
-        finally:
-            connection.close()
-
 
 _kept: dict[str, tuple[str, list[Client]]] = {}
 
@@ -83,8 +42,17 @@ def weak_passwords(host: LabHost) -> None:
     assert left == [], left
     assert sql(host, ROWS) == rows
     assert idoit.answers(host)
-    clients = [Client(host, idoit.SITE, b"8 objects"), Client(host, typo3.SITE, b"")]
+    clients = visitors(host)
     _kept[host.name] = (rows, clients)
+
+
+def visitors(host: LabHost) -> list[Client]:
+    """One at each site, from now on."""
+    sites = ((idoit.SITE, "8 objects"), (typo3.SITE, "Home of the example"))
+    clients = [Client(host.address, site, words) for site, words in sites]
+    for client in clients:
+        client.begin("the change, or its undo")
+    return clients
 
 
 def killed_half_way(host: LabHost) -> None:
@@ -105,8 +73,9 @@ def killed_half_way(host: LabHost) -> None:
 
 def password_holds(host: LabHost) -> Answers:
     rows, clients = _kept[host.name]
-    lost = [lost for client in clients for lost in client.end()]
-    asked = min(client.asked for client in clients)
+    phases = [phase for client in clients for phase in client.end()]
+    lost = [why for phase in phases for why in phase.lost]
+    asked = min(phase.asked for phase in phases)
     new = [password_in(host, site) for site in CONFIG]
     tenants = host.run(
         "runuser", "-u", "www-data", "--", "php", f"{idoit.PATH}/console.php", "tenant-list",
@@ -128,7 +97,7 @@ def password_holds(host: LabHost) -> Answers:
         (f"{what} tells no password", bool(text) and not any(s in text for s in secrets))
         for what, text in told(host)
     ]
-    clients[:] = [Client(host, idoit.SITE, b"8 objects"), Client(host, typo3.SITE, b"")]
+    clients[:] = visitors(host)
     return answers
 
 
@@ -163,8 +132,8 @@ def as_it_was(host: LabHost) -> None:
     assert password_in(host, idoit.SITE) == idoit.PASSWORD
     assert idoit.answers(host)
     for client in clients:
-        lost = client.end()
-        print(f"undo: {len(lost)} of {client.asked} requests lost")
+        (phase,) = client.end()
+        print(f"{phase.name}: {len(phase.lost)} of {phase.asked} requests lost")
     modes = host.out("sh", "-c", f"stat -c '%a %U' {STATE}/snapshots {STATE}/snapshots/secrets/*")
     assert set(modes.splitlines()) <= {"700 root", "600 root"}
     without_applications(host)
