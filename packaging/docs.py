@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,16 +32,17 @@ NAMES = {
 def steps_page() -> str:
     """Every step of the catalogue, by stage."""
     steps, checklists = built_in()
+    chosen = sorted(checklists.items(), key=lambda pair: (len(pair[1].choices), pair[0]))
     lines = [
         "# The steps", "",
         "Generated from the catalogue by `make docs`. `harden-tui steps show STEP` prints the same"
         " on a host, with the values it has there.", "",
         "## Checklists", "",
+        *(f"- **{name}** — {one.title}, {len(one.choices)} steps" for name, one in chosen),
+        "", *_listed(steps, dict(chosen)),
     ]  # fmt: skip
-    for checklist in checklists.values():
-        lines += [f"- **{checklist.name}** — {checklist.title}: {_steps_of(checklist)}"]
     for stage in STAGES:
-        ours = [step for step in steps.values() if step.stage == stage]
+        ours = [step for step in _in_order(steps, dict(chosen)) if step.stage == stage]
         if ours:
             lines += ["", f"## {stage}", ""]
             lines += [line for step in ours for line in _step(step)]
@@ -67,8 +69,29 @@ def readme() -> str:
     return f"{before}{BEGIN}\n\n{key_table()}\n{END}{after}"
 
 
-def _steps_of(checklist: Checklist) -> str:
-    return ", ".join(f"`{choice.id}`" for choice in checklist.choices)
+def _in_order(steps: Mapping[str, Step], checklists: Mapping[str, Checklist]) -> list[Step]:
+    """Every step, as the checklists have them one after the other; they agree on their order."""
+    order: list[str] = []
+    for checklist in checklists.values():
+        place = 0
+        for choice in checklist.choices:
+            if choice.id in order:
+                place = order.index(choice.id) + 1
+            else:
+                order.insert(place, choice.id)
+                place += 1
+    return [steps[name] for name in order]
+
+
+def _listed(steps: Mapping[str, Step], checklists: Mapping[str, Checklist]) -> list[str]:
+    """Which step is on which checklist."""
+    rows = [f"| step | | {' | '.join(checklists)} |", f"|---|---|{'---|' * len(checklists)}"]
+    on = {name: {choice.id for choice in one.choices} for name, one in checklists.items()}
+    for step in _in_order(steps, checklists):
+        marks = " | ".join("✓" if step.id in on[name] else "" for name in checklists)
+        anchor = step.id.replace(".", "")
+        rows.append(f"| [{step.id}](#{anchor}) | {step.title} | {marks} |")
+    return rows
 
 
 def _where(action: Action) -> str:
