@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -45,13 +46,20 @@ def situation(
         assert left == [], "\n".join(left)
 
 
-def begin(host: LabHost, *arguments: str) -> dict[str, Any]:
-    """Apply over SSH with the shortest deadline; returns when it waits. `guard.json`."""
-    words = ("sudo harden-tui apply", *arguments, "--yes --no-wait --confirm-within 10s")
-    done = host.ssh(" ".join(words), check=False)
+def begin(host: LabHost, *arguments: str, values: str | None = None) -> dict[str, Any]:
+    """Apply over SSH with the shortest deadline; returns when it waits. `guard.json`.
+
+    `values` are handed over on standard input.
+    """
+    words = ["sudo", "harden-tui", "apply", *arguments, "--yes", "--no-wait"]
+    words += ["--confirm-within", "10s", *(("--values", "-") if values is not None else ())]
+    command = shlex.join(words)
+    if values is not None:
+        command = f"printf %s {shlex.quote(values)} | {command}"
+    done = host.ssh(command, check=False)
     if done.returncode == SSH_ITSELF_FAILED:  # a host that has just booted
         time.sleep(2)
-        done = host.ssh(" ".join(words), check=False)
+        done = host.ssh(command, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return guard(host)
 

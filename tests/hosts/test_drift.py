@@ -10,7 +10,7 @@ from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, details, harden, history, roll_back
 
 SSH = "/etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
-MINE = "/etc/ssh/sshd_config.d/000-mine.conf"
+MINE = "/etc/ssh/sshd_config.d/00-first.conf"
 APACHE = "/etc/apache2/conf-available/zz-harden-tui-apache.banner.conf"
 HOSTS = "/etc/hosts"
 

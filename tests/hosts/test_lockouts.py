@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from steps.catalog_load import built_in
 from tests.hosts.lab import LabHost
 from tests.hosts.lockout import (
     GUARD,
@@ -21,8 +22,16 @@ from tests.hosts.lockout import (
     until_taken_back,
     with_password,
 )
+from tests.hosts.program import furnish
+from tests.hosts.trials import all_trials
 
 STEP = "ssh.limits"
+TRIALS = all_trials()
+OTHERS = [
+    name
+    for name, step in built_in()[0].items()
+    if step.guard and name not in ("ssh.key-only", "ssh.root-login", STEP, "firewall.ufw")
+]
 DEADLINE = "Nobody confirmed it before its deadline."
 PASSWORD = "correct horse"
 
@@ -137,6 +146,21 @@ def test_an_undo_is_guarded_too(host: LabHost, request: pytest.FixtureRequest) -
     host.run("harden-tui", "rollback", "ssh.key-only", "--yes", "--no-wait")
     assert with_password(host, PASSWORD) and not host.can_log_in()
     host.run("harden-tui", "confirm")
+
+
+@pytest.mark.parametrize("step", OTHERS)
+def test_nobody_comes_back(host: LabHost, request: pytest.FixtureRequest, step: str) -> None:
+    """Every other guarded step, as its trial applies it; then there is silence."""
+    trial = TRIALS[step]
+    if host.suite not in trial.suites:
+        pytest.skip(f"{step} is not about {host.suite}")
+    furnish(host)
+    if trial.furnish:
+        trial.furnish(host)
+    with situation(request, host, f"{step}, nobody comes back"):
+        begin(host, step, *trial.given, values=trial.values)
+        until_taken_back(host, host.can_log_in)
+    assert last_status(host) == ("rolled-back", DEADLINE)
 
 
 # --- whoever should take it back is gone ---------------------------------------------------------
