@@ -41,8 +41,8 @@ def main() -> int:
     for suite in chosen.suite:
         facts = machine.summary()
         began = time.monotonic()
-        settings = SAMPLE if chosen.sample else [
-            setting for setting in SETTINGS
+        settings = [
+            setting for setting in (SAMPLE if chosen.sample else SETTINGS)
             if not chosen.only or chosen.only in f"{setting.step} {setting.trials} {setting.disk}"
         ]  # fmt: skip
         with tempfile.TemporaryDirectory(dir=LAB) as folder:

@@ -39,18 +39,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _on_the_other_release(items: list[pytest.Item]) -> list[pytest.Item]:
     """Of the situations that one test lists, every other is tried on one release, the rest on the
-    other; all of them on both with `make test-everywhere`, or marked `every_release`."""
+    other; so are the tests of a file marked `either_release`. All of them on both with `make
+    test-everywhere`, or marked `every_release`."""
     numbers: dict[tuple[Path, str], dict[str, int]] = {}
     left_out = []
     for item in items:
         spec = getattr(item, "callspec", None)
-        if spec is None or set(spec.params) <= {"suite"} or "suite" not in spec.params:
-            continue
-        if item.get_closest_marker("every_release"):
+        if spec is None or "suite" not in spec.params or item.get_closest_marker("every_release"):
             continue
         suite = spec.params["suite"]
+        test = item.name.partition("[")[0]
         name = "-".join(part for part in spec.id.split("-") if part != suite)
-        seen = numbers.setdefault((item.path, item.name.partition("[")[0]), {})
+        if set(spec.params) == {"suite"}:
+            if not item.get_closest_marker("either_release"):
+                continue
+            name, test = test, ""
+        seen = numbers.setdefault((item.path, test), {})
         if (seen.setdefault(name, len(seen)) + SUITES.index(suite)) % 2:
             left_out.append(item)
     return left_out

@@ -17,6 +17,8 @@ from tests.hosts.bad_input import (
 )
 from tests.hosts.lab import LabHost
 
+pytestmark = pytest.mark.either_release
+
 STEPS = "/etc/harden-tui/steps.d/site.yaml"
 CONFIG = "/etc/harden-tui/config.yaml"
 STEP = """\

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.hosts.bad_input import (
     DROP_INS,
     STATE,
@@ -20,6 +22,8 @@ from tests.hosts.bad_input import (
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP
+
+pytestmark = pytest.mark.either_release
 
 LATIN = b"caf\xe9"
 

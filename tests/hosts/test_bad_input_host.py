@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.hosts.bad_input import (
     STATE,
     applied_and_undone,
@@ -20,6 +22,8 @@ from tests.hosts.bad_input import (
     unharmed,
 )
 from tests.hosts.lab import LabHost
+
+pytestmark = pytest.mark.either_release
 
 SMALL = "/srv/small"
 RESERVE_KIB = 1024

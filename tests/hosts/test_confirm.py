@@ -11,6 +11,8 @@ import pytest
 from tests.hosts.lab import LabHost
 from tests.hosts.lockout import last_status
 
+pytestmark = pytest.mark.either_release
+
 STEP = "ssh.limits"
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, harden, history
+
+pytestmark = pytest.mark.either_release
 
 LIMITS = "ssh.limits"
 DROP_IN = "/etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"

@@ -5,9 +5,13 @@ from __future__ import annotations
 import subprocess
 import time
 
+import pytest
+
 from tests.hosts.base import key
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP, apply, furnish, harden, roll_back, statuses
+
+pytestmark = pytest.mark.either_release
 
 
 def _ssh_from(host: LabHost, source: str, user: str) -> int:

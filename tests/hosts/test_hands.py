@@ -6,8 +6,12 @@ import json
 import subprocess
 import time
 
+import pytest
+
 from tests.hosts.lab import LabHost
 from tests.hosts.program import harden
+
+pytestmark = pytest.mark.either_release
 
 STEP = "defence.fail2ban"
 """Long enough to be caught in the middle: it installs packages."""

@@ -6,10 +6,14 @@ import json
 import subprocess
 import time
 
+import pytest
+
 from tests.hosts.answers import wrong
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import furnish, harden, history, statuses
+
+pytestmark = pytest.mark.either_release
 
 STEP = "firewall.ufw"
 """Long enough to be caught in the middle: it installs packages."""

@@ -18,6 +18,8 @@ from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import harden, history, statuses
 
+pytestmark = pytest.mark.either_release
+
 TREE = idoit.PATH
 TOOLS = "/srv/tools"
 SOON = "/run/systemd/system/harden-tui-window.timer.d"

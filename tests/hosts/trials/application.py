@@ -9,7 +9,7 @@ from tests.hosts.base import ADMIN
 from tests.hosts.beds import idoit, typo3
 from tests.hosts.beds.site import ask
 from tests.hosts.lab import LabHost
-from tests.hosts.program import APP, furnish, harden
+from tests.hosts.program import APP, harden
 from tests.hosts.trials.trial import Answers, Trial
 
 OUTSIDE = "/var/www/kept-by-a-backup.svg"
@@ -85,7 +85,6 @@ def _without_idoit(host: LabHost) -> None:
     host.run("sh", "-c", "test ! -e /root/writer.pid || kill $(cat /root/writer.pid)")
     idoit.remove(host)
     host.run("rm", "-f", OUTSIDE, "/root/writer.py", "/root/writer.pid")
-    furnish(host)
 
 
 def _typo3(host: LabHost) -> None:
