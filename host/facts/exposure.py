@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
@@ -162,7 +163,7 @@ def _names(host: Host, folder: str) -> list[str]:
 
 def _probe(host: Host, application: Application, place: Place, by: Shown) -> Probed:
     def url_of(path: str) -> str:
-        return quote(f"{by.url}/{path.removeprefix(by.real).lstrip('/')}")
+        return quote(os.fsencode(f"{by.url}/{path.removeprefix(by.real).lstrip('/')}"))
 
     shown_as = f"{by.root}/{place.path.removeprefix(by.real).lstrip('/')}"
     probed = Probed(application, place, by.target, url_of(place.path), shown_as, "kept")
