@@ -13,7 +13,7 @@ from host.facts.apache import APACHE
 from host.facts.apache_http import targets
 from host.facts.applications import APPLICATIONS
 from host.facts.php import WEB_PHP
-from host.facts.php_source import STRING, line_of, quoted, without_comments
+from host.facts.php_source import STRINGS, line_of, quoted, without_comments
 from host.facts.typo3 import KEYS, TYPO3, Typo3, Unreadable
 from snapshots.model import Activation, Change, RemoveFile, Root, Validation, WriteFile
 from steps.expectation import Expectation
@@ -265,7 +265,7 @@ def as_php(value: str) -> str:
 def stops_early(text: str) -> str:
     """Why what is added at the end of a file might not be run; empty where it is."""
     source = without_comments(text)
-    bare = re.sub(STRING, lambda m: re.sub(r"[^\n]", " ", m.group()), source)
+    bare = re.sub(STRINGS, lambda m: re.sub(r"[^\n]", " ", m.group()), source)
     if not bare.lstrip().startswith("<?php"):
         return "does not begin with <?php"
     if "?>" in bare:
