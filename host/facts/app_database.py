@@ -13,7 +13,7 @@ from host.facts.applications import APPLICATIONS, Application
 from host.facts.base import Fact, Facts, FactUnavailable
 from host.facts.mariadb import MARIADB
 from host.idoit_crypt import decrypt
-from host.mariadb import identifier, rows, tell
+from host.mariadb import base_table, rows, tell
 from host.php_literals import NotPlain
 from host.rotation import refusal
 from host.secret_text import Secret
@@ -91,7 +91,7 @@ def _read_tenants(host: Host, facts: Facts) -> dict[str, tuple[Tenant, ...]]:
 def _tenants(host: Host, application: Application, there: Access) -> tuple[Tenant, ...]:
     answer = tell(
         host,
-        f"SELECT * FROM {identifier(there.database)}.isys_mandator ORDER BY isys_mandator__id;",
+        f"SELECT * FROM {base_table(there.database, 'isys_mandator')} ORDER BY isys_mandator__id;",
     )
     table = parse_table(rows(answer.stdout), "isys_mandator__")
     encrypted = {row["id"]: row["db_password"] for row in table if row.get("db_password")}
