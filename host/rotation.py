@@ -90,7 +90,7 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True):
 def rotate(host: Host, rotation: Rotation, doing: Callable[[str], None]) -> None:
     """Make, spread and prove a new password. Raises `HostError`; what was done until then is for
     the caller to take back."""
-    content = host.read_bytes(rotation.config)
+    content = host.read_bytes(rotation.config, follow=False)
     try:
         old = access(rotation.kind, content).login
         new = generate()

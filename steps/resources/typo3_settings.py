@@ -203,9 +203,10 @@ class Typo3Settings(Resource):
         if state is not None and state.kind != "file":
             raise FactUnavailable(f"{path} is a {state.kind}, not a file; nothing was changed.")
         try:
-            text = ctx.host.read_bytes(path).decode("utf-8", "surrogateescape") if state else ""
+            there = ctx.host.read_bytes(path, follow=False) if state else b""
         except HostError as error:
             raise FactUnavailable(str(error)) from None
+        text = there.decode("utf-8", "surrogateescape")
         settings = ctx.host.state(typo3.application.config[0])
         before, given = self._without_block(text or "<?php\n")
         reason = stops_early(before)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.app_config import Access, Login, access, with_password
-from host.base import CommandFailed, Completed, HostError
+from host.base import CommandFailed, Completed, FileState, HostError
 from host.facts.app_database import TENANTS, Database, Tenant, parse_table
 from host.facts.applications import Application
 from host.facts.mariadb import Account, Server, parse_account
@@ -242,6 +242,17 @@ def test_the_old_password_lasts_as_long_as_a_request_that_may_need_it(
     rotate(ctx.host, ROTATION, print)
     assert answers == []
     assert seen == [2] * 4, "both passwords are let in until then"
+
+
+def test_the_file_of_somebody_else_is_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx, _ = furnished(tmp_path, monkeypatch)
+    theirs = f"{PATH}/theirs.php"
+    ctx.host.write_file(theirs, TEXT)
+    ctx.host.put(CONFIG, FileState(kind="symlink", target=theirs))
+    with pytest.raises(HostError, match="symbolic link"):
+        rotate(ctx.host, ROTATION, print)
 
 
 @pytest.mark.parametrize("other", [Secret("of somebody else"), Secret("")])
