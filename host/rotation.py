@@ -163,6 +163,24 @@ def refusal(host: Host, login: Login) -> str:
     return ""
 
 
+def is_kept(host: Host, login: Login) -> bool:
+    """Whether the MariaDB that root asks keeps this password; True where it cannot be compared.
+
+    Who wrote the application's file chose the socket or port, so another may have let it in. Raises
+    `HostError`.
+    """
+    found = ask(
+        host,
+        "SELECT JSON_VALUE(Priv, '$.plugin'), JSON_VALUE(Priv, '$.authentication_string'),"
+        " JSON_EXISTS(Priv, '$.auth_or') FROM mysql.global_priv"
+        f" WHERE User = {literal(login.user)};",
+    )
+    return any(
+        plugin not in (_NATIVE, "") or several != "0" or hashed == _kept(login.password)
+        for plugin, hashed, several in found
+    )
+
+
 CLIENT: Final = (
     "mariadb", "--defaults-file=/dev/stdin", "--batch", "--skip-column-names",
     "--execute", "SELECT CURRENT_USER()",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from host.app_config import Access, Login, access, with_password
 from host.base import CommandFailed, Completed, FileState, HostError
-from host.facts.app_database import TENANTS, Database, Tenant, parse_table
+from host.facts.app_database import APP_LOGINS, TENANTS, Database, Tenant, parse_table
 from host.facts.applications import Application
 from host.facts.mariadb import Account, Server, parse_account
 from host.php_literals import NotPlain
@@ -347,6 +347,37 @@ def test_an_old_one_is_replaced_everywhere(tmp_path: Path) -> None:
     assert path_of(planned.changes[0]) == CONFIG
     assert OLD not in describe(planned.changes[0])
     assert fingerprint(gather([planned]), ctx.host) == fingerprint(gather([planned]), ctx.host)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (f"mysql_native_password\t{native_hash(Secret(OLD))}\t0\n", ""),
+        (f"mysql_native_password\t{native_hash(Secret('other'))}\t0\n", "another server"),
+        ("mysql_native_password\t\t0\n", "another server"),
+        ("", "another server"),
+        ("ed25519\tsomething\t0\n", ""),
+        ("mysql_native_password\tinvalid\t1\n", ""),
+    ],
+)
+def test_a_server_of_somebody_else_lets_nobody_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str, why: str
+) -> None:
+    """Whoever writes the file chooses the port, and what listens there may say yes to all."""
+    ctx = context(
+        tmp_path,
+        app_databases=(Database(APP, CONFIG, Access(LOGIN, "idoit_system", 4)),),
+        app_tenants={},
+    )
+
+    def run(argv: Sequence[str], **more: Any) -> Completed:
+        asked = b"global_priv" in more["stdin"]
+        return Completed(tuple(argv), 0, row if asked else "cmdb@localhost\n", "", 0.0)
+
+    monkeypatch.setattr(ctx.host, "run", run)
+    said = APP_LOGINS.read(ctx.host, ctx.facts)[LOGIN]
+    assert said.startswith(why)
+    assert bool(said) == bool(why)
 
 
 def test_what_is_encrypted_and_cannot_be_written_so_is_said(tmp_path: Path) -> None:
