@@ -159,6 +159,25 @@ def test_a_name_that_is_no_text_is_asked_for(
     assert (found.url, found.verdict) == ("/%FF.zip", "shown")
 
 
+@pytest.mark.parametrize(
+    ("status", "length", "verdict"),
+    [(200, 64 << 20, "shown"), (200, 999, "kept"), (403, 64 << 20, "kept")],
+)
+def test_a_dump_that_is_too_large_to_be_read_is_known_by_its_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, length: int, verdict: str
+) -> None:
+    ctx = context(tmp_path)
+    said = HttpAnswer(status, "", (("content-length", str(length)),), b"-- MariaDB dump")
+    state = FileState(kind="file", size_bytes=64 << 20)
+    monkeypatch.setattr(ctx.host, "http", lambda url, **more: said)
+    monkeypatch.setattr(ctx.host, "state", lambda path, **more: state)
+    name = f"{PATH}/all.sql"
+    place = Place(Rule("*.sql", "a dump"), name, directory=False, sample=name)
+    target = Target("cmdb.example", "127.0.0.1", 80, False)
+    found = _probe(ctx.host, IDOIT, place, Shown(target, PATH, PATH, ""))
+    assert (found.verdict, found.problem) == (verdict, "")
+
+
 def test_nothing_that_comes_is_nothing_to_do(tmp_path: Path) -> None:
     ctx = shown_tree(tmp_path, probed(Rule("log", "logs"), f"{PATH}/log", "kept", directory=True))
     assert STEP.plan(ctx).changes == ()
