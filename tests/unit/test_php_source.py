@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +9,7 @@ from hypothesis import strategies as st
 from host.facts.php_source import assigned_pairs, line_of, quoted, unquoted, without_comments
 from host.facts.typo3 import origin
 from steps.resources.typo3_settings import stops_early
+from tests.unit.in_time import in_time
 
 CONFIG = """<?php
 // $g_admin_auth = ['commented' => 'out'];
@@ -68,22 +65,6 @@ def test_no_file_takes_long_to_read(text: str) -> None:
         assert assigned_pairs(text, "x") is None
         assert stops_early(f"<?php\n{text}") in ("", "has a { that is not closed")
         assert origin("SYS/devIPmask", {"/x": f"['SYS' => [{text}"}) == "TYPO3's default"
-
-
-@contextlib.contextmanager
-def in_time(most_s: int) -> Iterator[None]:
-    """Far more than it takes; a search that tries everything is stopped then."""
-
-    def stop(number: int, frame: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(most_s)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_the_last_assignment_counts() -> None:
