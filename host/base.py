@@ -253,8 +253,14 @@ class Host(ABC):
         return there.mtime_ns if there is not None else 0
 
     @abstractmethod
-    def read_bytes(self, path: str, *, limit_bytes: int = 16 * 1024 * 1024) -> bytes:
-        """The content of a regular file (links are followed). Raises `HostError`."""
+    def read_bytes(
+        self, path: str, *, limit_bytes: int = 16 * 1024 * 1024, follow: bool = True
+    ) -> bytes:
+        """The content of a regular file, links followed. Raises `HostError`.
+
+        Without `follow` a link is refused where `write_file` would refuse it: for what is written
+        back, as the owner of the directory could have another's file read and their own written.
+        """
 
     @abstractmethod
     def listdir(self, path: str) -> list[str]:

@@ -119,11 +119,10 @@ def _xattrs_of_path(path: str) -> dict[str, bytes]:
         return {}
 
 
-def read_bytes(path: str, *, limit_bytes: int) -> bytes:
-    """The content of a regular file, links followed. Raises `HostError`."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+def read_bytes(path: str, *, limit_bytes: int, follow: bool = True) -> bytes:
+    """The content of a regular file; see `host.base.Host.read_bytes`. Raises `HostError`."""
     try:
-        fd = open_quietly(path, flags=flags)
+        fd = open_quietly(path, flags=_LOOK & ~os.O_NOFOLLOW) if follow else _open_itself(path)
     except (OSError, ValueError) as error:
         raise _error("read", path, error) from error
     try:
@@ -144,6 +143,13 @@ def read_bytes(path: str, *, limit_bytes: int) -> bytes:
     if left <= 0:
         raise HostError(f"{path} could not be read: it is larger than {limit_bytes} bytes")
     return b"".join(chunks)
+
+
+def _open_itself(path: str) -> int:
+    """By the way on which `write_file` reaches it. Raises `OSError`, `UnsafePath`."""
+    above, name = paths.split(path)
+    with paths.directory(above) as dir_fd:
+        return open_quietly(name, dir_fd=dir_fd)
 
 
 def listdir(path: str) -> list[str]:

@@ -73,16 +73,21 @@ def encrypt(host: Host, path: str, password: Secret) -> Secret | None:
     return Secret(found) if isinstance(found, str) and found else None
 
 
-def as_web_user(host: Host, config: str) -> tuple[str, ...]:
-    """How a program is started as the owner of `config`, or as the web server."""
-    state = host.state(config) or FileState(kind="file")
-    uid = state.uid or WEB_SERVER
-    gid = state.gid or WEB_SERVER
+def as_web_user(host: Host, path: str) -> tuple[str, ...]:
+    """How a program is started as the owner of the i-doit in `path`, or as the web server.
+
+    Whose that i-doit is says its directory and its configuration both: who owns one of them could
+    put somebody else's in the place of the other, and have code of theirs run as them.
+    """
+    folder = host.state(path) or FileState(kind="dir")
+    config = host.state(f"{path}/src/config.inc.php") or FileState(kind="file")
+    uid = folder.uid if folder.uid == config.uid and folder.uid else WEB_SERVER
+    gid = folder.gid if folder.gid == config.gid and folder.gid else WEB_SERVER
     return ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--no-new-privs")
 
 
 def _ask(host: Host, path: str, asked: Mapping[str, Any]) -> _Answer:
-    argv = (*as_web_user(host, f"{path}/src/config.inc.php"), *PHP, SCRIPT)
+    argv = (*as_web_user(host, path), *PHP, SCRIPT)
     given = msgspec.json.encode({"path": path, **asked})
     try:
         done = host.run(argv, stdin=given, timeout_s=10.0, ok=None)

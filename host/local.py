@@ -67,8 +67,10 @@ class LocalHost(Host):
         except OSError:
             return 0
 
-    def read_bytes(self, path: str, *, limit_bytes: int = 16 * 1024 * 1024) -> bytes:
-        return files.read_bytes(path, limit_bytes=limit_bytes)
+    def read_bytes(
+        self, path: str, *, limit_bytes: int = 16 * 1024 * 1024, follow: bool = True
+    ) -> bytes:
+        return files.read_bytes(path, limit_bytes=limit_bytes, follow=follow)
 
     def listdir(self, path: str) -> list[str]:
         return files.listdir(path)

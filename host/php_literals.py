@@ -9,6 +9,7 @@ by us at all. Files are read as Latin-1, so that a character is a byte whatever 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 
 import msgspec
@@ -61,7 +62,8 @@ def literals(content: bytes, what: str) -> dict[tuple[str, ...], Literal]:
     start = _assigned(tokens, what)
     found: dict[tuple[str, ...], Literal] = {}
     seen: set[tuple[str, ...]] = set()
-    position = _array(text, tokens, start, (), found, seen)
+    newlines = [one.start() for one in re.finditer("\n", text)]
+    position = _array(newlines, tokens, start, (), found, seen)
     if position >= len(tokens) or tokens[position].text != ";":
         raise NotPlain(f"what is assigned to {what} is more than an array")
     if what == "return" and position + 1 != len(tokens):
@@ -110,14 +112,17 @@ def _assigned(tokens: list[_Token], what: str) -> int:
 
 
 def _array(
-    text: str,
+    newlines: list[int],
     tokens: list[_Token],
     position: int,
     above: tuple[str, ...],
     found: dict[tuple[str, ...], Literal],
     seen: set[tuple[str, ...]],
 ) -> int:
-    """Read the array that begins at `position`; returns the place after it."""
+    """Read the array that begins at `position`; returns the place after it.
+
+    `newlines`: where the lines of the file end.
+    """
     if _text(tokens, position) == "[":
         closing, position = "]", position + 1
     elif _text(tokens, position).lower() == "array" and _text(tokens, position + 1) == "(":
@@ -137,7 +142,7 @@ def _array(
             position += 2
         else:
             keys = (*above, f"\0{position}")
-        position = _value(text, tokens, position, keys, found, seen)
+        position = _value(newlines, tokens, position, keys, found, seen)
         if _text(tokens, position) == ",":
             position += 1
         elif _text(tokens, position) != closing:
@@ -146,7 +151,7 @@ def _array(
 
 
 def _value(
-    text: str,
+    newlines: list[int],
     tokens: list[_Token],
     position: int,
     keys: tuple[str, ...],
@@ -158,11 +163,11 @@ def _value(
     token = tokens[position]
     after = _text(tokens, position + 1)
     if token.kind in ("text", "number") and after in (",", "]", ")"):
-        line = text.count("\n", 0, token.start) + 1
+        line = bisect_left(newlines, token.start) + 1
         found[keys] = Literal(_utf8(token.text), token.start, token.end, line)
         return position + 1
     if token.text == "[" or (token.text.lower() == "array" and after == "("):
-        return _array(text, tokens, position, keys, found, seen)
+        return _array(newlines, tokens, position, keys, found, seen)
     depth = 0
     while position < len(tokens):
         step = _DEPTH.get(tokens[position].text, 0) if tokens[position].kind == "sign" else 0

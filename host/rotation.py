@@ -20,7 +20,7 @@ import msgspec
 from host.app_config import ApplicationKind, Login, access, with_password
 from host.base import CommandFailed, CommandMissing, Host, HostError
 from host.idoit_crypt import encrypt
-from host.mariadb import UNLOGGED, account, ask, complaint, identifier, literal, tell
+from host.mariadb import UNLOGGED, account, ask, base_table, complaint, literal, tell
 from host.php_literals import NotPlain
 from host.secret_text import Secret
 
@@ -90,7 +90,7 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True):
 def rotate(host: Host, rotation: Rotation, doing: Callable[[str], None]) -> None:
     """Make, spread and prove a new password. Raises `HostError`; what was done until then is for
     the caller to take back."""
-    content = host.read_bytes(rotation.config)
+    content = host.read_bytes(rotation.config, follow=False)
     try:
         old = access(rotation.kind, content).login
         new = generate()
@@ -100,6 +100,12 @@ def rotate(host: Host, rotation: Rotation, doing: Callable[[str], None]) -> None
     rows = list(_tenant_rows(host, rotation, new))
     doing(f"letting {rotation.user} in with a new password beside the old one")
     hashes = _hashes(host, rotation)
+    # Else whoever writes the file could have any account's new password written into it.
+    if old.user != rotation.user or set(hashes.values()) != {_kept(old.password)}:
+        raise HostError(
+            f"{rotation.config} does not hold the present password of {rotation.account}, so"
+            " nothing tells that the account is this application's"
+        )
     _tell(host, [_either(rotation.user, at, hashes[at], new) for at in rotation.hosts])
     doing(f"writing the new password to {rotation.config}")
     if rows:
@@ -131,13 +137,21 @@ def native_hash(password: Secret) -> str:
     return "*" + hashlib.sha1(inner, usedforsecurity=False).hexdigest().upper()
 
 
+def _kept(password: Secret) -> str:
+    """What MariaDB keeps of a password; of an empty one nothing."""
+    return native_hash(password) if password else ""
+
+
 def refusal(host: Host, login: Login) -> str:
     """Why this login is not let in, a clause; "" where it is. Raises `HostError` if none answers.
 
     The password goes to the client on its standard input, as a file of options.
     """
+    given = options(login)
+    if max(map(len, given.split(b"\n"))) > _LONGEST_LINE_BYTES:
+        return "its name or its password is longer than any that MariaDB's client can be given"
     try:
-        answer = host.run(CLIENT, stdin=options(login), timeout_s=10.0)
+        answer = host.run(CLIENT, stdin=given, timeout_s=10.0)
     except CommandFailed as error:
         said = str(complaint(error))
         for number, why in _WHY.items():
@@ -147,6 +161,24 @@ def refusal(host: Host, login: Login) -> str:
     if answer.stdout.strip().rpartition("@")[0] != login.user:
         raise HostError("MariaDB's client does not log in as it was told")
     return ""
+
+
+def is_kept(host: Host, login: Login) -> bool:
+    """Whether the MariaDB that root asks keeps this password; True where it cannot be compared.
+
+    Who wrote the application's file chose the socket or port, so another may have let it in. Raises
+    `HostError`.
+    """
+    found = ask(
+        host,
+        "SELECT JSON_VALUE(Priv, '$.plugin'), JSON_VALUE(Priv, '$.authentication_string'),"
+        " JSON_EXISTS(Priv, '$.auth_or') FROM mysql.global_priv"
+        f" WHERE User = {literal(login.user)};",
+    )
+    return any(
+        plugin not in (_NATIVE, "") or several != "0" or hashed == _kept(login.password)
+        for plugin, hashed, several in found
+    )
 
 
 CLIENT: Final = (
@@ -164,14 +196,22 @@ _WHY: Final = {
 }
 
 
+_LONGEST_LINE_BYTES: Final = 2048
+"""The client reads lines of 4 KiB, and takes what follows in a longer one for another option."""
+
+
 def options(login: Login) -> bytes:
-    """A file of options for MariaDB's client. Its quoting: my_getopt(3) of MariaDB."""
+    """A file of options for MariaDB's client. Its quoting: my_getopt(3) of MariaDB.
+
+    Who wrote the application's file chose the server that answers, which must not ask for files.
+    """
     lines = [
         "[client]",
         f"user={_quoted(login.user)}",
         f"password={_quoted(login.password.reveal())}",
     ]
     lines += [f"host={_quoted(login.host)}", "ssl-verify-server-cert=0", "connect-timeout=5"]
+    lines.append("local-infile=0")
     if login.port.isdigit():
         lines.append(f"port={login.port}")
     if login.socket:
@@ -218,7 +258,7 @@ def _only(user: str, at: str, new: Secret) -> str:
 
 def _tenant_rows(host: Host, rotation: Rotation, new: Secret) -> Iterator[str]:
     """What gives the tenants the new password. Raises `HostError` before anything was changed."""
-    table = f"{identifier(rotation.database)}.isys_mandator"
+    table = base_table(rotation.database, "isys_mandator")
     for number in rotation.tenants:
         crypted = encrypt(host, rotation.path, new) if rotation.crypt else None
         if rotation.crypt and crypted is None:

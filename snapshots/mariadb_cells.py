@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from host.mariadb import identifier, listed, literal
+from host.mariadb import base_table, identifier, listed, literal
 from snapshots.mariadb_rows import HIDDEN, Unreadable, key_of, split_key
 from snapshots.model import Root
 
@@ -111,7 +111,7 @@ def question(selection: Selection, there: Iterable[str]) -> str:
     where = table.where
     if selection.rows:
         where += f" AND {identifier(table.key[0])} IN ({', '.join(selection.rows)})"
-    source = f"{identifier(selection.database)}.{identifier(selection.table)}"
+    source = base_table(selection.database, selection.table)
     return f"SELECT {', '.join(parts)} FROM {source} WHERE {where};\n"
 
 
@@ -177,6 +177,7 @@ def statements(wanted: Mapping[str, str | None], content: Callable[[str], bytes]
         database, name, parts = _split(key)
         table = TABLES[name]
         source = f"{identifier(database)}.{identifier(name)}"
+        held = base_table(database, name)
         where = " AND ".join(
             f"{identifier(column)} = {literal(part)}"
             for column, part in zip(table.key, parts, strict=True)
@@ -184,16 +185,24 @@ def statements(wanted: Mapping[str, str | None], content: Callable[[str], bytes]
         if value is None:
             if not table.whole:
                 raise Unreadable(f"a row of {database}.{name} is not ours to take away")
-            yield f"DELETE FROM {source} WHERE {where};"
+            yield _as_base_table(held, f"DELETE FROM {source} WHERE {where};")
             continue
         cells = [(c, _literal(cell, content)) for c, cell in _cells(value).items()]
         sets = ", ".join(f"{identifier(column)} = {cell}" for column, cell in cells)
         if not table.whole:
-            yield f"UPDATE {source} SET {sets} WHERE {where};"
+            yield f"UPDATE {held} SET {sets} WHERE {where};"
             continue
         names = ", ".join(map(identifier, (*table.key, *(column for column, _ in cells))))
         values = ", ".join((*map(literal, parts), *(cell for _, cell in cells)))
-        yield (f"INSERT INTO {source} ({names}) VALUES ({values}) ON DUPLICATE KEY UPDATE {sets};")
+        yield _as_base_table(
+            held,
+            f"INSERT INTO {source} ({names}) VALUES ({values}) ON DUPLICATE KEY UPDATE {sets};",
+        )
+
+
+def _as_base_table(held: str, sql: str) -> str:
+    """`sql`, where the table is no view; until its transaction ends nobody can make it one."""
+    return f"START TRANSACTION;\nSELECT 1 FROM {held} LIMIT 0;\n{sql}\nCOMMIT;"
 
 
 def _literal(cell: Any, content: Callable[[str], bytes]) -> str:

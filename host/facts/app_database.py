@@ -13,9 +13,9 @@ from host.facts.applications import APPLICATIONS, Application
 from host.facts.base import Fact, Facts, FactUnavailable
 from host.facts.mariadb import MARIADB
 from host.idoit_crypt import decrypt
-from host.mariadb import identifier, rows, tell
+from host.mariadb import base_table, rows, tell
 from host.php_literals import NotPlain
-from host.rotation import refusal
+from host.rotation import is_kept, refusal
 from host.secret_text import Secret
 
 
@@ -91,7 +91,7 @@ def _read_tenants(host: Host, facts: Facts) -> dict[str, tuple[Tenant, ...]]:
 def _tenants(host: Host, application: Application, there: Access) -> tuple[Tenant, ...]:
     answer = tell(
         host,
-        f"SELECT * FROM {identifier(there.database)}.isys_mandator ORDER BY isys_mandator__id;",
+        f"SELECT * FROM {base_table(there.database, 'isys_mandator')} ORDER BY isys_mandator__id;",
     )
     table = parse_table(rows(answer.stdout), "isys_mandator__")
     encrypted = {row["id"]: row["db_password"] for row in table if row.get("db_password")}
@@ -142,7 +142,14 @@ TENANTS: Fact[dict[str, tuple[Tenant, ...]]] = Fact("app-tenants", _read_tenants
 def _read_refusals(host: Host, facts: Facts) -> dict[Login, str]:
     logins = [one.access.login for one in facts.get(APP_DATABASES) if one.access]
     logins += [t.login for found in facts.get(TENANTS).values() for t in found if t.readable]
-    return {login: refusal(host, login) for login in dict.fromkeys(logins) if login.is_local}
+    return {login: _refused(host, login) for login in dict.fromkeys(logins) if login.is_local}
+
+
+def _refused(host: Host, login: Login) -> str:
+    why = refusal(host, login)
+    if why or is_kept(host, login):
+        return why
+    return "another server let it in, and the MariaDB of this host does not know its password"
 
 
 APP_LOGINS: Fact[dict[Login, str]] = Fact("app-logins", _read_refusals)

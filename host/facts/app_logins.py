@@ -12,7 +12,7 @@ from host.base import Host, HostError
 from host.facts.app_database import APP_DATABASES, TENANTS, Database, parse_table
 from host.facts.base import Fact, Facts
 from host.facts.mariadb import MARIADB
-from host.mariadb import identifier, listed, rows, tell
+from host.mariadb import base_table, listed, rows, tell
 from host.password_verify import fits_md5, is_md5, verify
 from host.php_literals import NotPlain, scalar
 from host.secret_text import Secret
@@ -80,7 +80,7 @@ def _idoit(host: Host, one: Database, database: str, thorough: bool) -> Iterable
     prefix = "isys_cats_person_list__"
     answer = tell(
         host,
-        f"SELECT * FROM {identifier(database)}.isys_cats_person_list WHERE"
+        f"SELECT * FROM {base_table(database, 'isys_cats_person_list')} WHERE"
         f" ({prefix}title IN ({listed(IDOIT_NAMES)}) OR {prefix}user_pass = MD5({prefix}title))"
         f" AND {prefix}user_pass <> '' ORDER BY {prefix}id;",
     )
@@ -113,7 +113,7 @@ def _salted(salt: str, name: str) -> tuple[Secret, ...]:
 def _typo3(host: Host, one: Database, database: str, thorough: bool) -> Iterable[_Asked]:
     answer = tell(
         host,
-        f"SELECT uid, username, password, admin FROM {identifier(database)}.be_users WHERE"
+        f"SELECT uid, username, password, admin FROM {base_table(database, 'be_users')} WHERE"
         " deleted = 0 AND disable = 0 AND username <> '_cli_' ORDER BY admin DESC, uid;",
     )
     for number, row in enumerate(parse_table(rows(answer.stdout), "")):

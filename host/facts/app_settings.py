@@ -8,7 +8,7 @@ from host.base import Host, HostError
 from host.facts.app_database import APP_DATABASES
 from host.facts.base import Fact, Facts
 from host.facts.mariadb import MARIADB
-from host.mariadb import ask, identifier, literal
+from host.mariadb import ask, base_table, literal
 
 CSRF = "system.security.csrf"
 CACHE = "temp/settings.cache"
@@ -49,7 +49,7 @@ def _setting(host: Host, path: str, database: str) -> Setting:
         answer = ask(
             host,
             "SELECT isys_settings__isys_mandator__id, isys_settings__value FROM"
-            f" {identifier(database)}.isys_settings WHERE isys_settings__key = {literal(CSRF)};",
+            f" {base_table(database, 'isys_settings')} WHERE isys_settings__key = {literal(CSRF)};",
         )
     except HostError as error:
         return Setting({}, problem=str(error))

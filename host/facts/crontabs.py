@@ -31,12 +31,13 @@ _SILENT = re.compile(
 """Standard output and standard error, both into nothing."""
 
 _ELSEWHERE = re.compile(r"&?>>?\s*(?!/dev/null|&)\S|\|\s*\S")
+# Bounded: users write crontabs, and a long line of beginnings is searched from each of them.
 _SECRETS = (
     re.compile(r"(--?(?:password|passwd|pass|pwd)[= ]\s*)(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE),
     re.compile(r"(\b\w*(?:PASSWORD|PASSWD|_PWD|SECRET|TOKEN)=)(\"[^\"]*\"|'[^']*'|[^\s;&|]+)"),
-    re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/@]+)(?=@)"),
+    re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@]*:)([^\s/@]+)(?=@)"),
     re.compile(
-        r"(\b(?:mysql|mariadb|mysqldump|mariadb-dump|mysqladmin)\b[^|;&]*?\s-p)([^\s'\"=-]\S*)"
+        r"(\b(?:mysql|mariadb|mysqldump|mariadb-dump|mysqladmin)\b[^|;&]{0,300}?\s-p)([^\s'\"=-]\S*)"
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
@@ -25,6 +26,8 @@ MOST_FILES: Final = 40
 
 _ASIDE: Final = 8
 _BEGIN_BYTES: Final = 200
+_LARGE_BYTES: Final = 4 * 1024 * 1024
+"""From here on a file is not read; Apache says how long what it sends is."""
 _DEEP: Final = 3
 """How far below a directory a file is looked for that can be asked for."""
 
@@ -162,7 +165,7 @@ def _names(host: Host, folder: str) -> list[str]:
 
 def _probe(host: Host, application: Application, place: Place, by: Shown) -> Probed:
     def url_of(path: str) -> str:
-        return quote(f"{by.url}/{path.removeprefix(by.real).lstrip('/')}")
+        return quote(os.fsencode(f"{by.url}/{path.removeprefix(by.real).lstrip('/')}"))
 
     shown_as = f"{by.root}/{place.path.removeprefix(by.real).lstrip('/')}"
     probed = Probed(application, place, by.target, url_of(place.path), shown_as, "kept")
@@ -176,13 +179,22 @@ def _probe(host: Host, application: Application, place: Place, by: Shown) -> Pro
         if place.sample:
             url = url_of(place.sample)
             answer = _ask(host, by.target, url)
-            content = host.read_bytes(place.sample)[:_BEGIN_BYTES]
             probed = msgspec.structs.replace(
-                probed, url=url, status=answer.status, verdict=judge(answer, content, url)
+                probed, url=url, status=answer.status, verdict=_judged(host, place, answer, url)
             )
     except HostError as error:
         return msgspec.structs.replace(probed, verdict="unknown", problem=str(error))
     return probed
+
+
+def _judged(host: Host, place: Place, answer: HttpAnswer, url: str) -> Verdict:
+    """A file that is too large to be read, as dumps are, is known by its length."""
+    state = host.state(place.sample)
+    if state is not None and state.size_bytes > _LARGE_BYTES:
+        came = 200 <= answer.status < 300
+        is_all = answer.header("content-length") == [str(state.size_bytes)]
+        return "shown" if came and is_all else "kept"
+    return judge(answer, host.read_bytes(place.sample)[:_BEGIN_BYTES], url)
 
 
 def judge(answer: HttpAnswer, content: bytes, url: str) -> Verdict:

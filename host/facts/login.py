@@ -60,18 +60,21 @@ class AuthorizedKey(msgspec.Struct, frozen=True):
 
 
 def parse_accounts(passwd: str, group: str, shadow: str) -> dict[str, Account]:
-    """`getent passwd`, `getent group` and /etc/shadow: {"alice": Account(name="alice", …)}."""
+    """`getent passwd`, `getent group` and /etc/shadow: {"alice": Account(name="alice", …)}.
+
+    Only a newline ends a line: what else might, a user may put into their own (chfn).
+    """
     members: dict[str, list[str]] = {}
     group_names: dict[int, str] = {}
-    for line in group.splitlines():
+    for line in group.split("\n"):
         parts = line.split(":")
         if len(parts) >= 4 and parts[2].isdigit():
             group_names[int(parts[2])] = parts[0]
             for member in filter(None, parts[3].split(",")):
                 members.setdefault(member, []).append(parts[0])
-    shadows = {line.split(":")[0]: line.split(":") for line in shadow.splitlines() if ":" in line}
+    shadows = {line.split(":")[0]: line.split(":") for line in shadow.split("\n") if ":" in line}
     accounts = {}
-    for line in passwd.splitlines():
+    for line in passwd.split("\n"):
         parts = line.split(":")
         if len(parts) < 7 or not (parts[2].isdigit() and parts[3].isdigit()):
             continue
@@ -103,7 +106,7 @@ def parse_accounts(passwd: str, group: str, shadow: str) -> dict[str, Account]:
 def parse_authorized_keys(text: str) -> list[AuthorizedKey]:
     """Every key of an authorized_keys file; lines that sshd would skip are left out."""
     keys = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue

@@ -9,7 +9,7 @@ from host.facts.base import Fact, Facts, FactUnavailable
 def parse_numbers(text: str) -> dict[str, int]:
     """`getent passwd` or `getent group`: {"root": 0, "www-data": 33, …}."""
     numbers: dict[str, int] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         fields = line.split(":")
         if len(fields) > 2 and fields[2].isdigit():
             numbers.setdefault(fields[0], int(fields[2]))

@@ -12,7 +12,10 @@ import msgspec
 
 STRING = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 
-_TOKENS = re.compile(rf"{STRING}|/\*.*?(?:\*/|\Z)|(?://|#(?!\[))[^\n]*", re.DOTALL)
+STRINGS = rf"(?s:{STRING}|['\"].*\Z)"
+"""A string, or one that does not end: else each quote in it would be tried anew, to the end."""
+
+_TOKENS = re.compile(rf"{STRINGS}|/\*.*?(?:\*/|\Z)|(?://|#(?!\[))[^\n]*", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "v": "\v", "e": "\x1b", "f": "\f"}
 
 
@@ -68,10 +71,10 @@ def assigned_pairs(text: str, variable: str) -> dict[str, Literal] | None:
     """
     source = without_comments(text)
     name = re.escape(variable)
-    pair = rf"{STRING}\s*=>\s*{STRING}"
+    pair = rf"{STRING}\s*+=>\s*+{STRING}"
     whole = re.compile(
-        rf"\$(?:GLOBALS\[['\"])?{name}(?:['\"]\])?\s*=\s*(?:\[|array\s*\()\s*"
-        rf"((?:{pair}\s*,\s*)*(?:{pair})?)\s*[\])]\s*;"
+        rf"\$(?:GLOBALS\[['\"])?{name}(?:['\"]\])?\s*+=\s*+(?:\[|array\s*+\()\s*+"
+        rf"((?:{pair}\s*+,\s*+)*+(?:{pair})?)\s*+[\])]\s*+;"
     )
     last = None
     for last in whole.finditer(source):  # noqa: B007  # the last one is what is wanted

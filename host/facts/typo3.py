@@ -17,7 +17,7 @@ from host.base import CommandMissing, CommandTimeout, Host, HostError
 from host.facts.apache import APACHE, Apache
 from host.facts.applications import APPLICATIONS, Application
 from host.facts.base import Fact, Facts, FactUnavailable
-from host.facts.php_source import line_of, without_comments
+from host.facts.php_source import STRINGS, line_of, without_comments
 
 WEB_USER: Final = "www-data"
 LIMIT_S: Final = 5
@@ -267,9 +267,7 @@ def _in_array(source: str, parts: list[str]) -> int | None:
 def _closing(source: str, start: int, end: int) -> int:
     """Where the bracket that opens at `start` or after is closed."""
     depth = 0
-    for token in re.finditer(
-        r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[\[\](),]", source[start:end]
-    ):
+    for token in re.finditer(rf"{STRINGS}|[\[\](),]", source[start:end]):
         letter = token.group()
         if letter in "[(":
             depth += 1

@@ -94,7 +94,8 @@ def _read(
         os.close(descriptor)
     # The last line may be half written; one that is longer than a chunk is no line of ours.
     whole = text.rfind(b"\n") + 1 or (len(text) if len(text) == CHUNK_BYTES else 0)
-    lines = text[:whole].decode("utf-8", "replace").splitlines()
+    # No other sign ends a line: a stranger may type U+2028, and i-doit writes it as it is.
+    lines = [line.decode("utf-8", "replace") for line in text[:whole].split(b"\n")]
     found = [one for line in lines if (one := failure_of(directory, line)) is not None]
     offset = place.offset + whole
     return Position(place.inode, offset), found, whole > 0 and offset < status.st_size
@@ -110,7 +111,7 @@ def failure_of(directory: str, line: str) -> Failure | None:
         return None
     try:
         context: Any = msgspec.json.decode(line[start : line.rfind("}") + 1].encode())
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     address = plain(str(context.get("ip-address", "")))
     if address is None:

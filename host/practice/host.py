@@ -87,7 +87,12 @@ class PracticeHost(Host):
     def state(self, path: str, *, content: bool = False) -> FileState | None:
         return self.files.state(path, content=content)
 
-    def read_bytes(self, path: str, *, limit_bytes: int = 16 * 1024 * 1024) -> bytes:
+    def read_bytes(
+        self, path: str, *, limit_bytes: int = 16 * 1024 * 1024, follow: bool = True
+    ) -> bytes:
+        there = None if follow else self.files.state(path)
+        if there is not None and there.kind == "symlink":
+            raise HostError(f"{path} could not be read: a symbolic link stands there")
         return self.files.read_bytes(path, limit_bytes)
 
     def listdir(self, path: str) -> list[str]:

@@ -206,7 +206,7 @@ class ConfigSecrets(Resource):
 
         Raises `FactUnavailable` where it must not be touched.
         """
-        text = _text(host, path)
+        text = _text(host, path, follow=False)
         entries = assigned_pairs(text, ADMIN) or {}
         changed = text
         for one in sorted(entries.values(), key=lambda entry: -entry.start):
@@ -242,9 +242,9 @@ def _held(ctx: Context) -> list[Held]:
     return found
 
 
-def _text(host: Host, path: str) -> str:
+def _text(host: Host, path: str, *, follow: bool = True) -> str:
     try:
-        return host.read_bytes(path).decode("utf-8", "surrogateescape")
+        return host.read_bytes(path, follow=follow).decode("utf-8", "surrogateescape")
     except HostError as error:
         raise FactUnavailable(str(error)) from None
 

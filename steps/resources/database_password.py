@@ -185,6 +185,13 @@ class DatabasePassword(Resource):
             return [
                 f"{label} logs in as {user}, and MariaDB has no such account; nothing was changed."
             ]
+        why = ctx.facts.get(APP_LOGINS).get(one.access.login)
+        if why:
+            # Else whoever writes the file could name any account there and get its new password.
+            return [
+                f"{label} is not let in as {user} ({why}), so nothing tells that this account is"
+                f" its own; nothing was changed. Write the present password to {one.at} first."
+            ]
         found = [
             f"{account(a.user, a.host)} is let in by {' or '.join(a.methods)}, not by one password"
             " alone; nothing was changed. Change it by hand."

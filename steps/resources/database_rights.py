@@ -106,6 +106,16 @@ class DatabaseRights(Resource):
                     " server's own account; nothing was changed. Give it an account of its own."
                 )
                 continue
+            known = ctx.facts.get(APP_LOGINS)
+            wrong = [why for login, why in known.items() if why and login.user == holder.user]
+            if wrong:
+                # Whoever writes the application's files may name any account there.
+                refusals.append(
+                    f"{' and '.join(holder.labels)} is not let in as {holder.user} ({wrong[0]}), so"
+                    " nothing tells that this account is its own; nothing was changed. Write its"
+                    " present password there first."
+                )
+                continue
             names = {entry.account.host.lower() for entry in holder.entries}
             for entry in holder.entries:
                 refusals += _refusals(ctx, entry)

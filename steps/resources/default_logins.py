@@ -10,7 +10,7 @@ from host.facts import Fact
 from host.facts.app_database import APP_DATABASES
 from host.facts.app_jobs import IDOIT_JOBS, Job
 from host.facts.app_logins import ALL_APP_PERSONS, APP_PERSONS, Person
-from host.mariadb import identifier
+from host.mariadb import base_table
 from snapshots.mariadb_cells import rows
 from snapshots.model import RunSql
 from steps.model import Finding
@@ -191,7 +191,7 @@ class DefaultLogins(Resource):
         comes = "".join(f"+login {one.name}: its password is {after}\n" for one in found)
         return RunSql(
             sql=(
-                f"UPDATE {identifier(database)}.isys_cats_person_list SET {setting}"
+                f"UPDATE {base_table(database, 'isys_cats_person_list')} SET {setting}"
                 f" WHERE isys_cats_person_list__id IN ({numbers})",
             ),
             why=f"lock {', '.join(one.name for one in found)} of {found[0].label}",

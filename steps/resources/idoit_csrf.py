@@ -10,7 +10,7 @@ from host.facts import Fact
 from host.facts.app_database import APP_DATABASES, Database
 from host.facts.app_settings import CACHE, CSRF, IDOIT_CSRF, Setting
 from host.idoit_crypt import as_web_user
-from host.mariadb import identifier, literal
+from host.mariadb import base_table, identifier, literal
 from snapshots.mariadb_cells import rows
 from snapshots.model import Activation, RunSql
 from steps.model import Finding
@@ -63,15 +63,20 @@ class IdoitCsrf(Resource):
             if _finding(one, setting).ok:
                 continue
             table = f"{identifier(one.access.database)}.isys_settings"
+            held = base_table(one.access.database, "isys_settings")
             before = "".join(f"-{CSRF} = {value}\n" for value in setting.rows.values())
             changes.append(
                 RunSql(
                     sql=(
+                        # No view, and none until the end: see host.mariadb.base_table.
+                        "START TRANSACTION",
+                        f"SELECT 1 FROM {held} LIMIT 0",
                         f"INSERT INTO {table} (isys_settings__key, isys_settings__value,"
                         f" isys_settings__isys_mandator__id) VALUES ({literal(CSRF)}, '1', 0)"
                         " ON DUPLICATE KEY UPDATE isys_settings__value = '1'",
-                        f"UPDATE {table} SET isys_settings__value = '1'"
+                        f"UPDATE {held} SET isys_settings__value = '1'"
                         f" WHERE isys_settings__key = {literal(CSRF)}",
+                        "COMMIT",
                     ),
                     why=f"turn CSRF tokens on in {one.application.label}",
                     diff=f"--- {one.access.database}.isys_settings\n"
@@ -80,7 +85,7 @@ class IdoitCsrf(Resource):
             )
             roots.append(rows(one.access.database, "isys_settings"))
             cache = f"{one.application.path}/{CACHE}"
-            clear = (*as_web_user(ctx.host, one.config), "rm", "-f", cache)
+            clear = (*as_web_user(ctx.host, one.application.path), "rm", "-f", cache)
             activations.append(Activation("command", argv=clear))
         return Planned(
             changes=tuple(changes),

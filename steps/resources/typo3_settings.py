@@ -13,7 +13,7 @@ from host.facts.apache import APACHE
 from host.facts.apache_http import targets
 from host.facts.applications import APPLICATIONS
 from host.facts.php import WEB_PHP
-from host.facts.php_source import STRING, line_of, quoted, without_comments
+from host.facts.php_source import STRINGS, line_of, quoted, without_comments
 from host.facts.typo3 import KEYS, TYPO3, Typo3, Unreadable
 from snapshots.model import Activation, Change, RemoveFile, Root, Validation, WriteFile
 from steps.expectation import Expectation
@@ -203,9 +203,10 @@ class Typo3Settings(Resource):
         if state is not None and state.kind != "file":
             raise FactUnavailable(f"{path} is a {state.kind}, not a file; nothing was changed.")
         try:
-            text = ctx.host.read_bytes(path).decode("utf-8", "surrogateescape") if state else ""
+            there = ctx.host.read_bytes(path, follow=False) if state else b""
         except HostError as error:
             raise FactUnavailable(str(error)) from None
+        text = there.decode("utf-8", "surrogateescape")
         settings = ctx.host.state(typo3.application.config[0])
         before, given = self._without_block(text or "<?php\n")
         reason = stops_early(before)
@@ -265,7 +266,7 @@ def as_php(value: str) -> str:
 def stops_early(text: str) -> str:
     """Why what is added at the end of a file might not be run; empty where it is."""
     source = without_comments(text)
-    bare = re.sub(STRING, lambda m: re.sub(r"[^\n]", " ", m.group()), source)
+    bare = re.sub(STRINGS, lambda m: re.sub(r"[^\n]", " ", m.group()), source)
     if not bare.lstrip().startswith("<?php"):
         return "does not begin with <?php"
     if "?>" in bare:

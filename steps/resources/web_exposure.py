@@ -22,6 +22,10 @@ _WORDS = {
     "listed": "anybody gets the list of its files",
 }
 
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f$\udc80-\udcff]")
+"""What no line of Apache's configuration can hold as it is: whoever owns the tree chose the names
+in it, and after the end of a line would stand a directive of theirs. Each is one byte."""
+
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """Nothing to choose: the rules are those of the applications."""
@@ -120,16 +124,21 @@ def _block(one: Probed) -> str:
             "        Require all denied\n    </FilesMatch>\n</Directory>\n"
         )
     folder, name = os.path.split(one.shown_as)
-    pattern = re.sub(r"([^A-Za-z0-9_-])", r"\\\1", name)
+    pattern = re.sub(r"[^A-Za-z0-9_-]", lambda sign: _literal(sign[0]), name)
     return (
         f'<Directory "{_quoted(folder)}">\n    <FilesMatch "^{pattern}$">\n'
         "        Require all denied\n    </FilesMatch>\n</Directory>\n"
     )
 
 
+def _literal(sign: str) -> str:
+    """A sign of a name in a regular expression."""
+    return "." if _UNWRITABLE.fullmatch(sign) else f"\\{sign}"
+
+
 def _quoted(path: str) -> str:
     """For `<Directory>`, which takes *, ? and [ for patterns."""
-    return re.sub(r'([*?\[\]"\\])', r"\\\1", path)
+    return _UNWRITABLE.sub("?", re.sub(r'([*?\[\]"\\])', r"\\\1", path))
 
 
 def _text_of(ctx: Context, path: str) -> str:

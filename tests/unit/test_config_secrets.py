@@ -96,6 +96,21 @@ def test_without_php_nothing_is_hashed_and_nothing_changed(tmp_path: Path) -> No
     assert "Nothing was changed" in planned.refusals[0].replace("Nothing was\n", "Nothing was ")
 
 
+def test_what_is_written_there_was_read_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever owns the tree may put a link there after it was looked at, and the file back."""
+    ctx = site(tmp_path, HASH)
+    state = ctx.host.state(CONFIG)
+    ctx.host.write_file("/srv/theirs.php", ctx.host.read_bytes(CONFIG).replace(HASH.encode(), b"x"))
+    ctx.host.put(CONFIG, FileState(kind="symlink", target="/srv/theirs.php"))
+    monkeypatch.setattr(ctx.host, "state", lambda path, **more: state)
+    monkeypatch.setattr("steps.resources.config_secrets._hash_of", lambda *given: HASH)
+    planned = STEP.plan(ctx)
+    assert planned.changes == ()
+    assert "symbolic link" in planned.refusals[0]
+
+
 def test_a_sealed_file_stays_sealed(tmp_path: Path) -> None:
     ctx = site(tmp_path, mode=0o644, flags=FLAG_IMMUTABLE)
     (change,) = STEP.plan(ctx).changes

@@ -15,6 +15,7 @@ from snapshots.model import WriteFile
 from steps.resource import Context
 from steps.resources.cron_output import CronOutput, To, rewritten
 from tests.unit.given import RELEASES, context, recorded
+from tests.unit.in_time import in_time
 
 FILE = "/etc/cron.d/i-doit"
 KB = (
@@ -131,3 +132,11 @@ def test_nothing_is_changed_where_nobody_wants_it(tmp_path: Path) -> None:
     assert step(to="report").plan(ctx).changes == ()
     assert "mail.relay" in step(to="mail").plan(ctx).refusals[0]
     assert step().plan(ctx).changes
+
+
+@pytest.mark.parametrize("word", ["mysql ", "a+", "x://", "PASSWORD", "true; "])
+def test_no_line_takes_long_to_read(word: str) -> None:
+    """Users write their crontabs, and whoever checks would wait for hours."""
+    line = f"* * * * * {word * 40_000} -psecret\n"
+    with in_time(60):
+        parse_crontab("/var/spool/cron/crontabs/alice", line, with_user=False)

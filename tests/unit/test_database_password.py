@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.app_config import Access, Login, access, with_password
-from host.base import CommandFailed, Completed, HostError
-from host.facts.app_database import Database, Tenant, parse_table
+from host.base import CommandFailed, Completed, FileState, HostError
+from host.facts.app_database import APP_LOGINS, TENANTS, Database, Tenant, parse_table
 from host.facts.applications import Application
 from host.facts.mariadb import Account, Server, parse_account
 from host.php_literals import NotPlain
@@ -77,6 +77,23 @@ def test_weak_passwords(password: str, why: str) -> None:
     assert not password or password not in found
 
 
+def test_no_view_of_the_application_is_asked_as_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a view calls runs with the rights of who asks; a hint for an index refuses views."""
+    ctx, server = furnished(tmp_path, monkeypatch)
+    facts = context(
+        tmp_path,
+        app_databases=(Database(APP, CONFIG, Access(LOGIN, "idoit_system", 4)),),
+        mariadb=Server(variables={}, accounts=(), databases=("idoit_system",)),
+    ).facts
+    TENANTS.read(ctx.host, facts)
+    rotate(ctx.host, ROTATION, print)
+    about = [text for _, text in server.said if "isys_mandator" in text]
+    assert len(about) == 2
+    assert all("`idoit_system`.`isys_mandator` USE INDEX ()" in text for text in about)
+
+
 def test_generated_passwords_differ_and_need_no_quotes() -> None:
     found = {generate().reveal() for _ in range(200)}
     assert len(found) == 200
@@ -84,6 +101,28 @@ def test_generated_passwords_differ_and_need_no_quotes() -> None:
         assert len(one) == 32
         assert not weakness(one, "cmdb")
         assert one.replace("-", "").replace("_", "").isalnum()
+
+
+@pytest.mark.parametrize("field", ["user", "password", "host", "socket"])
+def test_no_line_is_long_enough_to_become_two_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    """After 4094 bytes the client reads another line: `plugin-dir=` of whoever wrote the file."""
+    text = "A" * 4000 + "plugin-dir=/tmp #"
+    given: Any = {"user": "a", "password": Secret("b"), field: text}
+    if field == "password":
+        given[field] = Secret(text)
+    ctx = context(tmp_path)
+
+    def run(argv: Sequence[str], **more: Any) -> Completed:
+        raise AssertionError("the client was started")
+
+    monkeypatch.setattr(ctx.host, "run", run)
+    assert "longer" in refusal(ctx.host, Login(**given))
+
+
+def test_the_server_may_not_ask_for_files() -> None:
+    assert b"\nlocal-infile=0\n" in options(LOGIN)
 
 
 @given(st.text())
@@ -205,6 +244,33 @@ def test_the_old_password_lasts_as_long_as_a_request_that_may_need_it(
     assert seen == [2] * 4, "both passwords are let in until then"
 
 
+def test_the_file_of_somebody_else_is_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx, _ = furnished(tmp_path, monkeypatch)
+    theirs = f"{PATH}/theirs.php"
+    ctx.host.write_file(theirs, TEXT)
+    ctx.host.put(CONFIG, FileState(kind="symlink", target=theirs))
+    with pytest.raises(HostError, match="symbolic link"):
+        rotate(ctx.host, ROTATION, print)
+
+
+@pytest.mark.parametrize("other", [Secret("of somebody else"), Secret("")])
+def test_an_account_whose_password_the_file_does_not_know_gets_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: Secret
+) -> None:
+    """Whoever writes the file may name any account there, and would read its new password."""
+    ctx, server = furnished(tmp_path, monkeypatch)
+    server.hashes = [native_hash(other) if other else ""]
+    with pytest.raises(HostError, match="does not hold the present password"):
+        rotate(ctx.host, ROTATION, print)
+    ctx, server = furnished(tmp_path / "another", monkeypatch)
+    ctx.host.write_file(CONFIG, TEXT.replace(b"cmdb", b"else"))
+    with pytest.raises(HostError, match="does not hold the present password"):
+        rotate(ctx.host, ROTATION, print)
+    assert not any("ALTER" in text for _, text in server.said)
+
+
 def test_an_old_password_that_still_works_is_no_success(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +349,37 @@ def test_an_old_one_is_replaced_everywhere(tmp_path: Path) -> None:
     assert fingerprint(gather([planned]), ctx.host) == fingerprint(gather([planned]), ctx.host)
 
 
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (f"mysql_native_password\t{native_hash(Secret(OLD))}\t0\n", ""),
+        (f"mysql_native_password\t{native_hash(Secret('other'))}\t0\n", "another server"),
+        ("mysql_native_password\t\t0\n", "another server"),
+        ("", "another server"),
+        ("ed25519\tsomething\t0\n", ""),
+        ("mysql_native_password\tinvalid\t1\n", ""),
+    ],
+)
+def test_a_server_of_somebody_else_lets_nobody_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str, why: str
+) -> None:
+    """Whoever writes the file chooses the port, and what listens there may say yes to all."""
+    ctx = context(
+        tmp_path,
+        app_databases=(Database(APP, CONFIG, Access(LOGIN, "idoit_system", 4)),),
+        app_tenants={},
+    )
+
+    def run(argv: Sequence[str], **more: Any) -> Completed:
+        asked = b"global_priv" in more["stdin"]
+        return Completed(tuple(argv), 0, row if asked else "cmdb@localhost\n", "", 0.0)
+
+    monkeypatch.setattr(ctx.host, "run", run)
+    said = APP_LOGINS.read(ctx.host, ctx.facts)[LOGIN]
+    assert said.startswith(why)
+    assert bool(said) == bool(why)
+
+
 def test_what_is_encrypted_and_cannot_be_written_so_is_said(tmp_path: Path) -> None:
     row = Tenant("1", "One", LOGIN, "idoit_data", encrypted=True, readable=False)
     ctx = on_a_host(tmp_path, app_tenants={PATH: (row,)})
@@ -304,6 +401,7 @@ def test_a_leaked_one_is_replaced_by_date(tmp_path: Path) -> None:
     ("more", "why"),
     [
         ({"accounts": (), "app_logins": {LOGIN: "no"}}, "no such account"),
+        ({"app_logins": {LOGIN: "MariaDB does not accept its password"}}, "not accept its"),
         ({"accounts": (account(400, methods=("unix_socket",)),)}, "not by one password"),
         ({"login": Login("root", Secret("x")), "app_logins": {}}, "server's own account"),
         (

@@ -170,6 +170,15 @@ def test_an_entry_for_everywhere_is_bound_here(
     assert "view t.v belongs to 'app'@'%'" in second
 
 
+def test_an_account_that_does_not_let_it_in_is_left_alone(tmp_path: Path) -> None:
+    """Whoever writes the application's files may name any account there."""
+    entry = Granted(Account("app", "%"), (Right((ALL,), "*"),))
+    ctx = on_a_host(tmp_path, (entry,), app_logins={Login("app", Secret("x")): "no such password"})
+    planned = parsed().plan(ctx)
+    assert planned.changes == ()
+    assert "no such password" in planned.refusals[0]
+
+
 def test_rights_that_cannot_be_told_are_unknown_and_refused(tmp_path: Path) -> None:
     entry = Granted(Account("app", "localhost"), problem="it may become another account (PROXY)")
     ctx = on_a_host(tmp_path, (entry,))

@@ -11,7 +11,7 @@ from host.base import FileState, HttpAnswer
 from host.facts.apache import Running
 from host.facts.apache_http import Target
 from host.facts.applications import Application
-from host.facts.exposure import Place, Probed, judge, places
+from host.facts.exposure import Place, Probed, Shown, _probe, judge, places
 from host.facts.exposure_rules import Rule, rules_for
 from snapshots.model import WriteFile
 from steps.resource import Context
@@ -122,6 +122,60 @@ def test_every_place_there_is_is_refused_once_one_comes(tmp_path: Path) -> None:
     (bad,) = [one for one in STEP.observe(ctx) if one.ok is False]
     assert bad.setting == "http://cmdb.example/log"
     assert "list of its files" in bad.running
+
+
+NAMES = ("x>\n</Directory>\nErrorLog |sh\n<Directory y", "a\\", "${HOME}", 'a b"', "\udcff\r")
+
+
+@pytest.mark.parametrize("directory", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_in_the_tree_becomes_a_directive(
+    tmp_path: Path, name: str, directory: bool
+) -> None:
+    place = f"{PATH}/{name}.zip"
+    bad = probed(Rule("*.zip", "an archive"), place, "shown", directory=directory)
+    inner = probed(Rule("*.sql", "a dump"), f"{PATH}/{name}/x.sql", "shown", directory=False)
+    for one in (bad, inner):
+        ctx = shown_tree(tmp_path, one)
+        written = next(c for c in STEP.plan(ctx).changes if isinstance(c, WriteFile))
+        lines = [line.strip() for line in written.content.decode().split("\n")]
+        assert {line.split(" ")[0] for line in lines if line} <= {
+            "#", "<Directory", "</Directory>", "<FilesMatch", "</FilesMatch>", "Require",
+        }  # fmt: skip
+        assert all(line.endswith('">') for line in lines if line.startswith("<") and " " in line)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f]|\$\{", written.content.decode())
+
+
+def test_a_name_that_is_no_text_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx = context(tmp_path)
+    monkeypatch.setattr(ctx.host, "http", lambda url, **more: answer(200, b"x"))
+    monkeypatch.setattr(ctx.host, "read_bytes", lambda path, **more: b"x")
+    name = f"{PATH}/\udcff.zip"
+    place = Place(Rule("*.zip", "an archive"), name, directory=False, sample=name)
+    target = Target("cmdb.example", "127.0.0.1", 80, False)
+    found = _probe(ctx.host, IDOIT, place, Shown(target, PATH, PATH, ""))
+    assert (found.url, found.verdict) == ("/%FF.zip", "shown")
+
+
+@pytest.mark.parametrize(
+    ("status", "length", "verdict"),
+    [(200, 64 << 20, "shown"), (200, 999, "kept"), (403, 64 << 20, "kept")],
+)
+def test_a_dump_that_is_too_large_to_be_read_is_known_by_its_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, length: int, verdict: str
+) -> None:
+    ctx = context(tmp_path)
+    said = HttpAnswer(status, "", (("content-length", str(length)),), b"-- MariaDB dump")
+    state = FileState(kind="file", size_bytes=64 << 20)
+    monkeypatch.setattr(ctx.host, "http", lambda url, **more: said)
+    monkeypatch.setattr(ctx.host, "state", lambda path, **more: state)
+    name = f"{PATH}/all.sql"
+    place = Place(Rule("*.sql", "a dump"), name, directory=False, sample=name)
+    target = Target("cmdb.example", "127.0.0.1", 80, False)
+    found = _probe(ctx.host, IDOIT, place, Shown(target, PATH, PATH, ""))
+    assert (found.verdict, found.problem) == (verdict, "")
 
 
 def test_nothing_that_comes_is_nothing_to_do(tmp_path: Path) -> None:

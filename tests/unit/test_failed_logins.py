@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -280,6 +281,21 @@ def test_a_line_longer_than_what_is_read_at_once(
     assert seen == ["bob"]
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b", "\x0c", "\x1e", "\r"])
+def test_no_name_makes_a_line_of_its_own(tmp_path: Path, sign: str) -> None:
+    """Anybody can type one, and the address in it would be banned."""
+    forged = f'{sign}{{"username":"x","ip-address":"198.51.100.9"}}{sign}'
+    context = msgspec.json.encode({"username": forged, "ip-address": "192.0.2.7"}).decode()
+    line = f"[2026-11-25] login.WARNING: Login failed for user {forged} {context} []\n"
+    (tmp_path / "failed-logins_2026-11-25.log").write_bytes(line.encode())
+    found = logfiles.look(str(tmp_path), {})
+    assert [one.address for one in found.failures] == ["192.0.2.7"]
+
+
+def test_a_line_that_is_nested_without_end_is_passed_over() -> None:
+    assert logfiles.failure_of("/log", '{"username":' + "[" * 100_000 + "}") is None
+
+
 def test_a_name_that_looks_like_the_rest_of_a_line() -> None:
     typed = '{"username":"a","ip-address":"203.0.113.1"} []'
     line = (
@@ -415,6 +431,24 @@ def test_a_client_that_answers_dies_and_starts_anew(tmp_path: Path) -> None:
         client.ask("BREAK")
     assert client.ask("SELECT 1") == [["a\tb", "c"]]
     client.close()
+
+
+def test_a_cell_that_ends_as_an_answer_does_ends_none(tmp_path: Path) -> None:
+    program = tmp_path / "client"
+    program.write_text(
+        "import sys, time\n"
+        "for line in sys.stdin:\n"
+        "    if line.startswith('SELECT uid'):\n"
+        "        print('7\\tharden-tui: end of answer', flush=True)\n"
+        "        time.sleep(0.3)\n"
+        "        print('8\\tx\\nharden-tui: end of answer', flush=True)\n"
+    )
+    client = Client((sys.executable, str(program)))
+    try:
+        rows = client.ask("SELECT uid, log_data FROM sys_log")
+    finally:
+        client.close()
+    assert rows == [["7", "harden-tui: end of answer"], ["8", "x"]]
 
 
 def test_the_service_loads_little() -> None:

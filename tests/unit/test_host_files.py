@@ -233,6 +233,13 @@ def test_a_link_of_somebody_else_is_not_followed(tree: Path) -> None:
     (theirs / "conf").symlink_to(target)
     os.lchown(theirs / "conf", 33, 33)
     victim = str(theirs / "conf" / "passwd")
+    (tree / "secret").write_bytes(b"of somebody else")
+    (theirs / "link").symlink_to(tree / "secret")
+    assert files.read_bytes(str(theirs / "link"), limit_bytes=99) == b"of somebody else"
+    with pytest.raises(HostError, match="link could not be read: a symbolic link stands there"):
+        files.read_bytes(str(theirs / "link"), limit_bytes=99, follow=False)
+    with pytest.raises(UnsafePath):
+        files.read_bytes(victim, limit_bytes=99, follow=False)
     with pytest.raises(UnsafePath, match="'conf' on the way there is a symbolic link"):
         writing.write_file(victim, b"root::0:0")
     with pytest.raises(UnsafePath):

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.app_config import Access, Login
+from host.base import FileState
 from host.facts.app_database import Database
 from host.facts.app_settings import CSRF, Setting, parse_cache
 from host.facts.applications import Application
+from host.idoit_crypt import as_web_user
 from host.secret_text import Secret
 from snapshots.model import RunSql
 from steps.resource import Context
@@ -64,12 +66,32 @@ def test_the_row_is_set_and_the_cache_cleared_as_the_web_server(tmp_path: Path) 
     planned = parsed().plan(on_a_host(tmp_path, Setting({}, "0", has_cache=True)))
     (change,) = planned.changes
     assert isinstance(change, RunSql)
-    assert "INSERT INTO `idoit_system`.isys_settings" in change.sql[0]
+    begin, look, insert, update, end = change.sql
+    assert (begin, end) == ("START TRANSACTION", "COMMIT")
+    assert "INSERT INTO `idoit_system`.isys_settings" in insert
+    for told in (look, update):
+        assert "`idoit_system`.`isys_settings` USE INDEX ()" in told, "a view is refused"
     assert f"+{CSRF} = 1" in change.diff
     assert [root.path for root in planned.roots] == ["/var/lib/mysql/idoit_system/isys_settings"]
     (clear,) = planned.activations
     assert clear.argv[:2] == ("setpriv", "--reuid=33")
     assert clear.argv[-3:] == ("rm", "-f", f"{PATH}/temp/settings.cache")
+
+
+@pytest.mark.parametrize(
+    ("folder", "config", "runs_as"),
+    [(33, 33, 33), (0, 0, 33), (33, 1000, 33), (1000, 33, 33), (1000, 1000, 1000), (0, 1000, 33)],
+)
+def test_the_code_of_one_runs_as_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: int, config: int, runs_as: int
+) -> None:
+    """Whoever owns the tree may make src a link to another person's."""
+    host = context(tmp_path).host
+    owners = {PATH: folder, APP.config[0]: config}
+    monkeypatch.setattr(
+        host, "state", lambda path: FileState(kind="dir", uid=owners[path], gid=owners[path])
+    )
+    assert as_web_user(host, PATH)[1:3] == (f"--reuid={runs_as}", f"--regid={runs_as}")
 
 
 def test_without_an_i_doit_it_does_not_apply(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from host.facts.login import (
     parse_sessions,
     parse_sudo_list,
 )
+from host.facts.owners import parse_numbers
 from steps.login_patterns import address_listed, listed
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -37,6 +38,17 @@ def test_accounts(suite: str) -> None:
     assert "sudo" in alice.groups and alice.has_shell and not alice.expired(30000)
     assert not accounts["www-data"].has_shell
     assert accounts["www-data"].password == "locked"
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\x85"])
+def test_nobody_hides_their_account_behind_the_end_of_a_line(sign: str) -> None:
+    passwd = f"alice:x:1000:1000:Alice,{sign}:/home/alice:/bin/bash\n"
+    assert list(parse_accounts(passwd, f"adm:x:4:{sign},alice\n", "")) == ["alice"]
+    assert parse_accounts(passwd, f"adm:x:4:{sign},alice\n", "")["alice"].groups == ("adm",)
+    assert parse_numbers(passwd) == {"alice": 1000}
+    blob = base64.b64encode(b"\0\0\0\x0bssh-ed25519").decode()
+    key = f"ssh-ed25519 {blob} me"
+    assert len(parse_authorized_keys(f"{key}{sign}{key}\n")) == 1, "sshd sees one too"
 
 
 @suites

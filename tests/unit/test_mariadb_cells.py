@@ -112,7 +112,7 @@ def test_a_password_is_captured_as_a_keyed_hash_and_put_back_to_the_byte(tmp_pat
     told = server.told[-1]
     assert told.index("sql_log_off=ON") < told.index("UPDATE")
     assert (
-        f"UPDATE `idoit_system`.`isys_mandator` SET `isys_mandator__db_pass` ="
+        f"UPDATE `idoit_system`.`isys_mandator` USE INDEX () SET `isys_mandator__db_pass` ="
         f" X'{PASSWORD.encode().hex()}', `isys_mandator__db_password` = NULL"
         " WHERE `isys_mandator__id` = '1';"
     ) in told

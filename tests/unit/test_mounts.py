@@ -190,7 +190,9 @@ class Kernel(PracticeHost):
         self.obeys = obeys
         self.ran: list[str] = []
 
-    def read_bytes(self, path: str, *, limit_bytes: int = 16 * 1024 * 1024) -> bytes:
+    def read_bytes(
+        self, path: str, *, limit_bytes: int = 16 * 1024 * 1024, follow: bool = True
+    ) -> bytes:
         if path != "/proc/self/mountinfo":
             return super().read_bytes(path, limit_bytes=limit_bytes)
         root, parent = ("/tmp", "29") if self.bound else ("/", "1")

@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.facts.php_source import assigned_pairs, line_of, quoted, unquoted, without_comments
+from host.facts.typo3 import origin
+from steps.resources.typo3_settings import stops_early
+from tests.unit.in_time import in_time
 
 CONFIG = """<?php
 // $g_admin_auth = ['commented' => 'out'];
@@ -45,6 +48,23 @@ def test_what_is_assigned_with_its_place() -> None:
 )
 def test_what_is_computed_is_not_guessed(text: str) -> None:
     assert assigned_pairs(text, "g_admin_auth") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$x = ['a' => 'b'," + " " * 500_000 + "x",
+        "$x = [" + " " * 500_000 + "x",
+        "'\\" * 500_000,
+        "\"'" + "\\'" * 500_000,
+    ],
+)
+def test_no_file_takes_long_to_read(text: str) -> None:
+    """The web server's user writes it, and whoever checks would wait for hours."""
+    with in_time(60):
+        assert assigned_pairs(text, "x") is None
+        assert stops_early(f"<?php\n{text}") in ("", "has a { that is not closed")
+        assert origin("SYS/devIPmask", {"/x": f"['SYS' => [{text}"}) == "TYPO3's default"
 
 
 def test_the_last_assignment_counts() -> None:

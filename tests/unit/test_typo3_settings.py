@@ -157,6 +157,18 @@ def test_what_is_wrong_is_set_at_the_end_and_once(tmp_path: Path) -> None:
     assert again == first
 
 
+def test_what_is_added_to_was_read_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns the tree may put a link there after it was looked at, and the file back."""
+    ctx = host(tmp_path, "<?php\n")
+    state = ctx.host.state(ADDITIONAL)
+    ctx.host.write_file("/srv/theirs.php", b"<?php\n$password = 'of another site';\n")
+    ctx.host.put(ADDITIONAL, FileState(kind="symlink", target="/srv/theirs.php"))
+    monkeypatch.setattr(ctx.host, "state", lambda path, **more: state)
+    planned = step().plan(ctx)
+    assert planned.changes == ()
+    assert any("symbolic link" in one for one in planned.refusals)
+
+
 def test_without_the_file_one_is_made(tmp_path: Path) -> None:
     text = written(host(tmp_path), step())
     assert text.startswith("<?php\n\n// harden-tui: begin of typo3.settings")

@@ -102,7 +102,9 @@ class WebHost(Host):
         inside = any(one.startswith(f"{path}/") for one in self.files)
         return FileState(kind="dir", mode=0o755) if inside or path == "/proc/77" else None
 
-    def read_bytes(self, path: str, *, limit_bytes: int = 16 * 1024 * 1024) -> bytes:
+    def read_bytes(
+        self, path: str, *, limit_bytes: int = 16 * 1024 * 1024, follow: bool = True
+    ) -> bytes:
         text = self.files.get(self.realpath(path))
         if text is None:
             raise HostError(f"{path} does not exist")
