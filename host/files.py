@@ -6,6 +6,7 @@ the file.
 
 from __future__ import annotations
 
+import contextlib
 import glob as _glob
 import hashlib
 import os
@@ -148,6 +149,12 @@ def read_bytes(path: str, *, limit_bytes: int, follow: bool = True) -> bytes:
 def _open_itself(path: str) -> int:
     """By the way on which `write_file` reaches it. Raises `OSError`, `UnsafePath`."""
     above, name = paths.split(path)
+    with contextlib.suppress(OSError):
+        fd = open_quietly(path)
+        # A tree has tens of thousands of files, and a link on the way to hardly any.
+        if os.readlink(f"/proc/self/fd/{fd}") == path:
+            return fd
+        os.close(fd)
     with paths.directory(above) as dir_fd:
         return open_quietly(name, dir_fd=dir_fd)
 

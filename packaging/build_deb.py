@@ -59,6 +59,13 @@ fi
 PRERM = """\
 #!/bin/sh
 set -e
+window=/var/lib/harden-tui/window.json
+if [ "$1" = remove ] && [ -e "$window" ]; then
+    echo "harden-tui: an update window is open, and without harden-tui nothing seals again." >&2
+    echo "Nothing was removed. Close it first: harden-tui window close" >&2
+    echo "Where that cannot be done any more, move $window away: it stays unsealed then." >&2
+    exit 1
+fi
 find /usr/lib/harden-tui -name __pycache__ -type d -prune -exec rm -rf {} +
 """
 

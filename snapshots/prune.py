@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from snapshots import drift_accepted, drift_baseline
 from snapshots.debs import sum_of
 from snapshots.domains.packages import Package
 from snapshots.mariadb_cells import secrets_of
-from snapshots.model import FileItem, TransactionRecord, ValueItem
+from snapshots.model import FileItem, Item, TransactionRecord, ValueItem
 from snapshots.objects import ObjectStore
 from snapshots.points import Points, decode_chunk, domain_of
 from snapshots.records import Records
@@ -43,6 +44,7 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     for one in drift_accepted.read(state):
         _need(one.item, needed, needed_secrets)
     known = {record.id for record in all_records}
+    under_way = {record.id for record in all_records if record.status == "under-way"}
     for point_id in points.ids():
         tx_id = point_id.rpartition(".")[0]
         if tx_id in finished or tx_id not in known:  # without a record it never began
@@ -50,15 +52,18 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
             continue
         for name, sha256 in points.manifest(point_id).chunks.items():
             needed.add(sha256)
-            for item in decode_chunk(domain_of(name), store.get(sha256)).values():
+            items = decode_chunk(domain_of(name), store.get(sha256))
+            for item in items.values():
                 _need(item, needed, needed_secrets)
+            if tx_id in under_way and domain_of(name) == "packages":
+                # What differs is known at its end only, and its old packages are kept already.
+                kept_packages |= set(_versions(items))
     for record in all_records:
         for delta in records.deltas(record.id) if record.id not in finished else ():
             for side in (delta.before, delta.after):
                 _need(side, needed, needed_secrets)
-                package = Package.of(side) if delta.domain == "packages" else None
-                if package is not None:
-                    kept_packages.add((delta.key.partition(":")[0], package.version))
+                if side is not None and delta.domain == "packages":
+                    kept_packages |= set(_versions({delta.key: side}))
     # Everything was read by now: what is damaged raised before anything was let go.
     for point_id in gone:
         # Under a name that is no restore point's first: half of one must never be found.
@@ -93,6 +98,14 @@ def _need(item: object, needed: set[str], needed_secrets: set[str]) -> None:
             needed.add(sha256)
     elif isinstance(item, ValueItem):
         needed_secrets.update(one.removeprefix(PREFIX) for one in secrets_of(item.value))
+
+
+def _versions(items: Mapping[str, Item]) -> Iterator[tuple[str, str]]:
+    """Name and version of each that is installed."""
+    for key, item in items.items():
+        package = Package.of(item)
+        if package is not None:
+            yield key.partition(":")[0], package.version
 
 
 def _prune_debs(path: Path, kept: set[tuple[str, str]]) -> None:

@@ -52,7 +52,8 @@ def begin(
 ) -> None:
     """Take the restore point of the start. Raises `HostError`; `discard` takes away what is there.
 
-    `secrets`: files whose content is shown nowhere; it is kept apart, so that it can come back.
+    `secrets`: files whose content is shown nowhere, also of those that only come during the window;
+    what they hold is kept apart, so that it can come back.
     """
     records = Records(state)
     record = TransactionRecord(
@@ -61,19 +62,21 @@ def begin(
     )  # fmt: skip
     with changing(host, state, "window open", progress):
         keeper = Keeper(host, state)
-        paths = [path for path in secrets if host.state(path) is not None]
+        paths = list(secrets)
         try:
             # Before anything is captured: no copy of them shall lie among the others.
             keeper.secret_paths.register([*keeper.secret_paths.paths, *paths])
             for path in paths:
-                keeper.secret_paths.keep_content(host, path)
+                there = host.state(path)
+                if there is not None and there.kind == "file":
+                    keeper.secret_paths.keep_content(host, path)
             before = keeper.capture(record.roots, progress)
             progress.doing("writing the restore point")
             keeper.write(point_before(tx_id), record.roots, before)
             records.write(record)
             records.journal(tx_id, "change", "the window was opened")
             for path in paths:
-                records.journal(tx_id, "change", f"{path} holds a secret", path=path, secret=True)
+                records.journal(tx_id, "change", f"{path} is secret", path=path, secret=True)
         except OSError as error:
             keeper.store.forget()
             raise SnapshotError(

@@ -148,7 +148,7 @@ def _undo_all(
     watch = Watch(engine)
     for number, record in enumerate(records, 1):
         name = ", ".join(record.steps) or record.id
-        guarded = _is_guarded(engine, record)
+        guarded = is_guarded(engine, record)
         if guarded_run.has_pending and not guarded:
             ended, said = guarded_run.wait(done)
             if ended != GOOD or not engine.guarding.wait:
@@ -165,7 +165,7 @@ def _undo_all(
     return GOOD, " ".join([f"Undone: {names}.", *told])
 
 
-def _is_guarded(engine: Engine, record: TransactionRecord) -> bool:
+def is_guarded(engine: Engine, record: TransactionRecord) -> bool:
     """Undoing what guards the way in can shut it as well."""
     steps = engine.catalogue.steps
     return any(name in steps and steps[name].guard for name in record.steps)

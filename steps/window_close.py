@@ -12,6 +12,7 @@ Where a seal cannot be put back the window is open again, and says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -101,8 +102,14 @@ def end(
     """It is sealed: let go of what is held back, check everything, and report."""
     _, held, _ = window_hold.let_go(engine)
     problems = [] if not window_hold.holds(engine) else [f"What was held back still is: {held}"]
+    gone = [tree for tree in window.trees if engine.host.state(tree) is None]
+    if gone:
+        problems.append(
+            f"NOT sealed, because it is not there any more: {', '.join(gone)}. If it was moved, it"
+            " is not sealed where it is now: apply the step there, or undo the window."
+        )
     engine.facts.forget()
-    report = _report(engine, window, how)
+    report = _report(engine, window, how, _sealed(window, gone))
     window_store.end(engine.state, window, report)
     problems.append(_log(engine, window, report))
     try:
@@ -111,7 +118,8 @@ def end(
         problems.append(f"The units that close the window could not be taken away: {error}")
     problem = " ".join(filter(None, problems))
     words = "was undone" if how == "undone" else "is closed"
-    sealed = f" Sealed again: {', '.join(window.steps)}." if window.steps else ""
+    steps = _sealed(window, gone)
+    sealed = f" Sealed again: {', '.join(steps)}." if steps else ""
     worse = ""
     if report.worse:
         names = ", ".join(one.step for one in report.worse)
@@ -199,8 +207,17 @@ def _stays_open(engine: Engine, window: Window, said: str) -> Ended:
     return NEEDS_PERSON, sentence.rstrip(), []
 
 
+def _sealed(window: Window, gone: Sequence[str]) -> tuple[str, ...]:
+    """The steps that seal one of their trees at least, where these are gone."""
+    seals = (one for one in window.seals if not one.roots or set(one.roots) - set(gone))
+    return tuple(dict.fromkeys(one.step for one in seals))
+
+
 def _report(
-    engine: Engine, window: Window, how: Literal["closed", "deadline", "undone"]
+    engine: Engine,
+    window: Window,
+    how: Literal["closed", "deadline", "undone"],
+    sealed: tuple[str, ...],
 ) -> WindowReport:
     deltas = Records(engine.state).deltas(window.id)
     try:
@@ -220,7 +237,7 @@ def _report(
         closed=now().isoformat(),
         who=window.who,
         note=window.note,
-        sealed=window.steps,
+        sealed=sealed,
         packages=window_report.packages(deltas),
         files=window_report.files(deltas, ("/etc", *window.trees)),
         units=window_report.units(deltas),

@@ -6,13 +6,16 @@ Both are files in /etc, so a transaction of ours puts them there and its undo ta
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from host.base import HostError
 from host.facts.needrestart_config import PARTS
 from snapshots import opening
+from snapshots.debs import KeptDebs
 from snapshots.history import open_for_step
 from snapshots.model import SnapshotError, TransactionRecord, WriteFile
+from snapshots.progress import Progress
 from steps.listener import Listener
 from steps.outcome import GOOD
 
@@ -108,6 +111,22 @@ def let_go(engine: Engine) -> tuple[int, str, list[str]]:
     if not ids:
         return GOOD, "", []
     return rollback.rollback(engine, ids, False, None, KEEP_EDITS)
+
+
+def keep(host: Host, debs: KeptDebs, going: Mapping[str, str], progress: Progress) -> list[str]:
+    """Keep each of these packages ("name" -> version); returns those that could not be, which keep
+    no other from it."""
+    try:
+        debs.keep(host, going, progress)
+    except (HostError, OSError):
+        lost = []
+        for name, version in going.items():
+            try:
+                debs.keep(host, {name: version}, progress)
+            except (HostError, OSError):
+                lost.append(name)
+        return lost
+    return []
 
 
 def replaced(lines: Sequence[str]) -> dict[str, str]:

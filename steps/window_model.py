@@ -74,6 +74,10 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     """Directories that were made for its units."""
     was_open: bool = True
     """While it is undone: whether it had not been closed before."""
+    given_up: tuple[Dump, ...] = ()
+    """While it is undone: the databases as they were just before."""
+    restored: tuple[str, ...] = ()
+    """While it is undone: the databases that were put back; what they hold since then stays."""
 
     @property
     def steps(self) -> tuple[str, ...]:

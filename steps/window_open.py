@@ -132,6 +132,7 @@ def _open(engine: Engine, planned: OpenPlan, note: str) -> Ended:
         abandon(engine, window_store.read(engine.state) or window, "the program itself failed")
         raise
     window = save(engine, msgspec.structs.replace(window, state="open"))
+    window_store.drop_others(engine.state, window.folder)
     problem = engine.record(
         "window-open", steps=list(window.steps), transaction=window.id, deadline=window.deadline,
         note=note, databases=[dump.database for dump in window.dumps],

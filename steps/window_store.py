@@ -83,13 +83,17 @@ def last_report(state: StateDir) -> WindowReport | None:
 
 
 def make_folder(state: StateDir, name: str) -> Path:
-    """Where a window's dumps go, for root alone; those of earlier windows are taken away."""
+    """Where a window's dumps go, for root alone."""
     private_directory(_folder(state))
-    for old in _folder(state).iterdir():
-        if old.is_dir() and old.name != name:
-            shutil.rmtree(old)
     private_directory(_folder(state) / name)
     return _folder(state) / name
+
+
+def drop_others(state: StateDir, name: str) -> None:
+    """Take the dumps of earlier windows away: only the window of that folder is undone now."""
+    for old in _folder(state).iterdir():
+        if old.is_dir() and old.name != name:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def drop_folder(state: StateDir, name: str) -> None:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from host import dumps as dumping
 from host.base import HostError
 from host.names import exact_json
 from snapshots import undo, window_units, windows
@@ -37,12 +36,19 @@ from snapshots.model import (
 from snapshots.objects import ObjectStore
 from snapshots.records import Records
 from snapshots.undo_plan import refusal
-from steps import rollback, window_close, window_hold, window_seals, window_store
+from steps import (
+    rollback,
+    window_close,
+    window_databases,
+    window_hold,
+    window_seals,
+    window_store,
+)
 from steps.apply import interrupted
 from steps.listener import Listener
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, ROLLED_BACK
 from steps.resource import StepError
-from steps.window_model import UndoItem, Window, WindowUndoPlan
+from steps.window_model import Seal, UndoItem, Window, WindowUndoPlan
 from steps.window_work import Ended, at_work, install_units, now, over, save
 
 if TYPE_CHECKING:
@@ -50,9 +56,6 @@ if TYPE_CHECKING:
 
 DIFFS_LIMIT = 1024 * 1024
 """Characters of diffs in one preview: an update of a whole application is not read as a diff."""
-
-BEFORE_UNDO = "before-undo"
-"""How the dumps of what an undo gives up begin."""
 
 
 def plan(engine: Engine) -> WindowUndoPlan:
@@ -70,7 +73,9 @@ def plan(engine: Engine) -> WindowUndoPlan:
         plans = _plans(engine, window, inner)
         items = tuple(_planned(engine, plans[-1], window))
         commands = plans[-1].commands
-        refusals += filter(None, (refusal(one, UNRESOLVED) for one in plans))
+        refusals += filter(None, (_conflict(one, window) for one in plans))
+    refusals += window_databases.lacking(engine, window)
+    refusals += filter(None, (_waits(engine, one) for one in inner))
     reason = interrupted(engine)
     steps = tuple(", ".join(one.steps) or one.title for one in inner)
     bare = WindowUndoPlan(
@@ -113,12 +118,14 @@ def _begin(engine: Engine, window: Window) -> Ended:
     was_open = window_store.read(engine.state) is not None
     made = window.made if was_open else window_units.missing(engine.host)
     deadline = window.deadline if was_open else now().isoformat()
+    seals = window.seals if was_open else _present_seals(engine, window)
     window = save(
         engine,
         msgspec.structs.replace(
-            window, state="undoing", was_open=was_open, made=made, deadline=deadline
+            window, state="undoing", was_open=was_open, made=made, deadline=deadline, seals=seals,
+            given_up=(), restored=(),
         ),
-    )
+    )  # fmt: skip
     try:
         install_units(engine, window)  # what goes on should this be cut off
     except HostError as error:
@@ -134,7 +141,8 @@ def go_on(engine: Engine, window: Window) -> Ended:
     try:
         if records.read(window.id).status == "under-way":
             windows.finish(engine.host, engine.state, window.id, listener)
-        _keep_present(engine, window, listener)
+        if records.read(window.id).status != "undone":
+            window = window_databases.keep_present(engine, window, listener)
     except (HostError, OSError) as error:
         return _give_up(engine, window, str(error))
     ended, said, done = window_seals.lift(engine, window.seals)
@@ -146,17 +154,12 @@ def go_on(engine: Engine, window: Window) -> Ended:
         resolutions = _resolutions(engine, window)
         ended, said, undone = rollback.rollback(engine, [window.id], False, None, resolutions)
         done += undone
+    if records.read(window.id).status != "undone":
+        gone = [", ".join(one.steps) or one.title for one in inner if one.id in done]
+        return _give_up(engine, window, said, ended, gone)
+    window, problems = window_databases.put_back(engine, window, listener)
     if ended != GOOD:
-        return _give_up(engine, window, said)
-    problems = []
-    for dump in window.dumps:
-        try:
-            kept = dumping.Kept(dump.bytes_, dump.sha256)
-            dumping.restore(engine.host, dump.database, dump.path, kept, listener.doing)
-        except HostError as error:
-            problems.append(
-                f"The database {dump.database} was not put back: {error} Its dump is {dump.path}."
-            )
+        problems.insert(0, said)
     ended, said, applied = window_seals.put_back(engine, window.seals)
     if ended != GOOD:
         # What was undone is undone; the window is what is left to close.
@@ -171,22 +174,35 @@ def go_on(engine: Engine, window: Window) -> Ended:
     return ended, said, done
 
 
-def _give_up(engine: Engine, window: Window, said: str) -> Ended:
-    """The undo failed and took itself back: as open, or as sealed, as it was before."""
+def _give_up(
+    engine: Engine, window: Window, said: str, ended: int = ROLLED_BACK, gone: Sequence[str] = ()
+) -> Ended:
+    """The undo failed and took itself back: as open, or as sealed, as it was before.
+
+    `ended` is how it failed; `gone` are the steps applied in the window that are undone already.
+    """
+    window = window_databases.forget_present(engine, window)
     if window.was_open:
         windows.reopen(engine.state, window.id)
         save(engine, msgspec.structs.replace(window, state="open", failed=said))
         where = "the update window is open as before"
     else:
-        ended, why, _ = window_seals.put_back(engine, window.seals)
-        if ended != GOOD:
+        sealed, why, _ = window_seals.put_back(engine, window.seals)
+        if sealed != GOOD:
             save(engine, msgspec.structs.replace(window, failed=why))
             return NEEDS_PERSON, f"The undo failed ({said}) and sealing again failed too: {why}", []
         over(engine, window, None)
         where = "everything is sealed as before"
+    if ended == NEEDS_PERSON:
+        where = f"{where.removesuffix(' as before')}, but not all is as before"
+    also = ""
+    if gone:
+        also = f" Applied in it and undone already: {', '.join(gone)}; the next undo goes on there."
+    status = "needs-person" if ended == NEEDS_PERSON else "rolled-back"
     problem = engine.record("window-undo-failed", steps=list(window.steps),
-                            transaction=window.id, status="rolled-back", reason=said)  # fmt: skip
-    return ROLLED_BACK, f"The window was not undone, and {where}: {said} {problem}".rstrip(), []
+                            transaction=window.id, status=status, reason=said)  # fmt: skip
+    sentence = f"The window was not undone, and {where}: {said}{also} {problem}".rstrip()
+    return NEEDS_PERSON if ended == NEEDS_PERSON else ROLLED_BACK, sentence, []
 
 
 def _chosen(engine: Engine) -> Window:
@@ -203,6 +219,41 @@ def _chosen(engine: Engine) -> Window:
     if status != "committed":
         raise StepError(f"The last update window is {status} already; there is nothing to undo.")
     return ended.window
+
+
+def _present_seals(engine: Engine, window: Window) -> tuple[Seal, ...]:
+    """What is to be sealed again after the undo of a window that was closed: the seals as they are
+    now, since lifting one lifts all of its step, and those of the window that were undone since."""
+    present = [one for one in window_seals.standing(engine) if one.step in window.steps]
+    known = {(one.step, one.roots) for one in present}
+    return (*present, *(one for one in window.seals if (one.step, one.roots) not in known))
+
+
+def _waits(engine: Engine, record: TransactionRecord) -> str:
+    """Why this, which was applied in the window, is not undone with it; empty where it may be.
+
+    While the undo of what guards the way in waits for its confirmation others may change the host:
+    the undo of a window must not stand half-way then.
+    """
+    if not rollback.is_guarded(engine, record):
+        return ""
+    name = ", ".join(record.steps)
+    return (
+        f"{name} was applied in the window and guards the way in, so its undo waits for a new"
+        f" login; nothing was undone. Undo it first: `harden-tui rollback {record.id}`."
+    )
+
+
+def _conflict(planned: UndoPlan, window: Window) -> str:
+    """Why this part of the undo is for a person; empty where it is not."""
+    if planned.transaction != window.id or not planned.conflicts:
+        return refusal(planned, UNRESOLVED)
+    more = f" and {len(planned.conflicts) - 1} more" if len(planned.conflicts) > 1 else ""
+    return (
+        f"{planned.conflicts[0].key}{more} was changed by somebody else since the update window was"
+        " closed, in the same place; nothing was undone. Make it what the window left"
+        f" (`harden-tui history show {window.id}`), then undo the window again."
+    )
 
 
 def _applied_in(engine: Engine, window: Window) -> list[TransactionRecord]:
@@ -292,15 +343,3 @@ def _is_so(engine: Engine, delta: Delta) -> bool:
     return (now.kind, now.sha256, now.target) == (was.kind, was.sha256, was.target) and (
         now.kind != "dir"
     )
-
-
-def _keep_present(engine: Engine, window: Window, listener: Listener) -> None:
-    """Dump what the undo gives up, once. Raises `HostError`; nothing was undone then."""
-    folder = window_store.make_folder(engine.state, window.folder)
-    for number, dump in enumerate(window.dumps):
-        path = folder / f"{BEFORE_UNDO}-{number}.sql"
-        if not path.exists() and dumping.is_there(engine.host, dump.database):
-            problem = dumping.refusal(engine.host, dump.database, str(folder))
-            if problem:
-                raise SnapshotError(f"What the undo gives up could not be kept: {problem}")
-            dumping.dump(engine.host, dump.database, str(path), listener.doing)

@@ -155,14 +155,19 @@ def _keep_packages(options: Options) -> int:
     """What apt calls before it replaces packages: keep what goes. Never keeps apt from working."""
     from snapshots.debs import KeptDebs
     from snapshots.progress import Silent
-    from steps.window_hold import replaced
+    from steps.window_hold import keep, replaced
     from tui.out import note
 
-    going = replaced(sys.stdin.read().splitlines())
+    going = replaced(sys.stdin.buffer.read().decode("utf-8", "replace").splitlines())
     session = _session(options)
     if going:
         note(f"keeping {len(going)} packages as they are, for `harden-tui window undo`")
-        KeptDebs(session.state.debs).keep(session.host, going, Silent())
+        lost = keep(session.host, KeptDebs(session.state.debs), going, Silent())
+        if lost:
+            note(
+                f"{', '.join(lost)} could not be kept and will be replaced all the same:"
+                " `harden-tui window undo` needs the old version from the host's sources then"
+            )
     return 0
 
 

@@ -95,10 +95,13 @@ class Files(Domain):
 
     def _keep(self, host: Host, path: str, state: FileState) -> FileState | None:
         try:
-            content = host.read_bytes(path, limit_bytes=LIMIT_BYTES)
+            content = host.read_bytes(path, limit_bytes=LIMIT_BYTES, follow=False)
         except HostError:
-            if host.state(path) is None:
+            now = host.state(path)
+            if now is None:
                 return None  # an editor's temporary file, gone since it was listed
+            if now.kind != "file":
+                return now  # a link since it was listed: its target's content is not the file's
             raise
         sha256 = self._store.add(content)
         if sha256 == state.sha256:

@@ -33,7 +33,7 @@ BY_THEMSELVES = re.compile(
     r"|(packagekit|polkit|colord|fwupd|udisks2|geoclue|realmd|accounts-daemon)\.service"
     r"|(ldconfig|sshd-keygen|systemd-(firstboot|sysusers|journal-catalog-update|hwdb-update"
     r"|update-done|machine-id-commit))\.service"
-    r"|harden-tui-guard.*"
+    r"|harden-tui-(guard|window).*"
 )
 """Started and ended by logins, connections, D-Bus or time, or by us, not by an administrator; and
 what runs in some boots only, as ConditionNeedsUpdate and ConditionFirstBoot have it."""

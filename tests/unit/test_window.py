@@ -12,7 +12,7 @@ import pytest
 from host.base import FileState
 from snapshots import opening, windows
 from snapshots.drift_look import look
-from snapshots.history import open_for_step, verify
+from snapshots.history import open_for_step, prune, show, verify
 from snapshots.model import SnapshotError
 from snapshots.progress import Silent
 from snapshots.records import Records
@@ -271,3 +271,87 @@ def test_lifting_that_fails_goes_back(scene: Scene, monkeypatch: pytest.MonkeyPa
     assert status == 4
     assert "somebody holds it" in said
     assert scene.is_sealed()
+
+
+def test_a_password_in_a_file_that_came_with_the_update_is_in_no_diff(scene: Scene) -> None:
+    opened(scene)
+    scene.host.write_file(f"{TREE}/.env", b"DB_PASSWORD=hunter2\n")
+    assert "hunter2" not in msgspec.json.encode(window.plan_undo(scene.engine())).decode()
+    window.closing(scene.engine())
+    report = window.last_report(scene.state)
+    assert report is not None
+    assert "hunter2" not in str(show(scene.state, report.transaction))
+    assert window.undoing(scene.engine())[0] == 0
+    assert scene.host.state(f"{TREE}/.env") is None
+
+
+def test_a_directory_with_the_name_of_a_secret_file_is_no_obstacle(scene: Scene) -> None:
+    assert scene.engine().rollback(["app.tree"]).exit == 0
+    scene.host.put(f"{TREE}/.env", FileState("dir", 0o755, uid=33, gid=33))
+    assert scene.engine().apply(["app.tree"]).exit == 0
+    opened(scene)
+
+
+def test_a_tree_that_was_sealed_since_is_sealed_after_the_undo(scene: Scene) -> None:
+    opened(scene)
+    update(scene)
+    assert window.closing(scene.engine())[0] == 0
+    other = "/var/www/html/other"
+    scene.host.put(other, FileState("dir", 0o755, uid=33, gid=33))
+    scene.host.write_file(f"{other}/index.php", b"<?php\n")
+    engine = scene.engine()
+    engine.given["app.tree"] = {"path": other, "writable": ["cache"]}
+    assert engine.apply(["app.tree"]).exit == 0
+    status, said, _ = window.undoing(scene.engine())
+    assert status == 0, said
+    assert scene.is_sealed()
+    assert scene.is_sealed(other)
+
+
+def test_a_tree_that_is_gone_is_not_called_sealed(scene: Scene) -> None:
+    opened(scene)
+    real = scene.host.files.real(TREE)
+    real.rename(real.with_name("moved"))
+    status, said, _ = window.closing(scene.engine())
+    assert status == 5
+    assert f"NOT sealed, because it is not there any more: {TREE}" in said
+    assert "Sealed again" not in said
+    report = window.last_report(scene.state)
+    assert report is not None
+    assert report.sealed == ()
+
+
+def test_a_conflict_with_a_window_names_a_way_that_there_is(scene: Scene) -> None:
+    found = opened(scene)
+    update(scene)
+    assert window.closing(scene.engine())[0] == 0
+    scene.host.write_file(ETC, b"Port 22\n")
+    status, said, _ = window.undoing(scene.engine())
+    assert status == 3
+    assert "rollback" not in said
+    assert f"history show {found.id}" in said
+
+
+def test_the_packages_a_window_has_kept_are_not_pruned(scene: Scene) -> None:
+    opened(scene)
+    name, version = scene.host.run(("dpkg-query", "-W")).stdout.splitlines()[0].split("\t")[:2]
+    deb = scene.state.debs / f"{name}_{version.replace(':', '%3a')}_amd64.deb"
+    other = scene.state.debs / f"{name}_0.0.1_amd64.deb"
+    for path in (deb, other):
+        path.write_bytes(b"")
+    prune(scene.state, 30)
+    assert deb.exists()
+    assert not other.exists()
+
+
+def test_what_guards_the_way_in_is_not_undone_with_a_window(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its undo lets go of the lock while it waits, and the window's timer would go on with ours."""
+    found = opened(scene)
+    assert scene.engine().apply(["files.banners"]).exit == 0
+    monkeypatch.setattr(rollback, "is_guarded", lambda *_: True)
+    status, said, _ = window.undoing(scene.engine())
+    assert status == 3
+    assert "harden-tui rollback" in said
+    assert window.current(scene.state) == found

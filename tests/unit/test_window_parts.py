@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.base import FileState, HostError
+from host.base import FileState, Host, HostError, Service
 from host.dumps import Kept, restore
 from host.facts.running_versions import locked_version
 from host.local import LocalHost
 from snapshots import window_units
+from snapshots.debs import KeptDebs
+from snapshots.domains.units import value_of
 from snapshots.model import Delta, FileItem, Root, SnapshotError, ValueItem
+from snapshots.progress import Progress, Silent
 from snapshots.state import StateDir
 from snapshots.windows import daemons_of
 from steps import window_hold, window_report, window_store
@@ -223,3 +227,22 @@ def test_a_dump_that_is_not_whole_is_never_read_back(tmp_path: Path) -> None:
 def test_only_trees_seal() -> None:
     steps, _ = built_in()
     assert "app.tree" in [step.id for step in steps.values() if step.seals]
+
+
+def test_the_timer_of_a_window_is_part_of_no_restore_point() -> None:
+    assert value_of(Service("harden-tui-window.timer", "", "active", "waiting", "enabled")) == ""
+
+
+def test_one_package_that_cannot_be_kept_keeps_no_other_from_it(tmp_path: Path) -> None:
+    kept: list[str] = []
+
+    class Debs(KeptDebs):
+        def keep(self, host: Host, versions: Mapping[str, str], progress: Progress) -> None:
+            if "broken" in versions:
+                raise SnapshotError("dpkg-deb failed")
+            kept.extend(versions)
+
+    going = {"apache2": "2.4.62-1", "broken": "1", "less": "668-1"}
+    lost = window_hold.keep(LocalHost(), Debs(tmp_path), going, Silent())
+    assert lost == ["broken"]
+    assert kept == ["apache2", "less"]
