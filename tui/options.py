@@ -46,6 +46,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     usual_checklist: str = DEFAULT_CHECKLIST
 
     @property
+    def has_other_checklist(self) -> bool:
+        """Whether a command has to name the checklist to mean the same one."""
+        return self.checklist != self.usual_checklist
+
+    @property
     def practice_root(self) -> Path:
         """The directory that plays the practice host's file system."""
         return self.state_dir / "host"
