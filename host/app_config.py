@@ -61,7 +61,7 @@ def access(kind: ApplicationKind, content: bytes) -> Access:
     values = {name: found.get((*above, key)) for name, key in names.items()}
     for name in ("user", "password", "name"):
         if values[name] is None:
-            raise NotPlain(f"{'/'.join((*above, names[name]))} is no plain text there")
+            raise NotPlain(f"{'/'.join((*above, names[name]))} is not written out there")
     said = {name: one.value for name, one in values.items() if one is not None}
     password = values["password"]
     assert password is not None
@@ -83,5 +83,5 @@ def with_password(kind: ApplicationKind, content: bytes, password: Secret) -> by
     what, above, names = _WHERE[kind]
     found = literals(content, what).get((*above, names["password"]))
     if found is None:
-        raise NotPlain("the password is no plain text there")
+        raise NotPlain("the password is not written out there")
     return php_literals.replaced(content, found, password.reveal())

@@ -77,7 +77,7 @@ def scalar(content: bytes, what: str) -> Literal:
     tokens = list(_tokens(text))
     start = _assigned(tokens, what)
     if start >= len(tokens) or tokens[start].kind != "text" or _text(tokens, start + 1) != ";":
-        raise NotPlain(f"{what} is no plain text there")
+        raise NotPlain(f"{what} is not written out there")
     token = tokens[start]
     line = text.count("\n", 0, token.start) + 1
     return Literal(_utf8(token.text), token.start, token.end, line)

@@ -107,7 +107,12 @@ def find(
             )
             for domain in domains
         },
-        expected=walk.expected,
+        # What is not looked at now must not be expected, or it would count as gone.
+        expected={
+            key: item
+            for key, item in walk.expected.items()
+            if key[0] != "files" or _below(key[1], tops)
+        },
         standing=standing,
     )
 

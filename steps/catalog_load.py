@@ -54,8 +54,13 @@ class Catalogue:
     def step(self, step_id: str) -> Step:
         """The step of that id. Raises `StepError` that suggests the nearest one."""
         if step_id not in self.steps:
-            raise StepError(f"There is no step {step_id!r}.{_nearest(step_id, self.steps)}")
+            raise StepError(self.no_step(step_id))
         return self.steps[step_id]
+
+    def no_step(self, step_id: str) -> str:
+        """That there is no such step, with the nearest one or where all of them are listed."""
+        near = _nearest(step_id, self.steps) or " `steps list --all` has all of them."
+        return f"There is no step {step_id!r}.{near}"
 
     def checklist(self, name: str) -> Checklist:
         """The checklist of that name. Raises `StepError` that suggests the nearest one."""

@@ -169,7 +169,8 @@ class Engine:
         """What would have to be done for a step; why not, where it cannot."""
         if one.missing:
             names = ", ".join(one.missing)
-            return Work(refusals=(f"{one.step.id} needs a value first: {names}.",))
+            how = f"press e, or --set {one.step.id}.{one.missing[0]}=…"
+            return Work(refusals=(f"{one.step.id} needs a value first: {names} ({how}).",))
         if applies(one.step, self.ctx) is False:
             return Work()
         if one.step.seals and not self.works_on_window and window_store.read(self.state):

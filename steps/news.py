@@ -114,8 +114,10 @@ def as_text(found: News, host: str, checklist: str) -> str:
     if not found:
         blocks.append("Nothing has changed since the last mail.")
     blocks.append(
-        f"Checklist {checklist} on {host}. To look at it: sudo harden-tui check, and\n"
-        "sudo harden-tui drift show. Only what is new is mailed."
+        f"Checklist {checklist} on {host}. To look at it:\n"
+        f"  sudo harden-tui check --checklist {checklist}\n"
+        "  sudo harden-tui drift show\n"
+        "Only what is new is mailed."
     )
     return "\n\n".join(blocks) + "\n"
 

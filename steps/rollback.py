@@ -43,7 +43,10 @@ def chosen(engine: Engine, ids: Sequence[str], everything: bool) -> list[Transac
             continue
         of_step = [record.id for record in open_for_step(engine.state, name)]
         if not of_step and name not in engine.catalogue.steps:
-            engine.catalogue.step(name)
+            raise StepError(
+                f"{engine.catalogue.no_step(name)} No transaction is called so either;"
+                " `history list` has them."
+            )
         wanted |= set(of_step)
     return [records[key] for key in sorted(wanted, reverse=True)]
 

@@ -16,7 +16,7 @@ from snapshots.guide_model import Later
 from steps.drift_model import DriftReport
 from steps.events import GuardEvent
 from steps.model import STAGES, Stage, StepResult
-from steps.window_model import Window
+from steps.window_model import BY_WINDOW, Window
 
 if TYPE_CHECKING:
     from snapshots.answers import Waiver
@@ -56,12 +56,17 @@ class TodoItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Todo(msgspec.Struct, frozen=True, kw_only=True):
-    """The list of one host. `made` is ISO 8601 UTC; `checked`: how many steps were asked."""
+    """The list of one host. `made` is ISO 8601 UTC; `checked`: how many steps were asked.
+
+    `named`: whether a command has to name the checklist, because another one is meant without; a
+    step applied by the wrong checklist would get that one's values.
+    """
 
     host: str
     checklist: str
     made: str
     practice: bool = False
+    named: bool = False
     checked: int = 0
     items: tuple[TodoItem, ...] = ()
 
@@ -72,9 +77,10 @@ class Todo(msgspec.Struct, frozen=True, kw_only=True):
 
     def command(self, item: TodoItem) -> str:
         """What to type for it; on a practice host nobody needs to be root."""
-        if not self.practice:
-            return f"sudo {item.do}"
-        return item.do.replace("harden-tui", "harden-tui --practice", 1)
+        program = "harden-tui --practice" if self.practice else "sudo harden-tui"
+        if self.named:
+            program += f" --checklist {shlex.quote(self.checklist)}"
+        return item.do.replace("harden-tui", program, 1)
 
     def of(self, kind: TodoKind) -> list[TodoItem]:
         return [item for item in self.items if item.kind == kind]
@@ -153,6 +159,8 @@ def _of_step(
     if result.status in ("unknown", "error"):
         return item("unmeasured", _unmeasured(result), f"harden-tui check {result.id} --verbose")
     if result.status == "fail":
+        if result.id in BY_WINDOW:
+            return item("open", _reasons(result), f"harden-tui window {BY_WINDOW[result.id]}")
         if refused:
             return item("refused", refused, f"harden-tui apply {result.id}")
         return item("open", (), f"harden-tui apply {result.id}")
@@ -171,6 +179,12 @@ def _unmeasured(result: StepResult) -> list[str]:
     return list(dict.fromkeys([result.note, *notes] if result.note else notes)) or [
         "It was asked, and there was no answer."
     ]
+
+
+def _reasons(result: StepResult) -> list[str]:
+    """What was found wrong, and the notes of it."""
+    wrong = [one for one in result.findings if one.applicable and one.ok is False]
+    return [f"{one.setting}: {one.running}{f'; {one.note}' if one.note else ''}" for one in wrong]
 
 
 def _put_off(later: Later | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,6 +12,11 @@ SCHEMA = "harden-tui/window/1"
 
 WindowState = Literal["opening", "open", "closing", "undoing"]
 """What is being done with it. But for "open" somebody is at work, or was interrupted."""
+
+BY_WINDOW: Final = {
+    "window.open": "open", "window.application": "status", "window.close": "close",
+}  # fmt: skip
+"""Steps that no apply brings about, and what is asked of `window` instead."""
 
 
 class Seal(msgspec.Struct, frozen=True, kw_only=True):

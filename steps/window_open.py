@@ -138,9 +138,11 @@ def _open(engine: Engine, planned: OpenPlan, note: str) -> Ended:
         note=note, databases=[dump.database for dump in window.dumps],
     )  # fmt: skip
     lifted = f"Lifted: {', '.join(window.steps)}." if window.steps else "No seal stood."
+    alone = has_service_manager(engine.host)
+    then = "at that time it closes by itself" if alone else "nothing closes it by itself here"
     sentence = (
         f"The update window is open until {spoken(window.deadline)}. {lifted} Close it with"
-        f" `harden-tui window close`; at that time it closes by itself. {problem}"
+        f" `harden-tui window close`; {then}. {problem}"
     )
     return NEEDS_PERSON if problem else GOOD, sentence.rstrip(), [window.id]
 

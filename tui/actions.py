@@ -152,15 +152,15 @@ ACTIONS: Final[tuple[Action, ...]] = (
         description="Failed logins by address, by account, or the services again",
     ),
     Action(
-        name="look-back", keys=("w",), label="look back", where=("live",), footer=False,
+        name="look-back", keys=("w",), label="look back", where=("live",),
         description="Look back at failed logins 15 minutes, an hour, a day or a week",
     ),
     Action(
-        name="ban", keys=("x",), label="ban", where=("live",), footer=False,
+        name="ban", keys=("x",), label="ban", where=("live",),
         description="Have fail2ban shut out the chosen address: asks once",
     ),
     Action(
-        name="unban", keys=("u",), label="let in", where=("live",), footer=False,
+        name="unban", keys=("u",), label="let in", where=("live",),
         description="Have fail2ban let the chosen address in again: asks once",
     ),
     Action(
@@ -191,7 +191,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         name="root", keys=("b",), label="become root", footer=False,
         where=("checklist", "live", "history", "log"),
-        description="Let sudo ask for your password once, so that the hands may be root",
+        description="Let sudo ask for your password once, so that changes can be made as root",
     ),
     Action(
         name="switch-pane", keys=("tab", "shift+tab"), label="pane", where=("everywhere",),
@@ -247,7 +247,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         name="back", keys=("escape",), label="back", where=("everywhere",), footer=False,
-        moves=True, description="End the filter, or go back to the list",
+        moves=True, description="End the filter, leave the help, or go back to the list",
     ),
     Action(
         name="quit", keys=("q", "ctrl+c"), label="quit", where=("everywhere",),

@@ -58,6 +58,7 @@ class HardenApp(Windows):
         self.host_name = host
         self.board = Board()
         self.place: actions.Place = "checklist"
+        self._before_help: actions.Place = "checklist"
         self._first_check = first_check
         self._small = Fixed(self._draw_small, id="small")
         self._frame = Container(id="frame")
@@ -246,6 +247,8 @@ class HardenApp(Windows):
             return
         self.end_filter()
         self._message = ""
+        if place == "help":
+            self._before_help = self.place
         self.view.left()
         self.view.display = False
         if place in self._views:
@@ -298,9 +301,11 @@ class HardenApp(Windows):
             self.screen.set_focus(self.view.panes()[0])
 
     def do_back(self) -> None:
-        """End the filter, or go from the detail to the list."""
+        """End the filter, leave the help, or go from the detail to the list."""
         if self._filter is not None and self._filter.display:
             self.end_filter()
+        elif self.place == "help":
+            self.call_next(self.go, self._before_help)
         elif self.view.panes():
             self.view.panes()[0].focus()
             self.refresh_rule()

@@ -89,10 +89,12 @@ class Parser(argparse.ArgumentParser):
         return message[:1].upper() + message[1:] + "."
 
     def _wrong_choice(self, what: str, given: str) -> str:
+        from tui.cli_parsers import HIDDEN_VERBS
+
         for action in self._actions:
             names = [*action.option_strings, action.metavar, action.dest]
             if action.choices is not None and (what in names or what in "/".join(map(str, names))):
-                known = [str(choice) for choice in action.choices]
+                known = [str(one) for one in action.choices if one not in HIDDEN_VERBS]
                 kind = f"{what} " if action.option_strings else ""
                 problem = "is none of" if action.option_strings else "is no command; there are"
                 return f"{kind}{given!r} {problem} {', '.join(known)}.{nearest(given, known)}"

@@ -282,7 +282,9 @@ def _as_planned(options: Options, kept: PlanFile) -> Options:
 def must_be_root(session: Session, command: str, ids: Sequence[str]) -> None:
     """Raise `Stop` (exit 3) where this host cannot be changed by us."""
     if not session.host.is_root:
-        line = " ".join(["sudo harden-tui", command, *ids])
+        options = session.options
+        named = ["--checklist", options.checklist] if options.has_other_checklist else []
+        line = " ".join(["sudo harden-tui", command, *ids, *named])
         raise refused(f"Changing this host needs root; nothing was changed. Try: {line}")
 
 

@@ -8,6 +8,9 @@ from typing import Any, Final
 
 from tui.options import add_common
 
+HIDDEN_VERBS: Final = ("keep-packages",)
+"""What apt's hook calls, and no person."""
+
 
 class Resolve(argparse._AppendAction):
     """An option that may be bare or `--option=PATH`; a word after it is never its path."""
@@ -130,7 +133,7 @@ def _check(commands: Any) -> None:
 def _plan(commands: Any) -> None:
     parser = _command(
         commands, "plan", "tui.cli_check:plan", "show the exact changes that steps would make",
-        "Nothing is changed. Exit 0: nothing to change. Exit 1: changes are shown.",
+        "Nothing is changed. Exit 0: nothing to change. Exit 1: changes or refusals are shown.",
         "  sudo harden-tui plan ssh.limits\n"
         "  sudo harden-tui plan --out friday.json && sudo harden-tui apply --plan friday.json",
     )  # fmt: skip
@@ -182,7 +185,8 @@ def _rollback(commands: Any) -> None:
         "Shows what would be undone and asks. Later changes, also those made by hand, are kept.\n"
         "Where the same place was changed since, it is a conflict: --dry-run shows its sides, and\n"
         "nothing is touched (exit 3) until you choose --keep-current, --restore or --merge. Bare,\n"
-        "a choice is for every conflict; with =PATH for a single one, which counts first.",
+        "a choice is for every conflict; with =PATH for a single one, which counts first.\n"
+        "Exit 0: undone. 3: refused, nothing changed. 4: failed, as before. 5: needs a person.",
         "  sudo harden-tui rollback ssh.limits\n"
         "  sudo harden-tui rollback --all --dry-run\n"
         "  sudo harden-tui rollback ssh.limits --merge --restore=/etc/ssh/sshd_config --dry-run\n"
@@ -250,14 +254,18 @@ def _window(commands: Any) -> None:
         "  sudo harden-tui window open --for 2h --dump idoit_data --dump idoit_system\n"
         "  sudo harden-tui window status\n"
         "  sudo harden-tui window extend --for 1h\n"
-        "  sudo harden-tui window close",
+        "  sudo harden-tui window close\n"
+        "  sudo harden-tui window undo --dry-run",
     )  # fmt: skip
     parser.add_argument(
         "what", metavar="|".join(verbs), nargs="?", default="status",
-        choices=(*verbs, "keep-packages"), help="status (default), or what to do",
+        choices=(*verbs, *HIDDEN_VERBS), help="status (default), or what to do",
     )  # fmt: skip
     parser.add_argument(
-        "--for", dest="for_", metavar="TIME", help="how long from now (4h): 90m, 4h, 2d"
+        "--for",
+        dest="for_",
+        metavar="TIME",
+        help="for open (4h if left out) and extend: how long from now: 90m, 4h, 2d",
     )
     parser.add_argument(
         "--dump", metavar="DATABASE", action="append", default=[],
@@ -278,7 +286,10 @@ def _window(commands: Any) -> None:
 def _recover(commands: Any) -> None:
     parser = _command(
         commands, "recover", "tui.cli_change:recover", "undo a change that was interrupted",
-        "A transaction that was cut off (power, kill -9) is rolled back to the state before it.",
+        "A transaction that was cut off (power, kill -9) is rolled back to the state before it.\n"
+        "A guarded change that waits is taken back at once. An update window that was cut off:\n"
+        "one that was being opened is given up, a close or an undo goes on to its end.\n"
+        "Exit 0: done, or nothing was interrupted. 3: refused. 5: needs a person.",
         "  sudo harden-tui recover",
     )  # fmt: skip
     parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -288,7 +299,8 @@ def _recover(commands: Any) -> None:
 def _follow(commands: Any) -> None:
     parser = _command(
         commands, "follow", "tui.cli_follow:follow", "show the events of a run, from its start",
-        "Also while it goes on, and also long after. Exits as the work itself did.",
+        "Also while it goes on, and also long after. Every command that changes the host prints\n"
+        "the name of its run first. Exit: as the work itself did.",
         "  sudo harden-tui follow\n"
         "  sudo harden-tui follow 20261121-093000123-1a2b --format events",
     )  # fmt: skip
@@ -301,7 +313,9 @@ def _follow(commands: Any) -> None:
 def _history(commands: Any) -> None:
     parser = _command(
         commands, "history", "tui.cli_history:history", "what was changed and undone on this host",
-        "",
+        "list: every transaction, the newest last. show: one with its diffs. verify: whether each\n"
+        "restore point is whole. prune: remove old ones, which then cannot be undone any more.\n"
+        "Exit 0: done. Of verify: 1 a restore point is damaged.",
         "  sudo harden-tui history\n"
         "  sudo harden-tui history show 20261121-093000-1a2b\n"
         "  sudo harden-tui history prune --keep-days 90 --yes",
@@ -325,7 +339,8 @@ def _history(commands: Any) -> None:
 def _log(commands: Any) -> None:
     parser = _command(
         commands, "log", "tui.logs:log", "the session log: who did what and when",
-        "Each entry carries the hash of the one before it: verify finds what was altered.",
+        "Each entry carries the hash of the one before it: verify finds what was altered.\n"
+        "Exit 0: done. Of verify: 1 something was altered.",
         "  sudo harden-tui log\n"
         "  sudo harden-tui log show\n"
         "  sudo harden-tui log export --as html --output report.html\n"
@@ -356,8 +371,9 @@ def _log(commands: Any) -> None:
 def _steps(commands: Any) -> None:
     parser = _command(
         commands, "steps", "tui.cli_steps:steps", "the catalogue, and what you decide about steps",
-        "waive: this host does without the step, for a reason. attest: you looked yourself.\n"
-        "set: keep a parameter's value for later checks.",
+        "waive: this host does without the step, for a reason; unwaive takes that back.\n"
+        "attest: you looked yourself. set: keep a parameter's value for later checks.\n"
+        "Exit 0: done. 2: no such step or value. 3: refused, nothing changed.",
         "  harden-tui steps\n"
         "  harden-tui steps show ssh.limits\n"
         "  sudo harden-tui steps waive ssh.limits --reason 'jump host' --until 2027-01-31\n"
@@ -404,7 +420,8 @@ def _guide(commands: Any) -> None:
         "The screen leads through a stage (key l) and keeps here where it stopped, so that\n"
         "anybody resumes there.\n"
         "show: where each run stands (default). at STEP: it stands at this step. later STEP: the\n"
-        "step is put off. end STAGE: the run is over. forget STAGE: begin anew.",
+        "step is put off. end STAGE: the run is over. forget STAGE: begin anew.\n"
+        "Exit 0: done. 2: no such step or stage.",
         "  sudo harden-tui guide\n"
         "  sudo harden-tui guide forget pre-install",
     )  # fmt: skip
@@ -421,7 +438,7 @@ def _live(commands: Any) -> None:
         commands, "live", "tui.live:live", "services, listening ports and failed logins, now",
         "On a terminal and with --format events the answer is repeated each second.\n"
         "Failed logins (SSH, TYPO3, i-doit, web server) by address and by account: n/m is how\n"
-        "near an address is to the limit of its jail.",
+        "near an address is to the limit of its jail. Ctrl+C ends it. Exit 0: answered.",
         "  sudo harden-tui live --once\n"
         "  sudo harden-tui live --once --window 24h\n"
         "  sudo harden-tui live --once --format json | jq '.ports[] | select(.expected|not)'",
@@ -431,8 +448,10 @@ def _live(commands: Any) -> None:
         "--all", action="store_true", help="also units that are neither running nor enabled"
     )
     parser.add_argument(
-        "--window", metavar="TIME", help="failed logins of so long (15m, 1h, 24h; 1h)"
-    )
+        "--window",
+        metavar="TIME",
+        help="how far to look back for failed logins: 15m, 1h (default), 24h, 7d",
+    )  # fmt: skip
     add_common(parser)
 
 
@@ -440,7 +459,8 @@ def _ban(commands: Any) -> None:
     parser = _command(
         commands, "ban", "tui.cli_bans:ban", "have fail2ban shut out an address",
         "Asks first. Your own address, this host's, those of others who are logged in over SSH\n"
-        "and those that the jail ignores are refused. fail2ban lets it go after its ban time.",
+        "and those that the jail ignores are refused. fail2ban lets it go after its ban time.\n"
+        "Exit 0: done, or banned already. 2: no IP address. 3: refused, nothing changed.",
         "  sudo harden-tui ban 203.0.113.7 --jail sshd",
     )  # fmt: skip
     _banning(parser)
@@ -449,7 +469,8 @@ def _ban(commands: Any) -> None:
 def _unban(commands: Any) -> None:
     parser = _command(
         commands, "unban", "tui.cli_bans:unban", "have fail2ban let an address in again",
-        "In every jail that holds it, or in the one that is named.",
+        "In every jail that holds it, or in the one that is named. Asks first.\n"
+        "Exit 0: let in. 2: no IP address. 3: no jail bans it, or refused; nothing changed.",
         "  sudo harden-tui unban 203.0.113.7",
     )  # fmt: skip
     _banning(parser)

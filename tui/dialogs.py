@@ -83,16 +83,24 @@ class Confirm(Question):
 
 
 class Ask(Dialog):
-    """One line of text. `problem` says what is wrong with it; empty accepts."""
+    """One line of text. `problem` says what is wrong with it; empty accepts. `verb`: what Enter
+    does with it."""
 
     def __init__(
-        self, title: str, body: Draw, *, value: str = "", problem: Callable[[str], str]
+        self,
+        title: str,
+        body: Draw,
+        *,
+        value: str = "",
+        problem: Callable[[str], str],
+        verb: str = "keep",
     ) -> None:
         super().__init__()
         self._title = title
         self._body = body
         self._value = value
         self._problem = problem
+        self._verb = verb
         self._hint = ""
 
     def compose(self) -> ComposeResult:
@@ -109,7 +117,8 @@ class Ask(Dialog):
         ]
 
     def _draw_rule(self, width: int) -> list[Line]:
-        return [rule(self._hint, "", width, warn=True), (("Enter keep  Esc cancel", "dim"),)]
+        keys: Line = ((f"Enter {self._verb}  Esc cancel", "dim"),)
+        return [rule(self._hint, "", width, warn=True), keys]
 
     def on_mount(self) -> None:
         self.query_one("#answer", Field).focus()
@@ -125,7 +134,7 @@ class Ask(Dialog):
 class Form(Dialog):
     """Values of a step's parameters, each checked as it is left and all before they are kept.
 
-    Dismissed with the changed ones as text, by name.
+    Dismissed with the changed ones as text, by name. `verb`: what is done with them.
     """
 
     DEFAULT_CSS = """
@@ -148,9 +157,11 @@ class Form(Dialog):
         *,
         only: Sequence[str] = (),
         title: str = "",
+        verb: str = "keep",
     ) -> None:
         super().__init__()
         self._title = title or f"Values of {step_id}"
+        self._verb = verb
         self._step_id = step_id
         self._names = [name for name in parameters if not only or name in only]
         self._parameters = parameters
@@ -178,8 +189,8 @@ class Form(Dialog):
         return [((self._title, "bold"),), rule("", "", width)]
 
     def _draw_rule(self, width: int) -> list[Line]:
-        keys: Line = (("Enter next, at the last keep  Ctrl+S keep  ↑↓ move  Esc cancel", "dim"),)
-        return [rule(self._hint, "", width, warn=True), keys]
+        keys = f"Enter next, at the last {self._verb}  Ctrl+S {self._verb}  ↑↓ move  Esc cancel"
+        return [rule(self._hint, "", width, warn=True), ((keys, "dim"),)]
 
     def _drawer(self, name: str) -> Draw:
         def draw(width: int) -> list[Line]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Final, Literal
 
 from steps.model import Stage
+from steps.window_model import BY_WINDOW
 from tui.board import DONE, Board
 
 Page = Literal["why", "state", "change", "proof"]
@@ -17,10 +18,6 @@ PAGE_TITLES: Final[dict[Page, str]] = {
     "change": "Change",
     "proof": "Proof",
 }
-
-
-BY_WINDOW: Final = frozenset({"window.open", "window.application", "window.close"})
-"""Steps that no apply brings about: the update window's own screen does."""
 
 
 def of_window(board: Board) -> set[str]:

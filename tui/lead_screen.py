@@ -14,6 +14,7 @@ from textual.events import Resize
 
 from snapshots.guide_model import Guide
 from steps.model import Stage
+from steps.window_model import BY_WINDOW
 from tui import lead
 from tui.board import DONE, STAGE_TITLES
 from tui.question import Dialog, Draw
@@ -124,7 +125,7 @@ class LeadScreen(Dialog):
         if work is not None and work is not self._work_before and self._step in work.title:
             self._works[self._step] = work
         done = self._status in DONE
-        if self._step in lead.BY_WINDOW:
+        if self._step in BY_WINDOW:
             self._draw()
         elif (done and not self._was_done) or (self._page == "change" and self._ended()):
             self._was_done = done
@@ -159,7 +160,7 @@ class LeadScreen(Dialog):
         if step_id:
             app.shown_steps([step_id])
             app.keep_place("at", step_id)
-            fresh = app.board.is_open(step_id) or step_id in lead.BY_WINDOW
+            fresh = app.board.is_open(step_id) or step_id in BY_WINDOW
             self._show("why" if fresh else self._pages[-1])
         else:
             app.keep_place("end", self._stage)
@@ -216,7 +217,7 @@ class LeadScreen(Dialog):
         info = board.infos.get(self._step)
         keys = view.keys(
             None if self._over else self._page,
-            "window" if self._step in lead.BY_WINDOW else self._status,
+            "window" if self._step in BY_WINDOW else self._status,
             undoable=bool(board.undoable(self._step)),
             parameters=bool(info and info.parameters),
         )
@@ -232,7 +233,7 @@ class LeadScreen(Dialog):
         if self._over:
             self.dismiss(None)
             return
-        decides = self._status not in DONE and self._step not in lead.BY_WINDOW
+        decides = self._status not in DONE and self._step not in BY_WINDOW
         if self._page == "change" and decides:
             self._say(ON_THE_CHANGE, warn=True)
             return

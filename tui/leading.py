@@ -107,6 +107,7 @@ class Leading(Guarded):
                 lambda width: paragraph(text, width),
                 value=os.path.join(os.getcwd(), name),
                 problem=lambda path: exporting.problem_of(path, FORMS),
+                verb="write",
             ),
             given,
         )

@@ -84,8 +84,10 @@ def over(row: AddressRow) -> bool:
 def show_logins(out: Out, found: LoginReport) -> None:
     """By address, then by account, the worst first."""
     out.line()
-    minutes = f"{found.window_s // 60} min"
-    out.line(f"FAILED LOGINS  {found.failures} in {minutes}", "bold")
+    hours, minutes = found.window_s // 3600, found.window_s // 60
+    time_back = f"{hours} h" if found.window_s % 3600 == 0 else f"{minutes} min"
+    seen = found.failures or ("none seen" if found.problems else 0)
+    out.line(f"FAILED LOGINS  {seen} in {time_back}", "bold")
     for problem in found.problems:
         out.line(f"  {problem}", "dim")
     if found.addresses:

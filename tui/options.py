@@ -29,7 +29,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     `values`: step id -> parameter -> value as given (not yet converted). `from_stdin` names, as
     "step.parameter", those that came by standard input: only these may be secrets, and once the
-    catalogue is known (`tui.session`) it names the secrets alone.
+    catalogue is known (`tui.session`) it names the secrets alone. `usual_checklist`: the one that
+    is meant on this host where none is named.
     """
 
     practice: bool
@@ -42,6 +43,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     keep_days: int = 365
     confirm_within_s: int = WINDOW_S
     user: str = ""
+    usual_checklist: str = DEFAULT_CHECKLIST
+
+    @property
+    def has_other_checklist(self) -> bool:
+        """Whether a command has to name the checklist to mean the same one."""
+        return self.checklist != self.usual_checklist
 
     @property
     def practice_root(self) -> Path:
@@ -70,7 +77,10 @@ def add_common(
         "--practice", action="store_true", default=missing,
         help="work on a pretend host in a directory of your own; nothing real is touched",
     )  # fmt: skip
-    group.add_argument("--checklist", metavar="NAME", default=missing, help="which checklist")
+    group.add_argument(
+        "--checklist", metavar="NAME", default=missing,
+        help="which checklist: server, lamp (default), i-doit, typo3, or one of your own",
+    )  # fmt: skip
     group.add_argument(
         "--set", dest=f"{where}set", metavar="STEP.PARAM=VALUE", action="append", default=missing,
         help="a value for a step's parameter (repeatable); never a secret",
@@ -116,17 +126,19 @@ def resolve(arguments: argparse.Namespace, scene: Scene) -> Options:
         step, name, value = split_setting(setting)
         values.setdefault(step, {})[name] = value
         from_stdin.discard(f"{step}.{name}")
+    usual = settings.checklist or DEFAULT_CHECKLIST
     return Options(
         practice=practice,
         state_dir=state_dir,
         log_dir=log_dir,
-        checklist=getattr(arguments, "checklist", "") or settings.checklist or DEFAULT_CHECKLIST,
+        checklist=getattr(arguments, "checklist", "") or usual,
         format=getattr(arguments, "format", "text"),
         values=values,
         from_stdin=frozenset(from_stdin),
         keep_days=settings.keep_days,
         confirm_within_s=seconds_of(settings.confirm_within) or WINDOW_S,
         user=who(),
+        usual_checklist=usual,
     )
 
 

@@ -76,7 +76,8 @@ def finding_text(finding: Finding) -> str:
     if not finding.applicable:
         return f"{finding.setting}: does not apply here. {finding.note}".rstrip()
     if finding.ok is None:
-        return f"{finding.setting}: could not be measured. {finding.note}".rstrip()
+        lacks = "not given yet" if finding.resource == "attest" else "could not be measured"
+        return f"{finding.setting}: {lacks}. {finding.note}".rstrip()
     if finding.ok:
         return f"{finding.setting}: {finding.running or finding.persistent}"
     parts = [f"{finding.setting}: expected {finding.expected}"]
@@ -149,7 +150,7 @@ def diff(out: Out, text: str, *, indent: str = "    ") -> None:
         out.line(indent + line, role)
 
 
-_HOW = {
+HOW: Final = {
     "restore": "restore",
     "merge": "merge with what changed since",
     "handed-over": "keep, what stays still needs it",
@@ -158,6 +159,7 @@ _HOW = {
     "conflict": "CONFLICT",
     "kept": "keep what stands now",
 }
+"""What an undo does with a thing, in words."""
 
 
 def undo_text(out: Out, plans: Sequence[UndoPlan]) -> None:
@@ -176,7 +178,7 @@ def undo_text(out: Out, plans: Sequence[UndoPlan]) -> None:
 
 
 def _undo_item(out: Out, item: UndoItem) -> None:
-    how = f"keep, {', '.join(item.later)} still needs it" if item.later else _HOW[item.how]
+    how = f"keep, {', '.join(item.later)} still needs it" if item.later else HOW[item.how]
     chosen = f" (conflict, settled by --{item.chosen})" if item.chosen else ""
     role = "bad" if item.how == "conflict" else "warn" if chosen else ""
     out.line(f"  {item.domain}: {item.key}: {how}{chosen}", role)

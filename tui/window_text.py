@@ -115,7 +115,7 @@ def undo_text(out: Out, planned: WindowUndoPlan) -> None:
     for step in planned.steps:
         out.line(f"  undo {step}, which was applied in it")
     for item in planned.items:
-        out.line(f"  {item.how} {item.key}", "")
+        out.line(f"  {item.key}: {output.HOW[item.how]}", "")
         if item.note:
             output.wrapped(out, item.note, indent=4, role="dim")
         output.diff(out, item.diff)

@@ -169,7 +169,7 @@ class Windows(Leading):
                 self._plan_window({"for": "4h", "dump": "", "note": "", **changed})
 
         title = "Open an update window"
-        self.push_screen(Form("", PARAMETERS, {"for": "4h"}, title=title), given)
+        self.push_screen(Form("", PARAMETERS, {"for": "4h"}, title=title, verb="go on"), given)
 
     def _plan_window(self, values: Mapping[str, str]) -> None:
         databases = [one.strip() for one in values["dump"].split(",") if one.strip()]
@@ -259,6 +259,7 @@ class Windows(Leading):
                 lambda width: paragraph("The deadline is moved to then: 90m, 2h, 1d.", width),
                 value="1h",
                 problem=lambda text: "" if seconds_of(text) else f"{text}: {EXPECTED}.",
+                verb="extend",
             ),
             given,
         )

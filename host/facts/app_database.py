@@ -72,7 +72,9 @@ def _database(host: Host, application: Application) -> Database:
     try:
         return Database(application, config, access(application.kind, host.read_bytes(config)))
     except NotPlain as error:
-        return Database(application, config, problem=f"{config} is not plain: {error}")
+        return Database(
+            application, config, problem=f"{config} cannot be read without running it: {error}"
+        )
 
 
 APP_DATABASES: Fact[tuple[Database, ...]] = Fact("app-databases", _read_databases)

@@ -76,7 +76,7 @@ class BackupSchedule(Resource):
                     resource="backup-schedule",
                     setting="backup job",
                     expected="one that ran lately",
-                    running="none was found in cron, systemd's timers or among known agents",
+                    running="none in cron, systemd's timers or among known agents",
                     ok=False,
                     note="a backup that is made from elsewhere leaves files: name them in evidence",
                 )

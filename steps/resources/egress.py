@@ -84,8 +84,8 @@ class Egress(Resource):
                     resource="egress",
                     setting="firewall",
                     expected="active, outgoing connections refused but for those named",
-                    running="ufw is not installed, everything may leave",
-                    persistent="ufw is not installed, everything may leave",
+                    running="off (ufw is not installed): everything may leave",
+                    persistent="off (ufw is not installed): everything may leave",
                     ok=False,
                 )
             ]

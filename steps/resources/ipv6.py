@@ -73,7 +73,7 @@ class Ipv6(Resource):
         configuration = ctx.facts.get(UFW_CONFIGURATION)
         if configuration is None:
             expected = "filtered by ufw, like IPv4"
-            running = "ufw is not installed, nothing is filtered"
+            running = "not filtered (ufw is not installed)"
             return [_said("IPv6", expected, running, ok=False, note=_FIRST)]
         four, six = ctx.facts.get(IPTABLES), ctx.facts.get(IP6TABLES)
         active = ctx.facts.get(UFW_STATUS).active

@@ -111,7 +111,7 @@ def removed_finding(ctx: Context, name: str, *, wiped: bool) -> Finding:
     if package is None or package.status == "not-installed":
         running, ok = "not installed", True
     elif package.installed:
-        running, ok = f"{package.version} is installed", False
+        running, ok = f"installed ({package.version})", False
     else:
         running, ok = "removed, its configuration is still there", False
     return Finding(

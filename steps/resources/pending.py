@@ -174,7 +174,7 @@ class PendingUpdates(Resource):
             expected=f"fetched within {self.max_age_days} days",
             running=_age(fetched_ns),
             ok=not stale,
-            note=f"{stale}; run `apt-get update`" if stale else "",
+            note="run `apt-get update`" if stale else "",
         )
 
     def _stale(self, ctx: Context) -> str:

@@ -102,8 +102,8 @@ class Ufw(Resource):
                     resource="ufw",
                     setting="firewall",
                     expected="active, and after a reboot",
-                    running="ufw is not installed",
-                    persistent="ufw is not installed",
+                    running="off (ufw is not installed)",
+                    persistent="off (ufw is not installed)",
                     ok=False,
                 ),
                 *(

@@ -59,7 +59,9 @@ class UpdateWindow(Resource):
                 )
             ]
         if self.phase == "close":
-            return [self._said(f"open until {window.deadline}", ok=False, note=_COMMANDS["close"])]
+            return [
+                self._said(f"open until {_at(window.deadline)}", ok=False, note=_COMMANDS["close"])
+            ]
         found = [self._open(window)]
         if self.phase == "application":
             found.append(self._writers(ctx, window))
@@ -80,11 +82,11 @@ class UpdateWindow(Resource):
             return msgspec.structs.replace(self._said("none is open"), applicable=False, note=note)
         how = "undone" if last.how == "undone" else "closed"
         sealed = f", sealed again: {', '.join(last.sealed)}" if last.sealed else ""
-        return self._said(f"the last one was {how} {last.closed}{sealed}", ok=True)
+        return self._said(f"the last one was {how} {_at(last.closed)}{sealed}", ok=True)
 
     def _open(self, window: Window) -> Finding:
         lifted = ", ".join(window.steps) or "nothing"
-        running = f"open until {window.deadline}, lifted: {lifted}"
+        running = f"open until {_at(window.deadline)}, lifted: {lifted}"
         if window.left_s() < 0:
             waiting = window.waiting.writers if window.waiting is not None else ()
             why = f"it waits for {'; '.join(waiting)}" if waiting else "it closes within minutes"
@@ -112,3 +114,8 @@ class UpdateWindow(Resource):
             ok=ok,
             note=note,
         )
+
+
+def _at(stamp: str) -> str:
+    """ "2026-11-26 14:03 UTC"; windows keep UTC."""
+    return f"{stamp[:16].replace('T', ' ')} UTC"

@@ -107,13 +107,13 @@ async def test_resumed_after_quitting_by_another_screen(options: Options) -> Non
         assert list(kept(options)["later"]) == ["ssh.root-login"]  # type: ignore[call-overload]
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.base, "the checklist")
-        await sees(pilot, app, "stopped being led at apache.banner: l goes on there.")
+        await sees(pilot, app, "stopped the guided run at apache.banner: l goes on.")
         await pilot.press("q")
 
     again = opened(options)
     async with again.run_test(size=(80, 24)) as pilot:
         await checked(pilot, again)
-        await sees(pilot, again, "stopped being led at apache.banner: l goes on there.")
+        await sees(pilot, again, "stopped the guided run at apache.banner: l goes on.")
         await led(pilot, again)
         await sees(pilot, again, "step 3: apache.banner")
         await sees(pilot, again, "1 step put off. g starts it over.")

@@ -106,6 +106,16 @@ def test_a_terminal_that_stops_reading_does_not_stop_the_program() -> None:
         assert terminal.wait(10) == 0
 
 
+def test_escape_leaves_the_help_for_where_one_was() -> None:
+    with opened() as terminal:
+        terminal.press("3")
+        terminal.wait_for("[3 History]")
+        terminal.press("?")
+        terminal.wait_for("[5 Help]")
+        terminal.press("\x1b")
+        terminal.wait_for("[3 History]")
+
+
 def test_a_terminal_that_reads_again_is_painted_anew() -> None:
     with opened(columns=120, rows=40) as terminal:
         terminal.press("5")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from snapshots.model import TransactionRecord, UndoItem, UndoPlan
 from steps.events import CommandEvent, Done, GuardEvent, OutputEvent, ProgressEvent, StepEvent
+from steps.login_failures import LoginReport
 from steps.model import Finding, Parameter, StepResult
 from tests.tui import recorded_hands
 from tui.board import Board, is_undoable
@@ -16,7 +17,7 @@ from tui.dialogs import problem_of
 from tui.running import Work
 from tui.text import cells, clean, cut, fit, fold, length, plain, plain_text, wrap
 from tui.theme import drawable, use_ascii
-from tui.views import checklist, frame, help, history, live, log, preview, step
+from tui.views import checklist, frame, help, history, lead, live, log, logins, preview, step
 from tui.wire import (
     EntriesAnswer,
     LiveAnswer,
@@ -355,6 +356,24 @@ def test_log_entries_show_all_they_say() -> None:
     text = plain_text(log.entry_lines(entries, 80))
     assert "10:20:00  waive  kernel.sysctl  alice" in text
     assert "reason: containers need forwarding" in text
+
+
+def test_what_was_rolled_back_is_not_offered_to_be_undone() -> None:
+    known = Board()
+    kept = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
+    known.take_records([kept])
+    assert "u undoes it at any time" in plain_text(lead.proof(known, kept.steps[0], None, 80))
+    known.take_records([msgspec.structs.replace(kept, status="rolled-back")])
+    assert "undoes it" not in plain_text(lead.proof(known, kept.steps[0], None, 80))
+
+
+def test_no_failed_login_is_told_apart_from_none_that_could_be_seen() -> None:
+    def said(report: LoginReport) -> str:
+        return plain_text([row.line for row in logins.rows(report, "addresses", "", 80)])
+
+    assert said(LoginReport(window_s=60)) == "No login failed in this time."
+    blind = said(LoginReport(window_s=60, problems=("there is no journal to be read here",)))
+    assert blind == "No failed login was seen, but there is no journal to be read here."
 
 
 def test_the_footer_has_all_its_keys_within_80_columns() -> None:

@@ -38,6 +38,13 @@ def test_a_finding_says_what_is_now_and_what_after_a_restart() -> None:
     assert output.finding_text(unknown) == "Ciphers: could not be measured. needs root"
 
 
+def test_an_answer_nobody_gave_yet_is_not_called_a_failed_measurement() -> None:
+    asked = Finding(resource="attest", setting="answer of a person", expected="", note="Who?")
+    assert output.finding_text(asked) == "answer of a person: not given yet. Who?"
+    unknown = Finding(resource="sshd", setting="Port", expected="22", note="No sshd.")
+    assert output.finding_text(unknown) == "Port: could not be measured. No sshd."
+
+
 def test_escape_sequences_of_the_host_never_reach_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

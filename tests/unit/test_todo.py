@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from snapshots.answers import Waiver
@@ -95,6 +96,17 @@ def test_what_was_put_off_says_by_whom() -> None:
     assert "Put off by alice, 2026-11-25 21:03 UTC." in text
 
 
+def test_what_no_apply_closes_is_closed_by_its_own_command() -> None:
+    found = Finding(
+        resource="update window", setting="update window", expected="closed", running="open",
+        ok=False,
+    )  # fmt: skip
+    closing = msgspec.structs.replace(result("window.close", "fail"), findings=(found,))
+    (item,) = made([closing]).items
+    assert (item.kind, item.do) == ("open", "harden-tui window close")
+    assert item.why == ("update window: open",)
+
+
 def test_drift_is_a_choice_to_make() -> None:
     row = DriftRow(domain="files", key="/etc/my file", kind="edited", choices=("accept",))
     (item,) = made([], drift=DriftReport(things=(row,))).items
@@ -129,7 +141,10 @@ def test_the_command_on_a_practice_host(run: Run, state: Path, tmp_path: Path) -
     exit_status, out, err = run("todo", "ssh.limits", "data.disk-encryption")
     assert exit_status == 1, err
     assert "PRACTICE HOST" in out
-    assert "[ ] ssh.limits:" in out and "harden-tui --practice apply ssh.limits" in out
+    command = "harden-tui --practice --checklist i-doit apply ssh.limits"
+    assert "[ ] ssh.limits:" in out and command in out, "with the values of this very checklist"
+    usual = run("todo", "ssh.limits", "--checklist", "lamp")[1]
+    assert "harden-tui --practice apply ssh.limits" in usual
     assert "only a person" not in out, "the question itself is asked"
 
     file = tmp_path / "todo.md"

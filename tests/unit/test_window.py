@@ -149,6 +149,25 @@ def test_an_update_that_failed_goes_back(scene: Scene, closed: bool) -> None:
         window.plan_undo(scene.engine())
 
 
+def test_closing_is_not_told_as_something_that_became_worse(scene: Scene) -> None:
+    for _ in range(2):  # with a window before it the step passes at the start
+        opened(scene)
+        assert window.closing(scene.engine())[0] == 0
+        report = window.status(scene.state).last
+        assert report is not None and report.worse == ()
+    assert scene.status("window.close") == "pass"
+
+
+def test_nothing_of_an_undone_window_counts_as_gone(scene: Scene) -> None:
+    assert rollback.rollback(scene.engine(), ["app.tree"], False, None)[0] == 0
+    assert scene.engine().apply(["app.config-secrets"]).exit == 0
+    assert scene.engine().apply(["app.tree"]).exit == 0
+    opened(scene)
+    assert window.closing(scene.engine())[0] == 0
+    assert window.undoing(scene.engine(), window.plan_undo(scene.engine()).fingerprint)[0] == 0
+    assert look(scene.host, scene.state).seen == ()
+
+
 def test_a_preview_that_is_out_of_date_undoes_nothing(scene: Scene) -> None:
     opened(scene)
     planned = window.plan_undo(scene.engine())

@@ -35,7 +35,8 @@ class Scene:
         state = StateDir(self.directory / "state")
         catalogue = load_catalogue(host)
         whole = catalogue.checklist("i-doit")
-        few = [one for one in whole.choices if one.id in ("files.banners", "app.tree")]
+        wanted = ("files.banners", "app.tree", "window.close")
+        few = [one for one in whole.choices if one.id in wanted]
         return Engine(
             host, state, catalogue, msgspec.structs.replace(whole, steps=few), {},
             self.events.append,

@@ -7,8 +7,8 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.timer import Timer
 
+from steps.window_model import BY_WINDOW
 from tui import board
-from tui.lead import BY_WINDOW
 from tui.places.base import PlaceView, bindings_of
 from tui.text import Line, wrap
 from tui.theme import STATUS_WORDS
@@ -74,7 +74,7 @@ class Checklist(PlaceView):
         guide = known.guides.get(known.stage(self.chosen)) if self.chosen else None
         if guide is None or not guide.goes_on:
             return ""
-        return f"{guide.by} stopped being led at {guide.at}: l goes on there."
+        return f"{guide.by} stopped the guided run at {guide.at}: l goes on."
 
     def refresh_view(self) -> None:
         width = self.steps.content_size.width

@@ -152,6 +152,7 @@ class Log(PlaceView):
                 lambda width: paragraph(text, width),
                 value=os.path.join(os.getcwd(), f"harden-tui-{name}.html"),
                 problem=lambda path: exporting.problem_of(path, FORMS),
+                verb="write",
             ),
             lambda path: self._export(name, path),
         )

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from snapshots.guide_model import Guide
 from steps.model import Stage
 from steps.todo import Todo
+from steps.window_model import BY_WINDOW
 from tui.board import DONE, STAGE_TITLES, Board
-from tui.lead import BY_WINDOW, PAGE_TITLES, PAGES, Page
+from tui.lead import PAGE_TITLES, PAGES, Page
 from tui.running import Work, ending
 from tui.text import BLANK, Line, Span, aligned, counted, paragraph
 from tui.theme import STATUS_MEANINGS
@@ -119,9 +120,9 @@ def proof(board: Board, step_id: str, work: Work | None, width: int) -> list[Lin
     asked = "Asked again" if work is not None else "Asked"
     meaning = next((text for one, text in STATUS_MEANINGS.items() if one == status), "")
     lines += paragraph(f"{asked}: {meaning}.", width, "ok" if status in DONE else "warn")
-    records = board.records_of(step_id)
-    if records:
-        lines += paragraph(f"Transaction {records[0].id}; u undoes it at any time.", width, "dim")
+    undoable = board.undoable(step_id)
+    if undoable:
+        lines += paragraph(f"Transaction {undoable[0].id}; u undoes it at any time.", width, "dim")
     result = board.results.get(step_id)
     if result is not None and result.note:
         lines += [BLANK, *paragraph(result.note, width)]

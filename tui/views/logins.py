@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from steps.login_failures import AccountRow, AddressRow, LoginReport
 from tui.login_text import counts_words, over, standing
-from tui.text import Line, Role, Row, aligned, clean, cut, fit
+from tui.text import Line, Role, Row, aligned, clean, cut, fit, wrap
 
 Below = Literal["services", "addresses", "accounts"]
 BELOW: Final[tuple[Below, ...]] = ("services", "addresses", "accounts")
@@ -44,8 +44,13 @@ def rows(report: LoginReport | None, below: Below, wanted: str, width: int) -> l
         for account in report.accounts:
             if all(word in account.account.lower() for word in words):
                 found.append(Row(f"@{account.account}", _account_line(account, width - 2)))
-    nothing = "Nothing matches." if words else "No login failed within the window."
-    return found or [Row("", ((nothing, "dim"),))]
+    return found or [Row("", ((line, "dim"),)) for line in _nothing(report, words, width)]
+
+
+def _nothing(report: LoginReport, words: list[str], width: int) -> list[str]:
+    if report.problems:
+        return wrap(f"No failed login was seen, but {'; '.join(report.problems)}.", width)
+    return ["Nothing matches." if words else "No login failed in this time."]
 
 
 def _role(row: AddressRow) -> Role:

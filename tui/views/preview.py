@@ -102,7 +102,7 @@ def step_plan_lines(plan: StepPlan, width: int, window_s: int = 0) -> list[Line]
                 lines += command_lines(command, width)
             lines.append(BLANK)
     elif not plan.refusals and not plan.lockouts:
-        lines += paragraph("Nothing to change: it is as it should be.", width, "ok")
+        lines += paragraph("An apply would change nothing here.", width)
         lines.append(BLANK)
     for note in plan.notes:
         lines += paragraph(note, width, "dim")
