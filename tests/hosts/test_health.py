@@ -13,6 +13,8 @@ from tests.hosts.fingerprint import Fingerprint, differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, harden, history, roll_back
 
+pytestmark = pytest.mark.either_release
+
 SHOP, WIKI = "shop.example.org", "wiki.example.org"
 SITES = "/etc/apache2/sites-available"
 REFUSED, ROLLED_BACK = 3, 4

@@ -11,6 +11,8 @@ from tests.histories.actions import Installs, Purges, Undo, Upgrade, drawn
 from tests.histories.host import World
 from tests.hosts.lab import LabHost
 
+pytestmark = pytest.mark.either_release
+
 SEEDS = (789, 1290)
 """Between them they have everything that can happen."""
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, harden, roll_back
+
+pytestmark = pytest.mark.either_release
 
 LOG = "/var/log/harden-tui"
 SECRET = "pr3tty-Secret'word"

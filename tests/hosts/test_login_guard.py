@@ -11,6 +11,8 @@ from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, details, roll_back
 
+pytestmark = pytest.mark.either_release
+
 SSH_STEPS = ("ssh.root-login", "ssh.key-only", "ssh.limits")
 REFUSED = 3
 

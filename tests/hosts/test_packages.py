@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, harden, roll_back
+
+pytestmark = pytest.mark.either_release
 
 STEP = """\
 - id: site.packages

@@ -17,6 +17,8 @@ import pytest
 
 from tests.hosts.lab import LabHost
 
+pytestmark = pytest.mark.either_release
+
 KEYS = "/home/alice/.ssh/authorized_keys"
 CONF = "/etc/ssh/sshd_config.d/x.conf"
 SITE = "/etc/harden-tui/steps.d/site.yaml"

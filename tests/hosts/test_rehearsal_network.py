@@ -19,6 +19,8 @@ from host.packet_walk import Packet, Verdict
 from steps.guard_network import through_filter, through_ruleset
 from tests.hosts.lab import LabHost
 
+pytestmark = pytest.mark.either_release
+
 PORTS = (22, 2222)
 SITE = "/etc/harden-tui/steps.d/site.yaml"
 NFTABLES = """\

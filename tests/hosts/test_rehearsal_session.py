@@ -16,6 +16,8 @@ from tests.hosts.lab import LabHost
 from tests.hosts.mosh import mosh_packages
 from tests.hosts.screen import Console, Screen
 
+pytestmark = pytest.mark.either_release
+
 TELL = """\
 #!/bin/sh
 PYTHONPATH=/usr/lib/harden-tui exec python3 -c '

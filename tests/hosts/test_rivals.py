@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.hosts.answers import php_over_http
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, details, furnish, harden, history, roll_back, statuses
+
+pytestmark = pytest.mark.either_release
 
 CLOUD_INIT = "/etc/ssh/sshd_config.d/50-cloud-init.conf"
 

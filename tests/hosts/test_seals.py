@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.hosts.beds import typo3
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import harden
+
+pytestmark = pytest.mark.either_release
 
 CHOSEN = ("--checklist", "typo3", "--yes")
 

@@ -16,6 +16,8 @@ from tests.histories import archive
 from tests.hosts.lab import LabHost
 from tests.hosts.program import harden, history
 
+pytestmark = pytest.mark.either_release
+
 STEP = "ssh.limits"
 SLOW_PACKAGE = """
 set -e

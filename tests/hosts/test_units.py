@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from host import services, unit_files
 from tests.hosts.lab import LabHost
+
+pytestmark = pytest.mark.either_release
 
 UNIT = "[Service]\nExecStart=/bin/sleep 600\n"
 WANTED = "[Install]\nWantedBy=multi-user.target\n"

@@ -13,6 +13,8 @@ from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, details, harden, history, roll_back
 
+pytestmark = pytest.mark.either_release
+
 STEP = """\
 - id: site.packages
   stage: post-install

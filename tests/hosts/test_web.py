@@ -10,6 +10,8 @@ from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, details, harden, roll_back, statuses
 
+pytestmark = pytest.mark.either_release
+
 SITE = "/etc/apache2/sites-available/fpm.conf"
 PAGE = """<?php
 foreach ($_GET as $name => $value) { header("$name: $value"); }
