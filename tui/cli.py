@@ -66,7 +66,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse, but a bare `--restore` does not take the next word for its path."""
-        from tui.cli_parsers import Resolve
+        from tui.cli_parsers_change import Resolve
 
         bare = {o for a in self._actions if isinstance(a, Resolve) for o in a.option_strings}
         if args is not None and bare:
@@ -89,7 +89,7 @@ class Parser(argparse.ArgumentParser):
         return message[:1].upper() + message[1:] + "."
 
     def _wrong_choice(self, what: str, given: str) -> str:
-        from tui.cli_parsers import HIDDEN_VERBS
+        from tui.cli_parsers_change import HIDDEN_VERBS
 
         for action in self._actions:
             names = [*action.option_strings, action.metavar, action.dest]

@@ -7,6 +7,7 @@ a concatenation) is not understood, and said not to be.
 from __future__ import annotations
 
 import re
+from collections import deque
 
 import msgspec
 
@@ -76,9 +77,7 @@ def assigned_pairs(text: str, variable: str) -> dict[str, Literal] | None:
         rf"\$(?:GLOBALS\[['\"])?{name}(?:['\"]\])?\s*+=\s*+(?:\[|array\s*+\()\s*+"
         rf"((?:{pair}\s*+,\s*+)*+(?:{pair})?)\s*+[\])]\s*+;"
     )
-    last = None
-    for last in whole.finditer(source):  # noqa: B007  # the last one is what is wanted
-        pass
+    last = next(iter(deque(whole.finditer(source), maxlen=1)), None)
     every = list(re.finditer(rf"\$(?:GLOBALS\[['\"])?{name}(?:['\"]\])?\s*=(?!=)", source))
     if last is None or not every or every[-1].start() != last.start():
         return None
