@@ -5,8 +5,6 @@ Kept in `answers.json` of the state directory. Secrets are never kept.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -14,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from snapshots.durable import write_durably
+from snapshots.kept_json import changing
 from snapshots.model import SnapshotError
 from snapshots.state import StateDir
 
@@ -130,23 +128,10 @@ class Answers:
     @contextmanager
     def _changing(self) -> Iterator[_File]:
         """The file as it is now, written back at the end."""
-        lock = self.path.with_name(f"{self.path.name}.lock")
-        try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                file = self._load()
-                yield file
-                pretty = msgspec.json.format(msgspec.json.encode(file, order="deterministic"))
-                write_durably(self.path, pretty + b"\n")
-                self._file = file
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise SnapshotError(
-                f"{self.path} cannot be written ({error.strerror}); the answer was not kept and "
-                "the ones before it still hold."
-            ) from error
+        otherwise = "the answer was not kept and the ones before it still hold."
+        with changing(self.path, self._load, otherwise) as file:
+            yield file
+        self._file = file
 
     def _load(self) -> _File:
         try:

@@ -5,16 +5,13 @@ Kept in `guides.json` of the state directory, so that another person resumes whe
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
 
-from snapshots.durable import write_durably
 from snapshots.guide_model import Guide, Later
+from snapshots.kept_json import changing
 from snapshots.model import SnapshotError
 from snapshots.state import StateDir
 
@@ -84,31 +81,13 @@ class Guides:
         return self._change(checklist, stage, lambda _: Guide(checklist=checklist, stage=stage))
 
     def _change(self, checklist: str, stage: str, how: Callable[[Guide], Guide]) -> Guide:
-        with self._changing() as file:
+        otherwise = "where the guided run stands was not kept, and nothing else was touched."
+        with changing(self.path, self._load, otherwise) as file:
             changed = how(_of(file.guides, checklist, stage))
             which = (checklist, stage)
             others = [one for one in file.guides if (one.checklist, one.stage) != which]
             file.guides = [*others, changed]
         return changed
-
-    @contextmanager
-    def _changing(self) -> Iterator[_File]:
-        lock = self.path.with_name(f"{self.path.name}.lock")
-        try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                file = self._load()
-                yield file
-                pretty = msgspec.json.format(msgspec.json.encode(file, order="deterministic"))
-                write_durably(self.path, pretty + b"\n")
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise SnapshotError(
-                f"{self.path} cannot be written ({error.strerror}); where the guided run stands "
-                "was not kept, and nothing else was touched."
-            ) from error
 
     def _load(self) -> _File:
         try:
