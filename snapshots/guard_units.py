@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from host.base import FileState, Host
-from host.writing import TEMPORARY_PREFIX
+from snapshots.unit_removal import remove_units
 
 NAME: Final = "harden-tui-guard"
 DIRECTORY: Final = "/usr/local/lib/systemd/system"
@@ -83,23 +83,9 @@ def take_away(host: Host, made: Sequence[str], *, waiters_too: bool) -> None:
     """
     waiters = (SERVICE, f"{WATCH}*.scope") if waiters_too else ()
     host.run(("systemctl", "stop", TIMER, *waiters), ok=None)
-    names = (*WANTS, SERVICE, TIMER, BOOT_SERVICE)
-    there = [path for name in names if host.state(path := f"{DIRECTORY}/{name}") is not None]
-    # A harden-tui that was killed in the middle leaves a file under its temporary name.
-    there += [
-        f"{path}/{name}"
-        for path in DIRECTORIES
-        for name in host.listdir(path)
-        if name.startswith(TEMPORARY_PREFIX)
-    ]
-    for path in there:
-        host.put(path, None)
-    for path in reversed(made):
-        if host.state(path) is not None and not host.listdir(path):
-            host.put(path, None)
-    if there:
-        host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
-        host.run(("systemctl", "reset-failed", TIMER, SERVICE, BOOT_SERVICE), ok=None)
+    paths = [f"{DIRECTORY}/{name}" for name in (*WANTS, SERVICE, TIMER, BOOT_SERVICE)]
+    units = (TIMER, SERVICE, BOOT_SERVICE)
+    remove_units(host, paths, units, directories=DIRECTORIES, made=made)
 
 
 def missing(host: Host) -> list[str]:

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from host.base import FileState, Host
-from host.writing import TEMPORARY_PREFIX
 from snapshots.guard_units import DIRECTORY, quoted
+from snapshots.unit_removal import remove_units
 
 NAME: Final = "harden-tui-window"
 SERVICE: Final = f"{NAME}.service"
@@ -84,26 +84,8 @@ def take_away(host: Host, made: Sequence[str]) -> None:
     """Stop the timer and remove all of it, with the directories that were `made` for it. The
     service is left to end by itself: it may be what called us. May be repeated."""
     host.run(("systemctl", "stop", TIMER), ok=None)
-    there = [
-        path
-        for name in (WANTS, SERVICE, TIMER)
-        if host.state(path := f"{DIRECTORY}/{name}") is not None
-    ]
-    # A harden-tui that was killed in the middle leaves a file under its temporary name.
-    there += [
-        f"{path}/{name}"
-        for path in DIRECTORIES
-        for name in host.listdir(path)
-        if name.startswith(TEMPORARY_PREFIX)
-    ]
-    for path in there:
-        host.put(path, None)
-    for path in reversed(made):
-        if host.state(path) is not None and not host.listdir(path):
-            host.put(path, None)
-    if there:
-        host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
-        host.run(("systemctl", "reset-failed", TIMER, SERVICE), ok=None)
+    paths = [f"{DIRECTORY}/{name}" for name in (WANTS, SERVICE, TIMER)]
+    remove_units(host, paths, (TIMER, SERVICE), directories=DIRECTORIES, made=made)
 
 
 def units(program: Sequence[str], deadline: datetime) -> dict[str, str]:
