@@ -156,6 +156,7 @@ class Look:
 
     def __init__(self, cache: LightCache, device: int) -> None:
         self.cache = cache
+        self._shared = cache.shared
         self.device = device
         self._at_rest_ns = 0
 
@@ -239,16 +240,19 @@ class Look:
             there = os.fstat(fd)
             flags = attributes.get_flags(fd)
             xattrs = attributes.get_xattrs(fd)
-            is_file = stat.S_ISREG(there.st_mode)
-            linked = (there.st_nlink, there.st_ino) if is_file and there.st_nlink > 1 else (0, 0)
-            key = (there.st_mode, there.st_uid, there.st_gid, flags, *linked)
-            state = self.cache.state((*key, *sorted(xattrs.items())) if xattrs else key)
-            at_rest = is_file and there.st_ctime_ns < self._at_rest_ns
-            if at_rest and there.st_dev == self.device:
-                now.add(path, state, there.st_ino, _stamp(there))
+            mode, inode = there.st_mode, there.st_ino
+            is_file = stat.S_ISREG(mode)
+            links, linked = (there.st_nlink, inode) if is_file and there.st_nlink > 1 else (0, 0)
+            key: Key = (mode, there.st_uid, there.st_gid, flags, links, linked)
+            if xattrs:
+                key = (*key, *sorted(xattrs.items()))
+            state = self._shared.get(key) or self.cache.state(key)
+            is_here = there.st_dev == self.device
+            if is_here and is_file and there.st_ctime_ns < self._at_rest_ns:
+                now.add(path, state, inode, _stamp(there))
             else:
                 now.add(path, state)
-            if stat.S_ISDIR(there.st_mode) and there.st_dev == self.device:
+            if is_here and not is_file and stat.S_ISDIR(mode):
                 deeper = fd
         finally:
             if deeper < 0:

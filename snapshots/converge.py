@@ -112,10 +112,10 @@ def converge(
         if errors is None:
             raise
         notes.append(str(error))
-    restore(keeper.units)
-    # A firewall or a package's unit that just started has settings of its own.
-    restore(keeper.kernel)
-    restore(keeper.firewall)
+    if restore(keeper.units) or touched or goal.activations:
+        # A firewall or a package's unit that just started has settings of its own.
+        restore(keeper.kernel)
+        restore(keeper.firewall)
     with contextlib.suppress(HostError):
         keeper.firewall.restore(keeper.host, {}, progress)
     restore(keeper.mariadb)

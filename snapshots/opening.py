@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import msgspec
@@ -46,17 +46,18 @@ def begin(
     packages: Iterable[str] = (),
     claims: Iterable[tuple[DomainName, str]] = (),
     secret_paths: Iterable[str] = (),
-    worked: Worked | None = None,
+    worked: Callable[[], Worked | None] = lambda: None,
     progress: Progress,
     switch: Switch | None = None,
 ) -> Transaction:
     """Lock the host, capture what it is, make that durable, and open a transaction.
 
     With a `switch` the transaction is guarded: it is armed before anything is changed, and what
-    is committed waits for a person's confirmation.
+    is committed waits for a person's confirmation. `worked` is asked once the host is captured: a
+    look at the host may go on beside that.
 
     Raises `Busy`, `SnapshotError` where an interrupted transaction stands in the way, `HostError`
-    where the state cannot be captured; nothing was changed then.
+    where the state cannot be captured, and what `worked` raises; nothing was changed then.
     """
     records = Records(state)
     record = TransactionRecord(
@@ -72,13 +73,13 @@ def begin(
         packages=tuple(packages),
         claims=tuple(claims),
         roots=tuple(roots),
-        worked=worked,
     )
     with changing(host, state, title or "a change", progress, switch) as held:
         keeper = Keeper(host, state)
         try:
             before = keeper.capture(record.roots, progress)
             keeper.mariadb.keep()
+            record = msgspec.structs.replace(record, worked=worked())
         except (HostError, OSError) as error:
             keeper.store.forget()
             raise error if isinstance(error, HostError) else _no_way_back(keeper, error) from None

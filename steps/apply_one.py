@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from host.base import HostError
@@ -36,12 +37,11 @@ def apply_one(
 ) -> tuple[int, str]:
     """Exit status, and a sentence where there is more to say than that it is done."""
     listener = Listener(engine.emit, engine.redact, switch.alive if switch else None)
-    with watch.looking() as look:
-        unmeasured = _unmeasured(engine.measured(one))
-        worked = look()
-    listener.doing("capturing the state before")
     try:
-        tx = _begin(engine, one, work, worked, listener, switch)
+        with watch.looking() as look:
+            unmeasured = _unmeasured(engine.measured(one))
+            listener.doing("capturing the state before")
+            tx = _begin(engine, one, work, look, listener, switch)
     except HostError as error:
         engine.say(one.step.id, "refused", str(error))
         return REFUSED, f"{one.step.id} was not begun, nothing of it was changed: {error}"
@@ -94,7 +94,7 @@ def _begin(
     engine: Engine,
     one: Prepared,
     work: Work,
-    worked: Worked,
+    look: Callable[[], Worked],
     listener: Listener,
     switch: Switch | None,
 ) -> transaction.Transaction:
@@ -110,7 +110,7 @@ def _begin(
         packages=work.packages,
         claims=work.claims,
         secret_paths=tuple(filter(None, map(secret_path, work.changes))),
-        worked=worked,
+        worked=look,
         progress=listener,
         switch=switch,
     )

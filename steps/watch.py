@@ -69,7 +69,10 @@ class Watch:
     def looking(self) -> Iterator[Callable[[], Worked]]:
         """`look`, beside whatever else is asked of the host; what is yielded waits for it."""
         with ThreadPoolExecutor(1) as pool:
-            yield pool.submit(self.look).result
+            looked = pool.submit(self.look)
+            # Its thread ends with the look: beside another thread nothing is divided by a fork.
+            pool.shutdown(wait=False)
+            yield looked.result
 
     def look(self) -> Worked:
         """See what works now, before a change. Raises `HostError`."""

@@ -9,13 +9,8 @@ from typing import Any
 
 import msgspec
 
-from snapshots.history import transactions
 from snapshots.model import UNRESOLVED, Resolutions, UndoPlan
-from snapshots.recover import interrupted
-from steps import rollback as undoing
-from steps import window_store
 from steps.guard_settings import WINDOW_EXPECTED, Guarding, seconds_of
-from steps.recovery import NOTHING
 from tui import hands, output, resolving, runs
 from tui.cli_check import PlanFile, banner, chosen_ids, read_plan
 from tui.cli_follow import follow_run, goes_on
@@ -94,6 +89,8 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
 
 def rollback(options: Options, arguments: argparse.Namespace) -> int:
     """Undo steps or transactions; exit 0, 3 (conflict, refused), 4 or 5."""
+    from steps import rollback as undoing
+
     names: list[str] = arguments.steps
     if arguments.all and names:
         raise usage("Give either steps and transactions or --all.")
@@ -173,6 +170,10 @@ _UNFINISHED = {
 
 def recover(options: Options, arguments: argparse.Namespace) -> int:
     """Undo what was interrupted; exit 0 or 5."""
+    from snapshots.history import transactions
+    from snapshots.recover import interrupted
+    from steps import window_store
+
     out = Out()
     session = open_session(options)
     holder = session.state.holder()
@@ -240,6 +241,8 @@ def start_and_follow(
 
 
 def _nothing_to_recover(out: Out, options: Options) -> None:
+    from steps.recovery import NOTHING
+
     if options.format == "json":
         out.json({"schema": "harden-tui/run/1", "exit": 0, "summary": NOTHING, "transactions": []})
     elif options.format == "events":
@@ -252,6 +255,8 @@ def _nothing_to_recover(out: Out, options: Options) -> None:
 
 
 def _show_undo(out: Out, options: Options, plans: Sequence[UndoPlan]) -> None:
+    from steps import rollback as undoing
+
     fingerprint = undoing.fingerprint_of(plans) if plans else ""
     if options.format == "text":
         output.undo_text(out, plans)

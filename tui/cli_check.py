@@ -13,7 +13,7 @@ import msgspec
 
 from snapshots.model import SnapshotError
 from snapshots.records import Records
-from steps import guard_look, window
+from steps import window
 from steps.drift_model import DriftReport
 from steps.events import (
     ChangeEvent,
@@ -146,6 +146,8 @@ def _mail_to(arguments: argparse.Namespace) -> str:
 
 def _say_what_waits(session: Session) -> None:
     """First of all, because the time runs: the screen shows it while the rest is being asked."""
+    from steps import guard_look
+
     try:
         guard = guard_look.now(session.engine)
     except SnapshotError as error:

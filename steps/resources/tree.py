@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -20,6 +21,9 @@ from steps.resources.tree_survey import PROPERTIES, Survey, survey
 
 BASES: Final = ("/var/www", "/srv", "/opt", "/usr/local/share", "/usr/share/webapps")
 """Where applications live. Anything else could be the system itself, which would not survive."""
+
+_ASIDE: Final = 4
+"""Questions to the kernel at a time, each a program of its own."""
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
@@ -235,28 +239,32 @@ class Tree(Resource):
         """Asked of the kernel: root cannot write, the owner can read, and write where it must."""
         if self._problem(ctx.host) or ctx.facts.get(self.survey) is None:
             return []
-        as_owner = ("runuser", "-u", self.user, "--")
-        findings = []
+        as_owner = ("runuser", "-u", self.user, "--", "test")
+        asked: list[tuple[str, bool, tuple[str, ...]]] = []
         if self._seals(ctx):
-            refused = not _test(ctx.host, ("test", "-w", self.path))
-            findings.append(self._proof("root writes into it", "refused", refused))
-        readable = _test(ctx.host, (*as_owner, "test", "-r", self.path, "-a", "-x", self.path))
-        findings.append(self._proof(f"{self.user} reads it", "possible", readable))
+            asked.append(("root writes into it", False, ("test", "-w", self.path)))
+        reads = (*as_owner, "-r", self.path, "-a", "-x", self.path)
+        asked.append((f"{self.user} reads it", True, reads))
         for name in self.writable:
             place = f"{self.path}/{name}"
             if ctx.host.state(place) is not None:
-                able = _test(ctx.host, (*as_owner, "test", "-w", place))
-                findings.append(self._proof(f"{self.user} writes into {name}", "possible", able))
-        return findings
+                writes = (*as_owner, "-w", place)
+                asked.append((f"{self.user} writes into {name}", True, writes))
+        with ThreadPoolExecutor(_ASIDE) as pool:
+            answers = list(pool.map(lambda one: _test(ctx.host, one[2]), asked))
+        return [
+            self._proof(setting, expected, possible)
+            for (setting, expected, _), possible in zip(asked, answers, strict=True)
+        ]
 
-    def _proof(self, setting: str, expected: str, ok: bool) -> Finding:
-        opposite = {"refused": "possible", "possible": "refused"}[expected]
+    def _proof(self, setting: str, expected: bool, possible: bool) -> Finding:
+        words = {True: "possible", False: "refused"}
         return Finding(
             resource=self.path,
             setting=setting,
-            expected=expected,
-            running=expected if ok else opposite,
-            ok=ok,
+            expected=words[expected],
+            running=words[possible],
+            ok=possible is expected,
         )
 
 
