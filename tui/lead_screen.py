@@ -6,39 +6,30 @@ one only shows the way, and has it kept where one stopped.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Sequence
+from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.events import Resize
 
 from snapshots.guide_model import Guide
 from steps.model import Stage
 from steps.window_model import BY_WINDOW
 from tui import lead
 from tui.board import DONE, STAGE_TITLES
-from tui.question import Dialog, Draw
+from tui.full_screen import FullScreen
+from tui.question import Draw
 from tui.running import Work
-from tui.text import Line, Role, wrap
+from tui.text import Line
 from tui.views import lead as view
-from tui.views.frame import key_lines, practice_banner, rule
-from tui.widgets.lines import LinePane, position
-from tui.widgets.single import Fixed
-
-if TYPE_CHECKING:
-    from tui.app import HardenApp
+from tui.widgets.lines import LinePane
 
 ON_THE_CHANGE = "Enter decides nothing here: a makes the change, x leaves it out, l puts it off."
 
 
-class LeadScreen(Dialog):
+class LeadScreen(FullScreen):
     """Leaving it loses nothing: the run goes on from the same step."""
 
     BINDINGS: ClassVar = [
-        Binding("up,k", "scroll(-1)", show=False),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown,space", "page(1)", show=False),
         Binding("enter,right", "on", show=False),
         Binding("left", "back", show=False),
         Binding("n", "next_step", show=False),
@@ -60,23 +51,16 @@ class LeadScreen(Dialog):
     ]
 
     def __init__(self, stage: Stage, banner: Draw) -> None:
-        super().__init__()
+        super().__init__(banner)
         self._stage = stage
-        self._banner = banner
         self._step = ""
         self._page: lead.Page = "why"
         self._later: list[str] = []
         self._seen: set[str] = set()
-        self._hint = ""
-        self._warns = False
         self._works: dict[str, Work] = {}
         self._work_before: Work | None = None
         self._over = False
         self._was_done = False
-
-    @property
-    def _app(self) -> HardenApp:
-        return cast("HardenApp", self.app)
 
     @property
     def _order(self) -> list[str]:
@@ -90,16 +74,6 @@ class LeadScreen(Dialog):
     def _pages(self) -> tuple[lead.Page, ...]:
         return lead.pages_of(self._step, self._status, tried=self._step in self._works)
 
-    @property
-    def _body(self) -> LinePane:
-        return self.query_one("#body", LinePane)
-
-    def compose(self) -> ComposeResult:
-        yield Fixed(self._draw_title, id="question")
-        yield Fixed(self._banner, id="banner")
-        yield LinePane(id="body", focusable=False)
-        yield Fixed(self._draw_rule, id="rule")
-
     def on_mount(self) -> None:
         app = self._app
         self._work_before = app.work
@@ -108,14 +82,8 @@ class LeadScreen(Dialog):
         if guide.goes_on:
             at = guide.at
             self._later = list(guide.later)
-            self._say(view.resumed(guide))
+            self.heard(view.resumed(guide))
         self._go(lead.resumes_at(app.board, self._order, at, self._later))
-
-    def on_resize(self, event: Resize) -> None:
-        self.call_after_refresh(self._draw)
-
-    def on_screen_resume(self) -> None:
-        self.board_changed()
 
     def board_changed(self) -> None:
         """The host was asked again, something was decided, or work ended."""
@@ -138,15 +106,6 @@ class LeadScreen(Dialog):
     def _ended(self) -> bool:
         work = self._works.get(self._step)
         return work is not None and work.is_over
-
-    def heard(self, message: str, *, warn: bool = False) -> None:
-        """What the app says while this screen is in front."""
-        self._say(message, warn=warn)
-
-    def _say(self, hint: str, *, warn: bool = False) -> None:
-        self._hint, self._warns = hint, warn
-        if self.is_mounted:
-            self.query_one("#rule", Fixed).update()
 
     def _next(self) -> str:
         return lead.following(self._app.board, self._order, self._step, self._later, self._seen)
@@ -177,16 +136,10 @@ class LeadScreen(Dialog):
         if self._step not in self._app.board.plans and self._status in ("fail", "unknown"):
             self._app.ask_plan(self._step)
 
-    def _draw(self, *, keep_place: bool = True) -> None:
-        pane = self._body
-        width = pane.size.width
-        if not width:
-            return
+    def _show_in(self, pane: LinePane, *, keep_place: bool) -> None:
         if self._page == "change" and not self._over:
             self._ask_plan()
-        pane.show(self._lines(width), keep_place=keep_place)
-        for name in ("question", "rule"):
-            self.query_one(f"#{name}", Fixed).update()
+        super()._show_in(pane, keep_place=keep_place)
 
     def _lines(self, width: int) -> list[Line]:
         app, board, step_id = self._app, self._app.board, self._step
@@ -203,30 +156,22 @@ class LeadScreen(Dialog):
         window_s = app.hands.options.confirm_within_s
         return view.change(board, step_id, width, app.guarded_of([step_id]), window_s)
 
-    def _draw_title(self, width: int) -> list[Line]:
-        above = practice_banner(width) if self._app.hands.options.practice else []
+    def _title(self, width: int) -> list[Line]:
         if not self._step and not self._over:
-            return [*above, ((STAGE_TITLES[self._stage], "bold"),)]
-        lines = view.title(
+            return [((STAGE_TITLES[self._stage], "bold"),)]
+        return view.title(
             self._app.board, self._stage, self._order, self._step, self._pages, self._page, width
         )
-        return [*above, *lines, rule("", "", width)]
 
-    def _draw_rule(self, width: int) -> list[Line]:
+    def _keys(self) -> Sequence[tuple[str, str, bool]]:
         board = self._app.board
         info = board.infos.get(self._step)
-        keys = view.keys(
+        return view.keys(
             None if self._over else self._page,
             "window" if self._step in BY_WINDOW else self._status,
             undoable=bool(board.undoable(self._step)),
             parameters=bool(info and info.parameters),
         )
-        where = position(self._body)
-        told: list[Line] = [rule("", where, width)]
-        if self._hint:
-            role: Role = "warn" if self._warns else "info"
-            told += [((piece, role),) for piece in wrap(self._hint, width)]
-        return [*told, *key_lines(keys, width)]
 
     def action_on(self) -> None:
         """The next page; after the last one the next step."""
@@ -235,9 +180,9 @@ class LeadScreen(Dialog):
             return
         decides = self._status not in DONE and self._step not in BY_WINDOW
         if self._page == "change" and decides:
-            self._say(ON_THE_CHANGE, warn=True)
+            self.heard(ON_THE_CHANGE, warn=True)
             return
-        self._say("")
+        self.heard("")
         pages = self._pages
         here = pages.index(self._page) if self._page in pages else len(pages) - 1
         if here + 1 < len(pages):
@@ -247,7 +192,7 @@ class LeadScreen(Dialog):
 
     def action_back(self) -> None:
         """The page before; before the first one the step before."""
-        self._say("")
+        self.heard("")
         pages = self._pages
         if not self._over and self._page in pages[1:]:
             self._show(pages[pages.index(self._page) - 1])
@@ -256,23 +201,23 @@ class LeadScreen(Dialog):
         if found:
             self._go(found)
         else:
-            self._say("This is the first step.")
+            self.heard("This is the first step.")
 
     def action_next_step(self) -> None:
         """On to the next open step, without a decision about this one."""
         if not self._over:
-            self._say("")
+            self.heard("")
             self._go(self._next())
 
     def action_later(self) -> None:
         if self._over:
             return
         if self._status in DONE:
-            self._say(f"{self._step} is done: there is nothing to put off.", warn=True)
+            self.heard(f"{self._step} is done: there is nothing to put off.", warn=True)
             return
         self._later.append(self._step)
         self._app.keep_place("later", self._step)
-        self._say(f"{self._step} is put off.")
+        self.heard(f"{self._step} is put off.")
         self._go(self._next())
 
     def action_restart(self) -> None:
@@ -280,13 +225,13 @@ class LeadScreen(Dialog):
         self._seen.clear()
         self._app.keep_place("forget", self._stage)
         first = lead.following(self._app.board, self._order, "", ())
-        self._say("From the start." if first else "")
+        self.heard("From the start." if first else "")
         self._go(first)
 
     def action_take(self, name: str) -> None:
         """An action of the checklist, about the step the run stands at."""
         if not self._over or name in ("root", "recover"):
-            self._say("")
+            self.heard("")
             self._app.shown_steps([self._step])
             self._app.take(name)
 
@@ -298,12 +243,3 @@ class LeadScreen(Dialog):
 
     def action_todo(self) -> None:
         self._app.show_todo(self._stage)
-
-    def action_scroll(self, by: int) -> None:
-        self._body.scroll_lines(by)
-
-    def action_page(self, by: int) -> None:
-        self._body.scroll_pages(by)
-
-    def on_line_pane_scrolled(self) -> None:
-        self.query_one("#rule", Fixed).update()

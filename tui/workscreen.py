@@ -4,75 +4,49 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.events import Resize
 
-from tui.question import Dialog, Draw
+from tui.full_screen import FullScreen
+from tui.question import Draw
 from tui.running import Work
 from tui.text import Line, aligned
 from tui.views.frame import rule
 from tui.widgets.lines import LinePane, position
-from tui.widgets.single import Fixed
 
 SHOWN_EVERY_S = 0.1
 
 
-class WorkScreen(Dialog):
+class WorkScreen(FullScreen):
     """Leaving it stops nothing."""
 
     BINDINGS: ClassVar = [
-        Binding("up,k", "scroll(-1)", show=False),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown,space", "page(1)", show=False),
         Binding("c", "app.confirm", show=False),
         Binding("W", "app.window", show=False),
         Binding("enter,q", "cancel", show=False),
     ]
 
     def __init__(self, work: Work, banner: Draw) -> None:
-        super().__init__()
-        self._banner = banner
+        super().__init__(banner)
         self._work = work
         self._waits = False
         self._follows = True
 
-    def compose(self) -> ComposeResult:
-        yield Fixed(self._draw_title, id="question")
-        yield Fixed(self._banner, id="banner")
-        yield LinePane(id="body", focusable=False)
-        yield Fixed(self._draw_rule, id="rule")
-
-    def on_mount(self) -> None:
-        self._draw()
-
-    def on_resize(self, event: Resize) -> None:
-        self.call_after_refresh(self._draw)
-
     def work_changed(self) -> None:
         if not self._waits:
             self._waits = True
-            self.set_timer(SHOWN_EVERY_S, self._draw)
+            self.set_timer(SHOWN_EVERY_S, self._draw_again)
 
-    def on_screen_resume(self) -> None:
+    def _draw_again(self) -> None:
+        self._waits = False
         self._draw()
 
-    @property
-    def _body(self) -> LinePane:
-        return self.query_one("#body", LinePane)
-
-    def _draw(self) -> None:
-        self._waits = False
-        pane = self._body
-        if not pane.size.width:
-            return
-        lines = self._work.lines(pane.size.width)
-        pane.show(lines)
+    def _show_in(self, pane: LinePane, *, keep_place: bool) -> None:
+        super()._show_in(pane, keep_place=keep_place)
         if self._follows:
-            pane.go_to(len(lines))
-        for name in ("question", "rule"):
-            self.query_one(f"#{name}", Fixed).update()
+            pane.go_to(len(pane.lines))
+
+    def _lines(self, width: int) -> list[Line]:
+        return self._work.lines(width)
 
     def _draw_title(self, width: int) -> list[Line]:
         title: Line = ((self._work.title or "Work", "bold"),)
@@ -89,13 +63,15 @@ class WorkScreen(Dialog):
         return [rule("", position(self._body), width), ((keys, "dim"),)]
 
     def action_scroll(self, by: int) -> None:
-        self._scrolled(lambda pane: pane.scroll_lines(by))
+        super().action_scroll(by)
+        self._follow()
 
     def action_page(self, by: int) -> None:
-        self._scrolled(lambda pane: pane.scroll_pages(by))
+        super().action_page(by)
+        self._follow()
 
-    def _scrolled(self, how: object) -> None:
+    def _follow(self) -> None:
+        """What comes is followed as long as the end is in sight."""
         pane = self._body
-        how(pane)  # type: ignore[operator]
         self._follows = pane.top + pane.page >= len(pane.lines)
-        self.query_one("#rule", Fixed).update()
+        self._draw_around("rule")
