@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from operator import eq
 
 from host.base import FileState
 from snapshots.model import Delta, DomainName, FileItem, Item, ValueItem
@@ -103,20 +104,33 @@ def each_difference(
         old, new = before.get(domain, {}), after.get(domain, {})
         if domain == "mariadb" and not (old and new):
             continue  # it was not asked both times: no server is without any account
-        # Mostly nothing came or went; a union of 50,000 paths would cost 5 MB then.
-        keys = old.keys() if old.keys() == new.keys() else old.keys() | new.keys()
-        # Of a large tree many entries in a row share both their states.
-        last_left = last_right = None
-        alike = True
-        for key in sorted(keys):
+        for key in _unlike(old, new):
             left, right = old.get(key), new.get(key)
-            if left is not last_left or right is not last_right:
-                alike = left is right or same(left, right)
-                last_left, last_right = left, right
-            if alike:
-                continue
             if _counts(domain, key, left, right, named, loose):
                 yield Delta(domain, key, left, right)
+
+
+def _unlike(old: Mapping[str, Item], new: Mapping[str, Item]) -> list[str]:
+    """The keys at which two captures of one kind differ, sorted."""
+    # Mostly nothing came or went; a union of 50,000 paths would cost 5 MB then.
+    if len(old) == len(new) and all(map(eq, old, new)):
+        rows: Iterable[tuple[str, Item | None, Item | None]]
+        rows = zip(old, old.values(), new.values(), strict=True)
+    else:
+        keys = old.keys() if old.keys() == new.keys() else old.keys() | new.keys()
+        rows = ((key, old.get(key), new.get(key)) for key in keys)
+    # Of a large tree many entries in a row share both their states.
+    last_left = last_right = None
+    alike = True
+    found = []
+    for key, left, right in rows:
+        if left is not last_left or right is not last_right:
+            alike = left is right or same(left, right)
+            last_left, last_right = left, right
+        if not alike:
+            found.append(key)
+    found.sort()
+    return found
 
 
 def _counts(

@@ -294,17 +294,22 @@ def _decode_deltas(lines: Iterable[bytes], keys: Mapping[str, str]) -> Iterator[
     """
     known: dict[bytes, _Sides] = {}
     path_of, begin = _PATHS.decode, len(_FILE)
+    tail, sides = b"\0", _Sides(None, None)
     for line in lines:
         if _RAW_BYTE in line:
             yield msgspec.convert(json.loads(line), Delta)
             continue
-        head, between, tail = line.partition(_BETWEEN)
-        if not between:
-            yield _DELTAS.decode(line)
-            continue
-        sides = known.get(tail)
-        if sides is None:
-            sides = known[tail] = _SIDES.decode(b'{"before":' + tail)
+        if line.endswith(tail):
+            head = line[: -len(tail)]
+        else:
+            head, between, rest = line.partition(_BETWEEN)
+            if not between:
+                yield _DELTAS.decode(line)
+                continue
+            tail = between + rest
+            if tail not in known:
+                known[tail] = _SIDES.decode(b"{" + tail[1:])
+            sides = known[tail]
         if head.startswith(_FILE):
             path = path_of(head[begin:])
             yield Delta("files", keys.get(path, path), sides.before, sides.after)

@@ -271,7 +271,9 @@ def _paths(current: Captured) -> dict[str, str]:
 def _differences(
     keeper: Keeper, records: Records, tx_id: str, paths: Mapping[str, str]
 ) -> Iterator[Delta]:
-    return (_keyed(keeper, delta) for delta in records.each_delta(tx_id, paths))
+    secret = keeper.secret_paths.paths
+    for delta in records.each_delta(tx_id, paths):
+        yield _keyed(keeper, delta) if delta.key in secret else delta
 
 
 def _standing(
@@ -366,7 +368,7 @@ def _keep_secrets(keeper: Keeper, inversion: Inversion) -> list[str]:
 
 def _keyed(keeper: Keeper, delta: Delta) -> Delta:
     """A difference from before its file became secret, comparable with what is captured now."""
-    if delta.domain != "files" or delta.key not in keeper.secret_paths.paths:
+    if delta.domain != "files":
         return delta
     before, after = (
         settle.keyed_item(keeper, item) if item is not None else None
