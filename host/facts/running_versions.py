@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from host.app_config import access
 from host.base import Host, HostError
-from host.mariadb import ask
+from host.mariadb import ask, base_table, literal
+from host.php_literals import NotPlain
 
 _PROGRAMS: Final = {
     "Apache": (("apache2", "-v"), re.compile(r"Apache/(\S+)")),
@@ -19,11 +21,13 @@ _PROGRAMS: Final = {
 }
 _TYPO3_CLASS: Final = "typo3/sysext/core/Classes/Information/Typo3Version.php"
 _TYPO3: Final = re.compile(r"VERSION = '([^']+)'")
+_PLAIN: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,39}")
 _COMPOSER_LIMIT: Final = 32 * 1024 * 1024
 
 
 def versions(host: Host, trees: Iterable[str]) -> dict[str, str]:
-    """Name -> version: "Apache", "PHP", "MariaDB", and of an application "TYPO3 in /var/www/x".
+    """Name -> version: "Apache", "PHP", "MariaDB", and of applications "TYPO3 in /var/www/x" and
+    "i-doit in /var/www/y".
 
     What is not there, or does not say, is left out.
     """
@@ -43,9 +47,10 @@ def versions(host: Host, trees: Iterable[str]) -> dict[str, str]:
     except (HostError, IndexError):
         pass  # it does not run, or lets nobody in
     for tree in trees:
-        version = _typo3(host, tree)
-        if version:
-            found[f"TYPO3 in {tree}"] = version
+        for name, read in (("TYPO3", _typo3), ("i-doit", _idoit)):
+            version = read(host, tree)
+            if version:
+                found[f"{name} in {tree}"] = version
     return found
 
 
@@ -77,3 +82,19 @@ def _typo3(host: Host, tree: str) -> str:
         if said:
             return said[1]
     return ""
+
+
+def _idoit(host: Host, tree: str) -> str:
+    """What its system database says, which an update of it changes last (`isys_db_init`)."""
+    try:
+        there = access("i-doit", host.read_bytes(f"{tree}/src/config.inc.php"))
+        if not there.login.is_local:
+            return ""
+        answer = ask(
+            host,
+            f"SELECT isys_db_init__value FROM {base_table(there.database, 'isys_db_init')}"
+            f" WHERE isys_db_init__key = {literal('version')};",
+        )
+    except (HostError, NotPlain):
+        return ""
+    return answer[0][0] if answer and _PLAIN.fullmatch(answer[0][0]) else ""
