@@ -9,7 +9,9 @@ import msgspec
 
 from host.base import Host, HostError
 from host.facts import Fact, Facts, FactUnavailable
+from host.facts.login import ACCOUNTS
 from host.facts.nrpe import NRPE_FILES, NRPE_SINCE, UNIT, parse_nrpe
+from host.facts.owners import GROUPS
 from host.facts.packages import PACKAGES
 from host.facts.units import UNITS
 from snapshots.model import Activation, Change, Root, RunCommand, Validation, WriteFile
@@ -26,6 +28,7 @@ LOOPBACK: Final = ("127.0.0.1", "::1")
 LOCAL: Final = "/usr/lib/check_mk_agent/local/600"
 """Checks in a folder named by a number run beside the agent, each so many seconds."""
 
+SUDO: Final = "/usr/bin/sudo"
 SCRIPT: Final = f"{LOCAL}/harden-tui"
 AGENT: Final = "check_mk_agent"
 RUNS_S: Final = 60.0
@@ -62,7 +65,7 @@ class MonitoringAgent(Resource):
     def facts(self) -> tuple[Fact[Any], ...]:
         if self.body.by == "checkmk":
             return ()
-        return (PACKAGES, UNITS, NRPE_FILES, NRPE_SINCE, self.may)
+        return (PACKAGES, UNITS, NRPE_FILES, NRPE_SINCE, GROUPS, ACCOUNTS, self.may)
 
     def observe(self, ctx: Context) -> list[Finding]:
         return self._checkmk(ctx) if self.body.by == "checkmk" else self._nrpe(ctx)
@@ -119,6 +122,18 @@ class MonitoringAgent(Resource):
     def _hosts(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*LOOPBACK, *self.body.hosts)))
 
+    def _shut_out(self, ctx: Context) -> str:
+        """Why NRPE's user cannot even start sudo; empty where it can."""
+        state = ctx.host.state(SUDO)
+        if state is None or state.mode & 0o001:
+            return ""
+        user = ctx.facts.get(ACCOUNTS).get(USER)
+        mine = user.groups if user is not None else (USER,)
+        names = [name for name, gid in ctx.facts.get(GROUPS).items() if gid == state.gid]
+        if state.mode & 0o010 and set(names) & set(mine):
+            return ""
+        return f"{SUDO} can be started by the group {', '.join(names) or state.gid} alone"
+
     def _ask_sudo(self, host: Host, facts: Facts) -> bool:
         argv = ("sudo", "-n", "-l", "-U", USER, "--", *self.argv)
         return host.run(argv, ok=None).ok
@@ -150,7 +165,8 @@ class MonitoringAgent(Resource):
                     origin=line.origin if line is not None else "", ok=same and fresh,
                 )
             )  # fmt: skip
-        may = ctx.facts.get(self.may)
+        shut_out = self._shut_out(ctx)
+        may = ctx.facts.get(self.may) and not shut_out
         return [
             installed,
             Finding(
@@ -162,6 +178,7 @@ class MonitoringAgent(Resource):
                 resource="sudo", setting=f"{USER} may run the check", expected="yes, and as root",
                 running="yes" if may else "no", persistent="yes" if may else "no",
                 origin=SUDOERS if ctx.host.state(SUDOERS) is not None else "", ok=may,
+                note=shut_out,
             ),
         ]  # fmt: skip
 
@@ -169,6 +186,16 @@ class MonitoringAgent(Resource):
         install = plan_install(ctx, (PACKAGE,))
         if install.refusals:
             return install
+        shut_out = self._shut_out(ctx)
+        if shut_out:
+            return Planned(
+                refusals=(
+                    f"NRPE would start the check with sudo, but {shut_out}. Nothing was changed."
+                    " Undo accounts.sudo-callers first (it is not for a host where sudoers names"
+                    " others than that group), or be asked by Checkmk, whose agent is root:"
+                    f" --set {self.step_id}.by=checkmk",
+                )
+            )
         changes: list[Change] = [*install.changes]
         there = not install.changes
         findings = {finding.setting: finding for finding in self.observe(ctx)}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from host.base import FileState
 from host.facts.nrpe import parse_nrpe, parse_since
 from snapshots.model import WriteFile
 from steps.drift_model import DriftReport, DriftRow
@@ -95,6 +96,7 @@ def asked(directory: Path, **answers: Any) -> Context:
         "packages": packages("nagios-nrpe-server"), "dpkg_busy": "",
         "units": {"nagios-nrpe-server.service": unit("nagios-nrpe-server.service")},
         "nrpe_files": {DROP_IN: step().drop_in}, "nrpe_since": 4e9, "nagios_may": True,
+        "group_numbers": {"root": 0, "sudo": 27, "nagios": 106}, "accounts": {},
     }  # fmt: skip
     return context(directory, **{**usual, **answers})
 
@@ -114,6 +116,18 @@ def test_the_right_is_for_one_command_only(tmp_path: Path) -> None:
         "nagios ALL=(root) NOPASSWD: /usr/bin/harden-tui check --monitoring nagios --checklist lamp"
     )
     assert planned.validations[0].argv[0] == "visudo"
+
+
+def test_a_sudo_that_nagios_cannot_start_is_no_way_to_the_check(tmp_path: Path) -> None:
+    ctx = asked(tmp_path)
+    (tmp_path / "practice/root/usr/bin").mkdir(parents=True)
+    ctx.host.put("/usr/bin/sudo", FileState(kind="file", mode=0o4110), b"")
+    (found,) = [one for one in step().observe(ctx) if one.resource == "sudo"]
+    assert (found.ok, "alone" in found.note) == (False, True)
+    planned = step().plan(ctx)
+    assert planned.changes == () and "accounts.sudo-callers" in planned.refusals[0]
+    ctx.host.put("/usr/bin/sudo", FileState(kind="file", mode=0o4755), b"")
+    assert step().plan(ctx).refusals == ()
 
 
 def test_more_hosts_than_wanted_are_too_many(tmp_path: Path) -> None:
