@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from difflib import SequenceMatcher
 from itertools import takewhile
 
@@ -27,21 +28,34 @@ def merge_over(before: bytes, expected: bytes, now: bytes) -> bytes | None:
         return None
     old, left, there = (lines_of(side) for side in (before, expected, now))
     ours = {number for hunk in hunks_between(left, old) for number in range(hunk.start, hunk.end)}
-    taken_out = Counter(old) - Counter(left)
-    settled = [
-        Hunk(hunk.start, hunk.end, tuple(_settled(left, hunk, ours, taken_out)))
-        for hunk in hunks_between(left, there)
-    ]
+    hunks = hunks_between(left, there)
+    placed = [_placed(left, hunk, ours) for hunk in hunks]
+    # A line of ours that was moved is met where it stands now and where it stood.
+    merged = Counter(applied(left, [_hunk(one, lines) for one, lines in _paired(hunks, placed)]))
+    superfluous = merged - (Counter(left) | Counter(there))
+    superfluous += Counter(old) - Counter(left)  # what ours had taken out goes as well
+    settled = [_hunk(one, _without(lines, superfluous)) for one, lines in _paired(hunks, placed)]
     return joined(applied(left, settled), ends_its_last_line(now))
 
 
-def _settled(left: Lines, hunk: Hunk, ours: set[int], taken_out: Counter[bytes]) -> Lines:
+Placed = list[tuple[bytes, bool]]
+"""Lines, and whether they are ours, which must stay."""
+
+
+def _paired(hunks: list[Hunk], placed: list[Placed]) -> Iterable[tuple[Hunk, Placed]]:
+    return zip(hunks, placed, strict=True)
+
+
+def _hunk(hunk: Hunk, lines: Placed) -> Hunk:
+    return Hunk(hunk.start, hunk.end, tuple(line for line, _ in lines))
+
+
+def _placed(left: Lines, hunk: Hunk, ours: set[int]) -> Placed:
     """What shall stand where `hunk` changed `left`, whose lines `ours` must stay.
 
-    Each of ours takes the place of the new line that says the same otherwise, if there is one. Of
-    the other new lines those go that ours had taken out.
+    Each of ours takes the place of the new line that says the same otherwise, if there is one.
     """
-    placed: list[tuple[bytes, bool]] = [(line, False) for line in hunk.lines]
+    placed: Placed = [(line, False) for line in hunk.lines]
     at = 0
     for number in range(hunk.start, hunk.end):
         if number not in ours:
@@ -53,16 +67,21 @@ def _settled(left: Lines, hunk: Hunk, ours: set[int], taken_out: Counter[bytes])
             at = max(at - 1, 0) if found < at else found
         placed.insert(at, (line, True))
         at += 1
+    return placed
+
+
+def _without(placed: Placed, superfluous: Counter[bytes]) -> Placed:
+    """The lines without those of others that are superfluous, as often as they are."""
     result = []
     for line, is_ours in placed:
-        if not is_ours and line.strip() and taken_out[line] > 0:
-            taken_out[line] -= 1
+        if not is_ours and line.strip() and superfluous[line] > 0:
+            superfluous[line] -= 1
         else:
-            result.append(line)
+            result.append((line, is_ours))
     return result
 
 
-def _likest(line: bytes, placed: list[tuple[bytes, bool]]) -> int | None:
+def _likest(line: bytes, placed: Placed) -> int | None:
     """The place of the line that is the same, or most like it among those about the same.
 
     A setting's name stands before its value: what begins alike is more alike.

@@ -34,6 +34,8 @@ EDITED_BY_STEP = b"Port 22\nMaxTries 3\nGrace 120\nX11 yes\nGuard on\n"
                      id="what the step took out came again"),
         pytest.param(b"H a 1\n", b"H a 1\nH b 1\n", b"H a 1\nH b 2\nH c 1\n",
                      b"H a 1\nH b 1\nH c 1\n", id="only the likest line of the same name goes"),
+        pytest.param(b"", b"a\n" * 4, b"x\na\nz\na\na\ny\n", b"x\nz\na\na\na\na\ny\n",
+                     id="equal lines, one of them gone, are not too many afterwards"),
     ],
 )  # fmt: skip
 def test_what_comes_back_and_what_stays(
