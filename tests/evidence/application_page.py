@@ -18,7 +18,9 @@ Apache and PHP from MariaDB. Every step of its checklist is applied with default
 as an administrator would, who confirms what is guarded by a new login; then an update window is
 opened, files are changed and added, and it is closed. All the while a visitor outside asks for the
 first page every 100 ms, whether the request before was answered or not. Lost is what was not the
-page with status 200 within 20 s; a redirection to https is followed. The same judges as in
+page with status 200 within 20 s; a redirection to https is followed. Where a package's own script
+restarts Apache, a test host of trixie, which is a container, waits for its time limit of 10 s,
+because systemd there does not see that Apache has ended. The same judges as in
 [evidence.md](evidence.md) are asked before and after, each time after a restart.
 """
 

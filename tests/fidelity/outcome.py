@@ -57,6 +57,8 @@ def cells(one: Outcome) -> tuple[str, str, str, str]:
     what = one.problem or f"nothing (of {one.changed} things that changed)"
     if one.only_looks:
         what = "nothing, because it changes nothing"
+    elif not one.problem and not one.changed:
+        what = "nothing: it acts, and leaves nothing to take back"
     if one.left:
         more = f" and {len(one.left) - 1} more" if len(one.left) > 1 else ""
         what = f"{one.left[0]}{more}"

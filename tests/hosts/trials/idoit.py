@@ -217,6 +217,7 @@ TRIALS = (
         furnish=as_delivered,
         tidy=logins_as_they_were,
         given=LOCK,
+        rows=ROWS,
     ),
     Trial(
         step="app.csrf",

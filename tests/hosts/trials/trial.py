@@ -21,8 +21,8 @@ class Trial:
     `furnish` brings a furnished host (tests.hosts.program.furnish) to where the step fails, and
     `tidy` takes that away again; `holds` asks the daemons, without the program, after the apply.
     `given` are more arguments for check, apply and rollback ("--set", "step.name=value"), `roots`
-    more trees whose content is compared, `stays` what by declaration no undo takes away. `before`
-    and `after` are what a check answers.
+    more trees whose content is compared, `rows` statements whose answers are, `stays` what by
+    declaration no undo takes away. `before` and `after` are what a check answers.
     `changes` is false for a step that only looks. `suites`: where the step can be tried at all.
     """
 
@@ -33,6 +33,7 @@ class Trial:
     given: tuple[str, ...] = ()
     values: str | None = None
     roots: tuple[str, ...] = ()
+    rows: str = ""
     stays: tuple[str, ...] = ()
     before: str = "fail"
     after: str = "pass"
@@ -41,7 +42,11 @@ class Trial:
 
 
 def measured(host: LabHost, trial: Trial) -> Fingerprint:
-    return fingerprint(host, APP, *trial.roots)
+    found = fingerprint(host, APP, *trial.roots)
+    if trial.rows:
+        answer = host.run("mariadb", "-N", "-B", stdin=trial.rows).stdout
+        found["rows"] = dict.fromkeys(answer.splitlines(), "yes")
+    return found
 
 
 def attempt(host: LabHost, trial: Trial, before: Fingerprint | None = None) -> Fingerprint:
