@@ -85,6 +85,8 @@ class Parser(argparse.ArgumentParser):
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
             first = unknown.split()[0]
+            if first in self._known_options():
+                return f"{first} belongs to another command."
             return f"{first} is not understood here.{nearest(first, self._known_options())}"
         return message[:1].upper() + message[1:] + "."
 
@@ -174,6 +176,10 @@ def dispatch(arguments: list[str], scene: Scene, screen: Callable[[Options], int
         return int(stop.code or 0)
     if parsed.print_completion:
         return _print_completion(build_parser(), parsed.print_completion)
+    if parsed.command in ("apply", "rollback") and parsed.yes:
+        from tui import launch
+
+        launch.begin()
     from tui.options import resolve
 
     options = resolve(parsed, scene)

@@ -13,25 +13,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from snapshots.model import UNRESOLVED, Resolutions
 from steps.guard_settings import Guarding
-from tui import runs
+from tui import launch, runs
 from tui.failures import NEEDS_PERSON, REFUSED, Stop, refused
 from tui.options import Options
-
-START_TIMEOUT_S: Final = 60.0
-"""A start takes 0.2 s; a machine so busy that it takes a minute is told, not waited for."""
 
 
 def job_of(
@@ -40,7 +34,6 @@ def job_of(
     command: str,
     *,
     steps: tuple[str, ...],
-    path: list[str],
     fingerprint: str | None = None,
     everything: bool = False,
     resolutions: Resolutions = UNRESOLVED,
@@ -49,11 +42,12 @@ def job_of(
     keep_going: bool = False,
     guarding: Guarding | None = None,
     window: Mapping[str, Any] | None = None,
+    session: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What the worker reads from its standard input; `path` is where its libraries lie."""
+    """What the worker reads from its standard input, after `launch.where`."""
     return {
-        "path": path,
         "directory": str(directory),
+        "environment": dict(session or {}),
         "command": command,
         "steps": list(steps),
         "fingerprint": fingerprint,
@@ -111,13 +105,16 @@ def start(
     `session`: environment variables that say how the administrator came here; away from the
     terminal the worker cannot find out by itself. `window`: what is asked of an update window.
     """
-    directory = runs.create(options.state_dir, command=command, steps=steps, user=options.user)
+    waiting = launch.take()
+    directory = runs.create(
+        options.state_dir, command=command, steps=steps, user=options.user,
+        run_id=waiting.run_id if waiting is not None else "",
+    )  # fmt: skip
     job = job_of(
         options,
         directory,
         command,
         steps=steps,
-        path=[entry for entry in sys.path if entry and os.path.isabs(entry)],
         fingerprint=fingerprint,
         everything=everything,
         resolutions=resolutions,
@@ -126,33 +123,26 @@ def start(
         keep_going=keep_going,
         guarding=guarding,
         window=window,
+        session=session,
     )
     # Values from YAML may be dates and the like: as text they meet the same strict conversion.
     payload = json.dumps(job, default=str).encode()
-    environment = {**os.environ, **(session or {})}
-    worker = [sys.executable, "-I", "-X", "utf8", str(Path(__file__).with_name("worker.py"))]
-    for prefix in _prefixes(directory.name):
-        problem = _launch([*prefix, *worker], payload, directory, environment)
-        if not problem:
+    if waiting is not None and (waiting.give(payload) or _has_begun(directory)):
+        return directory
+    for prefix in launch.prefixes(directory.name):
+        problem = _launch([*prefix, *launch.program()], launch.where() + payload, directory)
+        if not problem or _has_begun(directory):
             return directory
-        if runs.read(directory).status != "starting":
-            return directory  # it did start; whatever went wrong is in its events
     runs.mark(directory, status="interrupted", exit=REFUSED, summary=problem)
     raise refused(f"Nothing was changed: the working process could not be started ({problem}).")
 
 
-def _prefixes(name: str) -> list[list[str]]:
-    """Ways to start, best first."""
-    program = shutil.which("systemd-run", path="/usr/bin:/bin")
-    if program and os.geteuid() == 0 and os.path.isdir("/run/systemd/system"):
-        unit = f"--unit=harden-tui-run-{name}"
-        return [[program, "--scope", "--quiet", "--collect", unit, "--"], []]
-    return [[]]
+def _has_begun(directory: Path) -> bool:
+    """Whether it did start; whatever went wrong then is in its events."""
+    return runs.read(directory).status != "starting"
 
 
-def _launch(
-    argv: list[str], payload: bytes, directory: Path, environment: Mapping[str, str]
-) -> str:
+def _launch(argv: list[str], payload: bytes, directory: Path) -> str:
     """Run `argv` until it has detached; what went wrong, or empty."""
     with open(directory / "worker.log", "ab") as log:
         try:
@@ -162,13 +152,12 @@ def _launch(
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=dict(environment),
                 start_new_session=True,
-                timeout=START_TIMEOUT_S,
+                timeout=launch.START_TIMEOUT_S,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return f"it did not start within {START_TIMEOUT_S:.0f} s"
+            return f"it did not start within {launch.START_TIMEOUT_S:.0f} s"
         except OSError as error:
             return error.strerror or str(error)
     if done.returncode == 0:

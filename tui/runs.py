@@ -8,7 +8,6 @@ runs/<id>/worker.log    whatever the worker printed besides; empty when all is w
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ import msgspec
 from host import scratch
 from snapshots.durable import sync_directory, write_durably
 from tui.failures import refused, usage
+from tui.launch import new_run_id
 
 POLL_S: Final = 0.02
 """How often a follower looks: below what a person notices, and 0.2 % of a processor."""
@@ -56,12 +56,11 @@ def root(state_dir: Path) -> Path:
     return state_dir / "runs"
 
 
-def create(state_dir: Path, *, command: str, steps: tuple[str, ...], user: str) -> Path:
+def create(
+    state_dir: Path, *, command: str, steps: tuple[str, ...], user: str, run_id: str = ""
+) -> Path:
     """A new run's directory with an empty events file. Raises `Stop` (exit 3)."""
-    started = datetime.now(UTC)
-    # milliseconds, so that runs sort by name in the order they began
-    stamp = f"{started:%Y%m%d-%H%M%S}{started.microsecond // 1000:03d}"
-    run_id = f"{stamp}-{secrets.token_hex(2)}"
+    run_id = run_id or new_run_id()
     directory = root(state_dir) / run_id
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

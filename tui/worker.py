@@ -1,9 +1,8 @@
 """The hands: the process that does the work, away from every terminal.
 
-Started by `tui.hands` as a program of its own. It reads its job from standard input (so secrets
-are in no argument list and in no file), leaves the terminal's session, and writes its events to
-the run's directory. Until the job is read only the standard library is imported, because only
-the job says where the libraries lie.
+Started by `tui.launch` as a program of its own. From standard input it reads where its libraries
+lie, imports them, and reads its job (so secrets are in no argument list and in no file); where none
+comes it ends. Then it leaves the terminal's session, and writes its events to the run's directory.
 """
 
 from __future__ import annotations
@@ -21,8 +20,14 @@ def main() -> int:
     """Read the job, detach, work. The exit status is that of starting, not of the work."""
     os.umask(0o077)
     gc.disable()  # until the work begins, see tui.garbage
-    job: dict[str, Any] = json.loads(sys.stdin.buffer.read())
-    sys.path[:] = job["path"]
+    sys.path[:] = json.loads(sys.stdin.buffer.readline() or b"{}").get("path", [])
+    _prepare()
+    text = sys.stdin.buffer.read()
+    if not text:
+        return 0  # whoever started us refused what was wanted, or is gone
+    job: dict[str, Any] = json.loads(text)
+    os.environ.update(job["environment"])
+    _print_to(Path(job["directory"]) / "worker.log")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -48,6 +53,19 @@ def main() -> int:
 
     work(directory, job)
     return 0
+
+
+def _prepare() -> None:
+    """Import what every job needs, while whoever started us looks whether there is one."""
+    import tui.session
+    import tui.work  # noqa: F401  # all three for later
+
+
+def _print_to(path: Path) -> None:
+    log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
 
 
 def _name(directory: Path, pid: int) -> None:

@@ -56,10 +56,11 @@ class Worker:
         )  # fmt: skip
         outside = runs.create(self._outside(STATE), command=command, steps=steps, user="alice")
         job = hands.job_of(options, STATE / "runs" / outside.name, command, steps=steps,
-                           path=self._path, guarding=_ALONE)  # fmt: skip
+                           guarding=_ALONE)  # fmt: skip
+        given = json.dumps({"path": self._path}).encode() + b"\n" + json.dumps(job).encode()
         program = ("python3", "-I", "-X", "utf8", f"{LIBRARY}/tui/worker.py")
         calls = supervise(
-            self._inside(*program), json.dumps(job).encode(), "tui/worker.py", decide,
+            self._inside(*program), given, "tui/worker.py", decide,
             limit_s=limit_s,
         )  # fmt: skip
         return self._ended(outside, calls)

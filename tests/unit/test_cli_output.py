@@ -13,7 +13,7 @@ import pytest
 from snapshots.model import Side, UndoItem, UndoPlan
 from steps.exposure import exposure
 from steps.model import Finding, StepResult
-from tui import hands, output, runs
+from tui import hands, launch, output, runs
 from tui.failures import Stop
 from tui.options import Options
 from tui.out import Out
@@ -117,7 +117,7 @@ def options(state: Path) -> Options:
 def test_without_a_working_systemd_the_worker_starts_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hands, "_prefixes", lambda _name: [["/bin/false"], []])
+    monkeypatch.setattr(launch, "prefixes", lambda _run: [["/bin/false"], []])
     directory = hands.start(options(tmp_path), "recover")
     assert hands.follow(directory, lambda _event, _line: None) == 0
 
@@ -125,7 +125,7 @@ def test_without_a_working_systemd_the_worker_starts_all_the_same(
 def test_a_worker_that_cannot_start_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hands, "_prefixes", lambda _name: [["/nonexistent/program"]])
+    monkeypatch.setattr(launch, "prefixes", lambda _run: [["/nonexistent/program"]])
     with pytest.raises(Stop, match="Nothing was changed: the working process") as stopped:
         hands.start(options(tmp_path), "recover")
     assert stopped.value.exit == 3

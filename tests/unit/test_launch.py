@@ -1,0 +1,60 @@
+"""A working process that is started before its job is known."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.test_cli_output import options
+from tui import hands, launch, runs
+
+
+@pytest.fixture(autouse=True)
+def none_waits() -> Iterator[None]:
+    yield
+    while (left := launch.take()) is not None:
+        left.give(b"")
+
+
+def test_without_a_job_it_ends_and_leaves_nothing(tmp_path: Path) -> None:
+    waiting = launch.Waiting()
+    assert waiting.give(b"")
+    assert not (tmp_path / "state").exists()
+
+
+def test_it_does_the_job_that_comes(tmp_path: Path) -> None:
+    launch.begin()
+    (waiting,) = launch._waiting
+    directory = hands.start(options(tmp_path), "recover")
+    assert directory.name == waiting.run_id
+    assert list(runs.lines(directory))[-1].startswith(b'{"event":"done"')
+    assert (directory / "worker.log").read_text() == ""
+    assert launch.take() is None
+
+
+def test_where_it_is_gone_another_one_is_started(tmp_path: Path) -> None:
+    launch.begin()
+    (waiting,) = launch._waiting
+    os.kill(waiting.pid, signal.SIGKILL)
+    directory = hands.start(options(tmp_path), "recover")
+    assert list(runs.lines(directory))[-1].startswith(b'{"event":"done"')
+
+
+def test_a_job_says_whose_session_it_comes_from(tmp_path: Path) -> None:
+    session = {"SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"}
+    job = hands.job_of(options(tmp_path), tmp_path, "recover", steps=(), session=session)
+    assert job["environment"] == session
+
+
+def test_a_way_to_start_that_does_not_work_is_told_when_there_is_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "prefixes", lambda _run: [["/nonexistent/program"], []])
+    launch.begin()
+    assert launch.take() is None
+    directory = hands.start(options(tmp_path), "recover")
+    assert list(runs.lines(directory))[-1].startswith(b'{"event":"done"')
