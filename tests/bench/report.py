@@ -63,7 +63,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
 NOTES = """\
 ## How
 
-- **Check**: `harden-tui check --checklist i-doit` (twelve steps) on a fresh Debian host with
+- **Check**: `harden-tui check --checklist i-doit` on a fresh Debian host with
   Apache, PHP, MariaDB and CUPS, started as root inside; `lynis audit system --quick` and
   `oscap xccdf eval` (SCAP Security Guide's debian12 content, ANSSI BP-028 enhanced) on the same
   host.
