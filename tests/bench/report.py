@@ -75,7 +75,8 @@ NOTES = """\
 - **Sealing**: `harden-tui apply app.tree` and `rollback app.tree`, as typed: checking, the restore
   points, sealing or unsealing, proving, all of it. Against `find -exec chmod {} \\;` there and
   back, and against `chmod -R` and `chattr -R` there and back, which keep no way back and prove
-  nothing. On the file system named above, which real servers have, not on the test host's overlay.
+  nothing. Each begins with nothing left to be written, on the file system named above, which real
+  servers have, not on the test host's overlay.
 - **Memory**: the largest resident set of any of its processes (of the worker and the screen: the
   process itself).
 """
