@@ -40,6 +40,7 @@ def follow_run(out: Out, options: Options, directory: Path) -> int:
     """Show a run in the chosen format until it ends. The work does not depend on who looks on."""
     status = StatusLine(wanted=options.format == "text")
     last: dict[str, Any] = {}
+    told: set[str] = set()
 
     def show(event: dict[str, Any], line: bytes) -> None:
         nonlocal last
@@ -52,7 +53,7 @@ def follow_run(out: Out, options: Options, directory: Path) -> int:
             if options.format == "events":
                 out.json_line(line)
             elif options.format == "text":
-                event_text(out, event)
+                event_text(out, event, told)
 
     try:
         exit_status = hands.follow(directory, show)

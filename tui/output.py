@@ -209,9 +209,13 @@ def wrapped(out: Out, text: str, *, indent: int, role: str = "dim") -> None:
         out.line(line, role)
 
 
-def event_text(out: Out, event: dict[str, Any]) -> None:
-    """An event of a run as it is followed; progress is not for here (see `StatusLine`)."""
+def event_text(out: Out, event: dict[str, Any], told: set[str] | None = None) -> None:
+    """An event of a run as it is followed; progress is not for here (see `StatusLine`).
+
+    `told`: the reasons that were shown already, which one sentence says only once.
+    """
     kind = event.get("event")
+    told = set() if told is None else told
     if kind == "started":
         steps = " ".join(event.get("steps", ()))
         practice = " on the practice host" if event.get("practice") else ""
@@ -219,7 +223,8 @@ def event_text(out: Out, event: dict[str, Any]) -> None:
             f"{event['command']} {steps}".rstrip() + f"{practice}  (run {event['run']})", "bold"
         )
     elif kind == "step":
-        _step_event(out, event)
+        if event.get("note") not in told:
+            _step_event(out, event)
     elif kind == "change":
         done = "" if event.get("applied") else "would "
         out.line(f"    {done}{event['summary']}")
@@ -229,6 +234,7 @@ def event_text(out: Out, event: dict[str, Any]) -> None:
         out.line(f"      {event['line']}", "dim")
     elif kind == "guard":
         _guard_event(out, event)
+        told.update(map(str, event.get("reasons", ())))
     elif kind == "finding":
         import msgspec
 
@@ -238,7 +244,10 @@ def event_text(out: Out, event: dict[str, Any]) -> None:
 
         report_text(out, event["report"])
     elif kind == "done":
-        out.line(str(event["summary"]), "ok" if event["exit"] == 0 else "bad")
+        summary = str(event["summary"])
+        for reason in told:
+            summary = summary.replace(f": {reason}", ".")
+        out.line(summary, "ok" if event["exit"] == 0 else "bad")
 
 
 def _guard_event(out: Out, event: dict[str, Any]) -> None:
