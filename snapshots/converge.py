@@ -7,6 +7,7 @@ found by capturing again after each kind, because package scripts and daemons ch
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 
 import msgspec
 
@@ -98,8 +99,10 @@ def converge(
         # comes once more at the end, should the server not run yet.
         with contextlib.suppress(HostError):
             _restore(keeper, goal, keeper.mariadb, progress)
-    restore(keeper.kernel)
-    restore(keeper.firewall)
+    # Where only modes of a tree were put back, nothing else became otherwise since it was captured.
+    still = now if now is not None and not touched and _moves_nothing(goal, files) else {}
+    restore(keeper.kernel, still.get("kernel"))
+    restore(keeper.firewall, still.get("firewall"))
     try:
         validate(keeper.host, goal.validations, progress)
     except SnapshotError as error:
@@ -112,7 +115,7 @@ def converge(
         if errors is None:
             raise
         notes.append(str(error))
-    if restore(keeper.units) or touched or goal.activations:
+    if restore(keeper.units, still.get("units")) or touched or goal.activations:
         # A firewall or a package's unit that just started has settings of its own.
         restore(keeper.kernel)
         restore(keeper.firewall)
@@ -120,6 +123,15 @@ def converge(
         keeper.firewall.restore(keeper.host, {}, progress)
     restore(keeper.mariadb)
     return notes
+
+
+def _moves_nothing(goal: Goal, files: Iterable[str]) -> bool:
+    """Whether no program reads anew what was restored: modes and flags of trees."""
+    return (
+        not goal.activations
+        and all(not root.content for root in goal.roots)
+        and not any(path.startswith("/etc/") for path in files)
+    )
 
 
 def what_is_left(goal: Goal, now: Captured) -> list[Delta]:
