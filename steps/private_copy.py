@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from host import scratch
-from host.base import FileState, Host
+from host.base import FileState, Host, HostError
 
 PLACES = "/run/harden-tui-*"
 """Where all of them lie, those of directories too."""
@@ -24,6 +24,19 @@ def remove_left(host: Host, places: str = PLACES) -> None:
         host.put(path, None)
 
 
+def take_away(host: Host, *paths: str) -> None:
+    """Remove what we made, in this order; what a disk refuses once is tried again. Raises
+    `HostError`."""
+    refused = []
+    for path in paths:
+        try:
+            host.put(path, None)
+        except HostError:
+            refused.append(path)
+    for path in refused:
+        host.put(path, None)
+
+
 @contextmanager
 def private_copy(host: Host, prefix: str, text: str) -> Iterator[str]:
     """The path of a file of /run that holds `text`, and is gone afterwards.
@@ -38,4 +51,4 @@ def private_copy(host: Host, prefix: str, text: str) -> Iterator[str]:
         host.write_file(path, content, FileState(kind="file", mode=0o600))
         yield path
     finally:
-        host.put(path, None)
+        take_away(host, path)

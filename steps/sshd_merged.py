@@ -11,7 +11,7 @@ from host import scratch
 from host.base import FileState, Host, HostError, Session
 from host.facts.sshd import OUTSIDE_MATCH, Daemon, Effective, parse_effective, read_tree, said
 from host.facts.sshd_tree import Directive, Tree
-from steps.private_copy import remove_left
+from steps.private_copy import remove_left, take_away
 
 NO_SESSION_ADDRESS = "198.51.100.1"
 """Stands for "somewhere" where nobody is connected over SSH (RFC 5737, for documentation)."""
@@ -129,9 +129,7 @@ def merged(host: Host, daemon: Daemon, overlay: Mapping[str, str | None]) -> Ite
             host.write_file(names[path], content.encode("utf-8", "surrogateescape"), private)
         yield Merged(host, daemon, tree, names)
     finally:
-        for path in written:
-            host.put(path, None)
-        host.put(folder, None)
+        take_away(host, *written, folder)
 
 
 def _with_copies(
