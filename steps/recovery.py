@@ -87,8 +87,17 @@ def _elsewhere(
     engine: Engine, work: CutOff, records: Iterable[TransactionRecord], recovered: Sequence[str]
 ) -> list[str]:
     """A sentence for each change of cut-off work that needed no recovering."""
-    if work.command == "recover" or work.command.startswith("window "):
+    if work.command.startswith("window "):
         return []
+    if work.command == "recover":
+        return [
+            f"{_name(record)} had been brought back before the interruption: the host is in the"
+            " state before it."
+            for record in records
+            if record.status == "rolled-back"
+            and record.ended >= work.started[:19]
+            and record.id not in recovered
+        ]
     own = [r for r in records if r.pid == work.pid and r.started >= work.started[:19]]
     sentences = []
     for record in own:

@@ -70,6 +70,10 @@ def test_what_was_in_the_middle_is_in_the_state_before(bench: Bench) -> None:
     _, said, closed = recover(engine, [])
     assert said == "Brought back to the state before: ssh.limits."
     assert len(closed) == 1
+    # That recovery may have been cut off itself, before it could say so.
+    _, said, closed = recover(engine, [cut_off("recover")])
+    assert said.startswith("ssh.limits had been brought back before the interruption")
+    assert "the state before it" in said and closed == []
 
 
 def test_what_a_crash_left_is_swept_and_what_is_needed_stays(bench: Bench) -> None:
