@@ -179,7 +179,12 @@ def dispatch(arguments: list[str], scene: Scene, screen: Callable[[Options], int
     if parsed.command in ("apply", "rollback") and parsed.yes:
         from tui import launch
 
-        launch.begin()
+        with launch.ahead():
+            return _do(parsed, scene, screen)
+    return _do(parsed, scene, screen)
+
+
+def _do(parsed: argparse.Namespace, scene: Scene, screen: Callable[[Options], int]) -> int:
     from tui.options import resolve
 
     options = resolve(parsed, scene)

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -47,6 +48,12 @@ class Waiting:
             self._process.communicate(job, START_TIMEOUT_S)
         return self._process.returncode == 0
 
+    def let_go(self) -> None:
+        """There is no job: it ends by itself."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
 
 _waiting: list[Waiting] = []
 
@@ -55,6 +62,17 @@ def begin() -> None:
     """Start the working process; whoever has a job takes it."""
     with contextlib.suppress(OSError):  # it is started once more when it is needed, and told then
         _waiting.append(Waiting())
+
+
+@contextlib.contextmanager
+def ahead() -> Iterator[None]:
+    """`begin`, and let go of the process where nobody had a job for it."""
+    begin()
+    try:
+        yield
+    finally:
+        while (left := take()) is not None:
+            left.let_go()
 
 
 def take() -> Waiting | None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.test_cli_output import options
 from tui import hands, launch, runs
+from tui.entry import main
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,13 @@ def test_it_does_the_job_that_comes(tmp_path: Path) -> None:
     assert list(runs.lines(directory))[-1].startswith(b'{"event":"done"')
     assert (directory / "worker.log").read_text() == ""
     assert launch.take() is None
+
+
+def test_a_command_that_is_refused_lets_go_of_it(tmp_path: Path) -> None:
+    state = ("--practice", "--state-dir", str(tmp_path / "state"))
+    assert main([*state, "apply", "no.such-step", "--yes"]) == 2
+    assert launch.take() is None
+    assert runs.directories(tmp_path / "state") == []
 
 
 def test_where_it_is_gone_another_one_is_started(tmp_path: Path) -> None:
