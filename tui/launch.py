@@ -43,9 +43,12 @@ class Waiting:
         return self._process.pid
 
     def give(self, job: bytes) -> bool:
-        """Hand the job over; whether it was taken."""
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        """Hand the job over; whether it was taken. What did not take it in time never will."""
+        try:
             self._process.communicate(job, START_TIMEOUT_S)
+        except (OSError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
         return self._process.returncode == 0
 
     def let_go(self) -> None:

@@ -8,6 +8,7 @@ comes it ends. Then it leaves the terminal's session, and writes its events to t
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import signal
@@ -20,7 +21,10 @@ def main() -> int:
     """Read the job, detach, work. The exit status is that of starting, not of the work."""
     os.umask(0o077)
     gc.disable()  # until the work begins, see tui.garbage
-    sys.path[:] = json.loads(sys.stdin.buffer.readline() or b"{}").get("path", [])
+    where = sys.stdin.buffer.readline()
+    if not where:
+        return 0
+    sys.path[:] = json.loads(where)["path"]
     _prepare()
     text = sys.stdin.buffer.read()
     if not text:
@@ -57,8 +61,8 @@ def main() -> int:
 
 def _prepare() -> None:
     """Import what every job needs, while whoever started us looks whether there is one."""
-    import tui.session
-    import tui.work  # noqa: F401  # all three for later
+    for name in ("tui.work", "tui.session", "steps.apply"):
+        importlib.import_module(name)
 
 
 def _print_to(path: Path) -> None:

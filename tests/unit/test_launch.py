@@ -52,6 +52,16 @@ def test_where_it_is_gone_another_one_is_started(tmp_path: Path) -> None:
     assert list(runs.lines(directory))[-1].startswith(b'{"event":"done"')
 
 
+def test_one_that_does_not_answer_in_time_cannot_do_the_job_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "START_TIMEOUT_S", 0.2)
+    waiting = launch.Waiting()
+    os.kill(waiting.pid, signal.SIGSTOP)
+    assert not waiting.give(b"{}")
+    assert runs.start_of(waiting.pid) == 0
+
+
 def test_a_job_says_whose_session_it_comes_from(tmp_path: Path) -> None:
     session = {"SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"}
     job = hands.job_of(options(tmp_path), tmp_path, "recover", steps=(), session=session)
