@@ -187,7 +187,7 @@ def _is_clean() -> bool:
 def _ask(
     path: str, argv: Sequence[str], given: int, out: int, err: int, env: dict[str, str]
 ) -> _Child:
-    """Start a program that nobody listens to meanwhile. Raises `HostError` where it cannot be started."""
+    """Start a program that nobody listens to. Raises `HostError` where it cannot be started."""
     _require_words(argv)
     try:
         return subprocess.Popen(
