@@ -18,10 +18,10 @@ REFUSED = 3
 
 
 def refusal(host: LabHost, step: str) -> str:
-    """What the program says when it refuses; asked on the console, where no key is needed."""
+    """What the program says when it refuses, on one line; asked on the console, without a key."""
     done = host.run("harden-tui", "apply", step, "--yes", check=False)
     assert done.returncode == REFUSED, f"{done.returncode}: {done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
+    return " ".join(f"{done.stdout} {done.stderr}".split())
 
 
 @pytest.mark.parametrize(

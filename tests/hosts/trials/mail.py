@@ -50,13 +50,13 @@ def _relayed(host: LabHost) -> Answers:
     )  # fmt: skip
     by_others = _arrived(host, "Subject: from the web server")
     mail = host.out("cat", MAILBOX)
-    listening = host.out("ss", "-Htln", "sport = :25")
+    listening = host.out("ss", "-Htlnp", "sport = :25")
     return [
         ("the test mail arrived", tested),
         ("root's mail arrives, from the right sender", by_root),
         ("mail for local names arrives too", by_others),
         ("it came encrypted", mail.count("SMTPS id ") == mail.count("Received: ")),
-        ("nothing listens on port 25", listening == ""),
+        (f"nothing listens on port 25 {listening}".strip(), listening == ""),
     ]
 
 

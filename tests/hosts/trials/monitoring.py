@@ -26,6 +26,8 @@ def local_mail(host: LabHost) -> None:
 
 
 def no_local_mail(host: LabHost) -> None:
+    """Stopped first: trixie's package leaves it running, without its files."""
+    host.run("systemctl", "stop", "postfix")
     host.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "purge", "-y", "-q", "postfix")
     host.run("rm", "-f", MAILBOX)
 
