@@ -12,9 +12,11 @@ from pathlib import Path
 from tests.bench import machine
 from tests.bench.hosts import RELEASES, package
 from tests.bench.report import sections_of
-from tests.faults import campaign, report
+from tests.faults import report, sharing
 from tests.faults.alone import be_alone
+from tests.faults.campaign import Extent
 from tests.faults.settings import SAMPLE, SETTINGS
+from tests.faults.sharing import say
 from tests.hosts.base import LAB, base, missing
 from tests.hosts.lab import installed_layer
 
@@ -26,6 +28,10 @@ def main() -> int:
     parser.add_argument("--suite", nargs="+", choices=sorted(RELEASES), default=sorted(RELEASES))
     parser.add_argument("--minutes", type=float, help="for each release; without, every point")
     parser.add_argument("--points", type=int, help="at most so many of each trial")
+    parser.add_argument("--every", nargs="+", default=[], metavar="TITLE",
+                        help="all points of trials with this in their title, whatever the limit "
+                        "(as in 'ssh.limits, killed')")  # fmt: skip
+    parser.add_argument("--workers", type=int, default=1, help="hosts side by side (default 1)")
     parser.add_argument("--only", help="trials that have this in their name; the page stays")
     parser.add_argument("--sample", action="store_true", help="a few; the page stays as it is")
     parser.add_argument("--layer", type=Path, help="a host's changes with the program installed")
@@ -35,6 +41,9 @@ def main() -> int:
         print(f"make faults breaks real hosts, and {reason}", file=sys.stderr)
         return 2
     failed = 0
+    extent = Extent(
+        tuple(chosen.every), chosen.points, chosen.minutes * 60 if chosen.minutes else None
+    )
     for suite in chosen.suite:
         base(suite)
     be_alone()
@@ -49,24 +58,15 @@ def main() -> int:
             layer = chosen.layer or installed_layer(
                 suite, package(suite, Path(folder)), Path(folder) / "layer"
             )
-            rows = list(
-                campaign.run(
-                    settings, suite, layer, limit=chosen.points,
-                    seconds=chosen.minutes * 60 if chosen.minutes else None, say=_say,
-                )
-            )  # fmt: skip
+            rows = sharing.run(settings, suite, layer, extent, chosen.workers)
         facts["Took"] = f"{(time.monotonic() - began) / 60:.0f} minutes"
         tried = sum(row.tried for row in rows)
         failed += sum(len(row.failed) for row in rows)
-        _say(f"{suite}: {tried} points tried of {sum(row.points for row in rows)}, "
+        say(f"{suite}: {tried} points tried of {sum(row.points for row in rows)}, "
              f"{sum(len(row.failed) for row in rows)} failed")  # fmt: skip
         if not (chosen.sample or chosen.only):
             _write(suite, report.section(facts, rows))
     return 1 if failed else 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _write(suite: str, section: str) -> None:
@@ -76,7 +76,7 @@ def _write(suite: str, section: str) -> None:
         old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
         sections = {**sections_of(old, RELEASES), suite: section}
         PAGE.write_text(report.page(sections), encoding="utf-8")
-    _say(f"written to {PAGE.relative_to(machine.ROOT)}")
+    say(f"written to {PAGE.relative_to(machine.ROOT)}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import stat
-from pathlib import Path
 
 from tests.hosts.lab import LabHost
 
@@ -60,15 +59,25 @@ TABLE_DIRECTORIES = (
 
 def names(host: LabHost) -> dict[str, str]:
     """Every path outside /etc -> mode, owner and target of a link."""
-    found = {}
-    for directory, below, files in os.walk(host.root):
-        inside = os.path.relpath(directory, host.root)
-        below[:] = [name for name in below if _inner(inside, name) not in NOT_THE_HOSTS]
-        for name in [*below, *files]:
-            path = "/" + _inner(inside, name)
-            if not _LEFT_OUT.fullmatch(path):
-                found[path] = _shape(Path(directory) / name)
+    found: dict[str, str] = {}
+    _names(str(host.root), "", found)
     return found
+
+
+def _names(directory: str, inside: str, found: dict[str, str]) -> None:
+    try:
+        entries = [*os.scandir(directory)]
+    except FileNotFoundError:
+        return  # a directory that somebody removed meanwhile
+    for entry in entries:
+        path = f"{inside}/{entry.name}"
+        is_directory = entry.is_dir(follow_symlinks=False)
+        if is_directory and path[1:] in NOT_THE_HOSTS:
+            continue
+        if not _LEFT_OUT.fullmatch(path):
+            found[path] = _shape(entry)
+        if is_directory:
+            _names(entry.path, path, found)
 
 
 def tables(host: LabHost) -> dict[str, str]:
@@ -94,11 +103,7 @@ def _automatic_marks(host: LabHost) -> dict[str, str]:
     return {f"automatic mark: {block.splitlines()[0]}": "1" for block in marked if block.strip()}
 
 
-def _inner(inside: str, name: str) -> str:
-    return name if inside == "." else f"{inside}/{name}"
-
-
-def _shape(path: Path) -> str:
-    status = path.lstat()
-    target = f" {os.readlink(path)}" if stat.S_ISLNK(status.st_mode) else ""
+def _shape(entry: os.DirEntry[str]) -> str:
+    status = entry.stat(follow_symlinks=False)
+    target = f" {os.readlink(entry)}" if stat.S_ISLNK(status.st_mode) else ""
     return f"{stat.filemode(status.st_mode)} {status.st_uid}:{status.st_gid}{target}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from tests.bench.report import sections_of
 from tests.faults import report
-from tests.faults.campaign import Row, spread
+from tests.faults.campaign import Extent, Row, Share, some, spread, together
 from tests.faults.field import Tried
 from tests.faults.judge import side_told
 
@@ -16,6 +18,31 @@ def test_every_beginning_of_the_points_lies_evenly() -> None:
         found = sorted(spread(145)[:beginning])
         gaps = [b - a for a, b in zip([0, *found], [*found, 146], strict=True)]
         assert max(gaps) <= 2 * 145 / beginning + 1
+
+
+def test_shares_leave_no_point_out_and_try_none_twice() -> None:
+    order = spread(145)
+    shares = [list(some(order, Share(index, 3))) for index in range(3)]
+    assert sorted(chain(*shares)) == list(range(1, 146))
+    limited = [list(some(order, Share(index, 3), limit=10)) for index in range(3)]
+    assert sorted(chain(*limited)) == sorted(order[:10])
+    late = [list(some(order, Share(index, 3), deadline=0.0)) for index in range(3)]
+    assert sorted(chain(*late)) == sorted(order[:3])
+
+
+def test_which_trials_are_tried_whole() -> None:
+    row = Row("apply ssh.limits", "killed", "")
+    assert Extent(("ssh.limits, killed",)).is_whole(row) and Extent(("killed",)).is_whole(row)
+    assert not Extent(("power cut", "app.tree")).is_whole(row) and not Extent().is_whole(row)
+
+
+def test_rows_of_shares_are_added_up() -> None:
+    bad = Tried("apply a", "killed", "7: rename x", "between", ("between",))
+    one = Row("apply a", "killed", "", points=9, tried=5, before=4, after=1)
+    other = Row("apply a", "killed", "", points=9, tried=4, before=3, failed=[bad])
+    assert together([[one], [other]]) == [
+        Row("apply a", "killed", "", points=9, tried=9, before=7, after=1, failed=[bad])
+    ]
 
 
 def test_which_side_a_person_is_told() -> None:
