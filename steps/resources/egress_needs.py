@@ -35,7 +35,7 @@ def unmet(needs: Outgoing, rules: Sequence[Rule]) -> tuple[Need, ...]:
             lets_out_somewhere(rules, 53, "udp"),
             "no rule lets anything out to 53/udp",
         )
-    far = [place for place in needs.apt if not _reached(place, rules)]
+    far = [place for place in needs.apt if not reached(place, rules)]
     what = "the proxy of apt" if needs.proxied else "a package source of /etc/apt"
     places = ", ".join(f"{place.host}:{place.port}" for place in far)
     packages = Need("fetching packages", not far, f"{what} ({places}) cannot be reached")
@@ -44,9 +44,12 @@ def unmet(needs: Outgoing, rules: Sequence[Rule]) -> tuple[Need, ...]:
     )
 
 
-def _reached(place: Place, rules: Sequence[Rule]) -> bool:
-    """A host with a name counts as reached where its port is open to any address at all: which
-    addresses the name has is another machine's to say."""
+def reached(place: Place, rules: Sequence[Rule]) -> bool:
+    """Whether these rules let a connection out to `place`.
+
+    A host with a name counts as reached where its port is open to any address at all: which
+    addresses the name has is another machine's to say.
+    """
     try:
         address = str(ipaddress.ip_address(place.host))
     except ValueError:

@@ -12,6 +12,7 @@ from host.facts import Fact, FactUnavailable
 from host.facts.mail import ALIASES, MAIL_ALIASES, MSMTP, POSTFIX, alias_of, with_alias
 from host.facts.packages import PACKAGES
 from host.facts.ports import PORTS
+from host.facts.ufw import UFW_CONFIGURATION
 from snapshots.model import Activation, Change, RunCommand, Validation, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
@@ -29,6 +30,7 @@ from steps.resources.mail_wanted import (
     sasl_line,
 )
 from steps.resources.package import installed_finding, plan_install
+from steps.resources.way_out import way_findings, way_refusals
 
 MAIL_PORTS: Final = (25, 465, 587)
 SENDS_S: Final = 60.0
@@ -57,13 +59,15 @@ class MailRelay(Resource):
         return cls(step_id, wanted)
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (PACKAGES, MAIL_ALIASES, PORTS, MSMTP if self.wanted.by == "msmtp" else POSTFIX)
+        program = MSMTP if self.wanted.by == "msmtp" else POSTFIX
+        return (PACKAGES, MAIL_ALIASES, PORTS, program, UFW_CONFIGURATION)
 
     def observe(self, ctx: Context) -> list[Finding]:
         installed = [installed_finding(ctx, name) for name in self.packages]
         if not all(finding.ok for finding in installed):
             return [*installed, _listening(ctx)]
-        return [*installed, *self._settings(ctx), *self._aliases(ctx), _listening(ctx)]
+        way = way_findings(ctx, self.wanted.host, self.wanted.port)
+        return [*installed, *self._settings(ctx), *self._aliases(ctx), *way, _listening(ctx)]
 
     def plan(self, ctx: Context) -> Planned:
         install = plan_install(ctx, self.packages)
@@ -141,7 +145,7 @@ class MailRelay(Resource):
         return found
 
     def _refusals(self, ctx: Context) -> list[str]:
-        found = []
+        found = [*way_refusals(ctx, self.wanted.host, self.wanted.port)]
         text = _text(ctx, MSMTPRC)
         foreign = self.wanted.by == "msmtp" and text and not text.startswith(MARK)
         if foreign and not all(finding.ok for finding in self._settings(ctx)):

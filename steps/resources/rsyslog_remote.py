@@ -12,11 +12,13 @@ from host.base import HostError
 from host.facts import Fact, FactUnavailable
 from host.facts.packages import PACKAGES
 from host.facts.rsyslog import RSYSLOG_FILES, Forward, connected, forwards
+from host.facts.ufw import UFW_CONFIGURATION
 from host.facts.units import UNITS
 from snapshots.model import Activation, Change, RunCommand, Validation, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 from steps.resources.package import installed_finding, plan_install
+from steps.resources.way_out import way_refusals
 
 PACKAGES_NEEDED: Final = ("rsyslog", "rsyslog-gnutls")
 UNIT: Final = "rsyslog.service"
@@ -60,7 +62,7 @@ class RsyslogRemote(Resource):
         return cls(step_id, given)
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (PACKAGES, UNITS, RSYSLOG_FILES, self.connected)
+        return (PACKAGES, UNITS, RSYSLOG_FILES, self.connected, UFW_CONFIGURATION)
 
     def observe(self, ctx: Context) -> list[Finding]:
         installed = [installed_finding(ctx, name) for name in PACKAGES_NEEDED]
@@ -184,7 +186,7 @@ action(
     def _refusals(self, ctx: Context) -> tuple[str, ...]:
         authority = ctx.host.state(ctx.host.realpath(self.body.authority))
         if authority is not None and authority.kind == "file":
-            return ()
+            return way_refusals(ctx, self.body.host, self.body.port)
         return (
             f"{self.body.authority} does not exist, so the log host's certificate could not be"
             " checked; nothing was changed. Put the certificate of its authority there first.",

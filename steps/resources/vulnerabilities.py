@@ -22,14 +22,18 @@ from host.facts.debsecan import (
     with_settings,
 )
 from host.facts.os import DISTRIBUTION
+from host.facts.outgoing import Place, places
 from host.facts.packages import PACKAGES
+from host.facts.ufw import UFW_CONFIGURATION
 from snapshots.model import Change, RunCommand, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 from steps.resources.package import installed_finding, plan_install
+from steps.resources.way_out import way_refusals
 
 SCRIPT: Final = "/etc/harden-tui/vulnerabilities.sh"
 SCANS_S: Final = 300.0
+TRACKER: Final = "security-tracker.debian.org"
 NAMED: Final = 30
 """So many packages are named one by one."""
 
@@ -64,7 +68,7 @@ class Vulnerabilities(Resource):
         return cls(step_id, given)
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (PACKAGES, DISTRIBUTION, DEBSECAN_SETTINGS, VULNERABILITIES)
+        return (PACKAGES, DISTRIBUTION, DEBSECAN_SETTINGS, VULNERABILITIES, UFW_CONFIGURATION)
 
     def observe(self, ctx: Context) -> list[Finding]:
         installed = installed_finding(ctx, "debsecan")
@@ -112,7 +116,17 @@ class Vulnerabilities(Resource):
                 f"{len(overdue)} known holes are older than {self.body.grace_days} days, and"
                 " looking again closes none: apply updates.pending.",
             )
-        return msgspec.structs.replace(install, changes=tuple(changes), notes=notes)
+        return msgspec.structs.replace(
+            install, changes=tuple(changes), notes=notes,
+            refusals=self._refusals(ctx) if changes else (),
+        )  # fmt: skip
+
+    def _refusals(self, ctx: Context) -> tuple[str, ...]:
+        """The data is not within reach; a file of this host is."""
+        found = [*places(self.body.source)] or [Place(TRACKER, 443)]
+        if self.body.source.startswith("file:"):
+            return ()
+        return way_refusals(ctx, found[0].host, found[0].port)
 
     @property
     def text(self) -> str:
@@ -188,7 +202,7 @@ mv "$place/report.new" "$place/report"
             origin=REPORT if report.written_s else "",
             ok=True if fresh else None,
             note="" if fresh else "what is known of the installed packages could not be asked"
-            " lately; it needs the way to security-tracker.debian.org, or a `source` of your own"
+            f" lately; it needs the way to {TRACKER}, or a `source` of your own"
             " (journalctl -u harden-tui-vulnerabilities)",
         )  # fmt: skip
 
