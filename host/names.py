@@ -9,9 +9,14 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
+
+RAW_BYTE: Final = b"\\udc"
+"""A byte of a name that is no UTF-8, as `exact_json` writes it."""
 
 
 def visible(text: str) -> str:
@@ -47,16 +52,27 @@ def shown_json(document: Any) -> bytes:
         return msgspec.json.encode(_visible(msgspec.to_builtins(document)))
 
 
-def exact_json(document: Any, *, encode: Callable[[Any], bytes] = msgspec.json.encode) -> bytes:
+def exact_json(
+    document: Any, *, encode: Callable[[Any], bytes] = msgspec.json.encode, indent: int = 0
+) -> bytes:
     r"""`document` as JSON that loses nothing: such a byte is written as "\udce9".
 
-    `json.loads` reads it; `msgspec.json` refuses it. `encode` is asked first.
+    `read_exact_json` reads it; `msgspec.json` refuses it. `encode` is asked first.
     """
     try:
-        return encode(document)
+        text = encode(document)
     except UnicodeEncodeError:
         plain = msgspec.to_builtins(document)
-        return json.dumps(plain, separators=(",", ":"), sort_keys=True).encode("ascii")
+        marks = (",", ": ") if indent else (",", ":")
+        return json.dumps(plain, separators=marks, sort_keys=True, indent=indent or None).encode()
+    return msgspec.json.format(text, indent=indent) if indent else text
+
+
+def read_exact_json(text: bytes, kind: type[T]) -> T:
+    """What `exact_json` wrote. Raises `ValueError` (of which `msgspec.DecodeError` is one)."""
+    if RAW_BYTE in text:
+        return msgspec.convert(json.loads(text), kind)
+    return msgspec.json.decode(text, type=kind)
 
 
 def _visible(value: Any) -> Any:

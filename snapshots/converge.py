@@ -7,7 +7,7 @@ found by capturing again after each kind, because package scripts and daemons ch
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -17,6 +17,7 @@ from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import WITHOUT_FILE, Captured, each_difference, is_locked
 from snapshots.domains.base import Domain, Scope
+from snapshots.found import moved_on
 from snapshots.model import (
     Activation,
     Delta,
@@ -30,6 +31,8 @@ from snapshots.progress import Progress
 
 SYSTEM_TREES = ("/", "/etc", "/usr", "/var")
 """Where programs write; each may be a file system of its own."""
+
+Mind = Callable[[Iterable[str], Mapping[str, Item]], None]
 
 UNIT_DIRECTORIES = ("/etc/systemd/", "/etc/init.d/", "/etc/rc")
 
@@ -59,6 +62,7 @@ def converge(
     progress: Progress,
     errors: list[HostError] | None,
     now: Captured | None = None,
+    mind: Mind | None = None,
 ) -> list[str]:
     """Bring the host to `goal`; returns what a person should know although it succeeded.
 
@@ -68,11 +72,14 @@ def converge(
     cannot be brought back completely, as much as possible shall be. Without, raises `HostError`,
     also where the configuration then is not sound or a daemon does not take it.
     `now`: the host as it was captured a moment ago; a large tree need not be walked again then.
+    `mind` is told the files that will be written over, and what they are now.
     """
 
-    def restore(domain: Domain, now: dict[str, Item] | None = None) -> list[str]:
+    def restore(
+        domain: Domain, now: dict[str, Item] | None = None, mind: Mind | None = None
+    ) -> list[str]:
         try:
-            return _restore(keeper, goal, domain, progress, now)
+            return _restore(keeper, goal, domain, progress, now, mind)
         except HostError as error:
             if errors is None:
                 raise
@@ -90,7 +97,8 @@ def converge(
         # ucf syncs nothing: the shorter its table is in memory only, the better.
         with contextlib.suppress(OSError):
             keeper.host.sync(SYSTEM_TREES)
-    files = restore(keeper.files, now["files"] if now is not None and not touched else None)
+    seen = now["files"] if now is not None and not touched else None
+    files = restore(keeper.files, seen, mind)
     if touched or any(key.startswith(UNIT_DIRECTORIES) for key in files):
         progress.command("systemctl daemon-reload")
         keeper.host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
@@ -164,11 +172,27 @@ def _restore(
     domain: Domain,
     progress: Progress,
     now: dict[str, Item] | None = None,
+    mind: Mind | None = None,
 ) -> list[str]:
     """Returns the keys of what was not as `goal` wants it."""
+    seen = now
     if now is None:
         now = domain.capture(keeper.host, Scope(goal.roots))
-    wanted: dict[str, Item | None] = {
+    wanted = _wanted(goal, domain, now)
+    if mind is not None:
+        if seen is not None and moved_on(keeper, seen, wanted):
+            now = domain.capture(keeper.host, Scope(goal.roots))
+            wanted = _wanted(goal, domain, now)
+        mind(wanted, now)
+    if wanted:
+        progress.doing(f"putting {domain.name} back", 0, len(wanted))
+        domain.restore(keeper.host, wanted, progress)
+    return list(wanted)
+
+
+def _wanted(goal: Goal, domain: Domain, now: dict[str, Item]) -> dict[str, Item | None]:
+    """What of this kind is not as `goal` wants it, as it shall be."""
+    return {
         delta.key: delta.before
         for delta in each_difference(
             {domain.name: goal.captured.get(domain.name, {})},
@@ -178,10 +202,6 @@ def _restore(
         )
         if not (delta.domain == "files" and delta.key in goal.free)
     }
-    if wanted:
-        progress.doing(f"putting {domain.name} back", 0, len(wanted))
-        domain.restore(keeper.host, wanted, progress)
-    return list(wanted)
 
 
 def _tolerable(goal: Goal, delta: Delta) -> bool:

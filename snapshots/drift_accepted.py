@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 import msgspec
 
-from host.names import exact_json
+from host.names import exact_json, read_exact_json
 from snapshots.drift import Key
 from snapshots.durable import write_durably
 from snapshots.model import DomainName, Item, SnapshotError
@@ -46,9 +45,8 @@ def read(state: StateDir) -> list[Accepted]:
     except FileNotFoundError:
         return []
     try:
-        # Names of files may hold bytes that are no UTF-8, which JSON writes as lone surrogates.
-        return msgspec.convert(json.loads(content), _File).accepted
-    except (ValueError, msgspec.ValidationError) as error:
+        return read_exact_json(content, _File).accepted
+    except ValueError as error:
         raise SnapshotError(
             f"{state.accepted} cannot be read ({error}), so it is not known which changes by "
             "others were accepted; nothing was changed. Put it back from a backup, or remove it: "

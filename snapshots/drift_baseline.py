@@ -21,7 +21,7 @@ from snapshots.drift import FOLLOWED, Key, Standing, content_roots, touched
 from snapshots.drift_accepted import Accepted
 from snapshots.model import DomainName, Item, TransactionRecord
 from snapshots.objects import ObjectStore
-from snapshots.points import Manifest, Points, decode_chunk, domain_of
+from snapshots.points import Manifest, Points, decode_chunk, domain_of, place_of
 from snapshots.records import Records
 from snapshots.transaction import point_after, point_before
 
@@ -102,8 +102,7 @@ def find(
             domain: walk.items(
                 name
                 for name in walk.chunks
-                if domain_of(name) == domain
-                and (domain != "files" or _below(name.partition(" ")[2], tops))
+                if domain_of(name) == domain and (domain != "files" or _below(place_of(name), tops))
             )
             for domain in domains
         },
@@ -187,7 +186,7 @@ class _Walk:
             for name in {**left, **right}
             if left.get(name) != right.get(name)
             and domain_of(name) in FOLLOWED
-            and (domain_of(name) != "files" or _below(name.partition(" ")[2], tops))
+            and (domain_of(name) != "files" or _below(place_of(name), tops))
         ]
         # An entry may have gone from one list to another: a directory that came to be.
         old, new = (self._parts(chunks, names) for chunks in (left, right))
@@ -208,10 +207,10 @@ class _Walk:
         """The parts of this restore point in place of those of the same trees."""
         tops = _tops(manifest)
         for name in list(self.chunks):
-            if domain_of(name) != "files" or _below(name.partition(" ")[2], tops):
+            if domain_of(name) != "files" or _below(place_of(name), tops):
                 del self.chunks[name]
         for name, sha256 in manifest.chunks.items():
-            if domain_of(name) != "files" or _below(name.partition(" ")[2], tops):
+            if domain_of(name) != "files" or _below(place_of(name), tops):
                 self.chunks[name] = sha256
         self._seen.update(tops)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from host.base import Host
+from host.names import visible
 from snapshots import drift_accepted
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
@@ -113,7 +114,7 @@ def settle(
             id="",
             kind="drift",
             steps=settling.steps,
-            title=f"{words[choice]} {names[0]}{more}",
+            title=visible(f"{words[choice]} {names[0]}{more}"),
             status="open",
             started="",
             user=user,

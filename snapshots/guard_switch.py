@@ -19,7 +19,7 @@ import msgspec
 
 from host.base import Host, HostError
 from snapshots import guard as guards
-from snapshots import guard_units
+from snapshots import guard_units, leaving
 from snapshots.activation import is_active
 from snapshots.durable import private_directory, sync_directory, write_durably
 from snapshots.guard import Guard
@@ -240,6 +240,7 @@ def finish_confirmed(host: Host, state: StateDir) -> tuple[str, ...]:
     kept = guards.keep_confirmed(state)
     if kept:
         disarm(host, state)
+    leaving.finish(host, state)
     return kept
 
 

@@ -6,7 +6,7 @@ Then any order of undoing ends at the same first state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from snapshots import disputes, remains
 from snapshots.captured import Captured, same
@@ -364,12 +364,14 @@ def invert(
     pristine: Iterable[str] = (),
     packaged: Iterable[str] = (),
     resolutions: Resolutions = UNRESOLVED,
+    former: Callable[[], Mapping[str, Item]] = dict,
 ) -> Inversion:
     """Decide for every difference of `record`.
 
     `current` is the host now. `pristine`: configuration files of packages that go, as packaged;
     `packaged`: all of those packages' configuration files. `resolutions`: what a person chose for
-    things in conflict; they count only for those.
+    things in conflict; they count only for those. `former` gives the files as they were before
+    `record`; it is asked where a directory that somebody removed since is made anew.
     """
     inversion = Inversion(
         record,
@@ -383,7 +385,7 @@ def invert(
     )
     for delta in deltas:
         inversion.decide(delta)
-    remains.settle_directories(inversion)
+    remains.settle_directories(inversion, former)
     remains.settle_tables(inversion)
     return inversion
 

@@ -133,9 +133,12 @@ def tops_of(deltas: Iterable[Delta], roots: Iterable[Root]) -> list[str]:
     return _tops(outside(new, roots))
 
 
-def remove(host: Host, paths: Iterable[str], staying: Iterable[str] = ()) -> None:
+def remove(
+    host: Host, paths: Iterable[str], staying: Iterable[str] = (), *, until_ns: int | None = None
+) -> None:
     """Remove these and what lies below them now, without `staying` and what holds it.
 
+    `until_ns`: a file that was changed later (in ns since 1970) stays, and what holds it.
     Removal scripts write there too, so what is below is asked anew. Raises `SnapshotError` naming
     what would not go.
     """
@@ -144,6 +147,8 @@ def remove(host: Host, paths: Iterable[str], staying: Iterable[str] = ()) -> Non
     for path in sorted(there, key=lambda path: (-path.count("/"), path)):
         now = host.state(path)
         if now is None or (now.kind == "dir" and host.listdir(path)):
+            continue
+        if until_ns is not None and now.kind != "dir" and now.mtime_ns > until_ns:
             continue
         try:
             host.put(path, None)

@@ -15,6 +15,7 @@ import msgspec
 
 from host import scratch
 from host.base import FileState
+from host.names import exact_json, read_exact_json
 from snapshots import listing, sums
 from snapshots.captured import Captured
 from snapshots.durable import sync_directory, sync_files
@@ -30,8 +31,9 @@ _ROWS = msgspec.json.Decoder(tuple[str, str])
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore point holds.
 
-    `chunks` maps the name of a part ("files /etc/ssh", "kernel net") to the SHA-256 of its list;
-    equal parts of different restore points are one object. `taken` is ISO 8601 UTC.
+    `chunks` maps the name of a part ("files /etc/ssh", as `listing` writes names; "kernel net")
+    to the SHA-256 of its list; equal parts of different restore points are one object. `taken` is
+    ISO 8601 UTC.
     """
 
     schema: str
@@ -70,7 +72,7 @@ class Points:
             )
         # What is listed is on the disk before the list is.
         self._store.sync()
-        text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+        text = exact_json(manifest, indent=2) + b"\n"
         # Under another name until it is whole: whatever has this name can be gone back to.
         draft = self.path / f".{point_id}.{scratch.suffix()}"
         draft.mkdir(mode=0o700)
@@ -104,7 +106,7 @@ class Points:
             listed = sums.read_listing(path.with_name(sums.NAME)).get(path.name)
             if listed != hashlib.sha256(content).hexdigest():
                 raise ValueError(sums.ALTERED)
-            return msgspec.json.decode(content, type=Manifest)
+            return read_exact_json(content, Manifest)
         except (OSError, ValueError) as error:
             raise SnapshotError(
                 f"The restore point {path} cannot be read ({error}); it was not used. "
@@ -129,6 +131,11 @@ def decode_chunk(domain: DomainName, content: bytes) -> dict[str, Item]:
     except msgspec.DecodeError as error:
         raise SnapshotError(f"A saved list of {domain} cannot be read: {error}") from None
     return {key: ValueItem(value) for key, value in rows}
+
+
+def place_of(chunk_name: str) -> str:
+    """The directory that a list of files is about."""
+    return listing.unescape(chunk_name.partition(" ")[2])
 
 
 def domain_of(chunk_name: str) -> DomainName:
@@ -173,7 +180,10 @@ def _file_chunks(
         group.append(path)
     for name in sorted(groups):
         states = map(attrgetter("state"), map(items.__getitem__, groups[name]))
-        yield f"files {name}", listing.encode_parts(zip(groups[name], states, strict=True))
+        yield (
+            f"files {listing.escape(name)}",
+            listing.encode_parts(zip(groups[name], states, strict=True)),
+        )
 
 
 def _part_of(path: str, state: FileState, tops: list[str]) -> str:

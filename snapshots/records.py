@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from host.names import exact_json
+from host.names import RAW_BYTE, exact_json, read_exact_json
 from snapshots import sums
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.model import Delta, DomainName, Item, SnapshotError, TransactionRecord
@@ -78,7 +77,7 @@ class Records:
         if not directory.exists():
             directory.mkdir(mode=0o700)
             sync_directory(self.path)
-        text = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+        text = exact_json(record, indent=2) + b"\n"
         write_durably(directory / "record.json", sums.with_sum(text))
 
     def end(self, record: TransactionRecord) -> None:
@@ -99,7 +98,7 @@ class Records:
         path = self.where(tx_id) / "record.json"
         try:
             text = sums.without_sum(path.read_bytes())
-            return msgspec.json.decode(text, type=TransactionRecord)
+            return read_exact_json(text, TransactionRecord)
         except FileNotFoundError:
             raise SnapshotError(
                 f"There is no transaction {tx_id!r}; `harden-tui history list` names them all."
@@ -174,7 +173,7 @@ class Records:
         line = msgspec.structs.replace(line, sum=_sum_of(line))
         journal = self.where(tx_id) / "journal.jsonl"
         start = b"\n" if _is_cut_off(journal) else b""
-        append_durably(journal, start + msgspec.json.encode(line))
+        append_durably(journal, start + exact_json(line))
 
     def journal_of(self, tx_id: str) -> list[JournalLine]:
         """What was written; a last line cut off by a crash is left out."""
@@ -185,8 +184,8 @@ class Records:
             return []
         for line in lines:
             try:
-                found.append(msgspec.json.decode(line, type=JournalLine))
-            except msgspec.DecodeError:
+                found.append(read_exact_json(line, JournalLine))
+            except ValueError:
                 continue
         return found
 
@@ -216,7 +215,7 @@ class Records:
         """`None` where nothing was interrupted."""
         try:
             content = (self.where(tx_id) / NAMES).read_bytes()
-            return frozenset(msgspec.convert(json.loads(content), list[str]))
+            return frozenset(read_exact_json(content, list[str]))
         except (FileNotFoundError, ValueError):
             return None
 
@@ -232,7 +231,7 @@ class Records:
         """Empty where none were kept."""
         try:
             content = (self.where(tx_id) / TABLES).read_bytes()
-            return msgspec.convert(json.loads(content), dict[str, str])
+            return read_exact_json(content, dict[str, str])
         except (FileNotFoundError, ValueError):
             return {}
 
@@ -283,8 +282,6 @@ _FILE = b'{"domain":"files","key":'
 _BETWEEN = b',"before":'
 """Between key and sides of a line that `encode_deltas` wrote. Inside of a string it cannot be,
 because its quotation marks would be escaped there."""
-_RAW_BYTE = b"\\udc"
-"""A byte of a name that is no UTF-8, as `exact_json` writes it."""
 
 
 def _decode_deltas(lines: Iterable[bytes], keys: Mapping[str, str]) -> Iterator[Delta]:
@@ -296,8 +293,8 @@ def _decode_deltas(lines: Iterable[bytes], keys: Mapping[str, str]) -> Iterator[
     path_of, begin = _PATHS.decode, len(_FILE)
     tail, sides = b"\0", _Sides(None, None)
     for line in lines:
-        if _RAW_BYTE in line:
-            yield msgspec.convert(json.loads(line), Delta)
+        if RAW_BYTE in line:
+            yield read_exact_json(line, Delta)
             continue
         if line.endswith(tail):
             head = line[: -len(tail)]
@@ -319,7 +316,7 @@ def _decode_deltas(lines: Iterable[bytes], keys: Mapping[str, str]) -> Iterator[
 
 
 def _sum_of(line: JournalLine) -> str:
-    bare = msgspec.json.encode(msgspec.structs.replace(line, sum=""))
+    bare = exact_json(msgspec.structs.replace(line, sum=""))
     return hashlib.sha256(bare).hexdigest()[:16]
 
 
@@ -338,10 +335,10 @@ def _is_cut_off(path: Path) -> bool:
 
 def _is_whole(line: bytes) -> bool:
     try:
-        found = msgspec.json.decode(line, type=JournalLine)
-    except msgspec.DecodeError:
+        found = read_exact_json(line, JournalLine)
+    except ValueError:
         return False
-    return found.sum == _sum_of(found) and msgspec.json.encode(found) == line
+    return found.sum == _sum_of(found) and exact_json(found) == line
 
 
 def now_text() -> str:

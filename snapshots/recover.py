@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import ExitStack
 
 from host.base import Host
 from snapshots import guard as guards
 from snapshots import leftovers
 from snapshots.capture import Keeper
-from snapshots.captured import Captured, differences
 from snapshots.dpkg import packages_held, settle_dpkg
 from snapshots.execute import wait_for_outlived
 from snapshots.guard_switch import disarm, finish_confirmed
@@ -50,7 +48,6 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             if secret - keeper.secret_paths.paths:
                 keeper.secret_paths.register(secret)
             keyed(keeper, before["files"], keeper.secret_paths.paths)
-            _keep_what_is_found(keeper, records, record, before, progress)
             held = ExitStack()
             held.enter_context(packages_held(host, progress))
             tx = Transaction(keeper, records, record, before, progress, held)
@@ -82,31 +79,6 @@ def interrupted(state: StateDir) -> list[TransactionRecord]:
     """Those that are open although nobody is at work on them, and those that were not confirmed."""
     records = Records(state)
     return [] if state.holder() is not None else [*records.pending(), *records.open()]
-
-
-def _keep_what_is_found(
-    keeper: Keeper,
-    records: Records,
-    record: TransactionRecord,
-    before: Captured,
-    progress: Progress,
-) -> None:
-    """The state that is about to be taken back: somebody may have worked on it since.
-
-    On a full disk it is not kept; the way back does not wait for that.
-    """
-    found = keeper.capture(record.roots, progress)
-    number = sum(point.startswith(f"{record.id}.found") for point in keeper.points.ids())
-    point_id = f"{record.id}.found{number}"
-    try:
-        keeper.write(point_id, record.roots, found)
-        loose = [root.path for root in record.roots if not root.content]
-        named = records.named_paths(record.id)
-        records.write_deltas(record.id, differences(before, found, named=named, loose=loose))
-    except OSError as error:
-        keeper.store.forget()
-        shutil.rmtree(keeper.points.path / point_id, ignore_errors=True)
-        progress.output(f"The interrupted state itself could not be kept: {error.strerror}")
 
 
 def _to_recover(records: Records) -> list[TransactionRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from host.base import FileState
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from snapshots.inversion import Inversion
 
 
-def settle_directories(inversion: Inversion) -> None:
-    """Keep a directory that something lies in, and give a file the directories above it."""
+def settle_directories(
+    inversion: Inversion, former: Callable[[], Mapping[str, Item]] = dict
+) -> None:
+    """Keep a directory that something lies in, and give a file the directories above it.
+
+    `former`: the files as they were before what is undone, by path; asked only if needed.
+    """
     if not _moves(inversion):
         return  # no directory is in question: everything stays what it is, and where it is
     gone: dict[str, Decision] = {}
@@ -27,7 +32,7 @@ def settle_directories(inversion: Inversion) -> None:
                 gone[decision.delta.key] = decision
             else:
                 come[decision.delta.key] = decision.target
-    _add_parents(inversion, come, gone.keys())
+    _add_parents(inversion, come, gone.keys(), former)
     there = inversion.current.get("files", {})
     emptied = any(_is_dir(there.get(path)) and not _is_dir(item) for path, item in come.items())
     needed = _needed(there, gone.keys(), come) if gone or emptied else {}
@@ -113,8 +118,15 @@ def _blocked(inversion: Inversion, decision: Decision, stands: str) -> None:
     decision.cannot = {"restore": way_out, "merge": way_out}
 
 
-def _add_parents(inversion: Inversion, come: dict[str, Item], gone: Collection[str]) -> None:
-    """Directories that somebody removed since, for files that come back."""
+def _add_parents(
+    inversion: Inversion,
+    come: dict[str, Item],
+    gone: Collection[str],
+    former: Callable[[], Mapping[str, Item]],
+) -> None:
+    """Directories that somebody removed since, for files that come back: as they were, or as
+    Debian makes them."""
+    as_they_were: Mapping[str, Item] | None = None
     roots = inversion.record.roots
     inside = ("/etc/", *(f"{root.path.rstrip('/')}/" for root in roots))
     there = inversion.current.get("files", {})
@@ -128,7 +140,11 @@ def _add_parents(inversion: Inversion, come: dict[str, Item], gone: Collection[s
         while (
             above.startswith(inside) and above not in come and (above in gone or above not in there)
         ):
-            come[above] = FileItem(FileState(kind="dir", mode=0o755))
+            if as_they_were is None:
+                as_they_were = former()
+            known = as_they_were.get(above)
+            usual = FileItem(FileState(kind="dir", mode=0o755))
+            come[above] = known if known is not None and _is_dir(known) else usual
             delta = Delta("files", above, come[above], None)
             inversion.say(delta, "restore", come[above], note=f"made anew for {path}")
             above = above.rpartition("/")[0]

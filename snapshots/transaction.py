@@ -12,12 +12,13 @@ from itertools import chain
 import msgspec
 
 from host.base import FileState, HostError
-from snapshots import leftovers, ucf
+from snapshots import leaving, leftovers, ucf
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
-from snapshots.converge import SYSTEM_TREES, Goal, converge, describe_left, what_is_left
+from snapshots.converge import SYSTEM_TREES, Goal, Mind, converge, describe_left, what_is_left
 from snapshots.execute import describe, execute, may_bring_packages, path_of
+from snapshots.found import keep_found
 from snapshots.guard_switch import Switch
 from snapshots.model import (
     Change,
@@ -173,6 +174,9 @@ class Transaction:
         Does not raise for what goes wrong on the host: the record says `needs-person` then, with
         a sentence in `reason`.
         """
+        keep_found(
+            self._keeper, self.record, self._progress, records=self._records, before=self._before
+        )
         self._keeper.state.release()
         self._keeper.store.forget()
         self._keeper.files.keeping = False
@@ -244,6 +248,8 @@ class Transaction:
             for _ in range(2):
                 with contextlib.suppress(OSError):
                     finish_settling(self._keeper.state)
+                    for sentence in leaving.finish(self._keeper.host, self._keeper.state):
+                        self._progress.output(sentence)
                     forget_secrets(self._keeper.state)
                     break
 
@@ -278,16 +284,17 @@ def bring_back(
     *,
     now: Captured | None = None,
     all_or_nothing: bool = False,
+    mind: Mind | None = None,
 ) -> tuple[list[str], Captured]:
     """Converge and prove it, twice where a daemon interfered. Raises `HostError`.
 
     Does as much as it can before it raises, or stops at once with `all_or_nothing`. Returns what a
     person should know although all went well, and the host as it is then. `now`: the host as it
-    was captured a moment ago, if it was.
+    was captured a moment ago, if it was; `mind` as `converge` has it.
     """
     for _ in range(ATTEMPTS):
         errors: list[HostError] = []
-        notes = converge(keeper, goal, progress, None if all_or_nothing else errors, now)
+        notes = converge(keeper, goal, progress, None if all_or_nothing else errors, now, mind)
         progress.doing("comparing with what it shall be")
         now = keeper.capture_settled(goal.roots, goal.captured, progress)
         left = what_is_left(goal, now)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
 from host.base import Host
 from host.names import visible
-from snapshots import intact, leftovers, settle, undo_plan
+from snapshots import intact, leaving, leftovers, settle, undo_plan
 from snapshots import inversion as inverting
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured
@@ -18,6 +18,7 @@ from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
 from snapshots.dpkg import is_offered, refuse_interrupted
 from snapshots.fitting import misfit, require_fit
+from snapshots.found import keep_found, strangers
 from snapshots.guard_switch import Switch
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
@@ -165,7 +166,7 @@ def undo(
             keeper, records, own, current, held.pop_all(), progress, switch=switch
         )
     ended = tx.complete(partial(_perform, keeper, records, tx, inversion, current, prove, progress))
-    if ended.status != "needs-person":
+    if ended.status not in ("needs-person", "pending"):  # both may have to go back yet
         for hashed in secrets:
             keeper.secret_paths.drop(hashed)
     return ended
@@ -198,13 +199,14 @@ def _perform(
         free=frozenset(inversion.free),
     )
     inversion.let_go()
-    notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True)
+    meanwhile: list[str] = []
+    mind = partial(_mind, keeper, tx, current["files"], meanwhile, progress)
+    notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True, mind=mind)
     progress.doing("proving the result")
     prove()
-    # Last, because nothing could bring these back if something else failed.
-    going = {delta.key for delta in gone}
-    leftovers.remove(keeper.host, going, set(outside) - going)
     tx.write_after(after, gone)
+    going = {delta.key for delta in gone}
+    leaving.prepare(records, tx.id, going, set(outside) - going)
     touched = inversion.touched
     settle.prepare(
         records,
@@ -216,7 +218,31 @@ def _perform(
         },
         revocable=tx.kept_as == "pending",
     )
-    return tx.finish(" ".join(notes))
+    return tx.finish(" ".join([*notes, *meanwhile]))
+
+
+def _mind(
+    keeper: Keeper,
+    tx: Transaction,
+    first: Mapping[str, Item],
+    told: list[str],
+    progress: Progress,
+    wanted: Iterable[str],
+    now: Mapping[str, Item],
+) -> None:
+    """Keep what is written over and was in no preview: somebody wrote it while this was undone."""
+    strange = strangers(wanted, now, first)
+    if strange:
+        point_id = keep_found(keeper, tx.record, progress)
+        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        told.append(
+            f"{visible(strange[0])}{more} was changed by something else meanwhile; "
+            + (
+                f"as it was found it is kept in {keeper.points.path / point_id}."
+                if point_id
+                else "it could not be kept."
+            )
+        )
 
 
 def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:
@@ -340,6 +366,7 @@ def _invert(
         pristine=pristine - declared,
         packaged=packaged - declared,
         resolutions=resolutions,
+        former=lambda: keeper.points.load(point_before(record.id))["files"],
     )
 
 

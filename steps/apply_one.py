@@ -15,7 +15,7 @@ from steps.health import Meant
 from steps.listener import Listener
 from steps.model import StepResult
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, failure
-from steps.plan import StepPlan, Work
+from steps.plan import StepPlan, Work, fingerprint
 from steps.watch import Unhealthy, Watch
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def apply_one(
         with watch.looking() as look:
             unmeasured = _unmeasured(engine.measured(one))
             listener.doing("capturing the state before")
-            tx = _begin(engine, one, work, look, listener, switch)
+            tx = _begin(
+                engine, one, work, _as_planned(engine, work, approved, look), listener, switch
+            )
     except HostError as error:
         engine.say(one.step.id, "refused", str(error))
         return REFUSED, f"{one.step.id} was not begun, nothing of it was changed: {error}"
@@ -88,6 +90,21 @@ def apply_one(
     if problem:
         return NEEDS_PERSON, f"{one.step.id} was applied, proved and kept. {problem}"
     return GOOD, "not all of it could be measured" if _unmeasured(measured) else ""
+
+
+def _as_planned(
+    engine: Engine, work: Work, approved: StepPlan, look: Callable[[], Worked]
+) -> Callable[[], Worked]:
+    """`look`, with the locks held: whoever held them before us may have written the same files."""
+
+    def looked() -> Worked:
+        if fingerprint(work, engine.host) != approved.fingerprint:
+            raise SnapshotError(
+                "what it would change has changed since it was planned. Look at the preview again."
+            )
+        return look()
+
+    return looked
 
 
 def _begin(

@@ -94,8 +94,13 @@ def rehearse(ctx: Context, guard: GuardKind, changes: Iterable[Change]) -> Rehea
 def touches_way_in(guard: GuardKind, changes: Iterable[Change]) -> bool:
     """Whether these changes are guarded: the step says so, or they write files that decide who may
     log in or become root."""
+    return bool(guard) or decides_way_in(written(changes))
+
+
+def decides_way_in(paths: Iterable[str]) -> bool:
+    """Whether one of these files decides who may log in or become root."""
     places = (*_LOGIN_PLACES, *_SUDO_PLACES, *_ACCOUNTS, *_SSH_SOCKET)
-    return bool(guard) or _touches(written(changes), places)
+    return _touches(paths, places)
 
 
 def written(changes: Iterable[Change]) -> dict[str, str | None]:
@@ -122,5 +127,5 @@ def _root_may_come(ctx: Context) -> bool:
         return False
 
 
-def _touches(files: Mapping[str, str | None], places: Iterable[str]) -> bool:
+def _touches(files: Iterable[str], places: Iterable[str]) -> bool:
     return any(path.startswith(tuple(places)) for path in files)

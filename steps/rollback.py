@@ -12,10 +12,12 @@ from snapshots import undo
 from snapshots.guard_switch import Switch
 from snapshots.history import open_for_step, transactions
 from snapshots.model import UNRESOLVED, Busy, Conflict, Resolutions, TransactionRecord, UndoPlan
+from snapshots.records import Records
 from snapshots.undo_plan import refusal
 from steps import window_store
 from steps.apply import LOCK_WAIT_S, interrupted
 from steps.events import FindingEvent, GuardEvent
+from steps.guard import decides_way_in
 from steps.guarding import GuardedRun
 from steps.listener import Listener
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, failure
@@ -171,7 +173,9 @@ def _undo_all(
 def is_guarded(engine: Engine, record: TransactionRecord) -> bool:
     """Undoing what guards the way in can shut it as well."""
     steps = engine.catalogue.steps
-    return any(name in steps and steps[name].guard for name in record.steps)
+    if any(name in steps and steps[name].guard for name in record.steps):
+        return True
+    return decides_way_in(Records(engine.state).named_paths(record.id))
 
 
 def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from host.base import FLAG_IMMUTABLE, FileKind, FileState, HostError, TreeRule
+from host.names import exact_json, read_exact_json
 
 DEFAULT_FILE = FileState(kind="file", mode=0o644)
 DEFAULT_DIRECTORY = FileState(kind="dir", mode=0o755)
@@ -30,7 +31,7 @@ class PracticeFiles:
         self._table = table
         self._metadata: dict[str, FileState] = {}
         if table.exists():
-            self._metadata = msgspec.json.decode(table.read_bytes(), type=dict[str, FileState])
+            self._metadata = read_exact_json(table.read_bytes(), dict[str, FileState])
 
     def real(self, path: str) -> Path:
         """Where `path` of the practice host lies; never outside its root."""
@@ -40,7 +41,7 @@ class PracticeFiles:
     def save(self) -> None:
         """Keep the pretend metadata (called after every change)."""
         temporary = self._table.with_suffix(".new")
-        temporary.write_bytes(msgspec.json.encode(self._metadata))
+        temporary.write_bytes(exact_json(self._metadata))
         temporary.replace(self._table)
 
     def state(self, path: str, *, content: bool = False) -> FileState | None:

@@ -1,0 +1,75 @@
+"""What is about to be written over, kept: somebody may have worked on it meanwhile."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+
+from host.base import HostError
+from snapshots.capture import Keeper
+from snapshots.captured import Captured, differences, is_metadata_only
+from snapshots.model import FileItem, Item, TransactionRecord
+from snapshots.progress import Progress
+from snapshots.records import Records
+from snapshots.secret_paths import PREFIX
+
+
+def keep_found(
+    keeper: Keeper,
+    record: TransactionRecord,
+    progress: Progress,
+    *,
+    records: Records | None = None,
+    before: Captured | None = None,
+) -> str:
+    """Make the host as it is now a restore point; its name, or empty where that failed.
+
+    With `records` and `before` how it differs is what `history show` tells of the transaction. On
+    a full disk it is not kept: the way back does not wait for that.
+    """
+    number = sum(point.startswith(f"{record.id}.found") for point in keeper.points.ids())
+    point_id = f"{record.id}.found{number}"
+    try:
+        found = keeper.capture(record.roots, progress)
+        keeper.write(point_id, record.roots, found)
+        if records is not None and before is not None:
+            loose = [root.path for root in record.roots if not root.content]
+            named = records.named_paths(record.id)
+            records.write_deltas(record.id, differences(before, found, named=named, loose=loose))
+    except (HostError, OSError, ValueError) as error:
+        keeper.store.forget()
+        shutil.rmtree(keeper.points.path / point_id, ignore_errors=True)
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        progress.output(f"The state that was found could not be kept: {reason}")
+        return ""
+    return point_id
+
+
+def moved_on(keeper: Keeper, seen: Mapping[str, Item], paths: Iterable[str]) -> bool:
+    """Whether one of these files is not what was seen of it a moment ago."""
+    for path in paths:
+        item = seen.get(path)
+        if is_metadata_only(item):
+            continue
+        known = item.state.sha256 if isinstance(item, FileItem) else ""
+        now = keeper.host.state(path, content=True)
+        there = now.sha256 if now is not None else ""
+        if known.startswith(PREFIX):
+            there = keeper.secret_paths.hashed(there)
+        if there != known:
+            return True
+    return False
+
+
+def strangers(
+    wanted: Iterable[str], now: Mapping[str, Item], first: Mapping[str, Item]
+) -> list[str]:
+    """Files among `wanted` whose content came after `first`: neither we nor a preview saw it."""
+    found = []
+    for path in wanted:
+        item, seen = now.get(path), first.get(path)
+        if isinstance(item, FileItem) and item.state.sha256:
+            known = seen.state.sha256 if isinstance(seen, FileItem) else ""
+            if item.state.sha256 != known:
+                found.append(path)
+    return found

@@ -1,0 +1,79 @@
+"""What came with packages, outside of what is captured, and goes when their undo counts.
+
+Nothing could bring it back, so nothing of it is removed before: the list is laid down beside the
+undo, whose record turning `committed` is the moment it counts. Removing can be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from host.base import Host, HostError
+from host.names import exact_json, read_exact_json
+from snapshots import leftovers
+from snapshots.durable import sync_directory, write_durably
+from snapshots.model import TransactionRecord
+from snapshots.records import Records
+from snapshots.state import StateDir
+
+NAME: Final = "leaving.json"
+
+
+class _Leaving(msgspec.Struct, frozen=True):
+    """`going` with all that is below, without `staying`."""
+
+    going: list[str]
+    staying: list[str]
+
+
+def prepare(records: Records, undo_id: str, going: Iterable[str], staying: Iterable[str]) -> None:
+    """Lay down what will go; durable on return. Raises `OSError`."""
+    leaving = _Leaving(sorted(going), sorted(staying))
+    if leaving.going:
+        write_durably(records.where(undo_id) / NAME, exact_json(leaving))
+
+
+def finish(host: Host, state: StateDir) -> list[str]:
+    """Remove what left with every undo that counts; a sentence for each thing that would not go.
+
+    That one is tried again the next time. Call it with the lock held; it may be called at any time.
+    """
+    records = Records(state)
+    told = []
+    for tx_id in records.ids():
+        path = records.where(tx_id) / NAME
+        if not path.exists():
+            continue
+        record = records.read(tx_id)
+        if record.status == "rolled-back":
+            _forget(path)
+        elif record.status == "committed":
+            told += _finish(host, record, path)
+    return told
+
+
+def _finish(host: Host, record: TransactionRecord, path: Path) -> list[str]:
+    try:
+        leaving = read_exact_json(path.read_bytes(), _Leaving)
+    except (OSError, ValueError):
+        return []  # what is left is no more than what a purge by hand leaves
+    # What is younger than the undo is somebody else's.
+    until_ns = int(datetime.fromisoformat(record.ended).timestamp() * 1e9)
+    try:
+        leftovers.remove(host, leaving.going, leaving.staying, until_ns=until_ns)
+    except HostError as error:
+        return [str(error)]
+    _forget(path)
+    return []
+
+
+def _forget(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+        sync_directory(path.parent)

@@ -1,0 +1,229 @@
+"""What others write while a change or an undo is at work, and names that are no UTF-8."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from host.base import FileState
+from host.practice import PracticeHost
+from snapshots import leaving, undo
+from snapshots.model import FileItem, RemoveFile, Root, TransactionRecord, WriteFile
+from snapshots.objects import ObjectStore
+from snapshots.points import Points, place_of
+from snapshots.progress import Silent
+from snapshots.records import Records
+from snapshots.recover import recover
+from snapshots.transaction import point_before
+from tests.unit.snapshots_host import Bench
+from tests.unit.test_practice_round_trip import _engine
+
+REFUSED = 3
+DIRECTORY = FileState(kind="dir", mode=0o755)
+LATIN_1 = os.fsdecode(b"/etc/caf\xe9")
+
+
+def write(path: str, text: str) -> WriteFile:
+    return WriteFile(path=path, content=text.encode())
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+class Meanwhile(Silent):
+    """Does something the first time a piece of work begins."""
+
+    def __init__(self, at: str, act: Callable[[], object]) -> None:
+        self._at = at
+        self._act: Callable[[], object] | None = act
+
+    def doing(self, what: str, done: int = 0, total: int = 0) -> None:
+        if what.startswith(self._at) and self._act is not None:
+            act, self._act = self._act, None
+            act()
+
+
+def undone(bench: Bench, tx_id: str, progress: Silent) -> TransactionRecord:
+    return undo.undo(
+        bench.host, bench.state, tx_id, expect_fingerprint=None, user="t", progress=progress
+    )
+
+
+def content_in(bench: Bench, point_id: str, path: str) -> bytes:
+    store = ObjectStore(bench.state.objects)
+    item = Points(bench.state.points, store).load(point_id)["files"][path]
+    assert isinstance(item, FileItem)
+    return store.get(item.state.sha256)
+
+
+def found_of(bench: Bench, tx_id: str) -> list[str]:
+    points = Points(bench.state.points, ObjectStore(bench.state.objects))
+    return [name for name in points.ids() if name.startswith(f"{tx_id}.found")]
+
+
+def test_an_edit_while_a_change_fails_is_kept(bench: Bench) -> None:
+    bench.host.write_file("/etc/motd", b"old\n")
+    tx = bench.begin("s")
+    tx.perform(write("/etc/a.conf", "x\n"))
+    bench.host.write_file("/etc/motd", b"of the administrator\n")
+    assert tx.roll_back("a proof failed").status == "rolled-back"
+    assert bench.read("/etc/motd") == "old\n"
+    (point,) = found_of(bench, tx.id)
+    assert content_in(bench, point, "/etc/motd") == b"of the administrator\n"
+    changed = {delta.key for delta in Records(bench.state).deltas(tx.id)}
+    assert changed == {"/etc/motd", "/etc/a.conf"}, "history show tells what was found"
+
+
+def test_an_edit_of_another_file_while_undoing_is_kept_and_told(bench: Bench) -> None:
+    bench.host.write_file("/etc/motd", b"old\n")
+    done = bench.apply("s", write("/etc/a.conf", "x\n"))
+    edit = Meanwhile("putting files", lambda: bench.host.write_file("/etc/motd", b"mine\n"))
+    ended = undone(bench, done.id, edit)
+    (point,) = found_of(bench, ended.id)
+    assert "/etc/motd was changed by something else meanwhile" in ended.reason
+    assert point in ended.reason
+    assert content_in(bench, point, "/etc/motd") == b"mine\n"
+
+
+def test_an_edit_of_the_very_file_while_undoing_is_kept_and_told(bench: Bench) -> None:
+    bench.host.write_file("/etc/a.conf", b"one\ntwo\n")
+    done = bench.apply("s", write("/etc/a.conf", "one\nTWO\n"))
+    mine = b"mine\none\nTWO\n"
+    edit = Meanwhile("writing the restore", lambda: bench.host.write_file("/etc/a.conf", mine))
+    ended = undone(bench, done.id, edit)
+    (point,) = found_of(bench, ended.id)
+    assert "/etc/a.conf was changed by something else meanwhile" in ended.reason
+    assert content_in(bench, point, "/etc/a.conf") == mine
+    assert bench.read("/etc/a.conf") == "one\ntwo\n"
+
+
+def test_where_nobody_wrote_nothing_more_is_kept(bench: Bench) -> None:
+    done = bench.apply("s", write("/etc/a.conf", "x\n"))
+    ended = undone(bench, done.id, Silent())
+    assert (ended.reason, found_of(bench, ended.id)) == ("", [])
+
+
+def with_package_data(bench: Bench) -> TransactionRecord:
+    for path in ("/var", "/var/lib", "/var/lib/aide"):
+        if bench.host.state(path) is None:
+            bench.host.put(path, DIRECTORY)
+    bench.host.put("/var/lib/aide", None)
+    tx = bench.begin("s")
+    tx.perform(write("/etc/a.conf", "x\n"))
+    bench.host.put("/var/lib/aide", DIRECTORY)
+    bench.host.write_file("/var/lib/aide/db", b"of the package\n")
+    Records(bench.state).journal(tx.id, "came", "", path="/var/lib/aide")
+    done = tx.commit()
+    bench.host.write_file("/var/lib/aide/mine", b"of the administrator\n")
+    return done
+
+
+def test_what_came_with_packages_stays_where_their_undo_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = with_package_data(bench)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Records, "write_deltas", full)
+    assert undone(bench, done.id, Silent()).status == "rolled-back"
+    assert bench.read("/var/lib/aide/mine") == "of the administrator\n"
+    monkeypatch.undo()
+    assert undone(bench, done.id, Silent()).status == "committed"
+    assert bench.host.state("/var/lib/aide") is None
+
+
+def test_what_came_with_packages_goes_where_we_were_killed_after_the_record(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = with_package_data(bench)
+    monkeypatch.setattr(leaving, "finish", lambda *_: [])
+    ended = undone(bench, done.id, Silent())
+    assert bench.read("/var/lib/aide/mine") == "of the administrator\n"
+    monkeypatch.undo()
+    bench.host.write_file("/var/lib/aide/younger", b"written later\n")
+    os.utime(bench.host.directory / "root/var/lib/aide/younger", (4e9, 4e9))
+    assert recover(bench.host, bench.state, Silent()) == []
+    assert bench.host.listdir("/var/lib/aide") == ["younger"]
+    assert not (Records(bench.state).where(ended.id) / leaving.NAME).exists()
+
+
+def test_a_directory_whose_name_is_no_utf_8(bench: Bench) -> None:
+    done = bench.apply("s", write("/etc/a.conf", "x\n"))
+    bench.host.put(LATIN_1, DIRECTORY)
+    bench.host.write_file(f"{LATIN_1}/b", b"one\n")
+    other = bench.apply("t", write(f"{LATIN_1}/b", "two\n"))
+    manifest = Points(bench.state.points, ObjectStore(bench.state.objects)).manifest(
+        point_before(other.id)
+    )
+    assert LATIN_1 in {place_of(name) for name in manifest.chunks if name.startswith("files ")}
+    assert Records(bench.state).named_paths(other.id) == {f"{LATIN_1}/b"}
+    assert Records(bench.state).altered_in_journal(other.id, was_interrupted=False) == []
+    assert bench.undo(other.id).status == bench.undo(done.id).status == "committed"
+    assert bench.host.read_bytes(f"{LATIN_1}/b") == b"one\n"
+
+
+def test_an_interruption_beside_such_a_directory(bench: Bench) -> None:
+    tx = bench.begin("s")
+    tx.perform(write("/etc/a.conf", "half-way\n"))
+    tx._held.close()  # as where the process ended
+    bench.host.put(LATIN_1, DIRECTORY)
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert (ended.status, bench.host.state("/etc/a.conf")) == ("rolled-back", None)
+
+
+def test_a_record_with_such_a_name_is_read_back(bench: Bench) -> None:
+    record = bench.apply("s", write("/etc/a.conf", "x\n"))
+    records = Records(bench.state)
+    odd = TransactionRecord(
+        id=record.id, kind="drift", steps=(), title=f"Put back {LATIN_1}", status="committed",
+        started=record.started, roots=(Root(LATIN_1, content=True),),
+    )  # fmt: skip
+    records.write(odd)
+    assert records.read(record.id) == odd
+
+
+def test_a_directory_that_is_made_anew_is_as_it_was(bench: Bench) -> None:
+    bench.host.put("/etc/private", FileState(kind="dir", mode=0o700))
+    bench.host.write_file("/etc/private/key", b"x")
+    tx = bench.begin("s")
+    tx.perform(RemoveFile("/etc/private/key"))
+    done = tx.commit()
+    bench.host.put("/etc/private", None)
+    assert bench.undo(done.id).status == "committed"
+    state = bench.host.state("/etc/private")
+    assert state is not None and state.mode == 0o700
+
+
+def test_what_a_package_tool_wrote_while_we_waited_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = _engine(tmp_path)
+    path = "/etc/sysctl.d/99-zz-harden-tui-kernel-sysctl.conf"
+    host = engine.host
+    assert isinstance(host, PracticeHost)
+    host.write_file(path, b"kernel.dmesg_restrict = 0\n")
+    plan = engine.plan(["kernel.sysctl"])
+    upgraded = b"# written by the upgrade\n"
+    real, asked = PracticeHost.lock_packages, []
+
+    def held_at_first(self: PracticeHost) -> object:
+        asked.append(1)
+        if len(asked) == 1:
+            return 4242
+        if len(asked) == 2:
+            self.write_file(path, upgraded)
+        return real(self)
+
+    monkeypatch.setattr(PracticeHost, "lock_packages", held_at_first)
+    outcome = engine.apply(["kernel.sysctl"], plan.fingerprint)
+    assert outcome.exit == REFUSED and "has changed since it was planned" in outcome.summary
+    assert host.read_bytes(path) == upgraded
+    assert Records(engine.state).all() == []
