@@ -107,8 +107,8 @@ def _reason(ctx: Context, unit: str, runs: bool) -> str:
         return ""
     named = ", ".join(f"{link} ({path})" for link, path in sorted(links.items()))
     return (
-        f"it switches IPv6 on for {named}, unless that file says LinkLocalAddressing=no (or ipv4)"
-        " and gives no IPv6 address"
+        f"at boot it may switch IPv6 on for {named}: to leave it off, LinkLocalAddressing=no (or"
+        " ipv4) must stand there, and no IPv6 address"
     )
 
 
