@@ -103,9 +103,10 @@ class AdminNetwork(Attest):
             running = f"ufw is {firewall.running}"
         if firewall.persistent != "active":
             persistent = "ufw is off"
+        wrong = dict.fromkeys(said for said in (running, persistent) if said != _ONLY_THERE)
         return msgspec.structs.replace(
-            finding, running=running, persistent=persistent, note=firewall.note,
-            ok=True if running == persistent == _ONLY_THERE else None,
+            finding, running=running, persistent=persistent, ok=None if wrong else True,
+            note=firewall.note or "; ".join(wrong),
         )  # fmt: skip
 
     def _through(self, rules: Sequence[Rule], ports: Sequence[int], policy: str) -> str:
