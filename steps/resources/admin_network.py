@@ -9,11 +9,18 @@ from typing import Any, ClassVar
 import msgspec
 
 from host.facts import Fact, FactUnavailable
-from host.facts.sshd import SSHD_EFFECTIVE
-from host.facts.ufw import UFW_CONFIGURATION, UFW_STATUS, Configuration
+from host.facts.iptables import IP6TABLES, IPTABLES, KERNEL_HAS_IPV6, user_rules
+from host.facts.sshd import SSHD_EFFECTIVE, SSHD_TREE
+from host.facts.ufw import ANYWHERE, UFW_CONFIGURATION, UFW_STATUS, Rule
+from host.facts.units import UNITS
+from steps.expectation import Expectation
 from steps.model import Finding
 from steps.resource import Context, Planned, StepError
 from steps.resources.attest import Attest
+from steps.resources.ssh_ports import FACTS as SSH_PORTS
+from steps.resources.ssh_ports import ssh_ports
+from steps.resources.sshd import Sshd
+from steps.resources.ufw_findings import firewall_finding, policy_of, tables_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -45,15 +52,13 @@ class AdminNetwork(Attest):
         return cls(networks, given.question.strip(), given.valid_days)
 
     def facts(self) -> tuple[Fact[Any], ...]:
-        return (SSHD_EFFECTIVE, UFW_CONFIGURATION, UFW_STATUS)
+        return (
+            *Sshd("", {}).facts(), *SSH_PORTS, UFW_CONFIGURATION, UFW_STATUS, IPTABLES, IP6TABLES,
+            KERNEL_HAS_IPV6, UNITS,
+        )  # fmt: skip
 
     def observe(self, ctx: Context) -> list[Finding]:
-        effective = ctx.facts.get(SSHD_EFFECTIVE)
-        ports = [int(port) for port in effective.get("port", "22").split() if port.isdecimal()]
-        findings = [
-            self._by_ufw(ctx, ports),
-            self._by_sshd(effective.get("allowusers", "").split()),
-        ]
+        findings = [self._by_ufw(ctx), self._by_sshd(ctx)]
         if any(finding.ok for finding in findings):
             # One of them is enough; of the other it is only told.
             return [finding for finding in findings if finding.ok]
@@ -72,45 +77,74 @@ class AdminNetwork(Attest):
             )
         )
 
-    def _by_ufw(self, ctx: Context, ports: Sequence[int]) -> Finding:
+    def _by_ufw(self, ctx: Context) -> Finding:
         finding = Finding(
             resource="ufw", setting="SSH", expected=f"only from {self._shown}", ok=None,
         )  # fmt: skip
         try:
             active = ctx.facts.get(UFW_STATUS).active
             configuration = ctx.facts.get(UFW_CONFIGURATION)
+            if configuration is None or not active:
+                return msgspec.structs.replace(finding, running="ufw is not active")
+            tables = tables_of(ctx)
+            firewall = firewall_finding(ctx, configuration, tables, active)
+            ports = ssh_ports(ctx)
         except FactUnavailable as error:
             return msgspec.structs.replace(finding, running="not known", note=str(error))
-        if configuration is None or not active:
-            return msgspec.structs.replace(finding, running="ufw is not active")
-        wide = self._too_wide(configuration, ports)
-        drops = configuration.policies.get("input") in ("DROP", "REJECT")
-        said = ", ".join(wide) if wide else ("only from there" if drops else "from anywhere")
+        now = [
+            self._through(user_rules(table, ipv6=ipv6) if table else (), ports,
+                          policy_of(table, "input"))
+            for ipv6, table in tables.items()
+        ]  # fmt: skip
+        boot = self._through(configuration.rules, ports, policy_of(configuration, "input"))
+        running = ", ".join(dict.fromkeys(said for said in now if said)) or _ONLY_THERE
+        persistent = boot or _ONLY_THERE
+        if firewall.running != "active":
+            running = f"ufw is {firewall.running}"
+        if firewall.persistent != "active":
+            persistent = "ufw is off"
+        wrong = dict.fromkeys(said for said in (running, persistent) if said != _ONLY_THERE)
         return msgspec.structs.replace(
-            finding, running=said, persistent=said if configuration.enabled else "ufw is off",
-            ok=True if drops and not wide and configuration.enabled else None,
+            finding, running=running, persistent=persistent, ok=None if wrong else True,
+            note=firewall.note or "; ".join(wrong),
         )  # fmt: skip
 
-    def _too_wide(self, configuration: Configuration, ports: Sequence[int]) -> list[str]:
-        """Rules that let somebody else in to SSH."""
+    def _through(self, rules: Sequence[Rule], ports: Sequence[int], policy: str) -> str:
+        """Who else comes in to SSH by these rules and this policy; empty where nobody does."""
+        wide = [f"from {rule.source} ({rule.origin})" for rule in self._too_wide(rules, ports)]
+        return ", ".join(wide) or ("from anywhere" if policy.startswith("allow") else "")
+
+    def _too_wide(self, rules: Sequence[Rule], ports: Sequence[int]) -> list[Rule]:
+        """Rules that let somebody else in to SSH, be it over one interface, to one address of this
+        host, or from one source port, which whoever comes may choose."""
         return [
-            f"from {rule.source} ({rule.origin})"
-            for rule in configuration.rules
+            rule
+            for rule in rules
             if rule.lets_in
-            and any(rule.covers(port, "tcp") for port in ports)
+            and rule.interface_in != "lo"
+            and any(_for_all(rule).covers(port, "tcp") for port in ports)
             and not self._is_inside(rule.source)
         ]
 
-    def _by_sshd(self, allowed: Sequence[str]) -> Finding:
-        """AllowUsers, as sshd(8) says it has it: every entry must name a place, and one of ours."""
-        places = [entry.partition("@")[2] for entry in allowed]
-        wide = [entry for entry, place in zip(allowed, places, strict=True)
-                if not place or not self._is_inside(place)]  # fmt: skip
-        good = bool(allowed) and not wide
+    def _by_sshd(self, ctx: Context) -> Finding:
+        """AllowUsers, as sshd(8) says it has it, and of each `Match` block, which replaces it for
+        whom it fits: every entry must name a place, and one of ours."""
+        tree = ctx.facts.get(SSHD_TREE)
+        everyone = ctx.facts.get(SSHD_EFFECTIVE).get("allowusers", "").split()
+        blocks = tree.overrides("AllowUsers")
+        named = [*everyone, *(entry for block in blocks for entry in block.value.split())]
+        narrow = [entry for entry in named if self._is_inside(entry.partition("@")[2])]
+        found = Sshd("", {"AllowUsers": Expectation(only=narrow)}).observe(ctx)
+        told = [" ".join(everyone) or "from anywhere"]
+        told += [f"{block.value} (Match {block.match} at {block.origin})" for block in blocks]
         return Finding(
-            resource="sshd", setting="AllowUsers", expected=f"only from {self._shown}",
-            running=" ".join(allowed) if allowed else "from anywhere", ok=True if good else None,
-        )  # fmt: skip
+            resource="sshd",
+            setting="AllowUsers",
+            expected=f"only from {self._shown}",
+            running="; ".join(told),
+            ok=True if all(finding.ok for finding in found) else None,
+            note="; ".join(finding.note for finding in found if finding.note and not finding.ok),
+        )
 
     def _is_inside(self, place: str) -> bool:
         try:
@@ -128,3 +162,11 @@ class AdminNetwork(Attest):
     @property
     def _shown(self) -> str:
         return ", ".join(str(network) for network in self.networks)
+
+
+_ONLY_THERE = "only from there"
+
+
+def _for_all(rule: Rule) -> Rule:
+    """The rule without its conditions on interface, own address and source port."""
+    return msgspec.structs.replace(rule, interface_in="", to=ANYWHERE[rule.ipv6], source_port="any")

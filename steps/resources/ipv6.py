@@ -17,15 +17,14 @@ from host.facts.iptables import (
     in_force,
     user_rules,
 )
-from host.facts.packages import PACKAGES
-from host.facts.sysctl import parameters_fact
+from host.facts.networkd import NETWORKD_IPV6
 from host.facts.ufw import UFW_CONFIGURATION, UFW_STATUS, Configuration, Rule
 from host.facts.units import UNITS
 from snapshots.model import Change, RunCommand
 from steps.expectation import Expectation
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource
-from steps.resources.ipv6_off import what_breaks
+from steps.resources.ipv6_off import switched_on_again, what_breaks
 from steps.resources.sysctl import Sysctl
 from steps.resources.ufw_findings import firewall_finding, ipv6_finding, policy_of
 from steps.resources.ufw_packets import rehearse
@@ -34,7 +33,9 @@ from steps.resources.ufw_rules import after
 
 OFF = "net.ipv6.conf.all.disable_ipv6"
 KEYS = (OFF, "net.ipv6.conf.default.disable_ipv6")
-_SWITCH = parameters_fact(KEYS)
+"""What is written. What counts is each interface's own key: to read `all` means nothing
+(Documentation/networking/ip-sysctl.rst of the kernel)."""
+
 _WAYS: tuple[tuple[Way, str], ...] = (("input", "in"), ("output", "out"))
 
 
@@ -56,25 +57,26 @@ class Ipv6(Resource):
         return cls(step_id, msgspec.convert(body, Body).mode)
 
     def facts(self) -> tuple[Fact[Any], ...]:
+        shared = (*self._switch.facts(), KERNEL_HAS_IPV6, UNITS, NETWORKD_IPV6)
         if self.mode == "off":
-            return (*self._switch.facts(), KERNEL_HAS_IPV6)
-        return (
-            KERNEL_HAS_IPV6, _SWITCH, PACKAGES, UFW_CONFIGURATION, UFW_STATUS, IPTABLES, IP6TABLES,
-            UNITS,
-        )  # fmt: skip
+            return shared
+        return (*shared, UFW_CONFIGURATION, UFW_STATUS, IPTABLES, IP6TABLES)
 
     def observe(self, ctx: Context) -> list[Finding]:
         if not ctx.facts.get(KERNEL_HAS_IPV6):
             return [_said("IPv6", "guarded like IPv4, or off", "this kernel has none", ok=True)]
+        off = [*self._switch.observe(ctx), *switched_on_again(ctx)]
         if self.mode == "off":
-            return self._switch.observe(ctx)
-        if ctx.facts.get(_SWITCH)[OFF].value == "1":
-            return [_said("IPv6", "guarded like IPv4, or off", "off", ok=True)]
+            return off
+        if all(finding.ok is True and finding.applicable for finding in off):
+            origin = off[0].origin
+            return [_said("IPv6", "guarded like IPv4, or off", "off", ok=True, origin=origin)]
         configuration = ctx.facts.get(UFW_CONFIGURATION)
         if configuration is None:
             expected = "filtered by ufw, like IPv4"
             running = "not filtered (ufw is not installed)"
-            return [_said("IPv6", expected, running, ok=False, note=_FIRST)]
+            wrong = _said("IPv6", expected, running, ok=False, note=_FIRST)
+            return [wrong, *_half_off(off)]
         four, six = ctx.facts.get(IPTABLES), ctx.facts.get(IP6TABLES)
         active = ctx.facts.get(UFW_STATUS).active
         return [
@@ -82,6 +84,7 @@ class Ipv6(Resource):
             ipv6_finding(configuration),
             *(_policy(configuration, four, six, way) for way, _ in _WAYS),
             *(_rules(configuration, four, six, way, direction) for way, direction in _WAYS),
+            *_half_off(off),
         ]
 
     def plan(self, ctx: Context) -> Planned:
@@ -231,8 +234,31 @@ def _compared(four: Sequence[Rule], six: Sequence[Rule], direction: str) -> str:
     return ", ".join(parts) or _SAME
 
 
-def _said(setting: str, expected: str, running: str, *, ok: bool, note: str = "") -> Finding:
+def _half_off(off: Sequence[Finding]) -> list[Finding]:
+    """Why a host where somebody meant IPv6 to be off does not count as such; only told."""
+    if not any(finding.setting == OFF and finding.running == "1" for finding in off):
+        return []
+    reasons = [
+        f"{finding.setting}: {finding.note or f'is {finding.running}'}"
+        for finding in off
+        if not (finding.ok is True and finding.applicable)
+    ]
+    return [
+        Finding(
+            resource="ipv6",
+            setting="IPv6 off",
+            expected="on every interface, now and at boot",
+            running="not all of that",
+            applicable=False,
+            note="; ".join(reasons),
+        )
+    ]
+
+
+def _said(
+    setting: str, expected: str, running: str, *, ok: bool, note: str = "", origin: str = ""
+) -> Finding:
     return Finding(
         resource="ipv6", setting=setting, expected=expected, running=running, persistent=running,
-        ok=ok, note=note,
+        ok=ok, note=note, origin=origin,
     )  # fmt: skip

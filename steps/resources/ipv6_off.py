@@ -1,4 +1,4 @@
-"""What switching IPv6 off would break, looked for first."""
+"""What switching IPv6 off would break, looked for first, and what would switch it on again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from host.base import CommandMissing, HostError, Port
+from host.facts.networkd import NETWORKD_IPV6
 from host.facts.ports import PORTS
+from host.facts.units import UNITS
+from steps.model import Finding
 from steps.resource import Context
 from steps.resources.ufw_rules import plain_address
 
@@ -66,7 +69,47 @@ def what_breaks(ctx: Context) -> tuple[list[str], list[str]]:
     ]
     both = sorted({_name(port) for port in ctx.facts.get(PORTS) if port.address in ("::", "::1")})
     notes = [f"Reachable in IPv4 only afterwards: {', '.join(both)}."] if both else []
+    notes += [f"{one.setting}: {one.note}." for one in switched_on_again(ctx)]
     return refusals, notes
+
+
+def switched_on_again(ctx: Context) -> list[Finding]:
+    """What sets the interfaces by itself when the network starts, after every sysctl file."""
+    units = ctx.facts.get(UNITS)
+    reasons = {}
+    for name in ("systemd-networkd.service", "NetworkManager.service"):
+        unit = units.get(name)
+        if unit is not None and unit.enabled in ("enabled", "enabled-runtime"):
+            reasons[name] = (unit.active, _reason(ctx, name, unit.active == "active"))
+    return [
+        Finding(
+            resource="unit",
+            setting=name,
+            expected="leaves IPv6 off at boot",
+            running=active,
+            persistent="enabled",
+            ok=None,
+            note=reason,
+        )
+        for name, (active, reason) in reasons.items()
+        if reason
+    ]
+
+
+def _reason(ctx: Context, unit: str, runs: bool) -> str:
+    """Why it is not known that a unit leaves IPv6 off; empty where it does."""
+    if unit == "NetworkManager.service":
+        return "it sets IPv6 by its connections (ipv6.method), which are not looked at here"
+    if not runs:
+        return "it starts at boot, and does not run now: which links it takes cannot be told"
+    links = ctx.facts.get(NETWORKD_IPV6)
+    if not links:
+        return ""
+    named = ", ".join(f"{link} ({path})" for link, path in sorted(links.items()))
+    return (
+        f"at boot it may switch IPv6 on for {named}: to leave it off, LinkLocalAddressing=no (or"
+        " ipv4) must stand there, and no IPv6 address"
+    )
 
 
 def _only_ipv6(port: Port) -> bool:

@@ -45,12 +45,15 @@ _FORWARDING_INTERFACE = re.compile(r"(docker|br-|virbr|lxcbr|lxdbr|incusbr|cni|p
 _PER_INTERFACE = (
     "net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.all.secure_redirects",
     "net.ipv4.conf.all.send_redirects", "net.ipv6.conf.all.accept_redirects",
-    "net.ipv6.conf.all.accept_source_route",
+    "net.ipv6.conf.all.accept_source_route", "net.ipv6.conf.all.disable_ipv6",
 )  # fmt: skip
 """Keys where `all` alone does not hold: an interface's own value counts beside it (the first
 three, Documentation/networking/ip-sysctl.rst of the kernel) or instead of it (IPv6)."""
 
 _IPV6 = "net.ipv6."
+_WRITTEN_THROUGH = ("net.ipv6.conf.all.disable_ipv6",)
+"""Keys of IPv6 where writing `all` writes each interface there is, and `default` for those to come
+(addrconf_disable_ipv6 in net/ipv6/addrconf.c). Each can be set otherwise afterwards."""
 
 _HEADER = """\
 # Written by harden-tui for the step {step}.
@@ -137,12 +140,15 @@ class Sysctl(Resource):
             for key, parameter in interfaces.items()
             if not ours[_all_of(key)].satisfied_by(parameter.value or "")
         ]
-        lost = {_all_of(key) for key in interfaces if not _stays(ours[_all_of(key)], boot, key)}
+        lost = [key for key in interfaces if not _stays(ours[_all_of(key)], boot, key)]
+        reached = {_all_of(key) for key in lost}
         later = {
             key: _boot_target(expectation, parameters[key])
             for key, expectation in ours.items()
-            if not _holds(expectation, boot, key) or key in lost
+            if not _holds(expectation, boot, key) or key in reached
         }
+        # No pattern reaches a key that a line names outright.
+        later |= {key: ours[_all_of(key)].target for key in lost if _is_named(boot, key)}
         if not now and not later:
             return Planned()
         edits = self._edits(boot, later)
@@ -151,7 +157,7 @@ class Sysctl(Resource):
             f"{key} would still be {_last(after, key)[0] or 'unset'} after a boot, because "
             f"of {_last(after, key)[1]}; nothing was changed. Change that line first."
             for key, holds in (
-                *((key, _holds(ours[key], after, key)) for key in later),
+                *((key, _holds(ours[key], after, key)) for key in later if key in ours),
                 *((key, _stays(ours[_all_of(key)], after, key)) for key in interfaces),
             )
             if not holds
@@ -183,13 +189,19 @@ class Sysctl(Resource):
         own = {a.key: a.value for a in boot.assignments if a.file == self.path}
         lines = {key: value for key, value in own.items() if value is not None} | dict(later)
         ordered = [key for key in self.wanted if key in lines]
+        ordered += [
+            key for key in lines
+            if key not in self.wanted and _all_of(key) in self.wanted and "*" not in key
+        ]  # fmt: skip
         for key, value in later.items():
             for assignments in (boot.ufw, _after(boot.assignments, self.path)):
                 deciding = winner(assignments, key)
                 if deciding is not None and deciding.key == key:
                     _edit(edits, boot, deciding, value)
         body = "".join(
-            f"{name} = {lines[key]}\n" for key in ordered for name in (key, *_for_interfaces(key))
+            f"{_argument(name)} = {lines[key]}\n"
+            for key in ordered
+            for name in (key, *_for_interfaces(key))
         )
         edits[self.path] = _HEADER.format(step=self.step_id) + body
         return {path: text for path, text in edits.items() if boot.texts.get(path) != text}
@@ -208,7 +220,7 @@ class Sysctl(Resource):
         return {
             key: parameter
             for key, parameter in ctx.facts.get(parameters_fact(tuple(keys))).items()
-            if parameter.value is not None
+            if key in keys and parameter.value is not None
         }
 
     def _notes(self, ctx: Context, boot: Boot, edits: Mapping[str, str]) -> list[str]:
@@ -307,12 +319,18 @@ def _stays(expectation: Expectation, boot: Boot, key: str) -> bool:
     """Whether an interface's own key will be right after a boot.
 
     Where no line has it, IPv4 takes conf.default for interfaces that are there already; IPv6
-    leaves them as the kernel made them (net/ipv4/devinet.c, net/ipv6/addrconf.c).
+    leaves them as the kernel made them (net/ipv4/devinet.c, net/ipv6/addrconf.c), but for what
+    conf.all writes through.
     """
     lines = boot.deciding(key)
     if not lines:
-        return not key.startswith(_IPV6)
+        return not key.startswith(_IPV6) or _all_of(key) in _WRITTEN_THROUGH
     return all(expectation.satisfied_by(line.value or "") for line in lines)
+
+
+def _is_named(boot: Boot, key: str) -> bool:
+    """Whether a line that decides about an interface's key names it, and is no pattern."""
+    return any(line.key == key for line in boot.deciding(key))
 
 
 def _own_value(key: str, parameter: Parameter, expectation: Expectation, boot: Boot) -> str:

@@ -6,12 +6,13 @@ Each setting is asked of apt-config, the timers of systemd, and what it would do
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import msgspec
 
-from host.base import HostError
+from host.base import HostError, Service
 from host.distribution import Distribution
 from host.facts import Fact
 from host.facts.apt_config import APT_CONFIG, AptConfig
@@ -28,6 +29,8 @@ from steps.resources.apt_config import checked, holds, plan_drop_in, setting_fin
 
 PACKAGE = "unattended-upgrades"
 TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer")
+"""Each starts the service of its name; that of a masked one elapses, and nothing comes of it."""
+
 DRY_RUN_TIMEOUT_S = 300.0
 
 PATTERNS = "Unattended-Upgrade::Origins-Pattern"
@@ -202,47 +205,63 @@ def _origins_finding(config: AptConfig, distribution: Distribution) -> Finding:
 
 
 def _timer_finding(ctx: Context, timer: str) -> Finding:
-    unit = ctx.facts.get(UNITS).get(timer)
+    units = ctx.facts.get(UNITS)
+    unit = units.get(timer)
     running = unit.active if unit is not None else "there is no such unit"
     enabled = unit.enabled if unit is not None else ""
+    service = _service(timer)
+    idle = "" if service in units else f"there is no {service} that it could start"
+    if _is_masked(units, service):
+        idle = f"{service}, which it starts, is {units[service].enabled}"
+    note = idle if running == "active" else "without it nothing fetches or installs updates"
     return Finding(
         resource="unit",
         setting=timer,
         expected="active and enabled",
         running=running,
         persistent=enabled,
-        ok=running == "active" and enabled == "enabled",
-        note="" if running == "active" else "without it nothing fetches or installs updates",
+        ok=running == "active" and enabled == "enabled" and not idle,
+        note=note,
     )
 
 
+def _service(timer: str) -> str:
+    """ "apt-daily.timer" -> "apt-daily.service"."""
+    return timer.removesuffix(".timer") + ".service"
+
+
+def _is_masked(units: Mapping[str, Service], unit: str) -> bool:
+    """Also until the next boot only ("masked-runtime")."""
+    return unit in units and units[unit].enabled.startswith("masked")
+
+
 def _start(ctx: Context) -> tuple[tuple[Change, ...], tuple[str, ...]]:
-    """What brings the timers back, and why that cannot be."""
+    """What brings the timers and their services back, and why that cannot be."""
     units = ctx.facts.get(UNITS)
-    absent = [timer for timer in TIMERS if timer not in units]
+    services = tuple(_service(timer) for timer in TIMERS)
+    absent = [unit for unit in (*TIMERS, *services) if unit not in units]
     if absent:
         return (), (
             f"{absent[0]}, which comes with apt itself, does not exist on this host; nothing was"
             " changed. Run `apt-get install --reinstall apt`, then look again.",
         )
+    changes: list[Change] = []
+    masked = [unit for unit in (*TIMERS, *services) if _is_masked(units, unit)]
+    for options, here in (
+        ((), [unit for unit in masked if units[unit].enabled != "masked-runtime"]),
+        (("--runtime",), [unit for unit in masked if units[unit].enabled == "masked-runtime"]),
+    ):
+        if here:
+            why = f"take the mask from {', '.join(here)}"
+            changes.append(RunCommand(argv=("systemctl", "unmask", *options, *here), why=why))
     wrong = [t for t in TIMERS if (units[t].active, units[t].enabled) != ("active", "enabled")]
-    if not wrong:
-        return (), ()
-    masked = [timer for timer in wrong if units[timer].enabled.startswith("masked")]
-    changes = []
-    if masked:
+    if wrong:
         changes.append(
             RunCommand(
-                argv=("systemctl", "unmask", *masked),
-                why=f"take the mask from {', '.join(masked)}",
+                argv=("systemctl", "enable", "--now", *wrong),
+                why=f"start {', '.join(wrong)}, also at boot",
             )
         )
-    changes.append(
-        RunCommand(
-            argv=("systemctl", "enable", "--now", *wrong),
-            why=f"start {', '.join(wrong)}, also at boot",
-        )
-    )
     return tuple(changes), ()
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from host.base import Service
 from host.distribution import Distribution
 from host.facts.apt_config import AptConfig, parse_dump, parse_file
 from snapshots.model import RunCommand, WriteFile
@@ -85,12 +86,21 @@ def test_no_pattern_breaks_it(pattern: str) -> None:
     patterns(AptConfig({}, {"unattended-upgrade::allowed-origins": (pattern,)}))
 
 
+def units(**enabled: str) -> dict[str, Service]:
+    """The timers and their services; of a service it may be said how it is (apt_daily="masked")."""
+    names = {timer: unit(timer) for timer in TIMERS}
+    services = [timer.replace(".timer", ".service") for timer in TIMERS]
+    names |= {name: unit(name, "inactive", "static") for name in services}
+    said = {name.replace("_", "-") + ".service": state for name, state in enabled.items()}
+    return names | {name: unit(name, "inactive", state) for name, state in said.items()}
+
+
 def plan(tmp_path: Path, config: AptConfig, body: dict[str, Any], **answers: Any) -> Planned:
     given_answers = {
         "apt_config": config,
         "packages": packages("unattended-upgrades"),
         "distribution": distribution("bookworm"),
-        "units": {timer: unit(timer) for timer in TIMERS},
+        "units": units(),
         **answers,
     }
     return Unattended.parse("updates.unattended", body).plan(context(tmp_path, **given_answers))
@@ -120,8 +130,8 @@ def test_security_is_added_where_nothing_takes_it(tmp_path: Path) -> None:
 
 
 def test_stopped_and_masked_timers_are_brought_back(tmp_path: Path) -> None:
-    units = {TIMERS[0]: unit(TIMERS[0]), TIMERS[1]: unit(TIMERS[1], "inactive", "masked")}
-    planned = plan(tmp_path, recorded_config("bookworm"), {}, units=units)
+    there = units() | {TIMERS[1]: unit(TIMERS[1], "inactive", "masked")}
+    planned = plan(tmp_path, recorded_config("bookworm"), {}, units=there)
     commands = [c.argv for c in planned.changes if isinstance(c, RunCommand)]
     assert commands == [
         ("systemctl", "unmask", TIMERS[1]),
@@ -131,13 +141,45 @@ def test_stopped_and_masked_timers_are_brought_back(tmp_path: Path) -> None:
     assert "nothing was changed" in refused.refusals[0]
 
 
+def timers(tmp_path: Path, there: dict[str, Service]) -> list[tuple[bool | None, str]]:
+    ctx = context(
+        tmp_path, apt_config=recorded_config("trixie"), packages=packages("unattended-upgrades"),
+        distribution=distribution("trixie"), units=there,
+    )  # fmt: skip
+    found = {f.setting: f for f in Unattended.parse("x.y", {}).observe(ctx)}
+    return [(found[timer].ok, found[timer].note) for timer in TIMERS]
+
+
+def test_a_timer_whose_service_is_masked_starts_nothing(tmp_path: Path) -> None:
+    assert timers(tmp_path / "a", units()) == [(True, ""), (True, "")]
+    there = units(apt_daily="masked-runtime", apt_daily_upgrade="masked")
+    assert timers(tmp_path / "b", there) == [
+        (False, "apt-daily.service, which it starts, is masked-runtime"),
+        (False, "apt-daily-upgrade.service, which it starts, is masked"),
+    ]
+    planned = plan(tmp_path, recorded_config("bookworm"), {}, units=there)
+    assert [c.argv for c in planned.changes if isinstance(c, RunCommand)] == [
+        ("systemctl", "unmask", "apt-daily-upgrade.service"),
+        ("systemctl", "unmask", "--runtime", "apt-daily.service"),
+    ]
+
+
+def test_a_timer_without_its_service_is_refused(tmp_path: Path) -> None:
+    there = units()
+    del there["apt-daily-upgrade.service"]
+    (_, good), (ok, note) = timers(tmp_path / "a", there)
+    assert (good, ok) == ("", False) and "there is no apt-daily-upgrade.service" in note
+    planned = plan(tmp_path, recorded_config("bookworm"), {}, units=there)
+    assert "apt-daily-upgrade.service" in planned.refusals[0]
+
+
 def test_findings_name_what_decides(tmp_path: Path) -> None:
     ctx = context(
         tmp_path,
         apt_config=recorded_config("trixie"),
         packages=packages("unattended-upgrades"),
         distribution=distribution("trixie"),
-        units={timer: unit(timer) for timer in TIMERS},
+        units=units(),
     )
     found = {f.setting: f for f in Unattended.parse("x.y", {"mail": "root"}).observe(ctx)}
     origins = found["Unattended-Upgrade::Origins-Pattern"]

@@ -17,6 +17,7 @@ def _unattended(host: LabHost) -> Answers:
     dry_run = host.run("unattended-upgrade", "--dry-run", "-d")
     timers = ("apt-daily.timer", "apt-daily-upgrade.timer")
     active = host.run("systemctl", "is-active", *timers, check=False).stdout.split()
+    loaded = host.out("systemctl", "show", "--property=LoadState", "apt-daily-upgrade.service")
     return [
         ("lists are fetched daily", 'APT::Periodic::Update-Package-Lists "1";' in config),
         ("updates are installed daily", 'APT::Periodic::Unattended-Upgrade "1";' in config),
@@ -28,14 +29,18 @@ def _unattended(host: LabHost) -> Answers:
             or f"codename={host.suite}-security,label=Debian-Security" in dry_run.stderr,
         ),
         ("both timers run", active == ["active", "active"]),
+        ("what the other timer starts is not masked", "LoadState=loaded" in loaded),
     ]
 
 
 def _stop_a_timer(host: LabHost) -> None:
+    """And mask what the other one starts, which it does not tell."""
     host.run("systemctl", "disable", "--now", "apt-daily.timer")
+    host.run("systemctl", "mask", "apt-daily-upgrade.service")
 
 
 def _start_it(host: LabHost) -> None:
+    host.run("systemctl", "unmask", "apt-daily-upgrade.service")
     host.run("systemctl", "enable", "--now", "apt-daily.timer")
 
 
