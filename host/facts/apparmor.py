@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import msgspec
 
@@ -13,6 +14,12 @@ from host.facts.modprobe import CONTAINER
 ENABLED = "/sys/module/apparmor/parameters/enabled"
 PROFILES = "/sys/kernel/security/apparmor/profiles"
 FOLDER = "/etc/apparmor.d"
+
+REPORTING = ("complain", "mixed")
+"""Modes that let a program do what its profile does not allow, and report it."""
+
+ENFORCING = ("enforce", "kill")
+"""Modes that refuse it; "kill" ends the program too (apparmor.d(5), "Profile Mode")."""
 
 _PROFILE = re.compile(r"(.+) \((\w+)\)")
 _DECLARED = re.compile(
@@ -35,8 +42,19 @@ class AppArmor(msgspec.Struct, frozen=True):
     @property
     def complaining(self) -> tuple[str, ...]:
         """Profiles that only report. Of a profile and its hats (a//b) the profile."""
-        names = (name.partition("//")[0] for name, mode in self.modes.items() if mode != "enforce")
+        names = (name.partition("//")[0] for name, mode in self.modes.items() if mode in REPORTING)
         return tuple(sorted(set(names)))
+
+    @property
+    def enforced(self) -> int:
+        """How many profiles and hats refuse what they do not allow."""
+        return sum(mode in ENFORCING for mode in self.modes.values())
+
+    @property
+    def other(self) -> dict[str, int]:
+        """Modes that are neither, with how many are in them: {"unconfined": 76}."""
+        modes = (mode for mode in self.modes.values() if mode not in (*REPORTING, *ENFORCING))
+        return dict(sorted(Counter(modes).items()))
 
 
 def parse_profiles(text: str) -> dict[str, str]:
@@ -71,7 +89,7 @@ def _read(host: Host, facts: Facts) -> AppArmor:
     except HostError as error:
         raise FactUnavailable(f"the profiles in the kernel cannot be read: {error}") from None
     files: dict[str, str] = {}
-    if any(mode != "enforce" for mode in modes.values()):
+    if any(mode in REPORTING for mode in modes.values()):
         for path in host.glob(f"{FOLDER}/*"):
             files.update((name, path) for name in complaining_in(_text(host, path)))
     return AppArmor(True, container, modes, files)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from host.base import Host, HostError
 from host.facts.base import Fact, Facts, FactUnavailable
+from host.facts.systemd_conf import Setting, parse_cat_config
 from host.facts.unit_process import process_of
 from host.facts.units import UNITS
 from host.services import blocks
@@ -53,6 +55,7 @@ class Service(msgspec.Struct, frozen=True):
     """A running service: what its next start gives it, and what its main process has now.
 
     Values are bytes or "infinity"; `now_soft` and `now_hard` are "" where the process ended.
+    `line` is what its unit or a drop-in says of LimitCORE, `None` where none does.
     """
 
     unit: str
@@ -60,6 +63,25 @@ class Service(msgspec.Struct, frozen=True):
     soft: str
     now_hard: str = ""
     now_soft: str = ""
+    line: Setting | None = None
+
+    @property
+    def dumps(self) -> bool:
+        """Whether a crash of its main process, as it runs now, leaves a dump."""
+        return self.now_soft not in ("", "0")
+
+
+class Shown(NamedTuple):
+    """A service as `systemctl show` has it. `files`: its own file, then its drop-ins as they count.
+
+    Shown("ssh.service", "infinity", "0", 116, ("/usr/lib/systemd/system/ssh.service",)).
+    """
+
+    unit: str
+    hard: str
+    soft: str
+    main_pid: int
+    files: tuple[str, ...] = ()
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -99,17 +121,38 @@ def hard_limit(limits: Sequence[Limit], who: str) -> Limit | None:
     return next((one for one in reversed(limits) if one.who == who and one.hard), None)
 
 
-def parse_services(text: str) -> list[tuple[str, str, str, int]]:
-    """`systemctl show -p Id,LimitCORE,LimitCORESoft,MainPID UNITS` -> (unit, hard, soft, pid)."""
+def parse_services(text: str) -> list[Shown]:
+    """`systemctl show -p Id,LimitCORE,LimitCORESoft,MainPID,FragmentPath,DropInPaths UNITS`."""
     found = []
     for block in blocks(text):
         one = {key: values[0] for key, values in block.items()}
         if one.get("Id") and one.get("MainPID", "").isdigit():
+            files = (one.get("FragmentPath", ""), *one.get("DropInPaths", "").split())
             found.append(
-                (one["Id"], one.get("LimitCORE", ""), one.get("LimitCORESoft", ""),
-                 int(one["MainPID"]))
+                Shown(
+                    one["Id"], one.get("LimitCORE", ""), one.get("LimitCORESoft", ""),
+                    int(one["MainPID"]), tuple(filter(None, files)),
+                )
             )  # fmt: skip
     return found
+
+
+def own_limit(texts: Mapping[str, str]) -> Setting | None:
+    """Files of a unit, in the order in which they count: the line that decides LimitCORE=.
+
+    `None` where there is none, or where the last one is empty, which takes those before it back.
+    """
+    found = None
+    for file, text in texts.items():
+        lines = parse_cat_config(f"# {file}\n{text}")
+        found = lines.get(("Service", "LimitCORE"), found)
+    return found if found is not None and found.value else None
+
+
+def hard_part(value: str) -> str:
+    """Of "infinity", "0", or "soft:hard" the hard limit; 0 in any unit is "0"."""
+    hard = value.rpartition(":")[2].strip()
+    return "0" if re.fullmatch(r"0+[KMGTPEB]?", hard) else hard
 
 
 def parse_process(text: str) -> tuple[str, str]:
@@ -160,17 +203,26 @@ def _services(host: Host, facts: Facts) -> Services:
     )
     shown = ""
     if running:
-        argv = ("systemctl", "show", "--property=Id,LimitCORE,LimitCORESoft,MainPID", *running)
+        asked = "Id,LimitCORE,LimitCORESoft,MainPID,FragmentPath,DropInPaths"
+        argv = ("systemctl", "show", f"--property={asked}", *running)
         shown = host.run(argv, timeout_s=10).stdout
     services = []
-    for unit, hard, soft, main_pid in parse_services(shown):
+    for unit, hard, soft, main_pid, files in parse_services(shown):
         pid = process_of(host, unit, main_pid)
+        line = own_limit({file: _text(host, file) for file in files})
         try:
             now = parse_process(host.read_bytes(f"/proc/{pid}/limits").decode())
         except HostError:
             now = ("", "")
-        services.append(Service(unit, hard, soft, *now))
+        services.append(Service(unit, hard, soft, *now, line))
     return Services(default.stdout.strip().partition("=")[2], tuple(services))
+
+
+def _text(host: Host, path: str) -> str:
+    try:
+        return host.read_bytes(path).decode("utf-8", "replace")
+    except HostError:
+        return ""  # a transient unit that just ended
 
 
 LIMITS: Fact[tuple[Limit, ...]] = Fact("core-limits", _limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -10,11 +10,20 @@ from host.base import CommandMissing, Host, HostError
 from host.facts.base import Fact, Facts, FactUnavailable
 from host.facts.systemd_conf import Setting, parse_cat_config
 from host.facts.unit_process import processes_of
+from host.services import blocks
 
 POINTS = ("/tmp", "/var/tmp", "/dev/shm")  # what is asked about, not written to
 FLAGS = ("nodev", "nosuid", "noexec")
 FSTAB = "/etc/fstab"
 
+LOCAL = "local-fs.target"
+_AT_BOOT = frozenset((LOCAL, "sysinit.target", "basic.target", "multi-user.target"))
+"""What every boot reaches. basic.target itself asks for tmp.mount and var-tmp.mount, so that Debian
+mounts these also where their unit is disabled, or their line of fstab says noauto."""
+
+_PROPERTIES = "Id,UnitFileState,WantedBy,RequiredBy,TriggeredBy"
+_GENERATED = "/run/systemd/generator"
+_AUTOMOUNT = ("x-systemd.automount", "comment=systemd.automount")
 
 WEB_SERVICES = ("apache2.service", "php*-fpm.service", "nginx.service")
 """What runs programs for whoever is on the web."""
@@ -44,21 +53,50 @@ class Listed(msgspec.Struct, frozen=True):
     options: str
     line: int
 
+    @property
+    def at_boot(self) -> bool:
+        """Whether systemd-fstab-generator has it mounted at boot, or as soon as it is looked into.
+
+        With x-systemd.automount it makes an automount unit, and noauto says nothing any more.
+        """
+        words = self.options.split(",")
+        last = next((word for word in reversed(words) if word in ("auto", "noauto")), "auto")
+        return last == "auto" or any(word in words for word in _AUTOMOUNT)
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """A mount unit as systemd has it. `state`: enabled, disabled, static, generated, masked …
+
+    `asked`: something that every boot reaches asks for it, or an automount unit does.
+    """
+
+    state: str = ""
+    asked: bool = False
+
 
 class Boot(msgspec.Struct, frozen=True):
     """What mounts a point at boot. `options` are as written; `how` is "fstab", "unit" or "".
 
-    `fragment` is the unit's own file, "" where there is none.
+    `fragment` is the unit's own file, "" where there is none. `asked`: something asks for the mount
+    at boot. `over_itself`: it is the directory, mounted over itself.
     """
 
     how: str = ""
     options: str = ""
     origin: str = ""
     fragment: str = ""
+    asked: bool = True
+    over_itself: bool = False
 
     @property
     def flags(self) -> frozenset[str]:
         return frozenset(self.options.split(","))
+
+    @property
+    def by_line(self) -> bool:
+        """Whether it is the line of fstab that would have to ask for the mount (a drop-in may still
+        give the options): systemd links no unit that a generator made."""
+        return self.how == "fstab" or self.fragment.startswith(_GENERATED)
 
 
 class Own(msgspec.Struct, frozen=True):
@@ -131,23 +169,77 @@ def parse_cat(text: str) -> dict[str, tuple[str, dict[tuple[str, str], Setting]]
     """`systemctl cat A.mount B.mount`: unit -> (its own file, what counts of it and its drop-ins).
 
     {"tmp.mount": ("/usr/lib/systemd/system/tmp.mount", {("Mount", "Options"): Setting(…)})}.
+    Files below /run that no generator makes anew at the next boot are left out.
     """
     texts: dict[str, list[str]] = {}
     fragments: dict[str, str] = {}
-    unit = ""
+    unit, lasts = "", True
     for line in text.splitlines():
         path = line.removeprefix("# ")
         if line.startswith("# /") and path.endswith((".mount", ".conf")):
             folder, _, name = path.rpartition("/")
             unit = name if name.endswith(".mount") else folder.rpartition("/")[2][:-2]
-            if name.endswith(".mount"):
+            lasts = not path.startswith("/run/") or path.startswith(_GENERATED)
+            if lasts and name.endswith(".mount"):
                 fragments[unit] = path
-        texts.setdefault(unit, []).append(line)
+        if lasts:
+            texts.setdefault(unit, []).append(line)
     return {
         unit: (fragments.get(unit, ""), parse_cat_config("\n".join(lines)))
         for unit, lines in texts.items()
         if unit.endswith(".mount")
     }
+
+
+def parse_units(text: str) -> dict[str, Unit]:
+    """`systemctl show -p Id,UnitFileState,WantedBy,RequiredBy,TriggeredBy UNITS`, by name."""
+    found = {}
+    for block in blocks(text):
+        one = {key: values[0] for key, values in block.items()}
+        state = one.get("UnitFileState", "")
+        asking = f"{one.get('WantedBy', '')} {one.get('RequiredBy', '')}".split()
+        asked = state == "enabled" or bool(one.get("TriggeredBy")) or bool(_AT_BOOT & set(asking))
+        found[one.get("Id", "")] = Unit(state, asked)
+    return found
+
+
+def boot_of(
+    point: str,
+    listed: Listed | None,
+    fragment: str,
+    lines: Mapping[tuple[str, str], Setting],
+    unit: Unit,
+) -> Boot:
+    """What mounts a point at boot, from its line of fstab and from its unit (see `parse_cat`).
+
+    A unit below /etc counts more than the one made of fstab, and that one more than the
+    distribution's; a drop-in more than any of them. For /dev/shm systemd takes no unit ("Cannot
+    create mount unit for API file system"); systemd-remount-fs gives it what fstab says.
+    """
+    by_fstab = Boot()
+    if listed is not None:
+        asked = listed.at_boot or unit.asked
+        by_fstab = Boot("fstab", listed.options, f"{FSTAB}:{listed.line}", fragment, asked)
+    if point == "/dev/shm":
+        return msgspec.structs.replace(by_fstab, asked=True)
+    if unit.state == "masked":
+        return Boot()
+    source = lines.get(("Unit", "SourcePath"))
+    if listed is None and source is not None and source.value == FSTAB:
+        return Boot()  # its line was taken away since systemd looked
+    options = lines.get(("Mount", "Options"))
+    dropped_in = options is not None and options.file != fragment
+    if not fragment or (listed and not dropped_in and not fragment.startswith("/etc/")):
+        return by_fstab
+    what, where = lines.get(("Mount", "What")), lines.get(("Mount", "Where"))
+    return Boot(
+        how="unit",
+        options=options.value if options else "",
+        origin=options.origin if options else fragment,
+        fragment=fragment,
+        asked=unit.asked or (listed is not None and listed.at_boot),
+        over_itself=what is not None and where is not None and what.value == where.value,
+    )
 
 
 def unit_of(point: str) -> str:
@@ -172,7 +264,7 @@ def with_options(fstab: str, point: str, more: Iterable[str]) -> str:
 def merged(options: str, more: Iterable[str]) -> str:
     """Options with more of them, and without what contradicts: "defaults,exec" -> "…,noexec"."""
     more = list(more)
-    opposite = {word.removeprefix("no") for word in more}
+    opposite = {word[2:] if word.startswith("no") else f"no{word}" for word in more}
     kept = [word for word in options.split(",") if word and word not in opposite]
     return ",".join([*kept, *(word for word in more if word not in kept)])
 
@@ -204,25 +296,23 @@ def _read(host: Host, facts: Facts) -> Mounts:
     if host.state(FSTAB) is not None:
         fstab = host.read_bytes(FSTAB).decode("utf-8", "surrogateescape")
     units = {unit_of(point): point for point in POINTS}
-    try:
-        # Ends with 1 where one of them has no file.
-        shown = host.run(("systemctl", "cat", "--no-pager", *units), ok=None, timeout_s=10).stdout
-    except CommandMissing:
-        shown = ""
-    listed, cat = parse_fstab(fstab), parse_cat(shown)
+    # Ends with 1 where one of them has no file.
+    cat = parse_cat(_said(host, "cat", "--no-pager", *units))
+    asked = f"--property={_PROPERTIES}"
+    known = parse_units(_said(host, "show", asked, *units))
+    listed = parse_fstab(fstab)
     boot = {}
     for unit, point in units.items():
         fragment, lines = cat.get(unit, ("", {}))
-        options = lines.get(("Mount", "Options"))
-        if point in listed:
-            line = listed[point]
-            boot[point] = Boot("fstab", line.options, f"{FSTAB}:{line.line}", fragment)
-        elif fragment:
-            origin = options.origin if options else fragment
-            boot[point] = Boot("unit", options.value if options else "", origin, fragment)
-        else:
-            boot[point] = Boot()
+        boot[point] = boot_of(point, listed.get(point), fragment, lines, known.get(unit, Unit()))
     return Mounts(now, boot, fstab, own_mounts(host))
+
+
+def _said(host: Host, *words: str) -> str:
+    try:
+        return host.run(("systemctl", *words), ok=None, timeout_s=10).stdout
+    except CommandMissing:
+        return ""
 
 
 MOUNTS: Fact[Mounts] = Fact("mounts", _read)

@@ -18,6 +18,14 @@ from steps.resources.package import plan_install
 ENFORCE = "aa-enforce"
 TOOLS = "apparmor-utils"
 
+SAID = {
+    "unconfined": "unconfined: they only give a program a name",
+    "user": "ask the user whether to allow it",
+    "prompt": "ask the user whether to allow it",
+}
+"""Of modes that are neither enforced nor only reporting. A profile with flags=(prompt) asks a
+program of the user, and refuses where none answers; the kernel calls that mode "user"."""
+
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The YAML body. `complain`: profiles that may go on only reporting."""
@@ -88,8 +96,12 @@ class AppArmor(Resource):
 
     def _profiles(self, found: apparmor.AppArmor) -> Finding:
         wrong = self._wrong(found)
-        enforced = sum(mode == "enforce" for mode in found.modes.values())
+        enforced = found.enforced
         kept = sorted(self.complain & set(found.complaining))
+        notes = [f"{', '.join(kept)} may go on reporting"] if kept else []
+        notes += [
+            f"{number} {SAID.get(mode, f'in mode {mode}')}" for mode, number in found.other.items()
+        ]
         said = f"{enforced} enforced"
         said += f", {', '.join(found.complaining)} only reporting" if found.complaining else ""
         return Finding(
@@ -100,7 +112,7 @@ class AppArmor(Resource):
             persistent=said,
             origin=PROFILES,
             ok=not wrong and enforced > 0,
-            note=f"{', '.join(kept)} may go on reporting" if kept else "",
+            note="; ".join(notes),
         )
 
 

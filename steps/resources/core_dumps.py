@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
+
+import msgspec
 
 from host.base import HostError
 from host.facts import Fact, FactUnavailable
@@ -14,6 +17,7 @@ from host.facts.core_limits import (
     Service,
     Shell,
     hard_limit,
+    hard_part,
 )
 from host.facts.packages import PACKAGES
 from host.facts.systemd_conf import configuration
@@ -77,12 +81,15 @@ class CoreDumps(Resource):
         findings += [shells, self._default(ctx), self._running(ctx)]
         findings += [
             _finding(
-                one.unit, "0", one.now_soft or "ended", one.hard, "", False,
-                "its unit sets LimitCORE itself",
+                one.unit, "0", one.now_soft or "ended", one.line.value if one.line else one.hard,
+                one.line.origin if one.line else "", False, "its unit sets LimitCORE itself",
             )
             for one in self._own(ctx)
         ]  # fmt: skip
         return [*findings, *self._systemd_coredump(ctx)]
+
+    def told(self, findings: Sequence[Finding]) -> str:
+        return "".join(f"services that {one.note}" for one in findings if not one.applicable)
 
     def plan(self, ctx: Context) -> Planned:
         limits = ctx.facts.get(LIMITS)
@@ -108,7 +115,10 @@ class CoreDumps(Resource):
         return Planned(
             changes=tuple(changes),
             activations=(Activation("daemon-reload"),) if reloads else (),
-            refusals=self._refusals(limits, ctx.facts.get(PROFILE_LIMITS)),
+            refusals=(
+                *self._refusals(limits, ctx.facts.get(PROFILE_LIMITS)),
+                *self._overruled(self._own(ctx)),
+            ),
             notes=self._notes(ctx) if changes else (),
         )
 
@@ -145,6 +155,18 @@ class CoreDumps(Resource):
             for one in found
         )
 
+    def _overruled(self, own: list[Service]) -> tuple[str, ...]:
+        """Drop-ins that are read after ours."""
+        return tuple(
+            f"{one.line.origin} sets LimitCORE={one.line.value} for {one.unit} and is read after"
+            " what this step would write; nothing was changed. Take that line away first."
+            for one in own
+            if one.line is not None
+            and "/service.d/" not in one.line.file
+            and one.line.file.endswith(".conf")
+            and one.line.file.rpartition("/")[2] > self.drop_in
+        )
+
     def _default(self, ctx: Context) -> Finding:
         running = ctx.facts.get(SERVICES).default_hard
         line = ctx.facts.get(SYSTEM).get(("Manager", "DefaultLimitCORE"))
@@ -154,23 +176,36 @@ class CoreDumps(Resource):
         return _finding("services, DefaultLimitCORE", "0", running, persistent, origin, ok, "")
 
     def _running(self, ctx: Context) -> Finding:
-        """Services that run: what they write now counts, what they might allow themselves not."""
+        """Services that run: what they write now counts, what they might allow themselves not.
+
+        Where systemd would start every one that writes dumps without, it is told and not counted:
+        nothing is left to be set, and none is restarted for this.
+        """
         running = ctx.facts.get(SERVICES).running
-        dumping = [one.unit for one in running if one.now_soft not in ("", "0")]
+        dumping = [one for one in running if one.dumps]
+        later = [one for one in dumping if _next_hard(one) != "0"]
         loose = [one.unit for one in running if one.now_hard not in ("", "0")]
+        note = f"may allow themselves more until restarted: {', '.join(loose)}" if loose else ""
         if dumping:
-            note = f"write core dumps until they are restarted: {', '.join(dumping)}"
-        elif loose:
-            note = f"may allow themselves more until restarted: {', '.join(loose)}"
-        else:
-            note = ""
-        said = f"{len(dumping)} of {len(running)} write core dumps"
-        return _finding("services that run", "none writes any", said, "", "", not dumping, note)
+            note = f"write core dumps: {', '.join(one.unit for one in dumping)}"
+        finding = _finding(
+            "services that run", "none writes any", _writing(dumping, running),
+            _writing(later, running), "", not dumping, note,
+        )  # fmt: skip
+        if dumping and not later:
+            note += "; systemd forbids it from their next start on, and none is restarted for this"
+            return msgspec.structs.replace(finding, ok=None, applicable=False, note=note)
+        return finding
 
     def _own(self, ctx: Context) -> list[Service]:
-        """Services whose unit has a limit of its own."""
+        """Services whose unit has a limit of its own, also where it is the same as the default."""
         services = ctx.facts.get(SERVICES)
-        return [one for one in services.running if one.hard not in ("0", services.default_hard)]
+        default = services.default_hard
+        return [
+            one
+            for one in services.running
+            if _next_hard(one) != "0" and (one.line is not None or one.hard != default)
+        ]
 
     def _systemd_coredump(self, ctx: Context) -> list[Finding]:
         """Its settings stand also where it is not installed: who brings it wants no dumps kept."""
@@ -197,6 +232,15 @@ class CoreDumps(Resource):
             f"Running services keep their limit until they are restarted ({len(loose)} of them); "
             "none is restarted for this.",
         )
+
+
+def _writing(some: Sequence[Service], running: Sequence[Service]) -> str:
+    return f"{len(some)} of {len(running)} write core dumps"
+
+
+def _next_hard(one: Service) -> str:
+    """The limit of its next start, once systemd has read the unit anew."""
+    return hard_part(one.line.value if one.line else one.hard)
 
 
 def _login(limits: tuple[Limit, ...], who: str) -> Finding:

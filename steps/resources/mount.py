@@ -13,6 +13,7 @@ from host.facts import Fact
 from host.facts.mounts import (
     FLAGS,
     FSTAB,
+    LOCAL,
     MOUNTS,
     POINTS,
     Boot,
@@ -113,10 +114,15 @@ class Mount(Resource):
         changes: list[Change] = []
         fstab = mounts.fstab
         for point in later:
-            change = self._unit_file(point, mounts.boot[point])
+            boot = mounts.boot[point]
+            if not boot.asked and boot.by_line:
+                fstab = with_options(fstab, point, ("auto",))
+            if boot.flags >= set(self.wanted[point]):
+                continue  # only nothing asks for it
+            change = self._unit_file(point, boot)
             if change is not None:
                 changes.append(change)
-            elif mounts.boot[point].how == "fstab":
+            elif boot.how == "fstab":
                 fstab = with_options(fstab, point, self.wanted[point])
             else:
                 fstab += self._line(point, fstab)
@@ -130,6 +136,18 @@ class Mount(Resource):
         if bound:
             why = f"mount {', '.join(bound)} now and at boot"
             changes.append(RunCommand(argv=("systemctl", "enable", "--now", *bound), why=why))
+        unasked = [
+            unit_of(point)
+            for point in later
+            if not mounts.boot[point].asked and not mounts.boot[point].by_line
+        ]
+        if unasked:
+            why = f"mount {', '.join(unasked)} at boot"
+            changes.append(RunCommand(argv=("systemctl", "add-wants", LOCAL, *unasked), why=why))
+        still = [unit_of(point) for point in now if self._covers_nothing(point, mounts)]
+        if still:
+            why = f"mount {', '.join(still)} now"
+            changes.append(RunCommand(argv=("systemctl", "start", *still), why=why))
         for point in now:
             if point in mounts.now:
                 options = ",".join(("remount", "bind", *self.wanted[point]))
@@ -186,7 +204,7 @@ class Mount(Resource):
             setting=point,
             expected=", ".join(self.wanted[point]),
             running=_words(mount.flags) if mount else "no mount of its own",
-            persistent=_words(boot.flags) if boot.how else "nothing sets it",
+            persistent=_at_boot(point, boot),
             origin=boot.origin,
         )
         if ctx.host.state(point) is None:
@@ -203,12 +221,17 @@ class Mount(Resource):
         return mount is not None and mount.flags >= set(self.wanted[point])
 
     def _holds_later(self, point: str, mounts: Mounts) -> bool:
-        return mounts.boot[point].flags >= set(self.wanted[point])
+        boot = mounts.boot[point]
+        return boot.asked and boot.flags >= set(self.wanted[point])
 
     def _is_bound(self, point: str, mounts: Mounts) -> bool:
         """Whether the point is to be mounted over itself: nothing mounts it, now or at boot."""
         mount = mounts.now.get(point)
         return not mounts.boot[point].how and (mount is None or mount.over_itself)
+
+    def _covers_nothing(self, point: str, mounts: Mounts) -> bool:
+        """Whether a unit that is not started mounts the directory over itself, as ours does."""
+        return point not in mounts.now and mounts.boot[point].over_itself
 
     def _unit_file(self, point: str, boot: Boot) -> WriteFile | None:
         """A drop-in for the unit there is, or a unit of ours; `None`: fstab is the place."""
@@ -264,6 +287,15 @@ class Mount(Resource):
                     "a unit, so what will mount it at the next boot cannot be told; nothing was "
                     f"changed. Put it into {FSTAB} first."
                 )
+        for point in now:
+            boot = mounts.boot[point]
+            if boot.how and point not in mounts.now and not self._covers_nothing(point, mounts):
+                by = f"systemctl start {unit_of(point)}" if boot.how == "unit" else f"mount {point}"
+                refusals.append(
+                    f"{boot.origin} says how to mount {point}, but it is no mount now, and one "
+                    f"would cover what lies there; nothing was changed. Run `{by}` at a quiet "
+                    "time, then look again."
+                )
         forbidding = [point for point in now if "noexec" in self.wanted[point]]
         for process, path in running_from(ctx.host, forbidding):
             point = next(p for p in forbidding if re.match(rf"{re.escape(p)}/", path))
@@ -299,6 +331,13 @@ class Mount(Resource):
 def _is_directory(ctx: Context, point: str) -> bool:
     state = ctx.host.state(point)
     return state is not None and state.kind == "dir"
+
+
+def _at_boot(point: str, boot: Boot) -> str:
+    """What the next boot gives a mount, as a finding says it."""
+    if not boot.how:
+        return "nothing sets it"
+    return _words(boot.flags) + ("" if boot.asked else f", but nothing asks for {unit_of(point)}")
 
 
 def _words(flags: frozenset[str]) -> str:

@@ -51,6 +51,14 @@ def test_profiles_of_the_kernel() -> None:
     assert AppArmor(True, False, modes).complaining == ("php-fpm",)
 
 
+def test_modes_that_only_report() -> None:
+    modes = {
+        "cupsd": "enforce", "named": "kill", "devhelp": "unconfined", "snap": "user",
+        "php-fpm": "complain", "lxc//&:lxc://unconfined": "mixed",
+    }  # fmt: skip
+    assert AppArmor(True, False, modes).complaining == ("lxc", "php-fpm")
+
+
 def test_profiles_that_files_declare() -> None:
     text = (
         "profile php-fpm /usr/sbin/php-fpm* flags=(attach_disconnected,complain) {\n}\n"
@@ -162,6 +170,26 @@ def test_a_container_is_told_apart_from_a_kernel_without_it(tmp_path: Path) -> N
     step, ctx = profiles(tmp_path / "2", AppArmor(False, False))
     assert [finding.ok for finding in step.observe(ctx)] == [False]
     assert "update-grub" in step.plan(ctx).refusals[0]
+
+
+def test_profiles_that_only_name_are_told_and_no_failure(tmp_path: Path) -> None:
+    """trixie's apparmor ships 76 of them."""
+    modes = {"cupsd": "enforce", "devhelp": "unconfined", "virtiofsd": "unconfined"}
+    step, ctx = profiles(tmp_path, AppArmor(True, False, modes))
+    found = step.observe(ctx)[1]
+    assert (found.ok, found.running) == (True, "1 enforced")
+    assert found.note == "2 unconfined: they only give a program a name"
+    assert step.plan(ctx).changes == ()
+    assert step.plan(ctx).refusals == ()
+
+
+def test_profiles_that_kill_are_enforced_and_asking_ones_told(tmp_path: Path) -> None:
+    step, ctx = profiles(tmp_path, AppArmor(True, False, {"named": "kill", "snap": "user"}))
+    found = step.observe(ctx)[1]
+    assert (found.ok, found.running) == (True, "1 enforced")
+    assert found.note == "1 ask the user whether to allow it"
+    alone, there = profiles(tmp_path / "2", AppArmor(True, False, {"devhelp": "unconfined"}))
+    assert alone.observe(there)[1].ok is False  # nothing is enforced at all
 
 
 def test_profiles_that_only_report(tmp_path: Path) -> None:

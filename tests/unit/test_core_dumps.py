@@ -14,8 +14,11 @@ from host.facts.core_limits import (
     Service,
     Services,
     Shell,
+    Shown,
     files_of,
     hard_limit,
+    hard_part,
+    own_limit,
     parse_limits,
     parse_process,
     parse_profile,
@@ -23,6 +26,7 @@ from host.facts.core_limits import (
 )
 from host.facts.systemd_conf import Setting, parse_cat_config
 from snapshots.model import Activation, WriteFile
+from steps.model import Finding
 from steps.resource import Context
 from steps.resources.core_dumps import CoreDumps
 from tests.unit.given import RELEASES, context, packages, recorded
@@ -35,8 +39,9 @@ STEP = CoreDumps.parse("kernel.core-dumps", {})
 @pytest.mark.parametrize("release", RELEASES)
 def test_recorded_answers(release: str) -> None:
     assert parse_process(recorded(release, "system/process-limits.txt")) == ("infinity", "0")
-    found = {unit: (hard, soft) for unit, hard, soft, pid in services_of(release) if pid}
-    assert found["ssh.service"] == ("infinity", "0")
+    found = {one.unit: one for one in services_of(release) if one.main_pid}
+    assert found["ssh.service"][1:3] == ("infinity", "0")
+    assert found["ssh.service"].files[0].endswith("/lib/systemd/system/ssh.service")
     line = parse_cat_config(recorded(release, "system/system-conf.txt"))
     assert line["Manager", "DefaultLimitCORE"] == Setting(
         "0", "/etc/systemd/system.conf.d/60-x.conf", 2
@@ -44,7 +49,7 @@ def test_recorded_answers(release: str) -> None:
     assert parse_limits({MAIN: recorded(release, "system/limits.conf")}) == ()
 
 
-def services_of(release: str) -> list[tuple[str, str, str, int]]:
+def services_of(release: str) -> list[Shown]:
     return parse_services(recorded(release, "system/service-limits.txt"))
 
 
@@ -70,6 +75,8 @@ def test_files_are_read_by_name() -> None:
 def test_any_answer_is_read(text: str) -> None:
     parse_limits({MAIN: text})
     parse_services(text)
+    own_limit({"/etc/x.service": text})
+    hard_part(text)
     parse_process(text)
     parse_profile("/etc/profile", text)
     parse_cat_config(text)
@@ -139,12 +146,82 @@ def test_a_unit_with_a_limit_of_its_own_gets_a_drop_in(tmp_path: Path) -> None:
     assert "[Service]\nLimitCORE=0\n" in written(ctx)[path]
 
 
-def test_a_service_that_dumps_now_is_named(tmp_path: Path) -> None:
-    running = Services("0", (Service("db.service", "0", "0", "infinity", "infinity"),))
-    findings = STEP.observe(asked(tmp_path, core_services=running))
-    (found,) = (finding for finding in findings if finding.setting == "services that run")
+DOCKER = Setting("infinity", "/usr/lib/systemd/system/docker.service", 35)
+
+
+def test_a_limit_of_its_own_that_is_the_default_is_found_before_the_default_changes(
+    tmp_path: Path,
+) -> None:
+    """docker.service, containerd.service and varnish.service say LimitCORE=infinity."""
+    docker = Service("docker.service", *("infinity",) * 4, DOCKER)
+    plain = Service("cron.service", "infinity", "0", "infinity", "0")
+    ctx = asked(tmp_path, core_services=Services("infinity", (docker, plain)))
+    found = written(ctx)
+    path = "/etc/systemd/system/docker.service.d/zz-harden-tui-kernel-core-dumps.conf"
+    assert "[Service]\nLimitCORE=0\n" in found[path]
+    assert not any("cron.service" in written_to for written_to in found)
+    (told,) = (one for one in STEP.observe(ctx) if one.setting == "docker.service")
+    assert (told.ok, told.persistent) == (False, "infinity")
+    assert told.origin == "/usr/lib/systemd/system/docker.service:35"
+
+
+def test_a_soft_limit_of_nothing_leaves_the_hard_one(tmp_path: Path) -> None:
+    line = Setting("0:infinity", "/etc/systemd/system/db.service", 9)
+    running = Services("infinity", (Service("db.service", "infinity", "0", "0", "0", line),))
+    assert any("db.service.d" in path for path in written(asked(tmp_path, core_services=running)))
+    line = Setting("0", "/etc/systemd/system/db.service", 9)
+    running = Services("infinity", (Service("db.service", "0", "0", "0", "0", line),))
+    ctx = asked(tmp_path / "2", core_services=running)
+    assert not any("db.service.d" in path for path in written(ctx))
+
+
+def test_a_drop_in_that_is_read_later_is_refused_with_its_place(tmp_path: Path) -> None:
+    later = Setting("infinity", "/etc/systemd/system/db.service.d/zzz.conf", 2)
+    running = Services("infinity", (Service("db.service", *("infinity",) * 4, later),))
+    (refusal,) = STEP.plan(asked(tmp_path, core_services=running)).refusals
+    assert refusal.startswith(f"{later.origin} sets LimitCORE=infinity for db.service")
+
+
+def test_the_line_of_a_unit_that_decides() -> None:
+    unit = "[Service]\nExecStart=/bin/x\nLimitCORE=infinity\n"
+    assert own_limit({"/x.service": unit}) == Setting("infinity", "/x.service", 3)
+    drop_in = {"/x.service": unit, "/x.service.d/a.conf": "[Service]\nLimitCORE=0\n"}
+    assert own_limit(drop_in) == Setting("0", "/x.service.d/a.conf", 2)
+    assert own_limit({**drop_in, "/x.service.d/b.conf": "[Service]\nLimitCORE=\n"}) is None
+    assert own_limit({"/x.service": "[Service]\nExecStart=/bin/x\n"}) is None
+    assert [hard_part(value) for value in ("0", "infinity", "0:infinity", "1G:0", "0M")] == [
+        "0", "infinity", "infinity", "0", "0",
+    ]  # fmt: skip
+
+
+def running_of(ctx: Context) -> Finding:
+    (found,) = (one for one in STEP.observe(ctx) if one.setting == "services that run")
+    return found
+
+
+def test_a_service_that_dumps_and_would_again_is_named(tmp_path: Path) -> None:
+    running = Services("0", (Service("db.service", *("infinity",) * 4),))
+    found = running_of(asked(tmp_path, core_services=running))
     assert found.ok is False
     assert "db.service" in found.note
+
+
+def test_what_only_a_restart_ends_is_told_and_not_counted(tmp_path: Path) -> None:
+    """As docker.service is after the apply: an apply restarts nothing, so it could not clear it."""
+    line = Setting("0", "/etc/systemd/system/db.service.d/zz-harden-tui-kernel-core-dumps.conf", 3)
+    running = Services("0", (Service("db.service", "0", "0", "infinity", "infinity", line),))
+    ctx = asked(tmp_path, core_services=running)
+    found = running_of(ctx)
+    assert (found.applicable, found.ok) == (False, None)
+    assert (found.running, found.persistent) == (
+        "1 of 1 write core dumps", "0 of 1 write core dumps",
+    )  # fmt: skip
+    assert STEP.told(STEP.observe(ctx)) == (
+        "services that write core dumps: db.service; systemd forbids it from their next start on,"
+        " and none is restarted for this"
+    )
+    quiet = asked(tmp_path / "2", core_services=Services("0", ()))
+    assert (running_of(quiet).ok, STEP.told(STEP.observe(quiet))) == (True, "")
 
 
 def test_systemd_coredump_is_told_before_it_comes(tmp_path: Path) -> None:

@@ -13,16 +13,21 @@ from hypothesis import strategies as st
 from host.base import Completed, FileState, HostError
 from host.facts.mounts import (
     Boot,
+    Listed,
     Mount,
     Mounts,
     Own,
+    Unit,
+    boot_of,
     merged,
     parse_cat,
     parse_fstab,
     parse_mountinfo,
+    parse_units,
     unit_of,
     with_options,
 )
+from host.facts.systemd_conf import Setting
 from host.practice import PracticeHost
 from snapshots.domains import mounts as domain
 from snapshots.model import RunCommand, WriteFile
@@ -68,8 +73,95 @@ def test_recorded_units() -> None:
 def test_any_answer_is_read(text: str) -> None:
     parse_mountinfo(text)
     parse_cat(text)
+    parse_units(text)
     parse_fstab(text)
     mapped_from(text, ["/tmp"])
+
+
+UNIT = {"What": "tmpfs", "Where": "/tmp", "Options": "mode=1777,nosuid,nodev"}
+
+
+def lines(file: str, settings: Mapping[str, str]) -> dict[tuple[str, str], Setting]:
+    found = {("Mount", key): Setting(value, file, 9) for key, value in settings.items()}
+    if file.startswith("/run/systemd/generator"):
+        found["Unit", "SourcePath"] = Setting("/etc/fstab", file, 6)
+    return found
+
+
+def boot(
+    file: str = "",
+    state: str = "",
+    *,
+    options: str = "defaults,noexec",
+    asked: bool = True,
+    more: Mapping[tuple[str, str], Setting] | None = None,
+    point: str = "/tmp",
+) -> Boot:
+    """Of a line of fstab (none where `options` is empty) and a unit file (likewise)."""
+    listed = Listed("tmpfs", point, "tmpfs", options, 3) if options else None
+    known = {**(lines(file, UNIT) if file else {}), **(more or {})}
+    return boot_of(point, listed, file, known, Unit(state, asked))
+
+
+MADE = "/run/systemd/generator/tmp.mount"
+ADMINS = "/etc/systemd/system/tmp.mount"
+DEBIANS = "/usr/lib/systemd/system/tmp.mount"
+DROP_IN = "/etc/systemd/system/tmp.mount.d/a.conf"
+
+
+def test_what_counts_of_fstab_and_units() -> None:
+    """As hosts of both releases were seen to boot."""
+    by_line = ("fstab", "defaults,noexec", "/etc/fstab:3")
+    for found in (boot(), boot(MADE, "generated"), boot(DEBIANS, "static")):
+        assert (found.how, found.options, found.origin) == by_line
+    assert boot(ADMINS, "disabled").origin == f"{ADMINS}:9"
+    assert boot(ADMINS, "disabled").options == UNIT["Options"]
+    more = {("Mount", "Options"): Setting("size=5m", DROP_IN, 2)}
+    for file, state in ((MADE, "generated"), (DEBIANS, "static")):
+        found = boot(file, state, more=more)
+        assert (found.how, found.options, found.origin) == ("unit", "size=5m", f"{DROP_IN}:2")
+    assert boot("", "masked") == boot(MADE, "generated", options="") == Boot()
+    assert boot(DEBIANS, "static", options="").how == "unit"
+
+
+def test_systemd_takes_no_unit_for_shared_memory() -> None:
+    file = "/etc/systemd/system/dev-shm.mount"
+    assert boot(file, "enabled", point="/dev/shm", options="") == Boot()
+    found = boot(file, "enabled", point="/dev/shm", options="noexec,noauto", asked=False)
+    assert (found.how, found.options, found.asked) == ("fstab", "noexec,noauto", True)
+
+
+def test_what_nothing_asks_for_is_not_mounted_at_boot() -> None:
+    assert boot(MADE, "generated", options="noexec,noauto", asked=True).asked
+    assert not boot(MADE, "generated", options="noexec,noauto", asked=False).asked
+    assert boot("", "", options="noauto,x-systemd.automount", asked=False).asked
+    assert boot("", "", options="noauto,auto", asked=False).asked
+    assert boot(ADMINS, "disabled", asked=False).asked  # fstab's line asks for it by name
+    assert not boot(ADMINS, "disabled", options="", asked=False).asked
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_recorded_units_and_what_asks_for_them(release: str) -> None:
+    """/tmp by a unit that is disabled: Debian's basic.target wants it. /var/tmp has none."""
+    found = parse_units(recorded(release, "system/mount-units-asked.txt"))
+    assert found["tmp.mount"] == Unit("disabled", True)
+    assert found["var-tmp.mount"] == Unit("", False)
+
+
+def test_only_what_every_boot_reaches_asks() -> None:
+    text = "Id=tmp.mount\nUnitFileState={}\nWantedBy={}\nRequiredBy=\nTriggeredBy={}\n"
+    assert parse_units(text.format("generated", "local-fs.target", ""))["tmp.mount"].asked
+    assert parse_units(text.format("enabled", "my.target", ""))["tmp.mount"].asked
+    assert parse_units(text.format("generated", "", "tmp.automount"))["tmp.mount"].asked
+    assert not parse_units(text.format("disabled", "cron.service", ""))["tmp.mount"].asked
+
+
+def test_what_a_reboot_forgets_is_left_out() -> None:
+    passing = "# /run/systemd/transient/tmp.mount\n[Mount]\nOptions=noexec\n"
+    assert parse_cat(passing) == {}
+    drop_in = "# /run/systemd/system/tmp.mount.d/x.conf\n[Mount]\nOptions=noexec\n"
+    fragment, found = parse_cat(f"# {DEBIANS}\n[Mount]\nOptions=nodev\n\n{drop_in}")["tmp.mount"]
+    assert (fragment, found["Mount", "Options"].value) == (DEBIANS, "nodev")
 
 
 def test_units_have_the_names_systemd_gives_them() -> None:
@@ -171,6 +263,58 @@ def test_refusals(tmp_path: Path) -> None:
     masked = {"tmp.mount": unit("tmp.mount", "inactive", "masked")}
     off = plan(tmp_path, ["/tmp"], Mounts({}, {"/tmp": Boot()}, ""), units=masked)
     assert "tmp.mount is masked" in off.refusals[0]
+
+
+FULL = frozenset({"rw", "nodev", "nosuid", "noexec"})
+HARD = Mount("/tmp", FULL, "/", "tmpfs", "tmpfs")
+SAID = "mode=1777,nodev,nosuid,noexec"
+
+
+def test_a_mount_that_nothing_asks_for_at_boot_is_wanted_then(tmp_path: Path) -> None:
+    unasked = Boot("unit", SAID, f"{ADMINS}:9", ADMINS, asked=False)
+    mounts = Mounts({"/tmp": HARD}, {"/tmp": unasked}, "")
+    planned = plan(tmp_path, ["/tmp"], mounts)
+    assert commands(planned) == [
+        "systemctl daemon-reload", "systemctl add-wants local-fs.target tmp.mount",
+    ]  # fmt: skip
+    assert (files(planned), planned.refusals) == ({}, ())
+    ctx = context(tmp_path / "2", mounts=mounts, units={}, packages=packages())
+    ctx.host.put("/tmp", FileState(kind="dir", mode=0o1777))
+    (found,) = Resource.parse("x.y", {"points": ["/tmp"]}).observe(ctx)
+    assert (found.ok, found.persistent) == (
+        False, "nodev, nosuid, noexec, but nothing asks for tmp.mount",
+    )  # fmt: skip
+
+
+def test_a_line_of_fstab_asks_for_its_mount_itself(tmp_path: Path) -> None:
+    """systemd adds no link to a unit that it made of fstab."""
+    fstab = "tmpfs /tmp tmpfs noauto,exec,nodev,nosuid 0 0\n"
+    line = Boot("fstab", "noauto,exec,nodev,nosuid", "/etc/fstab:1", MADE, asked=False)
+    planned = plan(tmp_path, ["/tmp"], Mounts({"/tmp": HARD}, {"/tmp": line}, fstab))
+    assert files(planned) == {"/etc/fstab": "tmpfs /tmp tmpfs nodev,nosuid,auto,noexec 0 0\n"}
+    assert commands(planned) == ["systemctl daemon-reload"]
+    dropped_in = Boot("unit", "size=5m", f"{DROP_IN}:2", MADE, asked=False)
+    planned = plan(tmp_path / "2", ["/tmp"], Mounts({"/tmp": HARD}, {"/tmp": dropped_in}, fstab))
+    assert files(planned)["/etc/fstab"] == "tmpfs /tmp tmpfs exec,nodev,nosuid,auto 0 0\n"
+    assert any("tmp.mount.d/zz-harden-tui" in path for path in files(planned))
+
+
+def test_what_is_no_mount_now_would_cover_what_lies_there(tmp_path: Path) -> None:
+    for boot, by in (
+        (Boot("unit", SAID, f"{ADMINS}:9", ADMINS), "systemctl start tmp.mount"),
+        (Boot("fstab", SAID, "/etc/fstab:1"), "mount /tmp"),
+    ):
+        fstab = f"tmpfs /tmp tmpfs {SAID} 0 0\n"
+        (refusal,) = plan(tmp_path, ["/tmp"], Mounts({}, {"/tmp": boot}, fstab)).refusals
+        assert refusal.startswith(f"{boot.origin} says how to mount /tmp")
+        assert f"`{by}`" in refusal
+
+
+def test_a_directory_over_itself_covers_nothing_and_is_started(tmp_path: Path) -> None:
+    ours = Boot("unit", "bind,nodev,nosuid,noexec", f"{ADMINS}:9", ADMINS, over_itself=True)
+    planned = plan(tmp_path, ["/tmp"], Mounts({}, {"/tmp": ours}, ""))
+    assert commands(planned) == ["systemctl start tmp.mount"]
+    assert planned.refusals == ()
 
 
 def test_other_points_are_no_business_of_it() -> None:

@@ -58,10 +58,28 @@ def _modules(host: LabHost) -> Answers:
     ]
 
 
+DUMPER = "/etc/systemd/system/dumper.service"
+
+
+def _dumps(host: LabHost) -> None:
+    """What runs under a limit of its own, as Docker does; it is not restarted by the step."""
+    host.write(DUMPER, "[Service]\nExecStart=/bin/sleep infinity\nLimitCORE=infinity\n")
+    host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "start", "dumper.service")
+
+
+def _dumps_no_more(host: LabHost) -> None:
+    host.run("systemctl", "stop", "dumper.service")
+    host.run("rm", DUMPER)
+    host.run("systemctl", "daemon-reload")
+
+
 def _core_dumps(host: LabHost) -> Answers:
     """A login, a service that is started now, and what units will get."""
     service = host.out("systemd-run", "-q", "--wait", "-P", "sh", "-c", "ulimit -Hc")
     unit = host.out("systemctl", "show", "--property=LimitCORE", "apache2.service")
+    dumper = host.out("systemctl", "show", "--property=LimitCORE", "dumper.service")
+    told = details(host, "kernel.core-dumps")["steps"][0]["note"]
     free = ("systemd-run", "-q", "--wait", "-P", "-p", "LimitCORE=infinity", "sh")
     bare = host.out(*free, "-l", "-c", "ulimit -Hc")
     dumps = host.out("systemd-analyze", "cat-config", "systemd/coredump.conf").splitlines()
@@ -74,6 +92,8 @@ def _core_dumps(host: LabHost) -> Answers:
         ("systemd-coredump would keep none", {"Storage=none", "ProcessSizeMax=0"} <= set(dumps)),
         ("a service has 0", service == "0"),
         ("Apache will have 0", unit == "LimitCORE=0"),
+        ("so will what allowed itself more", dumper == "LimitCORE=0"),
+        ("that it still runs with more is told", "write core dumps: dumper.service" in told),
         ("a crash leaves no core", "core" not in host.ssh(crash, check=False).stdout),
         ("setuid programs leave none", host.out("sysctl", "-n", "fs.suid_dumpable") == "0"),
     ]
@@ -187,6 +207,6 @@ TRIALS = (
     Trial(step="files.mounts", holds=_mounts, furnish=_tmp_on_disk, tidy=_as_mounted_before),
     Trial(step="data.disk-encryption", holds=_asked_for_encryption, before="manual", changes=False),
     Trial(step="mac.apparmor", holds=_confined, furnish=_stop_soon, tidy=_stop_as_ever),
-    Trial(step="kernel.core-dumps", holds=_core_dumps),
+    Trial(step="kernel.core-dumps", holds=_core_dumps, furnish=_dumps, tidy=_dumps_no_more),
     Trial(step="kernel.modules", holds=_modules, given=("--set", "kernel.modules.keep=udf")),
 )
