@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-import re
 import shlex
-from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -18,14 +16,14 @@ from host.base import Host, HostError
 from host.facts.base import Fact, Facts, FactUnavailable
 
 RULES_D: Final = "/etc/audit/rules.d"
+_FIND: Final = ("find", "/usr", "/opt", "-xdev", "-type", "f", "-perm", "/6000")
 CONTAINER: Final = "/run/systemd/container"
 """systemd says here what kind of container it is the first process of."""
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A rule of a file, with the key it reports under."""
+    """A rule of a file."""
 
-    key: str
     text: str
     origin: str
 
@@ -45,19 +43,9 @@ class Kernel(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-def key_of(rule: str) -> str:
-    """The key of a rule as it is written or as auditctl prints it; "" where it has none.
-
-    "-w /etc/sudoers -p wa -k scope" and "… -F key=scope" both give "scope".
-    """
-    found = re.search(r"(?:^|\s)(?:-k\s*|-F\s*key=)([^\s]+)", rule)
-    return found[1].strip("\"'") if found else ""
-
-
-def parse_loaded(text: str) -> dict[str, int]:
-    """`auditctl -l`: how many rules the kernel has under each key ("" for those without)."""
-    rules = [line for line in text.splitlines() if line.startswith(("-a", "-w", "-A"))]
-    return dict(Counter(key_of(rule) for rule in rules))
+def parse_loaded(text: str) -> tuple[str, ...]:
+    """`auditctl -l`: the rules the kernel has, as it prints them."""
+    return tuple(line for line in text.splitlines() if line.startswith(("-a", "-w", "-A")))
 
 
 def parse_written(texts: Mapping[str, str]) -> Written:
@@ -73,7 +61,7 @@ def parse_written(texts: Mapping[str, str]) -> Written:
                 value = words[0][2:] or (words[1] if len(words) > 1 else "")
                 immutable = f"{path}:{number}" if value == "2" else ""
             elif words[0].startswith(("-a", "-w", "-A")):
-                lines.append(Line(key_of(line), " ".join(words), f"{path}:{number}"))
+                lines.append(Line(" ".join(words), f"{path}:{number}"))
     return Written(tuple(lines), immutable, dict(texts))
 
 
@@ -109,7 +97,7 @@ def _kernel(host: Host, facts: Facts) -> Kernel:
         return Kernel(None, f"this kernel keeps no audit for this machine ({error.strerror})")
 
 
-def _loaded(host: Host, facts: Facts) -> dict[str, int]:
+def _loaded(host: Host, facts: Facts) -> tuple[str, ...]:
     answer = host.run(("auditctl", "-l"), ok=None)
     if not answer.ok:
         said = (answer.stderr.strip() or "no reason given").splitlines()[0]
@@ -127,14 +115,21 @@ def _written(host: Host, facts: Facts) -> Written:
     return parse_written(texts)
 
 
+def _lending(host: Host, facts: Facts) -> tuple[str, ...]:
+    return tuple(sorted(host.run(_FIND, ok=None, timeout_s=120).stdout.splitlines()))
+
+
 def _pending(host: Host, facts: Facts) -> bool:
     return "have changed" in host.run(("augenrules", "--check"), ok=None).stdout
 
 
 AUDIT_KERNEL: Fact[Kernel] = Fact("audit-kernel", _kernel)
-AUDIT_LOADED: Fact[dict[str, int]] = Fact("audit-loaded", _loaded)
-"""{"scope": 2, "time-change": 3, …}"""
+AUDIT_LOADED: Fact[tuple[str, ...]] = Fact("audit-loaded", _loaded)
+"""("-w /etc/sudoers -p wa -k scope", …)"""
 
 AUDIT_WRITTEN: Fact[Written] = Fact("audit-written", _written)
 AUDIT_PENDING: Fact[bool] = Fact("audit-pending", _pending)
 """Whether rules.d says otherwise than /etc/audit/audit.rules, which is what gets loaded."""
+
+AUDIT_LENDING: Fact[tuple[str, ...]] = Fact("audit-lending", _lending)
+"""("/usr/bin/passwd", …): programs with set-user-ID or set-group-ID."""

@@ -19,6 +19,11 @@ _OLD_CALLS: Final = frozenset(
 _WITHOUT_OLD_CALLS: Final = ("arm64", "riscv64", "loong64")
 
 
+def arches(architecture: str) -> tuple[str, ...]:
+    """("b64", "b32") on amd64: whose system calls the kernel takes, its own first."""
+    return _ARCHES.get(architecture, ("b64",))
+
+
 def expand(
     group: str, lines: Sequence[str], architecture: str, exists: Callable[[str], bool]
 ) -> list[str]:
@@ -32,8 +37,8 @@ def expand(
         if not all(_watchable(line, path, exists) for path in paths_in(line)):
             continue
         text = _without_old_calls(line) if architecture in _WITHOUT_OLD_CALLS else line
-        arches = _ARCHES.get(architecture, ("b64",)) if "arch=*" in text else ("",)
-        found += [f"{text.replace('arch=*', f'arch={arch}')} -k {group}" for arch in arches]
+        each = arches(architecture) if "arch=*" in text else ("",)
+        found += [f"{text.replace('arch=*', f'arch={arch}')} -k {group}" for arch in each]
     return found
 
 

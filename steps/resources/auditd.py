@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, ClassVar, Final
 
@@ -13,19 +13,20 @@ from host.audit_netlink import AuditStatus
 from host.facts import Fact
 from host.facts.audit import (
     AUDIT_KERNEL,
+    AUDIT_LENDING,
     AUDIT_LOADED,
     AUDIT_PENDING,
     AUDIT_WRITTEN,
     RULES_D,
     Written,
-    paths_in,
 )
 from host.facts.packages import PACKAGES
 from host.facts.units import UNITS
 from snapshots.model import Activation, Change, RemoveFile, RunCommand, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
-from steps.resources.audit_rules import expand
+from steps.resources.audit_coverage import atoms, missing
+from steps.resources.audit_rules import arches, expand
 from steps.resources.package import installed_finding, plan_install
 
 RULES_FILE: Final = f"{RULES_D}/50-harden-tui.rules"
@@ -37,7 +38,6 @@ LOADER: Final = "audit-rules.service"
 PRIVILEGED: Final = "privileged"
 """The group whose rules are made of this host's own programs with set-user-ID or set-group-ID."""
 
-_FIND: Final = ("find", "/usr", "/opt", "-xdev", "-type", "f", "-perm", "/6000")
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 
 
@@ -70,9 +70,12 @@ class Auditd(Resource):
             if group != PRIVILEGED and group not in given.rules:
                 known = ", ".join((*given.rules, PRIVILEGED))
                 raise StepError(f"groups: there is no group {group!r} (there are: {known})")
-        for group in given.rules:
+        for group, lines in given.rules.items():
             if not _NAME.fullmatch(group):
                 raise StepError(f"rules: {group!r} is no name for a group")
+            for line in lines:
+                if not atoms(line.replace("arch=*", "arch=b64"), ("b64",), lambda path: False):
+                    raise StepError(f"rules: {group}: {line!r} is no rule that can be compared")
         return cls(step_id, given)
 
     def facts(self) -> tuple[Fact[Any], ...]:
@@ -95,9 +98,15 @@ class Auditd(Resource):
         written = ctx.facts.get(AUDIT_WRITTEN)
         findings = [*_units(ctx), _recording(kernel.status)]
         loaded = ctx.facts.get(AUDIT_LOADED)
-        for group in self.groups:
-            count = len(self._lines(ctx, group))
-            findings.append(_group(group, count, loaded, written))
+        lacking = _missing(ctx)
+        wanted = {group: self._lines(ctx, group) for group in self.groups}
+        rules = [rule for lines in wanted.values() for rule in lines]
+        unloaded = lacking(rules, loaded)
+        unwritten = lacking(rules, [line.text for line in written.lines])
+        for group, lines in wanted.items():
+            first = (one.origin for one in written.lines if not lacking(lines[:1], [one.text]))
+            origin = next(first, "") if lines else ""
+            findings.append(_group(group, lines, unloaded, unwritten, origin))
         findings.append(_pending(ctx))
         findings.append(_lock(kernel.status, written, wanted=self.immutable))
         return findings
@@ -151,11 +160,8 @@ class Auditd(Resource):
     def _lines(self, ctx: Context, group: str) -> list[str]:
         """The rules of a group for this machine, with their key."""
         if group == PRIVILEGED:
-            written = ctx.facts.get(AUDIT_WRITTEN)
-            there = [line.text for line in written.lines if line.key == PRIVILEGED]
-            return [line for line in there if all(ctx.host.state(p) for p in paths_in(line))] or [
-                "none yet"
-            ]
+            programs = ctx.facts.get(AUDIT_LENDING)
+            return privileged(programs)
         return expand(group, self.rules[group], _architecture(ctx), _exists(ctx))
 
     def _content(self, ctx: Context) -> str:
@@ -166,26 +172,33 @@ class Auditd(Resource):
             "-i",
         ]
         for group in self.groups:
-            lines = (
-                privileged(ctx.host.run(_FIND, ok=None, timeout_s=120).stdout)
-                if group == PRIVILEGED
-                else expand(group, self.rules[group], _architecture(ctx), _exists(ctx))
-            )
-            parts += ["", f"# {group}", *lines]
+            parts += ["", f"# {group}", *self._lines(ctx, group)]
         return "\n".join(parts) + "\n"
 
 
-def privileged(found: str) -> list[str]:
-    """One rule for each program that `find` printed; names with blanks cannot be written."""
+def privileged(programs: Iterable[str]) -> list[str]:
+    """One rule for each program; names with blanks cannot be written."""
     return [
         f"-a always,exit -F path={path} -F perm=x -F auid>=1000 -F auid!=unset -k {PRIVILEGED}"
-        for path in sorted(found.splitlines())
+        for path in programs
         if path.startswith("/") and not re.search(r"[\s\"']", path)
     ]
 
 
 def _exists(ctx: Context) -> Callable[[str], bool]:
     return cache(lambda path: ctx.host.state(path) is not None)
+
+
+def _missing(ctx: Context) -> Callable[[Iterable[str], Iterable[str]], list[str]]:
+    """Which rules are wanted and not among others, on this machine."""
+    machine = arches(_architecture(ctx))
+
+    @cache
+    def is_folder(path: str) -> bool:
+        state = ctx.host.state(ctx.host.realpath(path))
+        return state is not None and state.kind == "dir"
+
+    return lambda wanted, there: missing(wanted, there, machine, is_folder)
 
 
 def _architecture(ctx: Context) -> str:
@@ -237,16 +250,30 @@ def _recording(status: AuditStatus) -> Finding:
     )
 
 
-def _group(group: str, count: int, loaded: Mapping[str, int], written: Written) -> Finding:
-    lines = [line for line in written.lines if line.key == group]
+def _group(
+    group: str, wanted: list[str], unloaded: list[str], unwritten: list[str], origin: str
+) -> Finding:
+    """Each rule of the group is in the kernel and in the files. A rule that records the same, or
+    more, under another key does the job."""
+    lacking = {
+        "not in the kernel": [rule for rule in wanted if rule in unloaded],
+        "in no file": [rule for rule in wanted if rule in unwritten],
+    }
+    running, persistent = (str(len(wanted) - len(rules)) for rules in lacking.values())
+    notes = [
+        f"{len(rules)} {where}: {rules[0]}{', …' if len(rules) > 1 else ''}"
+        for where, rules in lacking.items()
+        if rules
+    ]
     return Finding(
         resource="auditd",
         setting=group,
-        expected=f"{count} rules" if count != 1 else "1 rule",
-        running=str(loaded.get(group, 0)),
-        persistent=str(len(lines)),
-        origin=lines[0].origin if lines else "",
-        ok=loaded.get(group, 0) >= count and len(lines) >= count,
+        expected=f"{len(wanted)} rules" if len(wanted) != 1 else "1 rule",
+        running=running,
+        persistent=persistent,
+        origin=origin,
+        ok=not notes,
+        note="; ".join(notes),
     )
 
 

@@ -7,13 +7,14 @@ cron or under sudo reads neither, and keeps what PAM gave it.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 from host.base import HostError
 from host.facts import Fact
-from host.facts.shell_session import BASHRC, PARTS, SHELL_SESSION, Said, ShellSession, last
+from host.facts.shell_session import BASHRC, PARTS, SHELL_SESSION, Idle, Said, ShellSession, last
 from snapshots.model import Change, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
@@ -35,6 +36,12 @@ if [ -z "${{TMUX-}}${{STY-}}" ]; then
         ;;
     esac
 fi
+"""
+
+
+_TELL: Final = """\
+echo "$(umask) ${TMOUT:-0}"
+case "$(readonly -p)" in *" TMOUT="*) echo fixed ;; *) echo loose ;; esac
 """
 
 
@@ -72,35 +79,31 @@ class ShellSessions(Resource):
 
     def observe(self, ctx: Context) -> list[Finding]:
         session: ShellSession = ctx.facts.get(SHELL_SESSION)
-        login = session.login()
-        findings = [self._umask("umask of a login shell", last(login, "umask"), PARTS)]
+        findings = [self._umask("umask of a login shell", last(session.login()), PARTS)]
         if BASHRC in session.texts:
-            said = last(session.interactive(), "umask")
+            said = last(session.interactive())
             findings.append(self._umask("umask of a bash without login", said, BASHRC))
         if self.idle_s:
-            findings.append(self._idle(last(login, "TMOUT")))
+            findings.append(self._idle(self._idles(session)))
         return findings
 
     def plan(self, ctx: Context) -> Planned:
         session: ShellSession = ctx.facts.get(SHELL_SESSION)
         if all(finding.ok for finding in self.observe(ctx)):
             return Planned()
-        login = session.login()
+        text = self._text()
+        planned = ShellSession({**session.texts, self.path: text})
         refusals = [
-            f"{said.origin} sets TMOUT={said.value} for good, and comes first; nothing was changed."
-            " Take that line out, then look again."
-            for said in login
-            if said.what == "TMOUT" and said.fixed and self.idle_s
-            and not said.origin.startswith(f"{self.path}:") and not self._soon(said.value)
-        ]  # fmt: skip
+            f"{idle.origin} sets TMOUT{'' if idle.text is None else f'={idle.text}'} for good, and"
+            " comes first; nothing was changed. Take that line out, then look again."
+            for idle in sorted(self._idles(planned), key=lambda idle: idle.origin)
+            if self.idle_s and idle.fixed and not self._soon(idle.seconds)
+        ]
         changes: list[Change] = []
-        text = self.begin + _UMASK.format(umask=self.umask)
-        if self.idle_s:
-            text += _IDLE.format(idle_s=self.idle_s)
         if session.texts.get(self.path) != text:
             changes.append(WriteFile(path=self.path, content=text.encode(), mode=0o644))
         bashrc = session.texts.get(BASHRC)
-        said = last(session.interactive(), "umask")
+        said = last(session.interactive())
         if bashrc is not None and not self._strict(said):
             block = self.begin + _UMASK.format(umask=self.umask) + self.end
             changes.append(WriteFile(path=BASHRC, content=self._with(bashrc, block)))
@@ -111,19 +114,30 @@ class ShellSessions(Resource):
         user = ctx.session.user
         if not ctx.host.is_root or ctx.host.is_practice or user in ("", "root"):
             return []
-        argv = ["su", "--login", "--shell", "/bin/bash", "--command", 'echo "$(umask) ${TMOUT-0}"']
+        argv = ["su", "--login", "--shell", "/bin/bash", "--command", _TELL]
         try:
-            answer = ctx.host.run([*argv, user], timeout_s=20).stdout.split()[-2:]
+            answer = ctx.host.run([*argv, user], timeout_s=20).stdout.split()[-3:]
         except HostError as error:
             answer = [str(error)]
-        umask, idle = [*answer, "", ""][:2]
+        umask, idle, fixed = [*answer, "", "", ""][:3]
         mask = int(umask, 8) if re.fullmatch(r"[0-7]{3,4}", umask) else None
-        said = None if mask is None else Said("umask", mask, f"su --login {user}")
+        said = None if mask is None else Said(mask, f"su --login {user}")
         findings = [self._umask("umask of a new login shell", said, f"su --login {user}")]
         if self.idle_s:
-            known = Said("TMOUT", int(idle), "", fixed=True) if idle.isdecimal() else None
-            findings.append(self._idle(known, f"su --login {user}"))
+            known = Idle(idle, fixed == "fixed") if idle != "0" else Idle()
+            findings.append(self._idle([known], f"su --login {user}"))
         return findings
+
+    def _text(self) -> str:
+        """Our part of the profile."""
+        text = self.begin + _UMASK.format(umask=self.umask)
+        return text + _IDLE.format(idle_s=self.idle_s) if self.idle_s else text
+
+    def _idles(self, session: ShellSession) -> Collection[Idle]:
+        """The condition of our own part is none here: in tmux and screen a prompt may stand."""
+        there = session.texts.get(self.path, "")
+        ours = re.sub(r"\d+", "0", there) == re.sub(r"\d+", "0", self._text())
+        return session.idle(sure=(self.path,) if ours else ())
 
     def _with(self, text: str, block: str) -> bytes:
         """`text` with the block in the place of an older one, or at its end."""
@@ -148,14 +162,18 @@ class ShellSessions(Resource):
             self._strict(said),
         )  # fmt: skip
 
-    def _idle(self, said: Said | None, where: str = PARTS) -> Finding:
-        fixed = said is not None and said.fixed
-        running = "never" if said is None or not said.value else str(said.value)
-        if said is not None and not fixed:
+    def _idle(self, idles: Collection[Idle], where: str = PARTS) -> Finding:
+        """`idles`: what TMOUT can be; each of them must do."""
+        bad = [idle for idle in idles if not (idle.fixed and self._soon(idle.seconds))]
+        shown = max(bad or idles, key=lambda idle: (idle.fixed, idle.seconds, idle.origin))
+        running = shown.text if shown.text not in (None, "", "0") else "never"
+        if shown.text is not None and not shown.fixed:
             running += ", which a person may change"
+        if bad and len(idles) > 1:
+            running += ", under a condition"
         return _finding(
             "seconds until an idle shell ends", f"at most {self.idle_s}, for good", running,
-            (said.origin if said else "") or where, fixed and self._soon(said.value if said else 0),
+            shown.origin or where, not bad,
         )  # fmt: skip
 
 

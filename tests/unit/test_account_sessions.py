@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host.base import FileState
@@ -18,7 +22,7 @@ from host.facts.login import parse_accounts
 from host.facts.login_defs import parse_login_defs
 from host.facts.owners import parse_numbers
 from host.facts.pam_files import PLACE, PROFILES
-from host.facts.shell_session import ShellSession, last, parse_session
+from host.facts.shell_session import SHELL_SESSION, UNKNOWN, Idle, ShellSession, parse_session
 from host.facts.statoverride import parse_overrides
 from host.facts.sudo_callers import parse_callers
 from host.facts.sudo_defaults import SudoDefaults
@@ -225,10 +229,134 @@ def test_what_is_fixed_already_is_not_fought_with(tmp_path: Path) -> None:
     assert "may change" in SESSIONS.observe(loose)[-1].running
 
 
+@pytest.mark.parametrize(
+    ("line", "text", "fixed"),
+    [
+        ("typeset -xr TMOUT=86400", "86400", True),
+        ("declare -rx TMOUT=86400", "86400", True),
+        ("  declare -x -r FOO=1 TMOUT='864'00 # a day", "86400", True),
+        ("TMOUT=86400\nreadonly TMOUT\nexport TMOUT", "86400", True),
+        ("TMOUT=600; export TMOUT; readonly TMOUT", "600", True),
+        ("readonly TMOUT=600 FOO=1", "600", True),
+        ("readonly FOO=1 TMOUT=600", "600", True),
+        ("export TMOUT=600", "600", False),
+        ("TMOUT=600 true", None, False),
+        ("TMOUT=600; unset TMOUT", None, False),
+        ("readonly TMOUT; TMOUT=600", None, True),
+        ("readonly TMOUT=600; TMOUT=86400", "600", True),
+        ("declare -r +r TMOUT=600", "600", False),
+        ("readonly -x TMOUT=600", None, False),
+        ("readonly 'TMOUT=600'", "600", True),
+        ("LC_ALL=C readonly TMOUT=600", "600", True),
+        ("builtin readonly TMOUT=600", "600", True),
+        ("readonly TMOUT=$(cat /x)", UNKNOWN, True),
+        ("echo 'readonly TMOUT=600'", None, False),
+        ("cat <<END\nreadonly TMOUT=600\nEND\nTMOUT=7", "7", False),
+        ("return\nreadonly TMOUT=600", None, False),
+    ],
+)
+def test_how_the_end_of_a_session_is_set(line: str, text: str | None, fixed: bool) -> None:
+    (idle,) = ShellSession({"/etc/profile": line}).idle()
+    assert (idle.text, idle.fixed) == (text, fixed)
+
+
+@pytest.mark.parametrize("line", ["typeset -xr TMOUT=86400", "TMOUT=86400\nreadonly TMOUT"])
+def test_the_first_that_is_fixed_decides(tmp_path: Path, line: str) -> None:
+    """Our own part steps aside then, so its line is none that counts."""
+    new = written(SESSIONS.plan(session(tmp_path, "bookworm")).changes)
+    ours = next(text for path, text in new.items() if path.endswith(".sh"))
+    name = "zz-harden-tui-accounts-sessions"
+    first = session(tmp_path / "b", "bookworm", site=line, **{name: ours})
+    finding = SESSIONS.observe(first)[-1]
+    assert (finding.ok, finding.running) == (False, "86400")
+    assert "site.sh:" in finding.origin
+    assert f"{finding.origin} sets TMOUT=86400" in SESSIONS.plan(first).refusals[0]
+    later = session(tmp_path / "c", "bookworm", **{name: ours, "zzz": line})
+    assert SESSIONS.observe(later)[-1].ok
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_lines_around_the_parts_are_read_where_they_stand(tmp_path: Path, release: str) -> None:
+    ours = written(SESSIONS.plan(session(tmp_path, release)).changes)
+    texts = session(tmp_path, release).facts.get(SHELL_SESSION).texts
+    before = {**texts, **ours, "/etc/bash.bashrc": "readonly TMOUT=7200\n"}
+    assert [(i.text, i.origin) for i in ShellSession(before).idle()] == [
+        ("7200", "/etc/bash.bashrc:1")
+    ]
+    behind = {**texts, **ours, "/etc/profile": texts["/etc/profile"] + "readonly TMOUT=7200\n"}
+    (finding,) = SESSIONS.observe(context(tmp_path, shell_session=ShellSession(behind)))[-1:]
+    assert (finding.ok, finding.running) == (True, "900")
+
+
+def test_a_line_under_a_condition_counts_only_where_it_makes_no_difference(tmp_path: Path) -> None:
+    short = session(tmp_path, "trixie", site='if [ "$X" ]; then readonly TMOUT=600; fi\n')
+    assert SESSIONS.observe(short)[-1].running == "never, under a condition"
+    planned = SESSIONS.plan(short)
+    assert planned.refusals == ()
+    texts = {**short.facts.get(SHELL_SESSION).texts, **written(planned.changes)}
+    assert SESSIONS.observe(context(tmp_path, shell_session=ShellSession(texts)))[-1].ok
+    long = session(tmp_path / "b", "trixie", site='[ "$X" ] && readonly TMOUT=7200\n')
+    assert "site.sh:1 sets TMOUT=7200" in SESSIONS.plan(long).refusals[0]
+
+
+WORD = st.sampled_from(
+    ("TMOUT=86400", "TMOUT=600", "TMOUT='9'00", 'TMOUT="300"', "TMOUT", "FOO=1", "FOO", "BAR=TMOUT",
+     "TMOUT+=1", "TMOUT=", "TMOUT=$HOME", "XTMOUT=5", "TMOUTS=5", '"TMOUT=200"', "{A,TMOUT}=4")
+)  # fmt: skip
+OPTION = st.sampled_from(("-r", "-x", "-xr", "-rx", "-p", "+r", "-i", "-g", "--", "-n", "-f", "+x"))
+BUILTIN = st.sampled_from(
+    ("readonly", "declare", "typeset", "export", "", "unset", "A=1 readonly", "\\typeset")
+)
+SIMPLE = st.builds(
+    lambda builtin, options, words: " ".join(filter(None, (builtin, *options, *words))),
+    BUILTIN, st.lists(OPTION, max_size=2), st.lists(WORD, min_size=1, max_size=3),
+)  # fmt: skip
+LINE = st.one_of(
+    SIMPLE,
+    st.builds("{}; {}".format, SIMPLE, SIMPLE),
+    st.builds("  {} # {}".format, SIMPLE, SIMPLE),
+    st.builds("{} 2>/dev/null".format, SIMPLE),
+    st.builds("true && {}".format, SIMPLE),
+    st.builds("false || {}".format, SIMPLE),
+    st.builds("false && {}".format, SIMPLE),
+    st.builds("if false; then\n  {}\nelse {}; fi".format, SIMPLE, SIMPLE),
+    st.builds("f() {{\n{}\n}}".format, SIMPLE),
+    st.builds("( {} )".format, SIMPLE),
+    st.builds("{} | cat".format, SIMPLE),
+    st.builds("case x in\n*y*) {} ;;\nesac".format, SIMPLE),
+    st.builds("cat <<'END' >/dev/null\n{}\nEND".format, SIMPLE),
+    st.builds('echo "$(date "+%F")" "{}" >/dev/null'.format, SIMPLE.filter(lambda s: '"' not in s)),
+    st.just("[ -n x ] || return"),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(LINE, max_size=4).map("\n".join), min_size=2, max_size=2))
+def test_bash_says_the_same(files: list[str]) -> None:
+    """Whatever bash ends with is among what is said, but for what only a shell can tell. Bash
+    leaves off where a line would change what is fixed, so it is asked when it goes."""
+    with tempfile.TemporaryDirectory() as place:
+        for number, text in enumerate(files):
+            (Path(place) / f"f{number}").write_text(f"{text}\n")
+        script = 'trap "echo; declare -p TMOUT" EXIT; unset TMOUT; . ./f0; . ./f1'
+        answer = subprocess.run(
+            ["/bin/bash", "--norc", "--noprofile", "-c", script], cwd=place, capture_output=True,
+            text=True, timeout=20, check=False, env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
+    told = re.search(r'^declare -(\S+) TMOUT(?:="(.*)")?$', answer.stdout, re.MULTILINE)
+    bash = Idle(told[2], "r" in told[1]) if told else Idle()
+    names = ("/etc/profile.d/f0.sh", "/etc/profile.d/f1.sh")
+    said = ShellSession(dict(zip(names, files, strict=True))).idle()
+    if UNKNOWN not in {idle.text for idle in said}:
+        ends = {(idle.seconds, idle.fixed) for idle in said}
+        assert (bash.seconds, bash.fixed) in ends, (files, bash, said)
+
+
 @given(st.text(alphabet="umask07 TMOUT=readonly\t#;export-\n", max_size=200))
 def test_lines_of_a_profile_are_taken_as_they_come(text: str) -> None:
     lines = parse_session("/p", text)
-    assert last(lines, "umask") is None or last(lines, "umask").value <= 0o777  # type: ignore[union-attr]  # not None here
+    assert all(said.value <= 0o777 for said in lines)
+    assert ShellSession({"/etc/profile": text}).idle()
 
 
 PASSWD = """\

@@ -23,12 +23,13 @@ from host.facts.aide import (
     parse_log,
 )
 from host.facts.apt import Simulation
-from host.facts.audit import Kernel, key_of, parse_loaded, parse_written, paths_in
+from host.facts.audit import Kernel, parse_loaded, parse_written, paths_in
 from snapshots.model import Activation, InstallPackages, RemoveFile, RunCommand, WriteFile
 from steps.catalog_load import build_resources, built_in
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 from steps.resources.accounting import Accounting, bounding_set, enabled
+from steps.resources.audit_coverage import atoms, missing
 from steps.resources.audit_rules import expand
 from steps.resources.auditd import LOCK_FILE, RULES_FILE, Auditd, privileged
 from steps.resources.integrity import Integrity
@@ -38,6 +39,7 @@ from tests.unit.given import RELEASES, context, packages, recorded, unit
 
 ON = Kernel(AuditStatus(enabled=1, pid=411, backlog_limit=8192, lost=0))
 WATCH = "-w /etc/passwd -p wa"
+SITE = "/etc/audit/rules.d/30-site.rules"
 
 
 def anywhere(path: str) -> bool:
@@ -56,7 +58,7 @@ def audited(directory: Path, *, written: dict[str, str] | None = None, **changed
         "packages": packages("auditd"),
         "units": {"auditd.service": unit("auditd.service")},
         "audit_kernel": ON,
-        "audit_loaded": {"identity": 1},
+        "audit_loaded": (f"{WATCH} -k identity",),
         "audit_written": parse_written({RULES_FILE: ours} if written is None else written),
         "audit_pending": False,
     }
@@ -84,7 +86,7 @@ def test_where_the_kernel_keeps_no_audit_nothing_is_installed(tmp_path: Path) ->
 
 
 def test_rules_that_were_taken_out_of_the_kernel_are_loaded_again(tmp_path: Path) -> None:
-    ctx = audited(tmp_path, audit_loaded={})
+    ctx = audited(tmp_path, audit_loaded=())
     assert [(f.setting, f.running, f.persistent) for f in wrong(auditd(), ctx)] == [
         ("identity", "0", "1")
     ]
@@ -108,7 +110,7 @@ def test_the_package_comes_first_then_the_rules(tmp_path: Path) -> None:
 
 def test_locked_rules_are_not_touched(tmp_path: Path) -> None:
     locked = Kernel(AuditStatus(enabled=2, pid=411, backlog_limit=8192, lost=0))
-    ctx = audited(tmp_path, audit_kernel=locked, audit_loaded={})
+    ctx = audited(tmp_path, audit_kernel=locked, audit_loaded=())
     assert "locked until the next boot" in auditd().plan(ctx).refusals[0]
 
 
@@ -149,7 +151,7 @@ def test_rules_for_one_machine() -> None:
 
 
 def test_the_rules_of_the_catalogue_are_complete(tmp_path: Path) -> None:
-    """Each group gives rules, and each rule the key it is counted by."""
+    """Each group gives rules, and each rule is one that can be compared."""
     step = built_in()[0]["audit.auditd"]
     values: dict[str, Any] = {"groups": step.parameters["groups"].default, "immutable": False}
     (resource,) = build_resources(step, values)
@@ -159,7 +161,8 @@ def test_the_rules_of_the_catalogue_are_complete(tmp_path: Path) -> None:
             continue
         found = expand(group, lines, "amd64", anywhere)
         assert len(found) >= len(lines) > 0
-        assert {key_of(line) for line in found} == {group}
+        assert all(line.endswith(f" -k {group}") for line in found)
+        assert all(atoms(line, AMD64, never) for line in found)
         assert len(set(found)) == len(found)
 
 
@@ -181,21 +184,187 @@ def test_rules_as_auditctl_prints_them() -> None:
         "-a always,exit -F arch=b32 -S adjtimex,settimeofday -F key=time-change\n"
         "-a always,exit -S all -F path=/usr/bin/su -F perm=x\n"
     )
-    assert parse_loaded(text) == {"identity": 1, "time-change": 2, "": 1}
-    assert parse_loaded("No rules\n") == {}
+    assert parse_loaded(text) == tuple(text.splitlines())
+    assert parse_loaded("No rules\n") == ()
 
 
 def test_the_last_word_about_locking_counts() -> None:
     written = parse_written({"/a.rules": "-e 2\n", "/b.rules": "# -e 1\n-D\n-w /x -k y\n"})
     assert written.immutable == "/a.rules:1"
-    assert [(line.key, line.origin) for line in written.lines] == [("y", "/b.rules:3")]
+    assert [(line.text, line.origin) for line in written.lines] == [("-w /x -k y", "/b.rules:3")]
     assert parse_written({"/a.rules": "-e 2\n", "/b.rules": "-e 1\n"}).immutable == ""
 
 
 def test_privileged_programs() -> None:
-    (line,) = privileged("/usr/bin/su\n/opt/odd name\n")
+    (line,) = privileged(("/usr/bin/su", "/opt/odd name"))
     assert paths_in(line) == ("/usr/bin/su",)
-    assert key_of(line) == "privileged"
+    assert line.endswith(" -k privileged")
+
+
+def test_every_privileged_program_has_its_rule(tmp_path: Path) -> None:
+    """A file of somebody's own under the same key is not enough."""
+    lending = ("/usr/bin/passwd", "/usr/bin/su")
+    resource = auditd(groups=["privileged"])
+    for theirs in ("-w /srv/app -p wa -k privileged", *privileged(lending[:1])):
+        ctx = audited(
+            tmp_path / str(len(theirs)), audit_lending=lending, audit_loaded=(theirs,),
+            written={SITE: theirs},
+        )  # fmt: skip
+        assert [f.setting for f in wrong(resource, ctx)] == ["privileged"]
+        (ours,) = [c for c in resource.plan(ctx).changes if isinstance(c, WriteFile)]
+        assert all(rule in ours.content.decode() for rule in privileged(lending))
+
+
+def test_rules_are_compared_not_counted(tmp_path: Path) -> None:
+    """Nine rules about other files, under the key that CIS gives to the files of accounts."""
+    body = {"identity": [WATCH, "-w /etc/shadow -p wa"]}
+    resource = auditd(rules=body)
+    rules = [f"-w /srv/app{number} -p wa -k identity" for number in range(9)]
+    ctx = audited(tmp_path, audit_loaded=tuple(rules), written={SITE: "\n".join(rules)})
+    (finding,) = wrong(resource, ctx)
+    assert (finding.expected, finding.running, finding.persistent) == ("2 rules", "0", "0")
+    assert finding.note == (
+        "2 not in the kernel: -w /etc/passwd -p wa -k identity, …;"
+        " 2 in no file: -w /etc/passwd -p wa -k identity, …"
+    )
+    (ours,) = [c for c in resource.plan(ctx).changes if isinstance(c, WriteFile)]
+    assert ours.path == RULES_FILE
+    theirs = ("-a exit,always -F path=/etc/passwd -F key=other -F perm=rwa", "-w /etc/shadow")
+    done = audited(tmp_path / "b", audit_loaded=theirs, written={SITE: "\n".join(theirs)})
+    assert wrong(resource, done) == []
+    assert resource.plan(done).changes == ()
+    assert resource.observe(done)[2].origin == f"{SITE}:1"
+
+
+def test_a_rule_that_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(StepError, match="is no rule that can be compared"):
+        auditd(rules={"identity": ["-w /etc/passwd -p wa -Z"]})
+
+
+AMD64 = ("b64", "b32")
+FOLDERS = ("/etc/pam.d", "/etc/apparmor.d", "/etc/systemd/network")
+
+
+def folder(path: str) -> bool:
+    return path in FOLDERS
+
+
+def never(path: str) -> bool:
+    return False
+
+
+def lacking(wanted: str, *there: str) -> list[str]:
+    return missing([wanted], there, AMD64, folder)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_kernels_rules_are_the_written_ones(release: str) -> None:
+    """Those of the catalogue, with what `auditctl -l` answered once they were loaded."""
+    written = recorded(release, "audit/catalogue.rules").splitlines()
+    loaded = parse_loaded(recorded(release, "audit/catalogue-loaded.txt"))
+    assert len(written) == len(loaded) == 51
+    for one, other in zip(written, loaded, strict=True):
+        assert atoms(one, AMD64, folder) == atoms(other, AMD64, folder) != frozenset()
+    for rule in written:
+        assert lacking(rule, *(other for other in loaded if other != loaded[written.index(rule)]))
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_rules_in_other_words_are_known_again(release: str) -> None:
+    """As CIS, STIG and people write them, with what `auditctl -l` made of them."""
+    written = recorded(release, "audit/site.rules").splitlines()
+    loaded = parse_loaded(recorded(release, "audit/site-loaded.txt"))
+    assert len(written) == len(loaded) == 30
+    # Numbers of calls are not looked up.
+    assert missing(written, loaded, AMD64, folder) == [one for one in written if "-S 59" in one]
+    ours = recorded(release, "audit/catalogue.rules").splitlines()
+    both = set(ours) - set(missing(ours, written, AMD64, folder))
+    assert both == set(ours) - set(missing(ours, loaded, AMD64, folder))
+    assert {"-w /etc/passwd -p wa -k identity", "-w /etc/group -p wa -k identity"} <= both
+    assert "-w /etc/shadow -p wa -k identity" not in both  # of 64 bits only
+    assert "-w /etc/hosts -p wa -k system-locale" not in both  # of one call only
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there"),
+    [
+        ("-w /etc/pam.d/ -p wa", "-a always,exit -F dir=/etc/pam.d -F perm=wa -F key=x"),
+        ("-w /etc/passwd -p wa", "-w /etc/passwd -p rwxa -k x"),
+        ("-a always,exit -F arch=b64 -S mount -F auid!=unset", "-a exit,always -S all"),
+        ("-a always,exit -F arch=b64 -S a,b", "-a always,exit -F arch=x86_64 -S b -S a -S c"),
+        ("-a always,exit -F arch=b64 -S a -F exit=-EPERM", "-A always,exit -S a -F exit=-1"),
+    ],
+)
+def test_what_does_the_job(wanted: str, there: str) -> None:
+    assert lacking(wanted, there) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there"),
+    [
+        ("-w /etc/pam.d/ -p wa", "-a always,exit -F path=/etc/pam.d -F perm=wa"),
+        ("-w /etc/passwd -p wa", "-w /etc/passwd -p w"),
+        ("-w /etc/passwd -p wa", "-w /etc/passwd- -p wa"),
+        ("-w /etc/passwd -p wa", "-a always,exit -F arch=b64 -F path=/etc/passwd -F perm=wa"),
+        ("-w /etc/passwd -p wa", "-a never,exit -F path=/etc/passwd -F perm=wa"),
+        ("-w /etc/passwd -p wa", "-W /etc/passwd -p wa"),
+        ("-a always,exit -F arch=b32 -S a", "-a always,exit -S a"),
+        ("-a always,exit -F arch=b64 -S a", "-a always,exit -F arch!=b64 -S a"),
+        ("-a always,exit -F arch=b64 -S a", "-a always,exit -F arch=b64 -S a -F auid>=1000"),
+        ("-a always,exit -F arch=b64 -S a,b", "-a always,exit -F arch=b64 -S a"),
+        ("-a always,exit -S a -F auid>=1000", "-a always,exit -S a -F auid>1000"),
+    ],
+)
+def test_what_does_not(wanted: str, there: str) -> None:
+    assert lacking(wanted, there) == [wanted]
+
+
+CALLS = st.sets(st.sampled_from(("mount", "open", "chmod", "unlink", "execve")), min_size=1)
+UNSET = ("auid!=unset", "auid!=-1", "auid!=4294967295", "loginuid!=0xffffffff")
+CONDITIONS = st.sets(
+    st.sampled_from((UNSET, ("auid>=1000", "auid>=0x3e8"), ("exit=-EPERM", "exit=-1"))), max_size=3
+)
+
+
+@st.composite
+def spellings(draw: st.DrawFn) -> tuple[str, str]:
+    """Two ways to write one rule."""
+    calls, conditions = draw(CALLS), draw(CONDITIONS)
+    arch = draw(st.sampled_from(("", "b64", "b32")))
+    either_way = draw(st.booleans())
+
+    def spelling() -> str:
+        named = draw(st.permutations(sorted(calls)))
+        fields = [f"-F {draw(st.sampled_from(ways))}" for ways in conditions]
+        if either_way:
+            fields.append(draw(st.sampled_from(("-C uid!=euid", "-C euid!=uid", "-Ceuid!=uid"))))
+        fields += draw(st.sampled_from(([f"-S {','.join(named)}"], [f"-S {c}" for c in named])))
+        names = {"": [""], "b64": ["b64", "x86_64"], "b32": ["b32", "i386", "i686"]}[arch]
+        first = f"-F arch={draw(st.sampled_from(names))} " if arch else ""
+        start = draw(st.sampled_from(("-a always,exit", "-a exit,always", "-A always,exit")))
+        key = draw(st.sampled_from(("", " -k one", " -F key=two", " -ktwo")))
+        return f"{start} {first}{' '.join(draw(st.permutations(fields)))}{key}"
+
+    return spelling(), spelling()
+
+
+@given(spellings())
+def test_however_a_rule_is_written_it_is_the_same(rules: tuple[str, str]) -> None:
+    one, other = (atoms(rule, AMD64, folder) for rule in rules)
+    assert one == other != frozenset()
+    assert lacking(rules[0], rules[1]) == []
+
+
+@given(spellings(), spellings())
+def test_a_rule_does_the_job_of_one_that_records_less(
+    some: tuple[str, str], more: tuple[str, str]
+) -> None:
+    """Together they do what each does; and each does the other's only where it records as much."""
+    one, other = some[0], more[0]
+    assert missing([one, other], [some[1], more[1]], AMD64, folder) == []
+    assert lacking(f"{one} -F uid=33", other) == [] or lacking(one, other)
+    if not lacking(one, other) and not lacking(other, one):
+        assert atoms(one, AMD64, folder) == atoms(other, AMD64, folder)
 
 
 # integrity
@@ -349,6 +518,8 @@ def test_the_switch_of_sysstat() -> None:
 @given(st.text(), st.binary(max_size=80))
 def test_no_text_breaks_a_parser(text: str, message: bytes) -> None:
     parse_loaded(text)
+    atoms(text, AMD64, folder)
+    atoms(f"-a always,exit {text}", AMD64, folder)
     parse_written({"/x": text})
     paths_in(text)
     parse_database(text)
