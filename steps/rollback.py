@@ -169,9 +169,9 @@ def _undo_all(
 
 
 def is_guarded(engine: Engine, record: TransactionRecord) -> bool:
-    """Undoing what guards the way in can shut it as well."""
-    steps = engine.catalogue.steps
-    return any(name in steps and steps[name].guard for name in record.steps)
+    """Undoing what guards the way in can shut it as well; so may a step that cannot be read now."""
+    steps, may_guard = engine.catalogue.steps, engine.catalogue.lacks_steps
+    return any(steps[name].guard if name in steps else may_guard for name in record.steps)
 
 
 def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: str) -> str:

@@ -101,7 +101,7 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
         if name.startswith("/"):
             raise usage(f"{name} is no step: a choice for a path is written --restore={name}.")
     out = Out()
-    session = open_session(options)
+    session = open_session(options, site_needed=False, answers_needed=False)
     undoing.chosen(session.engine, names, arguments.all)  # a wrong name is a usage error, now
     if arguments.dry_run:
         plans, resolutions = resolving.planned(session.engine, names, arguments.all, resolutions)
@@ -175,7 +175,7 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
     from steps import window_store
 
     out = Out()
-    session = open_session(options)
+    session = open_session(options, site_needed=False, answers_needed=False)
     holder = session.state.holder()
     if holder is not None:
         raise refused(

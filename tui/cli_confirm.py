@@ -25,7 +25,7 @@ from tui.typed_word import insist
 def confirm(options: Options, arguments: argparse.Namespace) -> int:
     """Exit 0 where it is kept (or said), 3 where nothing waits or nobody logged in."""
     seconds = duration("--extend", arguments.extend) if arguments.extend else 0
-    session = open_session(options)
+    session = open_session(options, site_needed=False, answers_needed=False)
     out = Out()
     if arguments.status:
         return _status(out, session)

@@ -18,7 +18,7 @@ from tui.failures import refused, usage
 from tui.options import Options
 from tui.out import Out, StatusLine, note_whose
 from tui.paths import is_root
-from tui.session import Session, open_session, open_state, silent
+from tui.session import Session, open_session, open_state, silent, with_checklist
 
 
 def run(options: Options, arguments: argparse.Namespace) -> int:
@@ -58,7 +58,7 @@ def _status(options: Options) -> int:
 def _open(options: Options, arguments: argparse.Namespace) -> int:
     for_s = _seconds(arguments.for_ or "4h")
     out = Out()
-    session = _session(options)
+    session = _session(options, "open")
     planned = None
     if arguments.dry_run or not arguments.yes:
         planned = window.plan_open(session.engine, for_s=for_s, dumps=arguments.dump)
@@ -81,7 +81,7 @@ def _extend(options: Options, arguments: argparse.Namespace) -> int:
         raise usage("window extend needs --for, how long from now: --for 2h.")
     for_s = _seconds(arguments.for_)
     out = Out()
-    session = _session(options)
+    session = _session(options, "extend")
     must_be_root(session, "window extend", ())
     must_have_consent(arguments)
     if not arguments.yes:
@@ -95,7 +95,7 @@ def _extend(options: Options, arguments: argparse.Namespace) -> int:
 
 def _close(options: Options, arguments: argparse.Namespace) -> int:
     out = Out()
-    session = _session(options)
+    session = _session(options, "close")
     if arguments.dry_run:
         would = window.plan_close(session.engine)
         if would is None:
@@ -129,7 +129,7 @@ def _is_not_yet(session: Session) -> bool:
 
 def _undo(options: Options, arguments: argparse.Namespace) -> int:
     out = Out()
-    session = _session(options)
+    session = _session(options, "undo")
     fingerprint: str | None = arguments.fingerprint
     planned = None
     if arguments.dry_run or not arguments.yes:
@@ -159,7 +159,7 @@ def _keep_packages(options: Options) -> int:
     from tui.out import note
 
     going = replaced(sys.stdin.buffer.read().decode("utf-8", "replace").splitlines())
-    session = _session(options)
+    session = _session(options, "keep-packages")
     if going:
         note(f"keeping {len(going)} packages as they are, for `harden-tui window undo`")
         lost = keep(session.host, KeptDebs(session.state.debs), going, Silent())
@@ -171,19 +171,24 @@ def _keep_packages(options: Options) -> int:
     return 0
 
 
-def _session(options: Options) -> Session:
-    """With the checklist of the window there is: it is checked as it was when it was opened."""
-    session = open_session(options, silent, Guarding(program=program_for(options)))
+def _session(options: Options, what: str) -> Session:
+    """With the checklist of the window there is: it is checked as it was when it was opened.
+
+    To open one needs the files of the site and the answers, to close one the answers.
+    """
+    session = open_session(
+        options,
+        silent,
+        Guarding(program=program_for(options)),
+        site_needed=what == "open",
+        answers_needed=what in ("open", "close"),
+    )
     found = window.current(session.state)
     if found is None or found.checklist in (session.checklist.name, ""):
         return session
     if found.checklist not in session.catalogue.checklists:
         return session  # it is gone: closing must not wait for it
-    return open_session(
-        msgspec.structs.replace(options, checklist=found.checklist),
-        silent,
-        Guarding(program=program_for(options)),
-    )
+    return with_checklist(session, found.checklist)
 
 
 def _start(
