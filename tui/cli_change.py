@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -52,7 +53,7 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
     )
     if not ids:
         raise usage(f"The checklist has no steps of the stage {arguments.stage}.")
-    must_be_root(session, "apply", ids)
+    must_be_root(session)
     must_have_consent(arguments)
     if arguments.word and not arguments.force:
         raise usage("--word goes with --force, and with nothing else.")
@@ -110,7 +111,7 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
         if conflict:
             raise refused(conflict)
         return 0
-    must_be_root(session, "rollback", names or ["--all"])
+    must_be_root(session)
     must_have_consent(arguments)
     fingerprint: str | None = arguments.fingerprint
     if resolutions.single or not arguments.yes:
@@ -190,7 +191,7 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
     if not pending and not cut_off and halfway is None:
         _nothing_to_recover(out, options)
         return 0
-    must_be_root(session, "recover", ())
+    must_be_root(session)
     must_have_consent(arguments)
     if not arguments.yes:
         for record in reversed(pending):
@@ -284,12 +285,14 @@ def _as_planned(options: Options, kept: PlanFile) -> Options:
     return msgspec.structs.replace(options, checklist=kept.checklist, values=values)
 
 
-def must_be_root(session: Session, command: str, ids: Sequence[str]) -> None:
-    """Raise `Stop` (exit 3) where this host cannot be changed by us."""
+def must_be_root(session: Session) -> None:
+    """Raise `Stop` (exit 3) where this host cannot be changed by us.
+
+    The line to try has every word that was typed: `confirm` without its `--extend 10m` would keep
+    what only more time was wanted for.
+    """
     if not session.host.is_root:
-        options = session.options
-        named = ["--checklist", options.checklist] if options.has_other_checklist else []
-        line = " ".join(["sudo harden-tui", command, *ids, *named])
+        line = f"sudo harden-tui {shlex.join(session.options.words)}"
         raise refused(f"Changing this host needs root; nothing was changed. Try: {line}")
 
 

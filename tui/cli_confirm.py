@@ -29,7 +29,7 @@ def confirm(options: Options, arguments: argparse.Namespace) -> int:
     out = Out()
     if arguments.status:
         return _status(out, session)
-    must_be_root(session, "confirm", ())
+    must_be_root(session)
     if seconds:
         return _answer(out, options, *guarding.extend(session.engine, seconds))
     if arguments.without_login and guarding.standing(session.engine) is not None:

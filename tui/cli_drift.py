@@ -38,7 +38,7 @@ def drift(options: Options, arguments: argparse.Namespace) -> int:
     if not names and not arguments.all:
         raise usage(f"Name what to {choice}, or --all; `drift` lists what there is.")
     if not arguments.dry_run:
-        must_be_root(session, f"drift {choice}", names or ["--all"])
+        must_be_root(session)
         must_have_consent(arguments)
     report = _report(session)
     rows = [row for row in _named(report, names) if not arguments.all or choice in row.choices]

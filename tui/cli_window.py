@@ -64,7 +64,7 @@ def _open(options: Options, arguments: argparse.Namespace) -> int:
         planned = window.plan_open(session.engine, for_s=for_s, dumps=arguments.dump)
     if arguments.dry_run:
         return _shown(out, session, planned, text.open_text)
-    must_be_root(session, "window open", ())
+    must_be_root(session)
     must_have_consent(arguments)
     if planned is not None:
         banner(out, session)
@@ -82,7 +82,7 @@ def _extend(options: Options, arguments: argparse.Namespace) -> int:
     for_s = _seconds(arguments.for_)
     out = Out()
     session = _session(options, "extend")
-    must_be_root(session, "window extend", ())
+    must_be_root(session)
     must_have_consent(arguments)
     if not arguments.yes:
         status = window.status(session.state)
@@ -101,7 +101,7 @@ def _close(options: Options, arguments: argparse.Namespace) -> int:
         if would is None:
             raise refused("No update window is open.")
         return _shown(out, session, would, text.close_text)
-    must_be_root(session, "window close", ())
+    must_be_root(session)
     must_have_consent(arguments)
     if arguments.at_deadline and _is_not_yet(session):
         return 0
@@ -139,7 +139,7 @@ def _undo(options: Options, arguments: argparse.Namespace) -> int:
         status.clear()
     if arguments.dry_run:
         return _shown(out, session, planned, text.undo_text)
-    must_be_root(session, "window undo", ())
+    must_be_root(session)
     must_have_consent(arguments)
     if planned is not None:
         banner(out, session)

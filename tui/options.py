@@ -30,7 +30,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `values`: step id -> parameter -> value as given (not yet converted). `from_stdin` names, as
     "step.parameter", those that came by standard input: only these may be secrets, and once the
     catalogue is known (`tui.session`) it names the secrets alone. `usual_checklist`: the one that
-    is meant on this host where none is named.
+    is meant on this host where none is named. `words`: what was typed after the program's name.
     """
 
     practice: bool
@@ -44,6 +44,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     confirm_within_s: int = WINDOW_S
     user: str = ""
     usual_checklist: str = DEFAULT_CHECKLIST
+    words: tuple[str, ...] = ()
 
     @property
     def has_other_checklist(self) -> bool:
@@ -139,6 +140,7 @@ def resolve(arguments: argparse.Namespace, scene: Scene) -> Options:
         confirm_within_s=seconds_of(settings.confirm_within) or WINDOW_S,
         user=who(),
         usual_checklist=usual,
+        words=tuple(getattr(arguments, "words", ())),
     )
 
 
