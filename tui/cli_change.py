@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from snapshots.model import UNRESOLVED, Resolutions, UndoPlan
-from steps.guard_settings import WINDOW_EXPECTED, Guarding, seconds_of
+from steps.guard_settings import WINDOW_EXPECTED, WINDOW_S, Guarding, seconds_of
 from tui import hands, output, resolving, runs
 from tui.cli_check import PlanFile, banner, chosen_ids, read_plan
 from tui.cli_follow import follow_run, goes_on
@@ -64,7 +64,7 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
         planned = session.engine.plan(ids)
         status.clear()
         banner(out, session)
-        output.plan_text(out, planned)
+        output.plan_text(out, planned, options.program)
         if not arguments.keep_going and any(
             step.reasons(forced=arguments.force) for step in planned.steps
         ):
@@ -143,7 +143,14 @@ def guarding_of(options: Options, arguments: argparse.Namespace) -> Guarding:
     window_s = options.confirm_within_s
     if arguments.confirm_within:
         window_s = duration("--confirm-within", arguments.confirm_within)
-    return Guarding(program=program_for(options), window_s=window_s, wait=not arguments.no_wait)
+    return guarded(options, window_s=window_s, wait=not arguments.no_wait)
+
+
+def guarded(options: Options, *, window_s: int = WINDOW_S, wait: bool = True) -> Guarding:
+    """How harden-tui is started again for this host and state, and how long a change waits."""
+    return Guarding(
+        program=program_for(options), typed=options.program, window_s=window_s, wait=wait
+    )
 
 
 def duration(option: str, text: str) -> int:
@@ -209,9 +216,7 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
                 f"A run was cut off ({what or 'no step named'}), no change was: it is tidied up."
             )
         ask("Recover?")
-    return start_and_follow(
-        out, session, "recover", guarding=Guarding(program=program_for(options))
-    )
+    return start_and_follow(out, session, "recover", guarding=guarded(options))
 
 
 def start_and_follow(
@@ -237,7 +242,7 @@ def start_and_follow(
             guarding=guarding, window=window, session=environment(session.engine.ctx.session),
         )  # fmt: skip
     if pressed:
-        return goes_on(directory)
+        return goes_on(session.options, directory)
     return follow_run(out, session.options, directory)
 
 

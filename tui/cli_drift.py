@@ -13,7 +13,7 @@ from snapshots.drift_plan import SettlePlan
 from steps import drift as drifting
 from steps.drift_model import DriftReport, DriftRow
 from tui import output
-from tui.cli_change import ask, must_be_root, must_have_consent, start_and_follow
+from tui.cli_change import ask, guarded, must_be_root, must_have_consent, start_and_follow
 from tui.cli_check import banner, needs_root
 from tui.drift_text import row_line
 from tui.drift_words import title
@@ -59,7 +59,10 @@ def drift(options: Options, arguments: argparse.Namespace) -> int:
     if choice == "accept":
         return _accept(out, session, keys, fingerprint)
     things = tuple(f"{domain} {key}" for domain, key in keys)
-    return start_and_follow(out, session, f"drift {choice}", fingerprint=fingerprint, things=things)
+    return start_and_follow(
+        out, session, f"drift {choice}", fingerprint=fingerprint, things=things,
+        guarding=guarded(options, window_s=options.confirm_within_s),
+    )  # fmt: skip
 
 
 def settle_text(out: Out, planned: SettlePlan) -> None:

@@ -102,6 +102,7 @@ def _put_together(session: Session, results: list[StepResult], drifted: DriftRep
         checklist=session.checklist.name,
         made=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         practice=session.host.is_practice,
+        program=session.options.program,
         named=session.options.has_other_checklist,
         checked=len(results),
         items=(*_before_all(session), *left),

@@ -9,10 +9,9 @@ from typing import Any, NoReturn
 import msgspec
 
 from steps import window
-from steps.guard_settings import Guarding
 from steps.window_model import SCHEMA
 from tui import window_text as text
-from tui.cli_change import ask, must_be_root, must_have_consent, program_for, start_and_follow
+from tui.cli_change import ask, guarded, must_be_root, must_have_consent, start_and_follow
 from tui.cli_check import banner
 from tui.failures import refused, usage
 from tui.options import Options
@@ -179,7 +178,7 @@ def _session(options: Options, what: str) -> Session:
     session = open_session(
         options,
         silent,
-        Guarding(program=program_for(options)),
+        guarded(options),
         site_needed=what == "open",
         answers_needed=what in ("open", "close"),
     )
@@ -200,7 +199,7 @@ def _start(
 ) -> int:
     return start_and_follow(
         out, session, command, fingerprint=fingerprint, window=asked,
-        guarding=Guarding(program=program_for(session.options)),
+        guarding=guarded(session.options),
     )  # fmt: skip
 
 

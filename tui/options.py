@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -55,6 +56,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def practice_root(self) -> Path:
         """The directory that plays the practice host's file system."""
         return self.state_dir / "host"
+
+    @property
+    def program(self) -> str:
+        """What a person types to start harden-tui for the same host and state."""
+        words = ["harden-tui", "--practice"] if self.practice else ["sudo", "harden-tui"]
+        if self.state_dir != default_state_dir(practice=self.practice):
+            words += ["--state-dir", str(self.state_dir)]
+        return shlex.join(words)
 
     def arguments(self) -> list[str]:
         """The options that another harden-tui needs to see the same host and state."""
