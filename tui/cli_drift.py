@@ -19,7 +19,8 @@ from tui.drift_text import row_line
 from tui.drift_words import title
 from tui.failures import Stop, refused, usage
 from tui.options import Options
-from tui.out import Out, StatusLine
+from tui.out import Out, StatusLine, note_whose
+from tui.paths import is_root
 from tui.session import Session, open_session
 
 _QUESTIONS = {"accept": "Accept?", "restore": "Put back?", "merge": "Merge?"}
@@ -125,6 +126,7 @@ def _show(out: Out, session: Session, arguments: argparse.Namespace) -> int:
     else:
         banner(out, session)
         _text(out, report, rows, diffs=arguments.what == "show")
+    note_whose(practice=session.options.practice, root=is_root())
     needs_root(session)
     return 1 if rows else 0
 

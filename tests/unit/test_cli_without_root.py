@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from host.practice import PracticeHost
+from tui import cli_confirm, cli_drift, cli_steps, cli_todo, session
 from tui.entry import main
 
 
@@ -38,4 +39,37 @@ def test_what_to_try_is_what_was_typed(
     assert said == (
         "harden-tui: Changing this host needs root; nothing was changed. Try: sudo harden-tui"
         f" --practice --state-dir {tmp_path} {typed}\n"
+    )
+
+
+@pytest.fixture
+def not_practice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands for a real host is a pretended one, so that nothing of this machine is asked."""
+    monkeypatch.setattr(session, "open_host", lambda options: PracticeHost(options.practice_root))
+    for module in (cli_confirm, cli_drift, cli_steps, cli_todo):
+        monkeypatch.setattr(module, "is_root", lambda: False)
+
+
+@pytest.mark.usefixtures("not_practice")
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "steps waive ssh.limits --reason 'jump host'",
+        "steps set ssh.limits.max-auth-tries=4",
+        "steps attest data.disk-encryption --note 'seen on Monday'",
+        "guide at ssh.limits",
+        "guide",
+        "confirm --status",
+        "confirm --status --format json",
+        "drift",
+    ],
+)
+def test_a_record_of_ones_own_is_called_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str
+) -> None:
+    status = main(["--state-dir", str(tmp_path), *shlex.split(typed)])
+    said = capsys.readouterr().err
+    assert status == 0, said
+    assert (
+        said.count("this is your own record; what root did on this host is shown with sudo.") == 1
     )
