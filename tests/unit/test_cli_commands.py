@@ -420,3 +420,19 @@ def test_the_words_for_the_usual_state_directory_are_short(
         assert options.program == program
         other = msgspec.structs.replace(options, state_dir=tmp_path / "an other")
         assert other.program == f"{program} --state-dir '{tmp_path}/an other'"
+
+
+def test_a_log_that_was_taken_away_is_not_called_empty(run: Run, state: Path) -> None:
+    assert run("steps", "waive", STEP, "--reason", "a test")[0] == 0
+    (state / "log/sessions.jsonl").unlink()
+    assert run("log", "verify")[0] == 1
+    said = "The log was changed: entries are missing; see `log verify`."
+    assert run("log")[:2] == (1, f"{said}\n")
+    exit_status, out, _ = run("log", "--format", "json")
+    assert (exit_status, json.loads(out)["sessions"]) == (1, [])
+    refused(run, 1, said, "log", "show")
+    refused(run, 1, said, "log", "export")
+
+
+def test_a_log_without_an_entry_yet_is_empty(run: Run) -> None:
+    assert run("log")[:2] == (0, "The log is empty: nothing was changed yet.\n")
