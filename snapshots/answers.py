@@ -5,7 +5,7 @@ Kept in `answers.json` of the state directory. Secrets are never kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TypeVar
@@ -56,11 +56,21 @@ class Answers:
     """The answers of one host. Raises `SnapshotError` naming the file where it is broken.
 
     What another process wrote meanwhile is kept: each change reads the file anew under a lock.
+    Where `damaged` is given, it is told of a broken file instead, and there are no answers; the
+    file stays as it is, and cannot be changed either.
     """
 
-    def __init__(self, state: StateDir) -> None:
+    def __init__(
+        self, state: StateDir, *, damaged: Callable[[SnapshotError], None] | None = None
+    ) -> None:
         self.path = state.answers
-        self._file = self._load()
+        try:
+            self._file = self._load()
+        except SnapshotError as error:
+            if damaged is None:
+                raise
+            damaged(error)
+            self._file = _File(values={}, waivers={}, attestations={})
 
     def values(self) -> dict[str, Value]:
         """Every value, by "step.parameter"."""

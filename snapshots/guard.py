@@ -27,6 +27,7 @@ from snapshots.model import Busy, SnapshotError
 from snapshots.records import Records
 from snapshots.settle import finish_settling, forget_secrets
 from snapshots.state import StateDir
+from snapshots.typed import TYPED
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -50,6 +51,8 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     connection: str = ""
     login: str = ""
     """What it was confirmed by."""
+    typed: str = TYPED
+    """What a person types to start harden-tui for the host and state that it guards."""
 
 
 def boottime_s() -> float:
@@ -131,10 +134,11 @@ def waiting(state: StateDir) -> str:
             "takes it back."
         )
     what = ", ".join(guard.steps)
+    program = guard.typed.removeprefix("sudo ")
     return (
         f"{what} waits for your confirmation ({spoken(left_s(state, guard))} left); nothing was "
-        "changed now. Log in a second time and run `harden-tui confirm` there, or take it back "
-        "with `harden-tui recover`."
+        f"changed now. Log in a second time and run `{program} confirm` there, or take it back "
+        f"with `{program} recover`."
     )
 
 

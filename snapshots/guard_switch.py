@@ -25,6 +25,7 @@ from snapshots.durable import private_directory, sync_directory, write_durably
 from snapshots.guard import Guard
 from snapshots.model import Activation, SnapshotError, TransactionRecord
 from snapshots.state import StateDir
+from snapshots.typed import TYPED
 
 MADE: Final = "made"
 SCRIPT: Final = Path(__file__).with_name("guard.sh")
@@ -38,7 +39,8 @@ _ACCEPT_ALL: Final = (
 class Switch:
     """Arms and disarms the guard of one state directory.
 
-    `program` are the words that start harden-tui with the options for this host and state.
+    `program` are the words that start harden-tui with the options for this host and state, `typed`
+    is what a person types for it.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Switch:
         window_s: int,
         user: str,
         connection: str = "",
+        typed: str = TYPED,
     ) -> None:
         self.host = host
         self.state = state
@@ -57,6 +60,7 @@ class Switch:
         self.window_s = window_s
         self.user = user
         self.connection = connection
+        self.typed = typed
 
     @property
     def joined(self) -> tuple[str, ...]:
@@ -80,6 +84,7 @@ class Switch:
             user=self.user,
             connection=self.connection,
             since_s=standing.since_s if standing else 0.0,
+            typed=self.typed,
         )
         place = guards.directory(self.state)
         try:

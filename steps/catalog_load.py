@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -45,11 +45,21 @@ class Checklist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Catalogue:
-    """All steps and checklists that can be used on a host."""
+    """All steps and checklists that can be used on a host.
 
-    def __init__(self, steps: Mapping[str, Step], checklists: Mapping[str, Checklist]) -> None:
+    `lacks_steps`: not every step of the site could be read, so one that is not here may exist.
+    """
+
+    def __init__(
+        self,
+        steps: Mapping[str, Step],
+        checklists: Mapping[str, Checklist],
+        *,
+        lacks_steps: bool = False,
+    ) -> None:
         self.steps = steps
         self.checklists = checklists
+        self.lacks_steps = lacks_steps
 
     def step(self, step_id: str) -> Step:
         """The step of that id. Raises `StepError` that suggests the nearest one."""
@@ -86,23 +96,33 @@ def build_resources(step: Step, values: dict[str, Any]) -> list[Resource]:
     return built
 
 
-def load_catalogue(host: Host) -> Catalogue:
-    """Everything that can be used on `host`. Raises `StepError` for the first invalid file."""
+def load_catalogue(host: Host, left_out: list[str] | None = None) -> Catalogue:
+    """Everything that can be used on `host`. Raises `StepError` for the first invalid file.
+
+    Where `left_out` is given, an invalid file is left out instead, and the sentence goes there.
+    """
     ours, checklists = built_in()
     added: dict[str, Step] = {}
-    for entry in _site_entries(host, SITE_STEPS):
+    lists: dict[str, Checklist] = {}
+
+    def take_step(entry: Entry) -> None:
         step = step_of(entry)
         if step.id in ours or step.id in added:
             raise entry.error(f"there is a step {step.id} already", "$.id")
         check_bodies(entry, step)
         added[step.id] = step
+
+    _take_files(host, SITE_STEPS, take_step, left_out)
+    lacks_steps = bool(left_out)
     steps = Extended(ours, added)
-    lists: dict[str, Checklist] = {}
-    for entry in _site_entries(host, SITE_CHECKLISTS):
+
+    def take_checklist(entry: Entry) -> None:
         checklist = entry.convert(Checklist)
-        lists[checklist.name] = checklist
         check_choices(entry, checklist, steps)
-    return Catalogue(steps, Extended(checklists, lists))
+        lists[checklist.name] = checklist
+
+    _take_files(host, SITE_CHECKLISTS, take_checklist, left_out)
+    return Catalogue(steps, Extended(checklists, lists), lacks_steps=lacks_steps)
 
 
 @cache
@@ -116,21 +136,38 @@ def built_in() -> tuple[BuiltIn[Step], BuiltIn[Checklist]]:
     return steps, BuiltIn("steps.checklists", "name", checklist)
 
 
-def _site_entries(host: Host, folder: str) -> list[Entry]:
-    entries = []
-    for name in host.listdir(folder):
+def _take_files(
+    host: Host, folder: str, take: Callable[[Entry], None], left_out: list[str] | None
+) -> None:
+    """Give `take` the entries of the site's files, in the order of their names."""
+    try:
+        names = host.listdir(folder)
+    except HostError as error:
+        if left_out is None:
+            raise
+        left_out.append(str(error))
+        return
+    for name in names:
         if not name.endswith(".yaml"):
             continue
-        path = f"{folder}/{name}"
-        _refuse_foreign(host, path)
         try:
-            text = host.read_bytes(path, limit_bytes=LARGEST_FILE_BYTES).decode("utf-8")
-        except UnicodeDecodeError:
-            raise StepError(f"{path}:1: not UTF-8 text") from None
-        except HostError as error:
-            raise StepError(str(error)) from None
-        entries.extend(read_entries(path, text))
-    return entries
+            for entry in _site_entries(host, f"{folder}/{name}"):
+                take(entry)
+        except (StepError, HostError) as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+
+
+def _site_entries(host: Host, path: str) -> list[Entry]:
+    _refuse_foreign(host, path)
+    try:
+        text = host.read_bytes(path, limit_bytes=LARGEST_FILE_BYTES).decode("utf-8")
+    except UnicodeDecodeError:
+        raise StepError(f"{path}:1: not UTF-8 text") from None
+    except HostError as error:
+        raise StepError(str(error)) from None
+    return read_entries(path, text)
 
 
 def _refuse_foreign(host: Host, path: str) -> None:

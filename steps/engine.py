@@ -86,6 +86,7 @@ class Engine:
         log: SessionLog,
         user: str = "",
         guarding: Guarding | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self.host = host
         self.state = state
@@ -96,7 +97,7 @@ class Engine:
         self.log = log
         self.user = user
         self.guarding = guarding or Guarding()
-        self.answers = Answers(state)
+        self.answers = answers or Answers(state)
         self.pinned: dict[str, dict[str, Any]] = {}
         """Values that win over all others and are not kept: those a seal is put back with."""
         self.works_on_window = False

@@ -51,6 +51,7 @@ class GuardedRun:
             window_s=engine.guarding.window_s,
             user=session.user or engine.user,
             connection=f"{session.client_address} {session.client_port}",
+            typed=engine.guarding.typed,
         )
 
     def covers(self, tx_id: str, of: str = "") -> None:
@@ -101,7 +102,7 @@ class GuardedRun:
             return (
                 GOOD,
                 f"{names} waits for your confirmation ({left} left): log in a second time and run"
-                f" `sudo harden-tui confirm` there, or it is taken back. {problem}".rstrip(),
+                f" `{guard.typed} confirm` there, or it is taken back. {problem}".rstrip(),
                 [],
             )
         with engine.state.let_go():
@@ -258,5 +259,5 @@ def _no_login(engine: Engine, guard: Guard) -> str:
         f"No administrator has logged in anew since {', '.join(guard.steps)} was applied, so"
         f" nothing was confirmed. Leave this session as it is, open a second terminal, and try"
         f" `{new_login.attempt(engine.ctx.session, engine.host.name)}`: if it lets you in, run"
-        f" `sudo harden-tui confirm` there ({left} left). --without-login keeps it all the same."
+        f" `{guard.typed} confirm` there ({left} left). --without-login keeps it all the same."
     )

@@ -171,9 +171,9 @@ def _undo_all(
 
 
 def is_guarded(engine: Engine, record: TransactionRecord) -> bool:
-    """Undoing what guards the way in can shut it as well."""
-    steps = engine.catalogue.steps
-    if any(name in steps and steps[name].guard for name in record.steps):
+    """Undoing what guards the way in can shut it as well; so may a step that cannot be read now."""
+    steps, may_guard = engine.catalogue.steps, engine.catalogue.lacks_steps
+    if any(steps[name].guard if name in steps else may_guard for name in record.steps):
         return True
     return decides_way_in(Records(engine.state).named_paths(record.id))
 

@@ -13,6 +13,7 @@ import msgspec
 
 from host.names import visible
 from snapshots.guide_model import Later
+from snapshots.typed import TYPED
 from steps.drift_model import DriftReport
 from steps.events import GuardEvent
 from steps.model import STAGES, Stage, StepResult
@@ -59,13 +60,15 @@ class Todo(msgspec.Struct, frozen=True, kw_only=True):
     """The list of one host. `made` is ISO 8601 UTC; `checked`: how many steps were asked.
 
     `named`: whether a command has to name the checklist, because another one is meant without; a
-    step applied by the wrong checklist would get that one's values.
+    step applied by the wrong checklist would get that one's values. `program`: what is typed to
+    start harden-tui for this host and state, with sudo where the host is a real one.
     """
 
     host: str
     checklist: str
     made: str
     practice: bool = False
+    program: str = TYPED
     named: bool = False
     checked: int = 0
     items: tuple[TodoItem, ...] = ()
@@ -76,8 +79,8 @@ class Todo(msgspec.Struct, frozen=True, kw_only=True):
         return [item for item in self.items if item.kind != "left-out"]
 
     def command(self, item: TodoItem) -> str:
-        """What to type for it; on a practice host nobody needs to be root."""
-        program = "harden-tui --practice" if self.practice else "sudo harden-tui"
+        """What to type for it."""
+        program = self.program
         if self.named:
             program += f" --checklist {shlex.quote(self.checklist)}"
         return item.do.replace("harden-tui", program, 1)

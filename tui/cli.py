@@ -174,6 +174,7 @@ def dispatch(arguments: list[str], scene: Scene, screen: Callable[[Options], int
         parsed = parse(arguments)
     except SystemExit as stop:  # --help and --version end here; mistakes raise Stop
         return int(stop.code or 0)
+    parsed.words = arguments
     if parsed.print_completion:
         return _print_completion(build_parser(), parsed.print_completion)
     if parsed.command in ("apply", "rollback") and parsed.yes:

@@ -21,7 +21,7 @@ FAILED = 4
 
 def ban(options: Options, arguments: argparse.Namespace) -> int:
     """Exit 0 where it is banned, 3 where that is refused."""
-    session, address = _begin(options, arguments, "ban")
+    session, address = _begin(options, arguments)
     bans = _known(session)
     jail = arguments.jail or "sshd"
     logged_in = [login.address for login in recorded()] if not options.practice else []
@@ -40,7 +40,7 @@ def ban(options: Options, arguments: argparse.Namespace) -> int:
 
 def unban(options: Options, arguments: argparse.Namespace) -> int:
     """Exit 0 where it is let in, 3 where nothing held it."""
-    session, address = _begin(options, arguments, "unban")
+    session, address = _begin(options, arguments)
     held = [jail for jail, banned in sorted(_known(session).banned.items()) if address in banned]
     jails = [jail for jail in held if not arguments.jail or jail == arguments.jail]
     if not jails:
@@ -53,13 +53,13 @@ def unban(options: Options, arguments: argparse.Namespace) -> int:
     return _answer(options, f"{address} is let in again by {', '.join(jails)}.")
 
 
-def _begin(options: Options, arguments: argparse.Namespace, what: str) -> tuple[Session, str]:
+def _begin(options: Options, arguments: argparse.Namespace) -> tuple[Session, str]:
     try:
         address = str(ipaddress.ip_address(arguments.address))
     except ValueError:
         raise usage(f"{arguments.address!r} is no IP address.") from None
     session = open_session(options)
-    must_be_root(session, what, (address,))
+    must_be_root(session)
     must_have_consent(arguments)
     return session, address
 

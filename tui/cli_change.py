@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 
 from snapshots.model import UNRESOLVED, Resolutions, UndoPlan
-from steps.guard_settings import WINDOW_EXPECTED, Guarding, seconds_of
+from steps.guard_settings import WINDOW_EXPECTED, WINDOW_S, Guarding, seconds_of
 from tui import hands, output, resolving, runs
 from tui.cli_check import PlanFile, banner, chosen_ids, read_plan
 from tui.cli_follow import follow_run, goes_on
@@ -52,7 +53,7 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
     )
     if not ids:
         raise usage(f"The checklist has no steps of the stage {arguments.stage}.")
-    must_be_root(session, "apply", ids)
+    must_be_root(session)
     must_have_consent(arguments)
     if arguments.word and not arguments.force:
         raise usage("--word goes with --force, and with nothing else.")
@@ -63,7 +64,7 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
         planned = session.engine.plan(ids)
         status.clear()
         banner(out, session)
-        output.plan_text(out, planned)
+        output.plan_text(out, planned, options.program)
         if not arguments.keep_going and any(
             step.reasons(forced=arguments.force) for step in planned.steps
         ):
@@ -101,7 +102,7 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
         if name.startswith("/"):
             raise usage(f"{name} is no step: a choice for a path is written --restore={name}.")
     out = Out()
-    session = open_session(options)
+    session = open_session(options, site_needed=False, answers_needed=False)
     undoing.chosen(session.engine, names, arguments.all)  # a wrong name is a usage error, now
     if arguments.dry_run:
         plans, resolutions = resolving.planned(session.engine, names, arguments.all, resolutions)
@@ -110,7 +111,7 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
         if conflict:
             raise refused(conflict)
         return 0
-    must_be_root(session, "rollback", names or ["--all"])
+    must_be_root(session)
     must_have_consent(arguments)
     fingerprint: str | None = arguments.fingerprint
     if resolutions.single or not arguments.yes:
@@ -142,7 +143,14 @@ def guarding_of(options: Options, arguments: argparse.Namespace) -> Guarding:
     window_s = options.confirm_within_s
     if arguments.confirm_within:
         window_s = duration("--confirm-within", arguments.confirm_within)
-    return Guarding(program=program_for(options), window_s=window_s, wait=not arguments.no_wait)
+    return guarded(options, window_s=window_s, wait=not arguments.no_wait)
+
+
+def guarded(options: Options, *, window_s: int = WINDOW_S, wait: bool = True) -> Guarding:
+    """How harden-tui is started again for this host and state, and how long a change waits."""
+    return Guarding(
+        program=program_for(options), typed=options.program, window_s=window_s, wait=wait
+    )
 
 
 def duration(option: str, text: str) -> int:
@@ -175,7 +183,7 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
     from steps import window_store
 
     out = Out()
-    session = open_session(options)
+    session = open_session(options, site_needed=False, answers_needed=False)
     holder = session.state.holder()
     if holder is not None:
         raise refused(
@@ -190,7 +198,7 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
     if not pending and not cut_off and halfway is None:
         _nothing_to_recover(out, options)
         return 0
-    must_be_root(session, "recover", ())
+    must_be_root(session)
     must_have_consent(arguments)
     if not arguments.yes:
         for record in reversed(pending):
@@ -208,9 +216,7 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
                 f"A run was cut off ({what or 'no step named'}), no change was: it is tidied up."
             )
         ask("Recover?")
-    return start_and_follow(
-        out, session, "recover", guarding=Guarding(program=program_for(options))
-    )
+    return start_and_follow(out, session, "recover", guarding=guarded(options))
 
 
 def start_and_follow(
@@ -236,7 +242,7 @@ def start_and_follow(
             guarding=guarding, window=window, session=environment(session.engine.ctx.session),
         )  # fmt: skip
     if pressed:
-        return goes_on(directory)
+        return goes_on(session.options, directory)
     return follow_run(out, session.options, directory)
 
 
@@ -284,12 +290,14 @@ def _as_planned(options: Options, kept: PlanFile) -> Options:
     return msgspec.structs.replace(options, checklist=kept.checklist, values=values)
 
 
-def must_be_root(session: Session, command: str, ids: Sequence[str]) -> None:
-    """Raise `Stop` (exit 3) where this host cannot be changed by us."""
+def must_be_root(session: Session) -> None:
+    """Raise `Stop` (exit 3) where this host cannot be changed by us.
+
+    The line to try has every word that was typed: `confirm` without its `--extend 10m` would keep
+    what only more time was wanted for.
+    """
     if not session.host.is_root:
-        options = session.options
-        named = ["--checklist", options.checklist] if options.has_other_checklist else []
-        line = " ".join(["sudo harden-tui", command, *ids, *named])
+        line = f"sudo harden-tui {shlex.join(session.options.words)}"
         raise refused(f"Changing this host needs root; nothing was changed. Try: {line}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -219,9 +220,10 @@ def plan(options: Options, arguments: argparse.Namespace) -> int:
         out.json(done(exit_status, plan_summary(planned), began))
     else:
         banner(out, session)
-        output.plan_text(out, planned)
+        output.plan_text(out, planned, options.program)
         if arguments.out:
-            out.line(f"kept in {arguments.out}; apply it with: apply --plan {arguments.out}")
+            again = f"{options.program} apply --plan {shlex.quote(arguments.out)}"
+            out.line(f"kept in {arguments.out}; apply it with: {again}")
     needs_root(session)
     return exit_status
 

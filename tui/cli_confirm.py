@@ -17,7 +17,8 @@ from steps.events import Done
 from tui.cli_change import duration, must_be_root
 from tui.failures import refused
 from tui.options import Options
-from tui.out import Out
+from tui.out import Out, note_whose
+from tui.paths import is_root
 from tui.session import Session, open_session
 from tui.typed_word import insist
 
@@ -25,11 +26,11 @@ from tui.typed_word import insist
 def confirm(options: Options, arguments: argparse.Namespace) -> int:
     """Exit 0 where it is kept (or said), 3 where nothing waits or nobody logged in."""
     seconds = duration("--extend", arguments.extend) if arguments.extend else 0
-    session = open_session(options)
+    session = open_session(options, site_needed=False, answers_needed=False)
     out = Out()
     if arguments.status:
         return _status(out, session)
-    must_be_root(session, "confirm", ())
+    must_be_root(session)
     if seconds:
         return _answer(out, options, *guarding.extend(session.engine, seconds))
     if arguments.without_login and guarding.standing(session.engine) is not None:
@@ -53,6 +54,7 @@ def _status(out: Out, session: Session) -> int:
     guard = guarding.standing(engine)
     if session.options.format == "events":
         return _look_on(out, session)
+    note_whose(practice=session.options.practice, root=is_root())
     if session.options.format == "json":
         out.json({"schema": "harden-tui/guard/1", "guard": _document(session, guard)})
         return 0

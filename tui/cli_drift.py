@@ -13,13 +13,14 @@ from snapshots.drift_plan import SettlePlan
 from steps import drift as drifting
 from steps.drift_model import DriftReport, DriftRow
 from tui import output
-from tui.cli_change import ask, must_be_root, must_have_consent, start_and_follow
+from tui.cli_change import ask, guarded, must_be_root, must_have_consent, start_and_follow
 from tui.cli_check import banner, needs_root
 from tui.drift_text import row_line
 from tui.drift_words import title
 from tui.failures import Stop, refused, usage
 from tui.options import Options
-from tui.out import Out, StatusLine
+from tui.out import Out, StatusLine, note_whose
+from tui.paths import is_root
 from tui.session import Session, open_session
 
 _QUESTIONS = {"accept": "Accept?", "restore": "Put back?", "merge": "Merge?"}
@@ -38,7 +39,7 @@ def drift(options: Options, arguments: argparse.Namespace) -> int:
     if not names and not arguments.all:
         raise usage(f"Name what to {choice}, or --all; `drift` lists what there is.")
     if not arguments.dry_run:
-        must_be_root(session, f"drift {choice}", names or ["--all"])
+        must_be_root(session)
         must_have_consent(arguments)
     report = _report(session)
     rows = [row for row in _named(report, names) if not arguments.all or choice in row.choices]
@@ -59,7 +60,10 @@ def drift(options: Options, arguments: argparse.Namespace) -> int:
     if choice == "accept":
         return _accept(out, session, keys, fingerprint)
     things = tuple(f"{domain} {key}" for domain, key in keys)
-    return start_and_follow(out, session, f"drift {choice}", fingerprint=fingerprint, things=things)
+    return start_and_follow(
+        out, session, f"drift {choice}", fingerprint=fingerprint, things=things,
+        guarding=guarded(options, window_s=options.confirm_within_s),
+    )  # fmt: skip
 
 
 def settle_text(out: Out, planned: SettlePlan) -> None:
@@ -122,6 +126,7 @@ def _show(out: Out, session: Session, arguments: argparse.Namespace) -> int:
     else:
         banner(out, session)
         _text(out, report, rows, diffs=arguments.what == "show")
+    note_whose(practice=session.options.practice, root=is_root())
     needs_root(session)
     return 1 if rows else 0
 

@@ -30,9 +30,10 @@ def follow(options: Options, arguments: argparse.Namespace) -> int:
     return follow_run(out, options, directory)
 
 
-def goes_on(directory: Path) -> int:
+def goes_on(options: Options, directory: Path) -> int:
     """After Ctrl-C: say so, and how to see the rest; the exit status."""
-    note(f"the work goes on without this terminal; see it with: harden-tui follow {directory.name}")
+    program = options.program.removeprefix("sudo ")
+    note(f"the work goes on without this terminal; see it with: {program} follow {directory.name}")
     return INTERRUPTED
 
 
@@ -53,13 +54,13 @@ def follow_run(out: Out, options: Options, directory: Path) -> int:
             if options.format == "events":
                 out.json_line(line)
             elif options.format == "text":
-                event_text(out, event, told)
+                event_text(out, event, told, options.program)
 
     try:
         exit_status = hands.follow(directory, show)
     except KeyboardInterrupt:
         status.clear()
-        return goes_on(directory)
+        return goes_on(options, directory)
     except Stop as stop:
         status.clear()
         if options.format == "json":

@@ -17,8 +17,9 @@ from steps.resources.attest import Attest
 from tui.cli_check import banner
 from tui.failures import usage
 from tui.options import Options, split_setting
-from tui.out import Out
+from tui.out import Out, note_whose
 from tui.output import wrapped
+from tui.paths import is_root
 from tui.session import Session, open_session, unknown_parameter
 
 
@@ -34,10 +35,13 @@ def steps(options: Options, arguments: argparse.Namespace) -> int:
     if what == "show":
         return _show(out, session, arguments.items)
     if what == "set":
-        return _set(out, session, arguments.items)
-    if len(arguments.items) > 1:
-        raise usage(f"steps {what} takes one step at a time.")
-    return _decide(out, session, what, session.catalogue.step(arguments.items[0]), arguments)
+        _set(out, session, arguments.items)
+    else:
+        if len(arguments.items) > 1:
+            raise usage(f"steps {what} takes one step at a time.")
+        _decide(out, session, what, session.catalogue.step(arguments.items[0]), arguments)
+    note_whose(practice=options.practice, root=is_root())
+    return 0
 
 
 def _list(out: Out, session: Session, arguments: argparse.Namespace) -> int:
@@ -122,7 +126,7 @@ def _step_document(session: Session, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _set(out: Out, session: Session, settings: list[str]) -> int:
+def _set(out: Out, session: Session, settings: list[str]) -> None:
     kept = []
     for setting in settings:
         step_id, name, text = split_setting(setting)
@@ -137,12 +141,11 @@ def _set(out: Out, session: Session, settings: list[str]) -> int:
         session.engine.answers.set_value(step_id, name, chosen)
         session.log.append("set", step=step_id, parameter=name, value=chosen)
         _say(out, session, f"{step_id}.{name} = {as_text(chosen)}")
-    return 0
 
 
 def _decide(
     out: Out, session: Session, what: str, step: Step, arguments: argparse.Namespace
-) -> int:
+) -> None:
     answers = session.engine.answers
     until = _date(arguments.until)
     by = session.options.user
@@ -169,7 +172,6 @@ def _decide(
         answers.unwaive(step.id)
         session.log.append("unwaive", step=step.id)
         _say(out, session, f"{step.id} is no longer waived")
-    return 0
 
 
 def _say(out: Out, session: Session, sentence: str) -> None:

@@ -22,7 +22,8 @@ from tui.cli_check import chosen_ids, look_for_drift, needs_root, reported
 from tui.drift_text import only_of
 from tui.failures import usage
 from tui.options import Options
-from tui.out import Out, StatusLine, note
+from tui.out import Out, StatusLine, note, note_whose
+from tui.paths import is_root
 from tui.private_file import write_privately
 from tui.session import Session, open_session
 
@@ -102,6 +103,7 @@ def _put_together(session: Session, results: list[StepResult], drifted: DriftRep
         checklist=session.checklist.name,
         made=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         practice=session.host.is_practice,
+        program=session.options.program,
         named=session.options.has_other_checklist,
         checked=len(results),
         items=(*_before_all(session), *left),
@@ -151,6 +153,7 @@ def guide(options: Options, arguments: argparse.Namespace) -> int:
             runs = [guides.end(checklist, stage, by=by)]
         else:
             runs = [guides.forget(checklist, stage)]
+    note_whose(practice=options.practice, root=is_root())
     if options.format != "text":
         out.json({"schema": "harden-tui/guides/1", "guides": runs})
         return 0

@@ -9,16 +9,15 @@ from typing import Any, NoReturn
 import msgspec
 
 from steps import window
-from steps.guard_settings import Guarding
 from steps.window_model import SCHEMA
 from tui import window_text as text
-from tui.cli_change import ask, must_be_root, must_have_consent, program_for, start_and_follow
+from tui.cli_change import ask, guarded, must_be_root, must_have_consent, start_and_follow
 from tui.cli_check import banner
 from tui.failures import refused, usage
 from tui.options import Options
 from tui.out import Out, StatusLine, note_whose
 from tui.paths import is_root
-from tui.session import Session, open_session, open_state, silent
+from tui.session import Session, open_session, open_state, silent, with_checklist
 
 
 def run(options: Options, arguments: argparse.Namespace) -> int:
@@ -58,13 +57,13 @@ def _status(options: Options) -> int:
 def _open(options: Options, arguments: argparse.Namespace) -> int:
     for_s = _seconds(arguments.for_ or "4h")
     out = Out()
-    session = _session(options)
+    session = _session(options, "open")
     planned = None
     if arguments.dry_run or not arguments.yes:
         planned = window.plan_open(session.engine, for_s=for_s, dumps=arguments.dump)
     if arguments.dry_run:
         return _shown(out, session, planned, text.open_text)
-    must_be_root(session, "window open", ())
+    must_be_root(session)
     must_have_consent(arguments)
     if planned is not None:
         banner(out, session)
@@ -81,8 +80,8 @@ def _extend(options: Options, arguments: argparse.Namespace) -> int:
         raise usage("window extend needs --for, how long from now: --for 2h.")
     for_s = _seconds(arguments.for_)
     out = Out()
-    session = _session(options)
-    must_be_root(session, "window extend", ())
+    session = _session(options, "extend")
+    must_be_root(session)
     must_have_consent(arguments)
     if not arguments.yes:
         status = window.status(session.state)
@@ -95,13 +94,13 @@ def _extend(options: Options, arguments: argparse.Namespace) -> int:
 
 def _close(options: Options, arguments: argparse.Namespace) -> int:
     out = Out()
-    session = _session(options)
+    session = _session(options, "close")
     if arguments.dry_run:
         would = window.plan_close(session.engine)
         if would is None:
             raise refused("No update window is open.")
         return _shown(out, session, would, text.close_text)
-    must_be_root(session, "window close", ())
+    must_be_root(session)
     must_have_consent(arguments)
     if arguments.at_deadline and _is_not_yet(session):
         return 0
@@ -129,7 +128,7 @@ def _is_not_yet(session: Session) -> bool:
 
 def _undo(options: Options, arguments: argparse.Namespace) -> int:
     out = Out()
-    session = _session(options)
+    session = _session(options, "undo")
     fingerprint: str | None = arguments.fingerprint
     planned = None
     if arguments.dry_run or not arguments.yes:
@@ -139,7 +138,7 @@ def _undo(options: Options, arguments: argparse.Namespace) -> int:
         status.clear()
     if arguments.dry_run:
         return _shown(out, session, planned, text.undo_text)
-    must_be_root(session, "window undo", ())
+    must_be_root(session)
     must_have_consent(arguments)
     if planned is not None:
         banner(out, session)
@@ -159,7 +158,7 @@ def _keep_packages(options: Options) -> int:
     from tui.out import note
 
     going = replaced(sys.stdin.buffer.read().decode("utf-8", "replace").splitlines())
-    session = _session(options)
+    session = _session(options, "keep-packages")
     if going:
         note(f"keeping {len(going)} packages as they are, for `harden-tui window undo`")
         lost = keep(session.host, KeptDebs(session.state.debs), going, Silent())
@@ -171,19 +170,24 @@ def _keep_packages(options: Options) -> int:
     return 0
 
 
-def _session(options: Options) -> Session:
-    """With the checklist of the window there is: it is checked as it was when it was opened."""
-    session = open_session(options, silent, Guarding(program=program_for(options)))
+def _session(options: Options, what: str) -> Session:
+    """With the checklist of the window there is: it is checked as it was when it was opened.
+
+    To open one needs the files of the site and the answers, to close one the answers.
+    """
+    session = open_session(
+        options,
+        silent,
+        guarded(options),
+        site_needed=what == "open",
+        answers_needed=what in ("open", "close"),
+    )
     found = window.current(session.state)
     if found is None or found.checklist in (session.checklist.name, ""):
         return session
     if found.checklist not in session.catalogue.checklists:
         return session  # it is gone: closing must not wait for it
-    return open_session(
-        msgspec.structs.replace(options, checklist=found.checklist),
-        silent,
-        Guarding(program=program_for(options)),
-    )
+    return with_checklist(session, found.checklist)
 
 
 def _start(
@@ -195,7 +199,7 @@ def _start(
 ) -> int:
     return start_and_follow(
         out, session, command, fingerprint=fingerprint, window=asked,
-        guarding=Guarding(program=program_for(session.options)),
+        guarding=guarded(session.options),
     )  # fmt: skip
 
 

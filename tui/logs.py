@@ -9,18 +9,22 @@ from typing import Any, Final
 
 from snapshots.logchain import Entry
 from snapshots.sessionlog import SessionLog, SessionSummary
-from tui.failures import usage
+from tui.failures import Stop, usage
 from tui.options import Options
 from tui.out import Out, note, note_whose
 from tui.paths import is_root
 from tui.private_file import write_privately
 from tui.session import open_host, open_log, open_state
 
+ALTERED: Final = 1
+EMPTY: Final = "The log is empty: nothing was changed yet."
+MISSING: Final = "The log was changed: entries are missing; see `log verify`."
+
 _ENDINGS: Final = {".md": "markdown", ".markdown": "markdown", ".json": "json", ".html": "html"}
 
 
 def log(options: Options, arguments: argparse.Namespace) -> int:
-    """List, show, export or verify; verify exits 1 where something was altered."""
+    """List, show, export or verify; exits 1 where verify, or an empty list, finds it altered."""
     out = Out()
     host = open_host(options)
     kept = open_log(options, host)
@@ -36,11 +40,15 @@ def log(options: Options, arguments: argparse.Namespace) -> int:
 
 def _list(out: Out, options: Options, kept: SessionLog) -> int:
     sessions = kept.sessions()
+    missing = not sessions and not kept.verify().ok
     if options.format != "text":
         out.json({"schema": "harden-tui/log/1", "sessions": sessions})
-        return 0
+        return ALTERED if missing else 0
+    if missing:
+        out.line(MISSING, "bad")
+        return ALTERED
     if not sessions:
-        out.line("The log is empty: nothing was changed yet.")
+        out.line(EMPTY)
     for one in sessions:
         counts = ", ".join(f"{number} {kind}" for kind, number in one.counts.items())
         out.parts(
@@ -90,7 +98,7 @@ def _verify(out: Out, options: Options, kept: SessionLog) -> int:
         out.line(f"The log is as it was written: {verdict.entries} {entries}.", "ok")
     else:
         out.line(f"The log was changed: {verdict.problem}.", "bad")
-    return 0 if verdict.ok else 1
+    return 0 if verdict.ok else ALTERED
 
 
 def _export(out: Out, options: Options, kept: SessionLog, arguments: argparse.Namespace) -> int:
@@ -118,12 +126,13 @@ def _form_of(options: Options) -> str:
 
 
 def _session(kept: SessionLog, arguments: argparse.Namespace) -> str:
-    """The id of the session that is meant ("" for all). Raises `Stop` (exit 2)."""
+    """The id of the session that is meant ("" for all). Raises `Stop` (exit 2, 1 where there must
+    have been some)."""
     if arguments.all:
         return ""
     sessions: list[SessionSummary] = kept.sessions()
     if not sessions:
-        raise usage("The log is empty: nothing was changed yet.")
+        raise usage(EMPTY) if kept.verify().ok else Stop(ALTERED, MISSING)
     name = arguments.session
     if not name:
         return sessions[-1].id

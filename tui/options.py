@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +31,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `values`: step id -> parameter -> value as given (not yet converted). `from_stdin` names, as
     "step.parameter", those that came by standard input: only these may be secrets, and once the
     catalogue is known (`tui.session`) it names the secrets alone. `usual_checklist`: the one that
-    is meant on this host where none is named.
+    is meant on this host where none is named. `words`: what was typed after the program's name.
     """
 
     practice: bool
@@ -44,6 +45,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     confirm_within_s: int = WINDOW_S
     user: str = ""
     usual_checklist: str = DEFAULT_CHECKLIST
+    words: tuple[str, ...] = ()
 
     @property
     def has_other_checklist(self) -> bool:
@@ -54,6 +56,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def practice_root(self) -> Path:
         """The directory that plays the practice host's file system."""
         return self.state_dir / "host"
+
+    @property
+    def program(self) -> str:
+        """What a person types to start harden-tui for the same host and state."""
+        words = ["harden-tui", "--practice"] if self.practice else ["sudo", "harden-tui"]
+        if self.state_dir != default_state_dir(practice=self.practice):
+            words += ["--state-dir", str(self.state_dir)]
+        return shlex.join(words)
 
     def arguments(self) -> list[str]:
         """The options that another harden-tui needs to see the same host and state."""
@@ -139,6 +149,7 @@ def resolve(arguments: argparse.Namespace, scene: Scene) -> Options:
         confirm_within_s=seconds_of(settings.confirm_within) or WINDOW_S,
         user=who(),
         usual_checklist=usual,
+        words=tuple(getattr(arguments, "words", ())),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from snapshots.model import UndoItem, UndoPlan
+from snapshots.typed import TYPED
 from steps.model import STAGES, Finding, StepResult
 from steps.plan import Plan, StepPlan
 from tui.out import Out
@@ -92,14 +93,14 @@ def finding_text(finding: Finding) -> str:
     return f"{text}; {finding.note}" if finding.note else text
 
 
-def plan_text(out: Out, plan: Plan) -> None:
+def plan_text(out: Out, plan: Plan, program: str = TYPED) -> None:
     """Every step that would change something or is refused, with its diffs and commands; of a
-    single one that would not also what there is to say."""
+    single one that would not also what there is to say. `program`: what starts harden-tui here."""
     shown = 0
     for step in plan.steps:
         if step.changes or step.reasons():
             shown += 1
-            step_plan(out, step)
+            step_plan(out, step, program)
         elif len(plan.steps) == 1:
             for note in step.notes:
                 wrapped(out, f"Note: {note}", indent=2)
@@ -110,7 +111,7 @@ def plan_text(out: Out, plan: Plan) -> None:
         out.line(f"fingerprint {plan.fingerprint}", "dim")
 
 
-def step_plan(out: Out, step: StepPlan) -> None:
+def step_plan(out: Out, step: StepPlan, program: str = TYPED) -> None:
     """One step's preview."""
     out.parts((step.id, "bold"), ("  ", ""), (step.title, "dim"))
     for refusal in step.refusals:
@@ -118,7 +119,7 @@ def step_plan(out: Out, step: StepPlan) -> None:
     for lockout in step.lockouts:
         wrapped(out, f"Locks out: {lockout}", indent=2, role="bad")
     if step.lockouts and not step.refusals:
-        wrapped(out, insisting(step.id), indent=2, role="warn")
+        wrapped(out, insisting(step.id, program), indent=2, role="warn")
     for note in step.notes:
         wrapped(out, f"Note: {note}", indent=2)
     for phrase in step.irreversible:
@@ -209,10 +210,13 @@ def wrapped(out: Out, text: str, *, indent: int, role: str = "dim") -> None:
         out.line(line, role)
 
 
-def event_text(out: Out, event: dict[str, Any], told: set[str] | None = None) -> None:
+def event_text(
+    out: Out, event: dict[str, Any], told: set[str] | None = None, program: str = TYPED
+) -> None:
     """An event of a run as it is followed; progress is not for here (see `StatusLine`).
 
-    `told`: the reasons that were shown already, which one sentence says only once.
+    `told`: the reasons that were shown already, which one sentence says only once. `program`: what
+    starts harden-tui for this host and state.
     """
     kind = event.get("event")
     told = set() if told is None else told
@@ -233,7 +237,7 @@ def event_text(out: Out, event: dict[str, Any], told: set[str] | None = None) ->
     elif kind == "output":
         out.line(f"      {event['line']}", "dim")
     elif kind == "guard":
-        _guard_event(out, event)
+        _guard_event(out, event, program)
         told.update(map(str, event.get("reasons", ())))
     elif kind == "finding":
         import msgspec
@@ -250,26 +254,27 @@ def event_text(out: Out, event: dict[str, Any], told: set[str] | None = None) ->
         out.line(summary, "ok" if event["exit"] == 0 else "bad")
 
 
-def _guard_event(out: Out, event: dict[str, Any]) -> None:
+def _guard_event(out: Out, event: dict[str, Any], program: str) -> None:
     phase = event.get("phase", "")
     if phase == "waiting":
         out.line(f"  {event['step']} is applied, and waits for your confirmation.", "warn")
         wrapped(
             out,
             f"Leave this session as it is. In a second terminal: {event['attempt']}, and if it"
-            " lets you in, there: sudo harden-tui confirm",
+            f" lets you in, there: {program} confirm",
             indent=2,
             role="",
         )
         until = str(event["deadline"])[11:19]
+        lead = "" if program == TYPED else f"{program} "
         wrapped(
             out,
-            f"Otherwise it is taken back at {until} UTC (later with `confirm --extend 10m`, now"
-            " with `recover`).",
+            f"Otherwise it is taken back at {until} UTC (later with `{lead}confirm --extend 10m`,"
+            f" now with `{lead}recover`).",
             indent=2,
         )
     elif phase == "login":
-        out.line(f"  New login seen: {event['login']}. Now: sudo harden-tui confirm", "ok")
+        out.line(f"  New login seen: {event['login']}. Now: {program} confirm", "ok")
     elif phase == "kept":
         out.line(f"  {event['step']}: confirmed and kept", "ok")
     else:

@@ -11,14 +11,18 @@ import msgspec
 
 from host.base import Host
 from host.base import Session as Login
+from snapshots.answers import Answers
+from snapshots.model import SnapshotError
 from snapshots.sessionlog import SessionLog
 from snapshots.state import StateDir
 from steps.catalog_load import Catalogue, Checklist, load_catalogue
 from steps.engine import Engine
 from steps.events import Emit, Event
 from steps.guard_settings import Guarding
+from steps.resource import StepError
 from tui.failures import refused, usage
-from tui.options import Options
+from tui.options import DEFAULT_CHECKLIST, Options
+from tui.out import note
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -72,20 +76,61 @@ def open_log(options: Options, host: Host) -> SessionLog:
 
 
 def open_session(
-    options: Options, emit: Emit = silent, guarding: Guarding | None = None
+    options: Options,
+    emit: Emit = silent,
+    guarding: Guarding | None = None,
+    *,
+    site_needed: bool = True,
+    answers_needed: bool = True,
 ) -> Session:
-    """Everything a command needs. Raises `Stop`, `StepError` (exit 2) or `HostError` (exit 3)."""
+    """Everything a command needs. Raises `Stop`, `StepError` (exit 2) or `HostError` (exit 3).
+
+    What takes back or keeps goes by the records alone: a mistake in a file of the site
+    (`site_needed`) or a damaged answers.json (`answers_needed`) is said then, and left out.
+    """
     host = open_host(options)
     state = open_state(options)
-    catalogue = load_catalogue(host)
-    checklist = catalogue.checklist(options.checklist)
+    left_out: list[str] | None = None if site_needed else []
+    catalogue = load_catalogue(host, left_out)
+    checklist = _checklist(catalogue, options.checklist, left_out)
     options = with_secrets_named(options, catalogue)
     log = open_log(options, host)
+    answers = Answers(state, damaged=None if answers_needed else _note_damaged)
+    for sentence in left_out or ():
+        note(f"left out here, because nothing of the site is needed: {sentence}")
     engine = Engine(
         host, state, catalogue, checklist, options.values, emit,
-        log=log, user=options.user, guarding=guarding,
+        log=log, user=options.user, guarding=guarding, answers=answers,
     )  # fmt: skip
     return Session(options, host, state, catalogue, checklist, log, engine)
+
+
+def with_checklist(session: Session, name: str) -> Session:
+    """The same session with another checklist of its catalogue."""
+    checklist = session.catalogue.checklist(name)
+    options = msgspec.structs.replace(session.options, checklist=name)
+    one = session.engine
+    engine = Engine(
+        session.host, session.state, session.catalogue, checklist, options.values, one.emit,
+        log=session.log, user=one.user, guarding=one.guarding, answers=one.answers,
+    )  # fmt: skip
+    return msgspec.structs.replace(session, options=options, checklist=checklist, engine=engine)
+
+
+def _checklist(catalogue: Catalogue, name: str, left_out: list[str] | None) -> Checklist:
+    """The checklist of that name; where it may be left out, the usual one stands for it."""
+    try:
+        return catalogue.checklist(name)
+    except StepError as error:
+        if left_out is None:
+            raise
+        if not left_out:  # else its file has been named
+            left_out.append(str(error))
+        return catalogue.checklist(DEFAULT_CHECKLIST)
+
+
+def _note_damaged(error: SnapshotError) -> None:
+    note(f"done without the answers of this host: {error}")
 
 
 def with_secrets_named(options: Options, catalogue: Catalogue) -> Options:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from snapshots.typed import TYPED
 from tui.failures import refused, usage
 from tui.out import is_terminal
 
@@ -13,10 +14,10 @@ def word_of(host_name: str) -> str:
     return host_name.partition(".")[0]
 
 
-def insisting(step_id: str) -> str:
+def insisting(step_id: str, program: str = TYPED) -> str:
     """How a refused lock-out is done all the same."""
     return (
-        f"If it must be: `sudo harden-tui apply {step_id} --force` asks for this host's short name"
+        f"If it must be: `{program} apply {step_id} --force` asks for this host's short name"
         " first. Have another way in at hand, such as the console."
     )
 

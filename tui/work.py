@@ -24,6 +24,10 @@ _NEVER_MASKED = frozenset({"event", "phase", "run", "time", "stage", "status", "
 """Fields that programs decide by: not free text, so no secret stands in them."""
 
 
+_WITHOUT_SITE = frozenset({"recover", "rollback", "window close", "window extend", "window undo"})
+"""Jobs that go by the records: a mistake in the site's files must not keep them from ending."""
+
+
 class Recorder:
     """Writes events to events.jsonl, one write each, with every known secret masked.
 
@@ -124,8 +128,14 @@ def _perform(
 
     guarding = msgspec.convert(job["guarding"], Guarding)
     garbage.begin()
-    session = open_session(options, emit, guarding)
     command = job["command"]
+    session = open_session(
+        options,
+        emit,
+        guarding,
+        site_needed=command not in _WITHOUT_SITE,
+        answers_needed=command not in _WITHOUT_SITE - {"window close"},
+    )
     if command == "apply":
         outcome = session.engine.apply(
             job["steps"], job["fingerprint"], forced=job["forced"], keep_going=job["keep_going"]

@@ -13,11 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from snapshots.state import StateDir
 from tui import runs
 from tui.entry import main
+from tui.options import Options
+from tui.paths import default_state_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP = "apache.banner"
@@ -383,3 +386,53 @@ def test_an_address_is_banned_and_let_in_again(run: Run) -> None:
     assert answer(run, "live", "--once")["logins"]["addresses"] == []
     kinds = [entry["kind"] for entry in answer(run, "log", "show")["entries"]]
     assert kinds[-2:] == ["ban", "unban"]
+
+
+def test_what_to_type_next_is_about_this_host_and_state(run: Run, state: Path) -> None:
+    """Typed as it is printed, it must not act on the real host."""
+    again = f"harden-tui --practice --state-dir {state}"
+    exit_status, out, _ = run("plan", STEP, "--out", str(state / "my plan.json"))
+    assert f"apply it with: {again} apply --plan '{state}/my plan.json'\n" in out
+
+    exit_status, out, err = run("apply", "ssh.limits", "--yes", "--no-wait")
+    assert exit_status == 0, err
+    shown = " ".join(out.split())
+    assert f"lets you in, there: {again} confirm " in shown
+    assert f"(later with `{again} confirm --extend 10m`, now with `{again} recover`)" in shown
+    assert f"log in a second time and run `{again} confirm` there" in shown
+    assert "sudo" not in shown
+    exit_status, out, _ = run("apply", STEP, "--yes")
+    assert exit_status == 3
+    assert f"run `{again} confirm` there, or take it back with `{again} recover`." in out
+    refused(run, 3, f"run `{again} confirm` there (", "confirm")
+    assert f"$ {again} --checklist i-doit confirm" in " ".join(run("todo")[1].split())
+
+
+def test_the_words_for_the_usual_state_directory_are_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for practice, program in ((False, "sudo harden-tui"), (True, "harden-tui --practice")):
+        usual = default_state_dir(practice=practice)
+        options = Options(
+            practice=practice, state_dir=usual, log_dir=usual / "log", checklist="lamp"
+        )
+        assert options.program == program
+        other = msgspec.structs.replace(options, state_dir=tmp_path / "an other")
+        assert other.program == f"{program} --state-dir '{tmp_path}/an other'"
+
+
+def test_a_log_that_was_taken_away_is_not_called_empty(run: Run, state: Path) -> None:
+    assert run("steps", "waive", STEP, "--reason", "a test")[0] == 0
+    (state / "log/sessions.jsonl").unlink()
+    assert run("log", "verify")[0] == 1
+    said = "The log was changed: entries are missing; see `log verify`."
+    assert run("log")[:2] == (1, f"{said}\n")
+    exit_status, out, _ = run("log", "--format", "json")
+    assert (exit_status, json.loads(out)["sessions"]) == (1, [])
+    refused(run, 1, said, "log", "show")
+    refused(run, 1, said, "log", "export")
+
+
+def test_a_log_without_an_entry_yet_is_empty(run: Run) -> None:
+    assert run("log")[:2] == (0, "The log is empty: nothing was changed yet.\n")

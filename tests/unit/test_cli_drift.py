@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from steps.guard_settings import Guarding
+from tui import cli_drift
 from tui.entry import main
 
 STEP = "apache.banner"
@@ -177,3 +179,24 @@ def test_password_hashes_are_masked(run: Run, edited: Path, root: Path) -> None:
     document = json.dumps(answer(run, "check"))
     for text in (shown, planned, document):
         assert "mallory" in text and "abcdefghijklmnop" not in text
+
+
+def test_what_is_put_back_under_guard_can_be_taken_back_by_us(
+    run: Run, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dead-man's switch needs the words that start harden-tui."""
+    assert run("apply", "ssh.limits", "--yes", "--no-wait")[0] == 0
+    assert run("confirm", "--without-login", "--word", "practice")[0] == 0
+    limits = root / "etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
+    limits.write_text(limits.read_text() + "# mine\n")
+    started: list[Guarding] = []
+
+    def start(*_: object, guarding: Guarding, **__: object) -> int:
+        started.append(guarding)
+        return 0
+
+    monkeypatch.setattr(cli_drift, "start_and_follow", start)
+    assert run("drift", "restore", "ssh.limits", "--yes")[0] == 0
+    state = str(tmp_path / "state")
+    assert started[0].program[-3:] == ("--practice", "--state-dir", state)
+    assert started[0].typed == f"harden-tui --practice --state-dir {state}"

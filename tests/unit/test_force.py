@@ -41,11 +41,12 @@ def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
     return call
 
 
-def test_the_preview_says_who_is_locked_out_and_how_to_insist(run: Run) -> None:
+def test_the_preview_says_who_is_locked_out_and_how_to_insist(run: Run, tmp_path: Path) -> None:
     exit_status, out, _ = run("plan", STEP)
     assert exit_status == 1
     assert "Locks out: No administrator with sudo could still log in" in out
-    assert f"sudo harden-tui apply {STEP} --force" in " ".join(out.split())
+    insisting = f"harden-tui --practice --state-dir {tmp_path}/state apply {STEP} --force"
+    assert insisting in " ".join(out.split())
     step = json.loads(run("plan", STEP, "--format", "json")[1])["steps"][0]
     assert step["refusals"] == [] and "has no key in" in step["lockouts"][0]
     assert step["changes"], "what is forced is the whole change"
