@@ -41,7 +41,7 @@ exit status:
   0  good
   1  something is open, or would change
   2  wrong usage, or an invalid file
-  3  refused, nothing changed
+  3  refused or not begun: nothing of that was changed
   4  failed, rolled back
   5  failed, needs a person
 """
