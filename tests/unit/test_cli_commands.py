@@ -138,6 +138,9 @@ def test_plan_shows_the_exact_change_and_nothing_once_it_is_made(run: Run) -> No
         (["steps", "waive", STEP, "--reason", "r", "--until", "2001-01-01"], "this day is over"),
         (["steps", "set", "ssh.limits.max-auth-tries=0"], "at least"),
         (["log", "show"], "The log is empty"),
+        (["confirm", "--status", "--extend", "10m"], "Give one of --status, --extend"),
+        (["confirm", "--extend", "10m", "--without-login", "--word", "practice"], "Give one of"),
+        (["confirm", "--extend", ""], "--extend"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(run: Run, arguments: list[str], said: str) -> None:
