@@ -141,6 +141,8 @@ def test_plan_shows_the_exact_change_and_nothing_once_it_is_made(run: Run) -> No
         (["confirm", "--status", "--extend", "10m"], "Give one of --status, --extend"),
         (["confirm", "--extend", "10m", "--without-login", "--word", "practice"], "Give one of"),
         (["confirm", "--extend", ""], "--extend"),
+        (["history", "prune", "--keep-days", "0", "--yes"], "from 1 to 36500"),
+        (["history", "prune", "--keep-days", "99999999999999", "--yes"], "from 1 to 36500"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(run: Run, arguments: list[str], said: str) -> None:
