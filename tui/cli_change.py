@@ -50,8 +50,6 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
         if arguments.all
         else (step.id for step in session.engine.steps(names))
     )
-    if not ids:
-        raise usage(f"The checklist has no steps of the stage {arguments.stage}.")
     must_be_root(session, "apply", ids)
     must_have_consent(arguments)
     if arguments.word and not arguments.force:

@@ -21,6 +21,7 @@ from tui.entry import main
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP = "apache.banner"
+LAMP = ("--checklist", "lamp")
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -94,6 +95,9 @@ def test_check_answers_a_monitoring_system(run: Run) -> None:
     exit_status, out, _ = run("check", "no.such", "--monitoring", "nagios")
     assert exit_status == 3
     assert out.startswith("HARDEN-TUI UNKNOWN - There is no step 'no.such'.")
+    exit_status, out, _ = run("check", "--monitoring", "nagios", "--stage", "surroundings", *LAMP)
+    assert exit_status == 3
+    assert out.startswith("HARDEN-TUI UNKNOWN - The checklist has no steps of the stage")
 
 
 def test_plan_shows_the_exact_change_and_nothing_once_it_is_made(run: Run) -> None:
@@ -138,6 +142,10 @@ def test_plan_shows_the_exact_change_and_nothing_once_it_is_made(run: Run) -> No
         (["steps", "waive", STEP, "--reason", "r", "--until", "2001-01-01"], "this day is over"),
         (["steps", "set", "ssh.limits.max-auth-tries=0"], "at least"),
         (["log", "show"], "The log is empty"),
+        (["check", "--stage", "surroundings", *LAMP], "no steps of the stage surroundings."),
+        (["plan", "--stage", "surroundings", *LAMP], "no steps of the stage surroundings."),
+        (["todo", "--stage", "surroundings", *LAMP], "no steps of the stage surroundings."),
+        (["check", STEP, "--stage", "post-install"], "None of these steps is of the stage"),
         (["confirm", "--status", "--extend", "10m"], "Give one of --status, --extend"),
         (["confirm", "--extend", "10m", "--without-login", "--word", "practice"], "Give one of"),
         (["confirm", "--extend", ""], "--extend"),
