@@ -16,6 +16,7 @@ from steps.drift_model import DriftReport
 from steps.engine import Prepared
 from steps.events import Event, FindingEvent
 from steps.model import STAGES, Stage, StepResult
+from steps.parameters import lacks_secret
 from steps.resources.attest import Attest
 from tui import todo_text
 from tui.cli_check import chosen_ids, look_for_drift, needs_root, reported
@@ -91,6 +92,7 @@ def _put_together(session: Session, results: list[StepResult], drifted: DriftRep
     left = todo.items(
         results,
         missing={one.step.id: one.missing for one in prepared},
+        secret={one.step.id for one in prepared if lacks_secret(one.step, one.missing)},
         questions={one.step.id: _questions(one) for one in prepared},
         refused={one.id: one.reasons() for one in planned},
         waivers=engine.answers.waivers(),
