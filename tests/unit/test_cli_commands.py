@@ -396,3 +396,12 @@ def test_an_address_is_banned_and_let_in_again(run: Run) -> None:
     assert answer(run, "live", "--once")["logins"]["addresses"] == []
     kinds = [entry["kind"] for entry in answer(run, "log", "show")["entries"]]
     assert kinds[-2:] == ["ban", "unban"]
+
+
+def test_a_record_that_cannot_be_read_refuses_an_apply(run: Run, state: Path) -> None:
+    """Nothing was changed, so nobody is needed in a hurry: exit 3, as rollback and recover say."""
+    assert run("apply", STEP, "--yes")[0] == 0
+    (record,) = (state / "transactions").glob("*/record.json")
+    os.truncate(record, 50)
+    for command in (["apply", "files.banners"], ["rollback", STEP], ["recover"]):
+        refused(run, 3, "record.json cannot be read", *command, "--yes")
