@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -206,5 +205,7 @@ def _refuse_other_encodings(argument: str) -> None:
 def _print_completion(parser: Parser, shell: str) -> int:
     import shtab
 
-    sys.stdout.write(shtab.complete(parser, shell))
+    from tui.out import Out
+
+    Out().raw(shtab.complete(parser, shell))
     return 0

@@ -37,8 +37,11 @@ def todo_list(options: Options, arguments: argparse.Namespace) -> int:
     out = Out()
     form = _form(options, arguments)
     made = collect(options, arguments)
-    render = {"text": todo_text.text, "markdown": todo_text.markdown, "json": todo_text.json}[form]
-    content = render(made)
+    render = {
+        "text": todo_text.text, "markdown": todo_text.markdown, "json": todo_text.json,
+        "events": todo_text.json_line,
+    }  # fmt: skip
+    content = render[form](made)
     if arguments.output in (None, "-"):
         (out.raw if form == "text" else out.document)(content)
     else:
@@ -50,7 +53,7 @@ def todo_list(options: Options, arguments: argparse.Namespace) -> int:
 def _form(options: Options, arguments: argparse.Namespace) -> str:
     """What `--format` says; where it says nothing, the ending of the file."""
     if options.format != "text" or getattr(arguments, "format", None) == "text":
-        return "json" if options.format == "events" else options.format
+        return options.format
     name = arguments.output or ""
     return next((form for end, form in ENDINGS.items() if name.lower().endswith(end)), "text")
 

@@ -398,6 +398,14 @@ def test_an_address_is_banned_and_let_in_again(run: Run) -> None:
     assert kinds[-2:] == ["ban", "unban"]
 
 
+def test_events_are_one_object_a_line_in_todo_and_in_reports(run: Run) -> None:
+    assert run("apply", STEP, "--yes")[0] == 0
+    for command in (["todo", STEP], ["log", "export", "-"]):
+        lines = run(*command, "--format", "events")[1].splitlines()
+        assert [json.loads(line)["schema"][:11] for line in lines] == ["harden-tui/"]
+        assert run(*command, "--format", "json")[1].count("\n") > 1
+
+
 def test_a_record_that_cannot_be_read_refuses_an_apply(run: Run, state: Path) -> None:
     """Nothing was changed, so nobody is needed in a hurry: exit 3, as rollback and recover say."""
     assert run("apply", STEP, "--yes")[0] == 0

@@ -68,6 +68,14 @@ def test_a_wrong_setting_does_not_repeat_its_value() -> None:
     with pytest.raises(Stop) as stopped:
         split_setting("nonsense=hunter2")
     assert "hunter2" not in stopped.value.message
+    with pytest.raises(Stop) as stopped:
+        split_setting("the password of the relay is hunter2")
+    assert "--set the password of the …:" in stopped.value.message
+
+
+def test_a_setting_without_a_value_is_quoted_whole() -> None:
+    with pytest.raises(Stop, match=r"^--set ssh\.limits\.max-auth-tries: expected"):
+        split_setting("ssh.limits.max-auth-tries")
 
 
 @pytest.mark.parametrize(
