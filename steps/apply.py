@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from snapshots import guard as guards
 from snapshots.history import transactions
 from snapshots.model import Busy
+from snapshots.records import Records
 from steps import guarding, window_store
 from steps.apply_one import apply_one
 from steps.events import GuardEvent
 from steps.guard import touches_way_in
 from steps.guarding import GuardedRun
 from steps.model import Step
-from steps.outcome import GOOD, REFUSED, ROLLED_BACK
+from steps.outcome import GOOD, REFUSED, ROLLED_BACK, not_begun
 from steps.plan import Plan, StepPlan
 from steps.watch import Watch
 
@@ -153,6 +154,11 @@ class Left:
         exit_status = ROLLED_BACK if self.failed else REFUSED if self.refused else GOOD
         return exit_status, " ".join(said)
 
+    def broken_off(self, exit_status: int, sentence: str) -> tuple[int, str]:
+        """The same of a run that could not go on: the worse of both exit statuses."""
+        ended, said = self.ended(sentence)
+        return max(exit_status, ended), said
+
 
 def _apply_all(
     engine: Engine,
@@ -188,7 +194,11 @@ def _apply_all(
                 exact=exact, forced=forced,
             )  # fmt: skip
         except _Stop as error:
-            return error.exit_status, f"{_so_far(done)}{error.sentence}"
+            ahead = [one.id for one in changing[number:]]
+            said = f"{_so_far(engine, done)}{error.sentence} {not_begun([approved.id, *ahead])}"
+            if left is not None:
+                return left.broken_off(error.exit_status, said)
+            return error.exit_status, said
         if exit_status == GOOD:
             if len(done) > before or (left is None and number <= len(changing)):
                 applied.append(approved.id)
@@ -197,7 +207,7 @@ def _apply_all(
         elif left is not None and exit_status in (REFUSED, ROLLED_BACK):
             left.add(approved.id, exit_status)
         else:
-            return exit_status, f"{_so_far(done)}{sentence}"
+            return exit_status, f"{_so_far(engine, done)}{sentence}"
     sentence = f"Applied and proved: {', '.join(applied) or 'nothing'}."
     if unmeasured:
         sentence += f" Not all of it could be measured, before or now: {', '.join(unmeasured)}."
@@ -217,7 +227,7 @@ def _next(
 ) -> tuple[int, str]:
     """One step of a run, planned anew: exit status, and a sentence where there is more to say.
 
-    Raises `_Stop` where a guarded change before it is not kept.
+    Raises `_Stop` where a guarded change before it is not kept (yet).
     """
     one = engine.prepare(step)
     work = engine.work(one)
@@ -225,7 +235,7 @@ def _next(
     if work.changes and not guarded and guarded_run.has_pending:
         ended, said = guarded_run.wait(done)
         if ended != GOOD or not engine.guarding.wait:
-            raise _Stop(ended, f"{said} {approved.id} was not begun.")
+            raise _Stop(ended or REFUSED, said)
         one = engine.prepare(step)
         work = engine.work(one)
     planned = engine.step_plan(one, work)
@@ -279,5 +289,8 @@ def _as_wanted(engine: Engine, chosen: Sequence[Step]) -> str:
     return "Nothing to change: the host is as the steps want it."
 
 
-def _so_far(done: list[str]) -> str:
-    return f"{len(done)} applied and kept. " if done else ""
+def _so_far(engine: Engine, done: list[str]) -> str:
+    """What waits for its confirmation is not kept yet: whoever waits for it says so."""
+    records = Records(engine.state)
+    kept = [tx_id for tx_id in done if records.read(tx_id).status != "pending"]
+    return f"{len(kept)} applied and kept. " if kept else ""

@@ -13,6 +13,7 @@ from host.facts import Fact, FactUnavailable
 from host.facts.packages import PACKAGES
 from snapshots.answers import Answers
 from steps.model import Finding, Status, Step, StepResult
+from steps.parameters import how_to_give
 from steps.resource import Context, Resource
 from steps.resources.attest import Attest
 
@@ -57,7 +58,8 @@ def measure_step(
         names = step.applies.package or " or ".join(step.applies.any_package)
         status, note = "not-applicable", f"{names} is not installed"
     elif missing:
-        status, note = "unknown", f"needs a value: {', '.join(missing)} (press e, or --set)"
+        how = how_to_give(step, missing, "--set")
+        status, note = "unknown", f"needs a value: {', '.join(missing)} ({how})"
     else:
         try:
             for resource in resources:

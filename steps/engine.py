@@ -20,7 +20,7 @@ from steps.events import Emit, FindingEvent, StepEvent
 from steps.guard_settings import Guarding
 from steps.in_the_way import in_the_way
 from steps.model import MeantAnswer, ParameterValue, Step, StepResult
-from steps.parameters import convert, fill, resolve
+from steps.parameters import convert, fill, how_to_give, resolve
 from steps.plan import Plan, StepPlan, Work, combined_fingerprint, gather, step_plan
 from steps.redact import Redactor
 from steps.resource import Context, Resource, StepError
@@ -170,7 +170,7 @@ class Engine:
         """What would have to be done for a step; why not, where it cannot."""
         if one.missing:
             names = ", ".join(one.missing)
-            how = f"press e, or --set {one.step.id}.{one.missing[0]}=…"
+            how = how_to_give(one.step, one.missing, f"--set {one.step.id}.{one.missing[0]}=…")
             return Work(refusals=(f"{one.step.id} needs a value first: {names} ({how}).",))
         if applies(one.step, self.ctx) is False:
             return Work()

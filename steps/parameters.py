@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from host.base import HostError
@@ -124,6 +124,25 @@ def convert(step_id: str, name: str, parameter: Parameter, value: Any) -> Parame
         raise StepError(f"{label}: expected an absolute path without .., not {shown}")
     _fits(label, parameter, text)
     return text
+
+
+def lacks_secret(step: Step, missing: Iterable[str]) -> bool:
+    """Whether one of these parameters is a secret, which no argument and no answer may hold."""
+    return any(step.parameters[name].kind == "secret" for name in missing)
+
+
+def by_standard_input(step_id: str, names: Iterable[str]) -> str:
+    """The command that gives a step these values where other users cannot see them."""
+    values = ", ".join(f"{name}: …" for name in names)
+    return f"printf '{step_id}: {{{values}}}\\n' | harden-tui apply {step_id} --values - --yes"
+
+
+def how_to_give(step: Step, missing: Sequence[str], setting: str) -> str:
+    """What is to be done about missing values; `setting`: the option for what is no secret."""
+    if lacks_secret(step, missing):
+        command = by_standard_input(step.id, missing)
+        setting = f"`{command.replace('| ', '| sudo ')}`"
+    return f"press e, or {setting}"
 
 
 def resolve(

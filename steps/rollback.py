@@ -20,7 +20,7 @@ from steps.events import FindingEvent, GuardEvent
 from steps.guard import decides_way_in
 from steps.guarding import GuardedRun
 from steps.listener import Listener
-from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, failure
+from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, failure, not_begun
 from steps.resource import StepError
 from steps.watch import Unhealthy, Watch
 
@@ -157,7 +157,8 @@ def _undo_all(
         if guarded_run.has_pending and not guarded:
             ended, said = guarded_run.wait(done)
             if ended != GOOD or not engine.guarding.wait:
-                return ended, f"{said} The undo of {name} was not begun."
+                ahead = [", ".join(one.steps) or one.id for one in records[number - 1 :]]
+                return ended or REFUSED, f"{said} {not_begun(ahead, of='The undo of ')}"
         engine.say(name, "rolling-back", record.title, index=number, of=len(records))
         switch = guarded_run.switch if guarded else None
         exit_status, sentence = _undo_one(

@@ -6,7 +6,7 @@ Nothing is kept of it: a list that is made anew each time cannot be out of date.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -17,6 +17,7 @@ from snapshots.typed import TYPED
 from steps.drift_model import DriftReport
 from steps.events import GuardEvent
 from steps.model import STAGES, Stage, StepResult
+from steps.parameters import by_standard_input
 from steps.window_model import BY_WINDOW, Window
 
 if TYPE_CHECKING:
@@ -98,11 +99,13 @@ def items(
     waivers: Mapping[str, Waiver],
     later: Mapping[str, Later],
     drift: DriftReport,
+    secret: Container[str] = (),
 ) -> tuple[TodoItem, ...]:
     """What is left of these steps, by kind and in the checklist's order.
 
     `missing`: the parameters of a step that have no value; `questions`: what a person is asked who
-    answers for it; `refused`: why it cannot be applied now.
+    answers for it; `refused`: why it cannot be applied now; `secret`: the steps of which one of the
+    missing values is a secret.
     """
     found = [
         item
@@ -111,6 +114,7 @@ def items(
             _of_step(
                 result,
                 missing=missing.get(result.id, ()),
+                secret=result.id in secret,
                 questions=questions.get(result.id, ()),
                 refused=refused.get(result.id, ()),
                 waiver=waivers.get(result.id),
@@ -137,6 +141,7 @@ def _of_step(
     result: StepResult,
     *,
     missing: Sequence[str],
+    secret: bool,
     questions: Sequence[str],
     refused: Sequence[str],
     waiver: Waiver | None,
@@ -155,10 +160,8 @@ def _of_step(
         return item("attest", questions or [result.note], do)
     if missing and result.status in ("unknown", "fail"):
         settings = " ".join(f"{result.id}.{name}=…" for name in missing)
-        return item(
-            "choose", [f"It needs a value for {', '.join(missing)}."],
-            f"harden-tui steps set {settings}",
-        )  # fmt: skip
+        do = by_standard_input(result.id, missing) if secret else f"harden-tui steps set {settings}"
+        return item("choose", [f"It needs a value for {', '.join(missing)}."], do)
     if result.status in ("unknown", "error"):
         return item("unmeasured", _unmeasured(result), f"harden-tui check {result.id} --verbose")
     if result.status == "fail":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -41,7 +40,7 @@ exit status:
   0  good
   1  something is open, or would change
   2  wrong usage, or an invalid file
-  3  refused, nothing changed
+  3  refused or not begun: nothing of that was changed
   4  failed, rolled back
   5  failed, needs a person
 """
@@ -207,5 +206,7 @@ def _refuse_other_encodings(argument: str) -> None:
 def _print_completion(parser: Parser, shell: str) -> int:
     import shtab
 
-    sys.stdout.write(shtab.complete(parser, shell))
+    from tui.out import Out
+
+    Out().raw(shtab.complete(parser, shell))
     return 0

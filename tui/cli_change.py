@@ -26,6 +26,8 @@ from tui.typed_word import insist
 
 def apply(options: Options, arguments: argparse.Namespace) -> int:
     """Apply steps; exit 0, 3 (refused), 4 (rolled back) or 5 (needs a person)."""
+    from snapshots.history import transactions
+
     fingerprint: str | None = arguments.fingerprint
     names: list[str] = arguments.steps
     if arguments.plan:
@@ -51,12 +53,11 @@ def apply(options: Options, arguments: argparse.Namespace) -> int:
         if arguments.all
         else (step.id for step in session.engine.steps(names))
     )
-    if not ids:
-        raise usage(f"The checklist has no steps of the stage {arguments.stage}.")
     must_be_root(session)
     must_have_consent(arguments)
     if arguments.word and not arguments.force:
         raise usage("--word goes with --force, and with nothing else.")
+    transactions(session.state)  # one that cannot be read is refused before the work begins
     forced = bool(arguments.force and arguments.yes)
     if not arguments.yes:
         status = StatusLine()

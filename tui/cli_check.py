@@ -87,7 +87,7 @@ def check(options: Options, arguments: argparse.Namespace) -> int:
     status.show("asking the host")
     with ThreadPoolExecutor(1) as pool:  # its answers come from elsewhere than those of the steps
         drift = pool.submit(look_for_drift, session)
-        results = session.engine.check(ids) if ids else []
+        results = session.engine.check(ids)
         drifted = reported(session, drift.result(), results)
     status.clear()
     exit_status = OPEN if any(result.status in _NOT_GOOD for result in results) else GOOD
@@ -122,7 +122,7 @@ def _monitored(options: Options, arguments: argparse.Namespace) -> int:
         ids = chosen_ids(session, arguments)
         with ThreadPoolExecutor(1) as pool:
             drift = pool.submit(look_for_drift, session)
-            results = session.engine.check(ids) if ids else []
+            results = session.engine.check(ids)
             found = reported(session, drift.result(), results)
         return results, found, time.monotonic() - began
 
@@ -229,9 +229,7 @@ def plan(options: Options, arguments: argparse.Namespace) -> int:
 
 
 def make_plan(session: Session, ids: Sequence[str], say: Callable[[str], None]) -> Plan:
-    """The plan; an empty choice (a stage without steps) is an empty plan, not all steps."""
-    if not ids:
-        return Plan(checklist=session.checklist.name, steps=(), fingerprint="")
+    """The plan of these steps."""
     say(f"planning {len(ids)} steps")
     return session.engine.plan(ids)
 
@@ -308,7 +306,10 @@ def read_plan(file: str) -> PlanFile:
 
 
 def chosen_ids(session: Session, arguments: argparse.Namespace) -> list[str]:
-    """The ids that a command is about. Raises `Stop` or `StepError` (exit 2)."""
+    """The ids that a command is about: never none, of which all would be good.
+
+    Raises `Stop` or `StepError` (exit 2).
+    """
     stage = getattr(arguments, "stage", None)
     if stage is not None and stage not in STAGES:
         from tui.cli import nearest
@@ -317,7 +318,11 @@ def chosen_ids(session: Session, arguments: argparse.Namespace) -> list[str]:
             f"There is no stage {stage!r}; there are {', '.join(STAGES)}.{nearest(stage, STAGES)}"
         )
     steps = session.engine.steps(arguments.steps)
-    return [step.id for step in steps if stage is None or step.stage == stage]
+    ids = [step.id for step in steps if stage is None or step.stage == stage]
+    if not ids:
+        which = "None of these steps is" if arguments.steps else "The checklist has no steps"
+        raise usage(f"{which} of the stage {stage}." if stage else f"{which}.")
+    return ids
 
 
 def started(options: Options, command: str, ids: Sequence[str]) -> Started:

@@ -15,7 +15,7 @@ from snapshots.guard import Guard, spoken
 from steps import guard_look, guarding, new_login
 from steps.events import Done
 from tui.cli_change import duration, must_be_root
-from tui.failures import refused
+from tui.failures import refused, usage
 from tui.options import Options
 from tui.out import Out, note_whose
 from tui.paths import is_root
@@ -25,7 +25,8 @@ from tui.typed_word import insist
 
 def confirm(options: Options, arguments: argparse.Namespace) -> int:
     """Exit 0 where it is kept (or said), 3 where nothing waits or nobody logged in."""
-    seconds = duration("--extend", arguments.extend) if arguments.extend else 0
+    _must_be_one(arguments)
+    seconds = 0 if arguments.extend is None else duration("--extend", arguments.extend)
     session = open_session(options, site_needed=False, answers_needed=False)
     out = Out()
     if arguments.status:
@@ -37,6 +38,17 @@ def confirm(options: Options, arguments: argparse.Namespace) -> int:
         insist(session.host.name, arguments.word, "keep what nobody has proved by a new login")
     exit_status, sentence = guarding.confirm(session.engine, without_login=arguments.without_login)
     return _answer(out, options, exit_status, sentence)
+
+
+def _must_be_one(arguments: argparse.Namespace) -> None:
+    """Raise `Stop` (exit 2) where an option would be dropped: a deadline that was not moved."""
+    given = {
+        "--status": arguments.status,
+        "--extend": arguments.extend is not None,
+        "--without-login": arguments.without_login,
+    }
+    if sum(given.values()) > 1:
+        raise usage(f"Give one of {', '.join(given)}.")
 
 
 def _answer(out: Out, options: Options, exit_status: int, sentence: str) -> int:

@@ -7,6 +7,8 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from snapshots.drift import Choice, Key
 from snapshots.drift_look import look
 from snapshots.drift_plan import SettlePlan
@@ -138,7 +140,7 @@ def _text(out: Out, report: DriftReport, rows: Sequence[DriftRow], *, diffs: boo
     if not rows:
         out.line(f"{title(report)}: nothing.".replace(" (0)", ""))
         return
-    out.line(title(report), "bold")
+    out.line(title(msgspec.structs.replace(report, things=tuple(rows))), "bold")
     for row in rows:
         row_line(out, row)
         if diffs:

@@ -12,6 +12,7 @@ from snapshots import intact
 from snapshots.model import TransactionRecord
 from tui import output
 from tui.cli_change import ask, must_have_consent
+from tui.config import LONGEST_KEPT_DAYS
 from tui.failures import refused, usage
 from tui.options import Options
 from tui.out import Out, note_whose
@@ -143,8 +144,8 @@ def find(records: list[TransactionRecord], name: str) -> TransactionRecord:
 
 def _prune(out: Out, options: Options, arguments: argparse.Namespace) -> int:
     keep_days = options.keep_days if arguments.keep_days is None else arguments.keep_days
-    if keep_days < 1:
-        raise usage("--keep-days must be at least 1.")
+    if not 1 <= keep_days <= LONGEST_KEPT_DAYS:
+        raise usage(f"--keep-days must be a number from 1 to {LONGEST_KEPT_DAYS}.")
     state = open_state(options)
     must_have_consent(arguments)
     if not arguments.yes:

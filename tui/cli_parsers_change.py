@@ -24,7 +24,8 @@ def _apply(commands: Any) -> None:
         "back. The work goes on if the terminal or the SSH connection is lost (see follow).\n"
         "What would lock an administrator out is refused; --force does it all the same once you\n"
         "typed this host's short name, and the session log says so. Nothing else can be forced.\n"
-        "Exit 0: done. 3: refused, nothing changed. 4: failed, rolled back. 5: needs a person.",
+        "Exit 0: done. 3: all or some was refused or not begun; nothing of that was changed.\n"
+        "4: failed, rolled back. 5: needs a person.",
         "  sudo harden-tui apply ssh.limits\n"
         "  sudo harden-tui apply ssh.limits --set ssh.limits.max-auth-tries=4 --yes\n"
         "  sudo harden-tui apply --plan friday.json --yes\n"
@@ -91,7 +92,8 @@ def _rollback(commands: Any) -> None:
         "Where the same place was changed since, it is a conflict: --dry-run shows its sides, and\n"
         "nothing is touched (exit 3) until you choose --keep-current, --restore or --merge. Bare,\n"
         "a choice is for every conflict; with =PATH for a single one, which counts first.\n"
-        "Exit 0: undone. 3: refused, nothing changed. 4: failed, as before. 5: needs a person.",
+        "Exit 0: undone. 3: all or some was refused or not begun; nothing of that was changed.\n"
+        "4: failed, as before. 5: needs a person.",
         "  sudo harden-tui rollback ssh.limits\n"
         "  sudo harden-tui rollback --all --dry-run\n"
         "  sudo harden-tui rollback ssh.limits --merge --restore=/etc/ssh/sshd_config --dry-run\n"

@@ -45,5 +45,6 @@ def guarded(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-wait",
         action="store_true",
-        help="end where a guarded change waits, instead of waiting with it",
+        help="end where a guarded change waits, instead of waiting with it; exit 3 if more was"
+        " to be done",
     )

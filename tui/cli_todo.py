@@ -16,6 +16,7 @@ from steps.drift_model import DriftReport
 from steps.engine import Prepared
 from steps.events import Event, FindingEvent
 from steps.model import STAGES, Stage, StepResult
+from steps.parameters import lacks_secret
 from steps.resources.attest import Attest
 from tui import todo_text
 from tui.cli_check import chosen_ids, look_for_drift, needs_root, reported
@@ -37,8 +38,11 @@ def todo_list(options: Options, arguments: argparse.Namespace) -> int:
     out = Out()
     form = _form(options, arguments)
     made = collect(options, arguments)
-    render = {"text": todo_text.text, "markdown": todo_text.markdown, "json": todo_text.json}[form]
-    content = render(made)
+    render = {
+        "text": todo_text.text, "markdown": todo_text.markdown, "json": todo_text.json,
+        "events": todo_text.json_line,
+    }  # fmt: skip
+    content = render[form](made)
     if arguments.output in (None, "-"):
         (out.raw if form == "text" else out.document)(content)
     else:
@@ -50,7 +54,7 @@ def todo_list(options: Options, arguments: argparse.Namespace) -> int:
 def _form(options: Options, arguments: argparse.Namespace) -> str:
     """What `--format` says; where it says nothing, the ending of the file."""
     if options.format != "text" or getattr(arguments, "format", None) == "text":
-        return "json" if options.format == "events" else options.format
+        return options.format
     name = arguments.output or ""
     return next((form for end, form in ENDINGS.items() if name.lower().endswith(end)), "text")
 
@@ -92,6 +96,7 @@ def _put_together(session: Session, results: list[StepResult], drifted: DriftRep
     left = todo.items(
         results,
         missing={one.step.id: one.missing for one in prepared},
+        secret={one.step.id for one in prepared if lacks_secret(one.step, one.missing)},
         questions={one.step.id: _questions(one) for one in prepared},
         refused={one.id: one.reasons() for one in planned},
         waivers=engine.answers.waivers(),

@@ -14,6 +14,9 @@ from tui.paths import CONFIG
 
 LARGEST_FILE_BYTES = 64 * 1024
 
+LONGEST_KEPT_DAYS = 36500
+"""A hundred years; much more would lie before the first day of the calendar."""
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """What a host's administrator settles once; every field may be missing.
@@ -79,8 +82,8 @@ def parse(file: str, content: bytes) -> Config:
         if value and not value.startswith("/"):
             field = name.replace("_", "-")
             raise entry.error("expected an absolute path", f"$.{field}")
-    if config.keep_days < 1:
-        raise entry.error("expected a number of days, at least 1", "$.keep-days")
+    if not 1 <= config.keep_days <= LONGEST_KEPT_DAYS:
+        raise entry.error(f"expected a number of days, 1 to {LONGEST_KEPT_DAYS}", "$.keep-days")
     if config.confirm_within and not seconds_of(config.confirm_within):
         raise entry.error(WINDOW_EXPECTED, "$.confirm-within")
     return config

@@ -112,7 +112,8 @@ def _export(out: Out, options: Options, kept: SessionLog, arguments: argparse.Na
         kept, open_state(options), _session(kept, arguments),
         host=kept.host, practice=options.practice,
     )  # fmt: skip
-    render = {"markdown": report.markdown, "json": report.json, "html": report.html}[form]
+    to_json = report.json_line if options.format == "events" else report.json
+    render = {"markdown": report.markdown, "json": to_json, "html": report.html}[form]
     if file in ("", "-"):
         (out.raw if form == "markdown" else out.document)(render(made))
     else:

@@ -158,7 +158,7 @@ def split_setting(setting: str) -> tuple[str, str, str]:
     left, equals, value = setting.partition("=")
     match = _SETTING.fullmatch(left.strip())
     if not equals or not match:
-        shown = left if equals else left[:20]
+        shown = left if equals or match else f"{left[:20]}{'…' if len(left) > 20 else ''}"
         raise usage(
             f"--set {shown}: expected STEP.PARAM=VALUE, for example --set ssh.limits."
             "max-auth-tries=3."

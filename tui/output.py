@@ -257,7 +257,8 @@ def event_text(
 def _guard_event(out: Out, event: dict[str, Any], program: str) -> None:
     phase = event.get("phase", "")
     if phase == "waiting":
-        out.line(f"  {event['step']} is applied, and waits for your confirmation.", "warn")
+        does = "are applied, and wait" if ", " in event["step"] else "is applied, and waits"
+        out.line(f"  {event['step']} {does} for your confirmation.", "warn")
         wrapped(
             out,
             f"Leave this session as it is. In a second terminal: {event['attempt']}, and if it"

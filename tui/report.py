@@ -100,6 +100,11 @@ def json(report: Report) -> str:
     return safe_json(msgspec.json.format(msgspec.json.encode(report)).decode()) + "\n"
 
 
+def json_line(report: Report) -> str:
+    """The same on one line, as events are read."""
+    return safe_json(msgspec.json.encode(report).decode()) + "\n"
+
+
 def html(report: Report) -> str:
     """The report as one page that loads nothing."""
     from tui.report_html import page

@@ -30,8 +30,17 @@ def summary(todo: Todo) -> str:
 
 def json(todo: Todo) -> str:
     """`harden-tui/todo/1`."""
+    return _json(todo, indent=2)
+
+
+def json_line(todo: Todo) -> str:
+    """The same on one line, as events are read."""
+    return _json(todo, indent=-1)
+
+
+def _json(todo: Todo, *, indent: int) -> str:
     body = {"schema": SCHEMA, **msgspec.to_builtins(todo), "left": len(todo.left)}
-    return safe_json(msgspec.json.format(msgspec.json.encode(body)).decode()) + "\n"
+    return safe_json(msgspec.json.format(msgspec.json.encode(body), indent=indent).decode()) + "\n"
 
 
 def text(todo: Todo, width: int = WIDTH) -> str:

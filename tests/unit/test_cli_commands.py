@@ -24,6 +24,7 @@ from tui.paths import default_state_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP = "apache.banner"
+LAMP = ("--checklist", "lamp")
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -97,6 +98,9 @@ def test_check_answers_a_monitoring_system(run: Run) -> None:
     exit_status, out, _ = run("check", "no.such", "--monitoring", "nagios")
     assert exit_status == 3
     assert out.startswith("HARDEN-TUI UNKNOWN - There is no step 'no.such'.")
+    exit_status, out, _ = run("check", "--monitoring", "nagios", "--stage", "surroundings", *LAMP)
+    assert exit_status == 3
+    assert out.startswith("HARDEN-TUI UNKNOWN - The checklist has no steps of the stage")
 
 
 def test_plan_shows_the_exact_change_and_nothing_once_it_is_made(run: Run) -> None:
@@ -141,6 +145,15 @@ def test_plan_shows_the_exact_change_and_nothing_once_it_is_made(run: Run) -> No
         (["steps", "waive", STEP, "--reason", "r", "--until", "2001-01-01"], "this day is over"),
         (["steps", "set", "ssh.limits.max-auth-tries=0"], "at least"),
         (["log", "show"], "The log is empty"),
+        (["check", "--stage", "surroundings", *LAMP], "no steps of the stage surroundings."),
+        (["plan", "--stage", "surroundings", *LAMP], "no steps of the stage surroundings."),
+        (["todo", "--stage", "surroundings", *LAMP], "no steps of the stage surroundings."),
+        (["check", STEP, "--stage", "post-install"], "None of these steps is of the stage"),
+        (["confirm", "--status", "--extend", "10m"], "Give one of --status, --extend"),
+        (["confirm", "--extend", "10m", "--without-login", "--word", "practice"], "Give one of"),
+        (["confirm", "--extend", ""], "--extend"),
+        (["history", "prune", "--keep-days", "0", "--yes"], "from 1 to 36500"),
+        (["history", "prune", "--keep-days", "99999999999999", "--yes"], "from 1 to 36500"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(run: Run, arguments: list[str], said: str) -> None:
@@ -436,3 +449,20 @@ def test_a_log_that_was_taken_away_is_not_called_empty(run: Run, state: Path) ->
 
 def test_a_log_without_an_entry_yet_is_empty(run: Run) -> None:
     assert run("log")[:2] == (0, "The log is empty: nothing was changed yet.\n")
+
+
+def test_events_are_one_object_a_line_in_todo_and_in_reports(run: Run) -> None:
+    assert run("apply", STEP, "--yes")[0] == 0
+    for command in (["todo", STEP], ["log", "export", "-"]):
+        lines = run(*command, "--format", "events")[1].splitlines()
+        assert [json.loads(line)["schema"][:11] for line in lines] == ["harden-tui/"]
+        assert run(*command, "--format", "json")[1].count("\n") > 1
+
+
+def test_a_record_that_cannot_be_read_refuses_an_apply(run: Run, state: Path) -> None:
+    """Nothing was changed, so nobody is needed in a hurry: exit 3, as rollback and recover say."""
+    assert run("apply", STEP, "--yes")[0] == 0
+    (record,) = (state / "transactions").glob("*/record.json")
+    os.truncate(record, 50)
+    for command in (["apply", "files.banners"], ["rollback", STEP], ["recover"]):
+        refused(run, 3, "record.json cannot be read", *command, "--yes")

@@ -98,6 +98,7 @@ def test_list_and_show(run: Run, edited: Path) -> None:
     status, out, _ = run("drift", "show", "/etc/apache2")
     assert status == 1 and "+Mine 1" in out and "hostname" not in out
     assert [row["key"] for row in answer(run, "drift", "show", STEP)["things"]] == [CONF]
+    assert out.splitlines()[3].endswith(" (1)"), "the one that is shown, not all there are"
     status, _, err = run("drift", "show", "/etc/hostnam")
     assert status == 2 and "Did you mean '/etc/hostname'?" in err
 

@@ -68,6 +68,14 @@ def test_a_wrong_setting_does_not_repeat_its_value() -> None:
     with pytest.raises(Stop) as stopped:
         split_setting("nonsense=hunter2")
     assert "hunter2" not in stopped.value.message
+    with pytest.raises(Stop) as stopped:
+        split_setting("the password of the relay is hunter2")
+    assert "--set the password of the …:" in stopped.value.message
+
+
+def test_a_setting_without_a_value_is_quoted_whole() -> None:
+    with pytest.raises(Stop, match=r"^--set ssh\.limits\.max-auth-tries: expected"):
+        split_setting("ssh.limits.max-auth-tries")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +113,8 @@ def test_no_settings_are_the_defaults(tmp_path: Path) -> None:
         ("checklists: lamp\n", "config.yaml:1: "),
         ("checklist: lamp\nstate-dir: state\n", "config.yaml:2: state-dir"),
         ("keep-days: many\n", "config.yaml:1: keep-days"),
-        ("keep-days: 0\n", "at least 1"),
+        ("keep-days: 0\n", "1 to 36500"),
+        ("keep-days: 99999999999999\n", "1 to 36500"),
         ("confirm-within: soon\n", "config.yaml:1: confirm-within: expected a time between 10"),
         ("confirm-within: 2h\n", "such as 90s or 5m"),
     ],

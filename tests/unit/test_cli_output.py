@@ -38,6 +38,18 @@ def test_a_finding_says_what_is_now_and_what_after_a_restart() -> None:
     assert output.finding_text(unknown) == "Ciphers: could not be measured. needs root"
 
 
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [("a.b", "a.b is applied, and waits"), ("a.b, c.d", "a.b, c.d are applied, and wait for")],
+)
+def test_one_or_several_that_wait(
+    capsys: pytest.CaptureFixture[str], steps: str, said: str
+) -> None:
+    event = {"event": "guard", "phase": "waiting", "step": steps, "attempt": "", "deadline": ""}
+    output.event_text(Out(), event)
+    assert f"  {said}" in capsys.readouterr().out
+
+
 def test_an_answer_nobody_gave_yet_is_not_called_a_failed_measurement() -> None:
     asked = Finding(resource="attest", setting="answer of a person", expected="", note="Who?")
     assert output.finding_text(asked) == "answer of a person: not given yet. Who?"

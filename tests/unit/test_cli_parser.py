@@ -84,6 +84,12 @@ def test_completions_know_the_commands(capsys: pytest.CaptureFixture[str], shell
         assert command in script
 
 
+def test_completions_for_nobody() -> None:
+    script = f"exec {sys.executable} -m tui.entry --print-completion bash >&-"
+    done = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_bash_completion_is_valid_shell(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--print-completion", "bash"])
     script = capsys.readouterr().out

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from steps.outcome import not_begun
 from tui.entry import main
 
 REFUSED, USAGE = 3, 2
@@ -22,17 +23,23 @@ def state(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(state: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Commands on a practice host whose only administrator has no key: he would be locked out."""
+def usual(state: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Commands on a practice host as it is made."""
 
     def call(*arguments: str) -> tuple[int, str, str]:
         exit_status = main(["--practice", "--state-dir", str(state), *arguments])
         shown = capfd.readouterr()
         return exit_status, shown.out, shown.err
 
-    call("steps")
-    (state / KEYS).unlink()
     return call
+
+
+@pytest.fixture
+def run(usual: Run, state: Path) -> Run:
+    """The same on one whose only administrator has no key: he would be locked out."""
+    usual("steps")
+    (state / KEYS).unlink()
+    return usual
 
 
 STEPS = ("ssh.key-only", "apache.banner", "php.settings")
@@ -56,6 +63,42 @@ def test_the_others_are_applied_and_the_refused_is_named(run: Run) -> None:
     assert "has no key in" in said, "the reason is above"
     rows = json.loads(run("history", "--format", "json")[1])["transactions"]
     assert sorted(row["steps"][0] for row in rows) == ["apache.banner", "php.settings"]
+
+
+def test_what_waits_is_not_called_kept_and_all_that_is_left_is_named(usual: Run) -> None:
+    """A guarded change that is not waited for ends the run: exit 0 would say that all was done."""
+    steps = ("ssh.limits", "files.banners", "apache.banner", "kernel.sysctl")
+    exit_status, out, _ = usual("apply", *steps, "--yes", "--no-wait")
+    said = " ".join(out.split())
+    assert exit_status == REFUSED
+    assert "kept" not in said, said
+    assert "apache.banner, kernel.sysctl, files.banners were not begun." in said
+
+
+def test_where_it_ends_early_what_was_refused_is_named_too(usual: Run) -> None:
+    arguments = ("apply", "--all", "--keep-going", "--yes", "--no-wait", "--format", "json")
+    exit_status, out, _ = usual(*arguments)
+    summary = json.loads(out)["summary"]
+    assert exit_status == REFUSED
+    assert " more were not begun." in summary
+    assert "Refused, for the reasons above: " in summary and "ssh.crypto" in summary
+
+
+def test_an_undo_that_is_not_begun_is_no_success(usual: Run) -> None:
+    assert usual("apply", "apache.banner", "files.banners", "--yes")[0] == 0
+    assert usual("apply", "ssh.limits", "--yes", "--no-wait")[0] == 0
+    assert usual("confirm", "--without-login", "--word", "practice")[0] == 0
+    exit_status, out, _ = usual("rollback", "--all", "--yes", "--no-wait")
+    assert exit_status == REFUSED
+    said = " ".join(out.split())
+    assert "The undo of files.banners, apache.banner was not begun." in said
+
+
+def test_of_many_steps_a_few_are_named() -> None:
+    assert not_begun(["a"]) == "a was not begun."
+    assert not_begun(["a", "b"], of="The undo of ") == "The undo of a, b was not begun."
+    many = [str(number) for number in range(30)]
+    assert not_begun(many).endswith("7 and 22 more were not begun.")
 
 
 def test_the_whole_checklist_is_refused_as_one(run: Run) -> None:

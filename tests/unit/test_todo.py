@@ -182,3 +182,31 @@ def test_what_a_terminal_would_obey_is_never_printed(form: str) -> None:
     written = {"text": todo_text.text, "markdown": todo_text.markdown, "json": todo_text.json}
     text = written[form](made([evil]))
     assert not any(character in text for character in "\x1b\x07\x9b")
+
+
+SITE = """\
+- id: site.sec
+  stage: pre-install
+  title: A password
+  why: For this test.
+  breaks: Nothing.
+  source: this test
+  parameters:
+    password: {kind: secret, help: The password}
+  ensure:
+    - file: {path: /etc/site.pw, content: "{password}", mode: "0600", secret: true}
+"""
+
+
+def test_a_secret_that_lacks_is_asked_for_on_standard_input(run: Run, state: Path) -> None:
+    """What `--set` and `steps set` refuse is not told to anybody."""
+    place = state / "host/root/etc/harden-tui/steps.d"
+    place.mkdir(parents=True)
+    (place / "site.yaml").write_text(SITE)
+    for command in ("plan", "check", "todo"):
+        exit_status, out, _ = run(command, "site.sec")
+        said = " ".join(out.split())
+        assert exit_status == 1
+        assert r"printf 'site.sec: {password: …}\n' | " in said
+        assert "apply site.sec --values - --yes" in said
+        assert "--set" not in said and "steps set" not in said
