@@ -165,7 +165,7 @@ def _keep(keeper: Keeper, one: Drifted) -> None:
     if not isinstance(one.now, FileItem) or one.now.state.kind != "file" or is_secret(one):
         return
     sha256 = one.now.state.sha256
-    if not keeper.store.has(sha256):
+    if not keeper.store.is_whole(sha256):
         kept = keeper.store.add(keeper.host.read_bytes(one.key))
         if kept != sha256:
             raise SnapshotError(
