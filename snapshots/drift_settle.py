@@ -98,6 +98,8 @@ def settle(
         records = Records(state)
         baseline = known_baseline(keeper)
         roots = content_roots(baseline.standing)
+        keys = tuple(keys)
+        keeper.files.about_to_change = frozenset(key for domain, key in keys if domain == "files")
         current = keeper.capture(roots, progress)
         things = drifted(keeper, baseline, {d: current[d] for d in baseline.items})
         settling = decide(keeper, baseline, choice, keys, things)
