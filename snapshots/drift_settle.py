@@ -99,6 +99,8 @@ def settle(
         records = Records(state)
         baseline = known_baseline(keeper)
         roots = content_roots(baseline.standing)
+        keys = tuple(keys)
+        keeper.files.about_to_change = frozenset(key for domain, key in keys if domain == "files")
         current = keeper.capture(roots, progress)
         things = drifted(keeper, baseline, {d: current[d] for d in baseline.items})
         settling = decide(keeper, baseline, choice, keys, things)
@@ -166,7 +168,7 @@ def _keep(keeper: Keeper, one: Drifted) -> None:
     if not isinstance(one.now, FileItem) or one.now.state.kind != "file" or is_secret(one):
         return
     sha256 = one.now.state.sha256
-    if not keeper.store.has(sha256):
+    if not keeper.store.is_whole(sha256):
         kept = keeper.store.add(keeper.host.read_bytes(one.key))
         if kept != sha256:
             raise SnapshotError(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os.path
 from collections.abc import Iterator
 from functools import partial
 
 import msgspec
 
-from snapshots import differences_text, drift_accepted, intact
+from snapshots import differences_text, drift_accepted, intact, sums
 from snapshots.captured import is_metadata_only
 from snapshots.model import Delta, DomainName, FileItem, SnapshotError, TransactionRecord
 from snapshots.objects import ObjectStore
@@ -97,10 +96,14 @@ def verify(state: StateDir) -> list[str]:
     store = ObjectStore(state.objects)
     sound = set()
     for sha256 in store.all():
-        if hashlib.sha256(store.where(sha256).read_bytes()).hexdigest() == sha256:
-            sound.add(sha256)
-        else:
-            problems.append(f"{store.where(sha256)} was altered on the disk.")
+        path = store.where(sha256)
+        try:
+            if sums.file_hash(path) == sha256:
+                sound.add(sha256)
+            else:
+                problems.append(f"{path} was altered on the disk.")
+        except OSError as error:
+            problems.append(f"{path} cannot be read ({error.strerror}).")
     points = Points(state.points, store)
     checked: dict[str, set[str]] = {}
     for point_id in points.ids():
@@ -114,7 +117,7 @@ def verify(state: StateDir) -> list[str]:
 def _verify_accepted(state: StateDir, sound: set[str]) -> Iterator[str]:
     try:
         accepted = drift_accepted.read(state)
-    except SnapshotError as error:
+    except (SnapshotError, OSError) as error:
         yield str(error)
         return
     for one in accepted:
@@ -141,7 +144,11 @@ def _verify_point(
             yield f"The restore point {point_id} lacks its list {name!r} ({sha256})."
             continue
         if sha256 not in checked:
-            items = decode_chunk(domain_of(name), store.get(sha256)).values()
+            try:
+                items = decode_chunk(domain_of(name), store.get(sha256)).values()
+            except SnapshotError as error:  # a disk that failed just now
+                yield str(error)
+                continue
             checked[sha256] = {sha for item in items for sha in contents_of(item)} - sound
         for missing in sorted(checked[sha256]):
             yield f"The restore point {point_id} lacks the content {missing} ({name})."
@@ -155,7 +162,7 @@ def _verify_transactions(records: Records, points: Points, sound: set[str]) -> I
         try:
             record = records.read(tx_id)
             deltas = records.deltas(tx_id)
-        except SnapshotError as error:
+        except (SnapshotError, OSError) as error:
             yield str(error)
             continue
         standing = record.status in ("open", "pending", "under-way") or record.in_force

@@ -175,7 +175,7 @@ def _list_problem(records: Records, tx_id: str) -> str:
         return f"the list of differences {path} is missing"
     try:
         records.deltas(tx_id)
-    except SnapshotError:
+    except (SnapshotError, OSError):
         return f"the list of differences {path} was altered or cannot be read"
     return ""
 

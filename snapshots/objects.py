@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from host import scratch
+from snapshots import sums
 from snapshots.durable import sync_directory, sync_files
 from snapshots.model import SnapshotError
 
@@ -23,13 +24,29 @@ class ObjectStore:
     def where(self, sha256: str) -> Path:
         return self.path / sha256[:2] / sha256
 
-    def has(self, sha256: str) -> bool:
-        return sha256 in self._pending or os.path.exists(f"{self.path}/{sha256[:2]}/{sha256}")
+    def has(self, sha256: str, size_bytes: int | None = None) -> bool:
+        """Whether it is there, with that size where one is given. That it is whole is not read."""
+        if sha256 in self._pending:
+            return True
+        try:
+            there = os.stat(f"{self.path}/{sha256[:2]}/{sha256}")
+        except OSError:
+            return False
+        return size_bytes is None or there.st_size == size_bytes
+
+    def is_whole(self, sha256: str) -> bool:
+        """Whether it is there and what its name says."""
+        if sha256 in self._pending:
+            return True
+        try:
+            return sums.file_hash(self.where(sha256)) == sha256
+        except OSError:
+            return False
 
     def add(self, content: bytes) -> str:
-        """Store `content` and return its SHA-256 in hex."""
+        """Store `content` and return its SHA-256 in hex. One that was damaged is written anew."""
         sha256 = hashlib.sha256(content).hexdigest()
-        if not self.has(sha256):
+        if not self.is_whole(sha256):
             path = self.where(sha256)
             path.parent.mkdir(mode=0o700, exist_ok=True)
             # Under another name until it is on the disk: a power cut must not leave half an
@@ -55,7 +72,7 @@ class ObjectStore:
         draft = self.path / f".draft.{scratch.suffix()}"
         _write(draft, hashed())
         sha256 = digest.hexdigest()
-        if self.has(sha256):
+        if self.is_whole(sha256):
             draft.unlink()
             return sha256
         path = self.where(sha256)

@@ -46,13 +46,15 @@ def begin(
     packages: Iterable[str] = (),
     claims: Iterable[tuple[DomainName, str]] = (),
     secret_paths: Iterable[str] = (),
+    named: Iterable[str] = (),
     worked: Callable[[], Worked | None] = lambda: None,
     progress: Progress,
     switch: Switch | None = None,
 ) -> Transaction:
     """Lock the host, capture what it is, make that durable, and open a transaction.
 
-    With a `switch` the transaction is guarded: it is armed before anything is changed, and what
+    `named` are the files that the changes name, as far as they are known: of these the content kept
+    earlier is proved to be whole. With a `switch` the transaction is guarded: it is armed before anything is changed, and what
     is committed waits for a person's confirmation. `worked` is asked once the host is captured: a
     look at the host may go on beside that.
 
@@ -76,6 +78,7 @@ def begin(
     )
     with changing(host, state, title or "a change", progress, switch) as held:
         keeper = Keeper(host, state)
+        keeper.files.about_to_change = frozenset(named)
         try:
             before = keeper.capture(record.roots, progress)
             keeper.mariadb.keep()

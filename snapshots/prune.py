@@ -13,13 +13,19 @@ from snapshots import drift_accepted, drift_baseline
 from snapshots.debs import sum_of
 from snapshots.domains.packages import Package
 from snapshots.mariadb_cells import secrets_of
-from snapshots.model import FileItem, Item, TransactionRecord, ValueItem
+from snapshots.model import FileItem, Item, TransactionRecord, TransactionStatus, ValueItem
 from snapshots.objects import ObjectStore
 from snapshots.points import Points, decode_chunk, domain_of
 from snapshots.records import Records
 from snapshots.secret_paths import PREFIX
 from snapshots.state import StateDir
 from snapshots.sweep import sweep
+from snapshots.transaction import point_before
+
+UNFINISHED: frozenset[TransactionStatus] = frozenset(
+    {"open", "pending", "needs-person", "under-way"}
+)
+"""What may still be gone back from. What differs is known at its end only, as a rule."""
 
 
 def prune(state: StateDir, keep_days: int) -> list[str]:
@@ -44,7 +50,7 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     for one in drift_accepted.read(state):
         _need(one.item, needed, needed_secrets)
     known = {record.id for record in all_records}
-    under_way = {record.id for record in all_records if record.status == "under-way"}
+    unfinished = {point_before(one.id) for one in all_records if one.status in UNFINISHED}
     for point_id in points.ids():
         tx_id = point_id.rpartition(".")[0]
         if tx_id in finished or tx_id not in known:  # without a record it never began
@@ -55,8 +61,8 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
             items = decode_chunk(domain_of(name), store.get(sha256))
             for item in items.values():
                 _need(item, needed, needed_secrets)
-            if tx_id in under_way and domain_of(name) == "packages":
-                # What differs is known at its end only, and its old packages are kept already.
+            if point_id in unfinished and domain_of(name) == "packages":
+                # Whichever of them went, the way back brings it again; those that went are kept.
                 kept_packages |= set(_versions(items))
     for record in all_records:
         for delta in records.deltas(record.id) if record.id not in finished else ():
@@ -84,7 +90,7 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
 
 
 def _may_go(record: TransactionRecord, oldest: datetime) -> bool:
-    if record.in_force or record.status in ("open", "pending", "needs-person", "under-way"):
+    if record.in_force or record.status in UNFINISHED:
         return False
     return datetime.fromisoformat(record.ended or record.started) < oldest
 

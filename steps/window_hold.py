@@ -83,8 +83,9 @@ def take(engine: Engine) -> str:
         return ""
     listener = Listener(engine.emit, engine.redact)
     tx = opening.begin(
-        engine.host, engine.state, steps=(STEP,), title=TITLE, user=engine.user, progress=listener
-    )
+        engine.host, engine.state, steps=(STEP,), title=TITLE, user=engine.user, named=paths,
+        progress=listener,
+    )  # fmt: skip
 
     def work() -> TransactionRecord:
         for path, text in paths.items():

@@ -32,6 +32,9 @@ class Files(Domain):
         self._secret_paths = secret_paths
         self.keeping = True
         """Off while going back: what is only compared needs no room on a disk that may be full."""
+        self.about_to_change: frozenset[str] = frozenset()
+        """Files whose content will be needed if a change fails. What is kept of them from earlier
+        is read, and where it was damaged kept anew: now the true content is on the host still."""
 
     def capture(self, host: Host, scope: Scope) -> dict[str, Item]:
         found: dict[str, Item] = {}
@@ -53,7 +56,7 @@ class Files(Domain):
                 if path in secret and state.sha256:
                     hashed = self._secret_paths.hashed(state.sha256)
                     state = msgspec.structs.replace(state, sha256=hashed)
-                elif state.sha256 and self.keeping and not self._store.has(state.sha256):
+                elif state.sha256 and self.keeping and not self._is_kept(path, state):
                     kept = self._keep(host, path, state)
                     if kept is None:
                         continue
@@ -92,6 +95,11 @@ class Files(Domain):
                 "something else has put files into it; everything else was put back. Move them "
                 "away and run `harden-tui recover`."
             )
+
+    def _is_kept(self, path: str, state: FileState) -> bool:
+        if path in self.about_to_change:
+            return self._store.is_whole(state.sha256)
+        return self._store.has(state.sha256, state.size_bytes)
 
     def _keep(self, host: Host, path: str, state: FileState) -> FileState | None:
         try:

@@ -10,8 +10,16 @@ import msgspec
 import pytest
 
 from host.base import FileState, TreeRule
-from snapshots import history, recover
-from snapshots.model import Root, SealTree, SnapshotError, WriteFile
+from snapshots import history, recover, sums
+from snapshots.debs import KeptDebs, sum_of
+from snapshots.model import (
+    Root,
+    RunCommand,
+    SealTree,
+    SnapshotError,
+    TransactionStatus,
+    WriteFile,
+)
 from snapshots.objects import ObjectStore
 from snapshots.progress import Silent
 from snapshots.records import Records
@@ -82,6 +90,27 @@ def test_prune_keeps_what_can_still_be_undone(bench: Bench) -> None:
     assert [r.status for r in history.transactions(bench.state)][:2] == ["committed", "undone"]
     bench.undo(one.id)
     assert bench.fingerprint() == first
+
+
+@pytest.mark.parametrize("status", ["open", "pending", "needs-person", "under-way"])
+def test_prune_keeps_the_packages_that_going_back_needs(
+    bench: Bench, status: TransactionStatus
+) -> None:
+    """Which of them went is known at the end of a transaction, and it did not come so far."""
+    version = bench.host.run(("dpkg-query", "-W", "-f", "${Version}", "cups-daemon")).stdout
+    kept = bench.state.debs / f"cups-daemon_{version.replace(':', '%3a')}_amd64.deb"
+    other = bench.state.debs / "cups-daemon_0.1_amd64.deb"
+    for deb in (kept, other):
+        deb.write_bytes(b"a package")
+        sum_of(deb).write_bytes(sums.listing_of([deb]))
+    tx = bench.begin("a")
+    tx.perform(RunCommand(argv=("apt-get", "purge", "-y", "cups-daemon"), why="a test"))
+    tx._held.close()  # as if the process had died
+    Records(bench.state).write(msgspec.structs.replace(tx.record, status=status))
+    age(bench)
+    assert history.prune(bench.state, 30) == []
+    assert KeptDebs(bench.state.debs).find("cups-daemon", version) == kept
+    assert not other.exists()
 
 
 def test_prune_sweeps_what_a_crash_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

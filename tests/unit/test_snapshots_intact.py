@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from snapshots import history, intact
 from snapshots.model import RemoveFile, RunCommand, SnapshotError, WriteFile
+from snapshots.objects import ObjectStore
 from snapshots.records import Records
 from snapshots.state import StateDir
 from tests.unit.snapshots_host import Bench
@@ -68,6 +71,40 @@ def flip(path: Path, where: int) -> None:
     content[where % len(content)] ^= 1 << (where % 8)
     path.chmod(0o600)
     path.write_bytes(content)
+
+
+def cannot_be_read(monkeypatch: pytest.MonkeyPatch, *bad: Path) -> None:
+    """A disk that answers with an error where these lie."""
+    opened = Path.open
+
+    def open_or_fail(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path in bad:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_or_fail)
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: open_or_fail(path, "rb") and read(path))
+
+
+def test_what_cannot_be_read_is_named_with_all_the_rest(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = stage.copy()
+    store, records = ObjectStore(bench.state.objects), Records(bench.state)
+    (gone,) = records.deltas(stage.ids[1])
+    (unreadable,) = history.contents_of(gone.before)
+    altered = next(one for one in reversed(list(store.all())) if one != unreadable)
+    flip(store.where(altered), 3)
+    deltas = records.where(stage.ids[4]) / "delta.jsonl"
+    cannot_be_read(monkeypatch, store.where(unreadable), deltas)
+    problems = history.verify(bench.state)
+    assert f"{store.where(unreadable)} cannot be read (Input/output error)." in problems
+    assert any(stage.ids[1] in one and unreadable in one for one in problems)
+    assert f"{store.where(altered)} was altered on the disk." in problems
+    assert any(str(deltas) in one for one in problems)
+    standing = {one.id: one for one in intact.standing(bench.state, practice=True)}
+    assert not standing[stage.ids[1]].can_be_undone
 
 
 def kinds(state: StateDir) -> dict[str, Path]:

@@ -28,7 +28,7 @@ needs_tools = pytest.mark.skipif(
 )
 COREUTILS = (
     "chmod", "chown", "comm", "cp", "cut", "dirname", "ln", "mkdir", "mkfifo", "mknod", "mv",
-    "readlink", "rm", "sha256sum", "sort", "stat", "sync",
+    "readlink", "rm", "rmdir", "sha256sum", "sort", "stat", "sync",
 )  # fmt: skip
 NAMES = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=()), min_size=1, max_size=12
@@ -231,6 +231,187 @@ def test_restore_sh_says_what_coreutils_cannot_do(
         assert said in done.stderr
     assert "not found" not in done.stderr
     assert key.read_text() == "secret\n"
+
+
+def keep(points: Points, *roots: Root) -> None:
+    """The restore point "one" of some trees, under their own names."""
+    files = {}
+    for root in roots:
+        for path, state in LocalHost().walk(root.path, content=root.content):
+            if state.sha256:
+                points._store.add(Path(path).read_bytes())
+            files[path] = FileItem(state)
+    points.write("one", "host", roots, {"files": dict(files)})
+
+
+def restore(points: Points) -> subprocess.CompletedProcess[str]:
+    script = points.path / "one" / "restore.sh"
+    return subprocess.run(["/bin/sh", script], capture_output=True, text=True, check=False)
+
+
+def everything(tree: Path) -> dict[str, FileState]:
+    return dict(LocalHost().walk(str(tree), content=True))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """What is none of the restore point's business, and must stay as it is."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "inner").mkdir(parents=True)
+    for path in (elsewhere / "shadow", elsewhere / "inner" / "f"):
+        path.write_text("not yours\n")
+        path.chmod(0o640)
+    if shutil.which("setfattr") and os.geteuid() == 0:
+        os.setxattr(elsewhere / "shadow", "user.note", b"kept")
+    return elsewhere
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    app = tmp_path / "srv" / "app"
+    (app / "sub").mkdir(parents=True)
+    (app / "index.php").write_text("<?php\n")
+    (app / "index.php").chmod(0o644)
+    (app / "sub" / "f").write_text("f\n")
+    return app
+
+
+def test_restore_sh_shapes_nothing_through_a_link(
+    points: Points, app: Path, elsewhere: Path
+) -> None:
+    """In a tree of which only owners and modes were kept, whoever owns it may put a link."""
+    keep(points, Root(str(app)))
+    before = everything(elsewhere)
+    (app / "index.php").unlink()
+    (app / "index.php").symlink_to(elsewhere / "shadow")
+    shutil.rmtree(app / "sub")
+    (app / "sub").symlink_to(elsewhere / "inner")
+    done = restore(points)
+    assert done.returncode == 1
+    assert f"{app}/index.php is not the file that it was" in done.stderr
+    assert f"{app}/sub is no directory any more" in done.stderr
+    assert "2 things could not be put back" in done.stderr
+    assert everything(elsewhere) == before
+    assert (app / "index.php").is_symlink() and (app / "sub").is_symlink()
+
+
+def test_restore_sh_shapes_nothing_of_another_kind(points: Points, app: Path) -> None:
+    keep(points, Root(str(app)))
+    (app / "index.php").unlink()
+    (app / "index.php").mkdir(0o711)
+    done = restore(points)
+    assert done.returncode == 1 and "index.php is not the file" in done.stderr
+    assert (app / "index.php").stat().st_mode & 0o777 == 0o711
+
+
+def test_restore_sh_moves_nothing_away_through_a_link(
+    points: Points, tmp_path: Path, elsewhere: Path
+) -> None:
+    """The tree itself, or a directory in it, is a link now: that is set aside, not what it names."""
+    ssh = tmp_path / "home" / "bob" / ".ssh"
+    (ssh / "inner").mkdir(parents=True)
+    (ssh / "authorized_keys").write_text("key\n")
+    (ssh / "inner" / "f").write_text("f\n")
+    keep(points, Root(str(ssh), content=True))
+    wanted, before = everything(ssh), everything(elsewhere)
+    shutil.rmtree(ssh / "inner")
+    (ssh / "inner").symlink_to(elsewhere / "inner")
+    done = restore(points)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {**everything(ssh)}.keys() == wanted.keys()
+    shutil.rmtree(ssh)
+    ssh.symlink_to(elsewhere)
+    done = restore(points)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert everything(elsewhere) == before
+    assert everything(ssh).keys() == wanted.keys()
+    assert (ssh / "authorized_keys").read_text() == "key\n"
+    aside = points.path / "one" / "set-aside.2"
+    assert [path.name for path in aside.rglob("*") if path.is_symlink()] == [".ssh"]
+
+
+def test_restore_sh_does_not_write_a_secret_file_through_a_link(
+    points: Points, app: Path, elsewhere: Path
+) -> None:
+    secret = FileState(kind="file", mode=0o604, sha256="hmac:00", uid=os.getuid(), gid=os.getgid())
+    files = {str(app): FileItem(everything(app)[str(app)]), f"{app}/index.php": FileItem(secret)}
+    points.write("one", "host", (Root(f"{app}/index.php", content=True),), {"files": dict(files)})
+    before = everything(elsewhere)
+    (app / "index.php").unlink()
+    (app / "index.php").symlink_to(elsewhere / "shadow")
+    done = restore(points)
+    assert done.returncode == 1 and "index.php is not the file" in done.stderr
+    assert everything(elsewhere) == before
+
+
+@needs_tools
+def test_restore_sh_strips_nothing_through_a_link(
+    points: Points, app: Path, elsewhere: Path
+) -> None:
+    keep(points, Root(str(app)))
+    before = everything(elsewhere)
+    shutil.rmtree(app)
+    app.symlink_to(elsewhere)
+    done = restore(points)
+    assert done.returncode == 1 and f"{app} is no directory any more" in done.stderr
+    assert "1 things could not be put back" in done.stderr
+    assert everything(elsewhere) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="links of others need root")
+@pytest.mark.parametrize("owner", [0, 33])
+def test_restore_sh_goes_to_a_tree_through_links_of_roots_only(
+    points: Points, tmp_path: Path, elsewhere: Path, owner: int
+) -> None:
+    """/home may be a link to another disk; a directory of a user may not be one of that user's."""
+    disk = tmp_path / "disk"
+    (disk / "tree").mkdir(parents=True)
+    (disk / "tree" / "f").write_text("f\n")
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, owner, owner)
+    (home / "link").symlink_to("../disk")
+    tree = home / "link" / "tree"
+    keep(points, Root(str(tree), content=True))
+    (disk / "tree" / "f").write_text("changed\n")
+    done = restore(points)
+    if owner == 0:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (disk / "tree" / "f").read_text() == "f\n"
+    else:
+        assert done.returncode == 1 and "stands in the way" in done.stderr
+        assert (disk / "tree" / "f").read_text() == "changed\n"
+
+
+def test_restore_sh_writes_a_file_whatever_the_length_of_its_name(
+    points: Points, app: Path
+) -> None:
+    names = ["n" * 245, "m" * 255]
+    for name in names:
+        (app / name).write_text("one\n")
+    keep(points, Root(str(app), content=True))
+    for name in names:
+        (app / name).write_text("two\n")
+    done = restore(points)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {(app / name).read_text() for name in names} == {"one\n"}
+    assert sorted(path.name for path in app.iterdir()) == sorted([*names, "index.php", "sub"])
+
+
+def test_restore_sh_leaves_a_link_where_the_content_is_lost(
+    points: Points, app: Path, elsewhere: Path
+) -> None:
+    keep(points, Root(str(app), content=True))
+    for sha256 in list(points._store.all()):
+        if points._store.get(sha256) == b"<?php\n":
+            points._store.where(sha256).unlink()
+    (app / "index.php").unlink()
+    (app / "index.php").symlink_to(elsewhere / "shadow")
+    before = everything(elsewhere)
+    done = restore(points)
+    assert done.returncode == 1 and "saved content" in done.stderr
+    assert (app / "index.php").is_symlink()
+    assert everything(elsewhere) == before
 
 
 def test_restore_sh_refuses_altered_content(points: Points, tree: Path) -> None:

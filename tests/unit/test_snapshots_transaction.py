@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,14 @@ from snapshots.model import (
     Validation,
     WriteFile,
 )
+from snapshots.objects import ObjectStore
+from snapshots.points import Points
 from snapshots.progress import Silent
 from snapshots.records import Records
 from tests.unit.snapshots_host import Bench, dies_in_the_middle
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-test.conf"
+MOTD = "/etc/motd"
 MARTIANS = RunCommand(argv=("sysctl", "-w", "net.ipv4.conf.all.log_martians=1"), why="log them")
 
 
@@ -109,6 +113,40 @@ def test_a_failure_goes_back_to_the_state_before(bench: Bench) -> None:
     record = tx.roll_back("no such package")
     assert (record.status, record.reason) == ("rolled-back", "no such package")
     assert bench.fingerprint() == first
+
+
+@pytest.mark.parametrize(("damaged", "named"), [(b"cut off", ()), (b"preciouz\n", (MOTD,))])
+def test_what_was_damaged_is_kept_anew_while_the_host_has_it(
+    bench: Bench, damaged: bytes, named: tuple[str, ...]
+) -> None:
+    """A content kept earlier is relied on by what goes back; in time it can still be had."""
+    bench.host.write_file(MOTD, b"precious\n")
+    bench.apply("earlier", WriteFile(path="/etc/issue", content=b"x\n"))
+    kept = ObjectStore(bench.state.objects).where(hashlib.sha256(b"precious\n").hexdigest())
+    kept.write_bytes(damaged)
+    tx = opening.begin(
+        bench.host, bench.state, steps=("later",), title="later", user="tester", named=named,
+        progress=Silent(),
+    )  # fmt: skip
+    tx.perform(WriteFile(path=MOTD, content=b"new\n"))
+    assert tx.roll_back("a proof failed").status == "rolled-back"
+    assert bench.read(MOTD) == "precious\n"
+    assert history.verify(bench.state) == []
+
+
+def test_a_damaged_list_is_written_anew_by_the_next_restore_point(bench: Bench) -> None:
+    one = bench.apply("one", WriteFile(path="/etc/issue", content=b"x\n"))
+    store = ObjectStore(bench.state.objects)
+    points = Points(bench.state.points, store)
+    shared = points.manifest(f"{one.id}.after").chunks
+    for sha256 in shared.values():
+        content = bytearray(store.get(sha256))
+        content[-2] ^= 1
+        store.where(sha256).write_bytes(content)
+    tx = bench.begin("two")
+    tx.perform(WriteFile(path=MOTD, content=b"new\n"))
+    assert tx.roll_back("a proof failed").status == "rolled-back"
+    assert history.verify(bench.state) == []
 
 
 def test_a_configuration_that_does_not_hold_is_refused(bench: Bench) -> None:
