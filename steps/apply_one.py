@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from host.base import HostError
 from snapshots import opening, transaction
+from snapshots.execute import path_of
 from snapshots.guard_switch import Switch
 from snapshots.model import SnapshotError, Worked, secret_path
 from steps.events import ChangeEvent, FindingEvent
@@ -127,6 +128,7 @@ def _begin(
         packages=work.packages,
         claims=work.claims,
         secret_paths=tuple(filter(None, map(secret_path, work.changes))),
+        named=tuple(filter(None, map(path_of, work.changes))),
         worked=look,
         progress=listener,
         switch=switch,
