@@ -53,10 +53,10 @@ def begin(
 ) -> Transaction:
     """Lock the host, capture what it is, make that durable, and open a transaction.
 
-    `named` are the files that the changes name, as far as they are known: of these the content kept
-    earlier is proved to be whole. With a `switch` the transaction is guarded: it is armed before anything is changed, and what
-    is committed waits for a person's confirmation. `worked` is asked once the host is captured: a
-    look at the host may go on beside that.
+    `named` are the files that the changes name, as far as they are known: of these the content
+    kept earlier is proved to be whole. With a `switch` the transaction is guarded: it is armed
+    before anything is changed, and what is committed waits for a person's confirmation. `worked`
+    is asked once the host is captured: a look at the host may go on beside that.
 
     Raises `Busy`, `SnapshotError` where an interrupted transaction stands in the way, `HostError`
     where the state cannot be captured, and what `worked` raises; nothing was changed then.
