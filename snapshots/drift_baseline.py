@@ -19,6 +19,7 @@ from snapshots.captured import Captured, same
 from snapshots.decision import by_key
 from snapshots.drift import FOLLOWED, Key, Standing, content_roots, touched
 from snapshots.drift_accepted import Accepted
+from snapshots.drift_carried import Carried
 from snapshots.model import DomainName, Item, TransactionRecord
 from snapshots.objects import ObjectStore
 from snapshots.points import Manifest, Points, decode_chunk, domain_of, place_of
@@ -69,6 +70,7 @@ def find(
     records: Iterable[TransactionRecord],
     standing: Iterable[Standing],
     accepted: Iterable[Accepted],
+    carried: Iterable[Carried] = (),
 ) -> Baseline | None:
     """`None` where no transaction left a restore point. Raises `SnapshotError`."""
     standing = tuple(standing)
@@ -83,7 +85,7 @@ def find(
     settling |= {one.id for one in line if one.undoes in settling}
     record = next((one for one in reversed(with_points) if one.id not in settling), last)
     first = min([record.id, *(one.record.id for one in standing)])
-    walk = _Walk(points, store, touched(standing), tuple(accepted))
+    walk = _Walk(points, store, touched(standing), tuple(accepted), tuple(carried))
     for one in records:
         if one.id < first or one.status in ("rolled-back", "under-way"):
             continue
@@ -125,11 +127,13 @@ class _Walk:
         store: ObjectStore,
         known: Mapping[Key, object],
         accepted: tuple[Accepted, ...],
+        carried: tuple[Carried, ...],
     ) -> None:
         self._points = points
         self._store = store
         self._known = known
         self._accepted = accepted
+        self._carried = carried
         self._decoded: dict[str, dict[str, Item]] = {}
         self.expected: dict[Key, Item | None] = {}
         self.chunks: dict[str, str] = {}
@@ -162,6 +166,9 @@ class _Walk:
                 self.expected.pop(key, None)
         self._take(after)
         self.blind = False
+        for carried in self._carried:  # what restore points told that are pruned
+            if carried.transaction == record.id:
+                self.expected[carried.domain, carried.key] = carried.item
         for one in self._accepted:
             if one.transaction == record.id:
                 self.expected[one.thing] = one.item

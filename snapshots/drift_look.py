@@ -12,7 +12,7 @@ import msgspec
 from host.base import Host, HostError
 from host.local import LocalHost
 from host.walk import StatCache
-from snapshots import drift_accepted, drift_baseline
+from snapshots import drift_accepted, drift_baseline, drift_carried
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.differences_text import between
@@ -97,6 +97,7 @@ def baseline_of(keeper: Keeper) -> Baseline | None:
         everything,
         drift_baseline.standing_of(records, everything),
         drift_accepted.read(keeper.state),
+        drift_carried.read(keeper.state),
     )
     if baseline is not None:
         for path in keeper.secret_paths.paths:  # what was captured before it became secret

@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from snapshots import differences_text, drift_accepted, intact, sums
+from snapshots import differences_text, drift_accepted, drift_carried, intact, sums
 from snapshots.captured import is_metadata_only
 from snapshots.model import Delta, DomainName, FileItem, SnapshotError, TransactionRecord
 from snapshots.objects import ObjectStore
@@ -115,15 +115,19 @@ def verify(state: StateDir) -> list[str]:
 
 
 def _verify_accepted(state: StateDir, sound: set[str]) -> Iterator[str]:
-    try:
-        accepted = drift_accepted.read(state)
-    except (SnapshotError, OSError) as error:
-        yield str(error)
-        return
-    for one in accepted:
-        for sha256 in contents_of(one.item):
-            if sha256 not in sound:
-                yield f"{state.accepted} names the content {sha256} of {one.key}, which is missing."
+    for path, read in (
+        (state.accepted, drift_accepted.read),
+        (state.carried, drift_carried.read),
+    ):
+        try:
+            things = read(state)
+        except (SnapshotError, OSError) as error:
+            yield str(error)
+            continue
+        for one in things:
+            for sha256 in contents_of(one.item):
+                if sha256 not in sound:
+                    yield f"{path} names the content {sha256} of {one.key}, which is missing."
 
 
 def _verify_point(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from host import scratch
-from snapshots import drift_accepted, drift_baseline
+from snapshots import drift_accepted, drift_baseline, drift_carried
 from snapshots.debs import sum_of
 from snapshots.domains.packages import Package
 from snapshots.mariadb_cells import secrets_of
@@ -47,8 +47,19 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     finished = {record.id for record in all_records if _may_go(record, oldest)}
     # What the last one left is what drift is looked for against.
     finished -= {record.id for record in drift_baseline.counted(all_records)[-1:]}
-    for one in drift_accepted.read(state):
+    accepted = drift_accepted.read(state)
+    for one in accepted:
         _need(one.item, needed, needed_secrets)
+    baseline = drift_baseline.find(
+        points,
+        store,
+        all_records,
+        drift_baseline.standing_of(records, all_records),
+        accepted,
+        drift_carried.read(state),
+    )
+    for expected in baseline.expected.values() if baseline is not None else ():
+        _need(expected, needed, needed_secrets)
     known = {record.id for record in all_records}
     unfinished = {point_before(one.id) for one in all_records if one.status in UNFINISHED}
     for point_id in points.ids():
@@ -71,6 +82,8 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
                 if side is not None and delta.domain == "packages":
                     kept_packages |= set(_versions({delta.key: side}))
     # Everything was read by now: what is damaged raised before anything was let go.
+    if baseline is not None:
+        drift_carried.write(state, baseline.last.id, baseline.expected)
     for point_id in gone:
         # Under a name that is no restore point's first: half of one must never be found.
         draft = state.points / f".{point_id}.{scratch.suffix()}"

@@ -92,6 +92,10 @@ class StateDir:
         return self.path / "accepted.json"
 
     @property
+    def carried(self) -> Path:
+        return self.path / "carried.json"
+
+    @property
     def hashes(self) -> Path:
         return self.path / "hashes"
 

@@ -286,6 +286,29 @@ def test_pruning_keeps_what_drift_is_looked_for_against(bench: Bench) -> None:
     assert "-renamed" in seen(bench)[OTHER].diff
 
 
+def test_pruning_forgets_no_drift_of_a_standing_step(bench: Bench) -> None:
+    """What differs was read off restore points that go."""
+    bench.apply("a.b", write())
+    edit(bench, DROP_IN, "A 1\nB 9\nC 3\n")
+    for _ in range(2):
+        undone = bench.apply("c.d", write("/etc/issue", "hello\n"))
+        bench.undo(undone.id)
+        bench.apply("e.f", write("/etc/motd", "hello\n"))
+        assert kinds(bench) == {DROP_IN: "edited"}
+        assert len(history.prune(bench.state, -1)) == 4
+        assert kinds(bench) == {DROP_IN: "edited"}
+        assert "+B 9" in seen(bench)[DROP_IN].diff
+        assert history.verify(bench.state) == []
+    edit(bench, DROP_IN, "A 1\nB 2\nC 3\n")
+    assert kinds(bench) == {}
+    edit(bench, DROP_IN, "A 1\nB 9\nC 3\n")
+    settle(
+        bench.host, bench.state, "restore", [("files", DROP_IN)], expect_fingerprint=None,
+        user="", prove=lambda: None, progress=Silent(),
+    )  # fmt: skip
+    assert kinds(bench) == {}
+
+
 def test_a_damaged_list_of_accepted_things_is_named(bench: Bench) -> None:
     bench.apply("a.b", write())
     bench.state.accepted.write_text("[")

@@ -307,7 +307,7 @@ def test_restore_sh_shapes_nothing_of_another_kind(points: Points, app: Path) ->
 def test_restore_sh_moves_nothing_away_through_a_link(
     points: Points, tmp_path: Path, elsewhere: Path
 ) -> None:
-    """The tree, or a directory in it, is a link now: that is set aside, not what it names."""
+    """The tree or a directory in it is a link now: that is set aside, not what it names."""
     ssh = tmp_path / "home" / "bob" / ".ssh"
     (ssh / "inner").mkdir(parents=True)
     (ssh / "authorized_keys").write_text("key\n")
