@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from host.base import CommandFailed, CommandMissing, Completed, Host
+from host.base import CommandFailed, CommandMissing, Completed, Host, HostError
 from host.holders import describe
+from snapshots import leftovers
 from snapshots.model import Busy, SnapshotError
 from snapshots.progress import Progress
 
@@ -41,6 +42,9 @@ APT_OPTIONS = (
 
 UPDATES = "/var/lib/dpkg/updates"
 """dpkg's journal: files named by numbers lie here only while it works or after it was cut off."""
+
+SCRATCH = "/var/lib/dpkg/tmp.ci"
+"""Where it unpacks what controls a package."""
 
 _HALF = frozenset({"half-installed", "unpacked", "half-configured", "reinst-required"})
 
@@ -124,6 +128,15 @@ def settle_dpkg(host: Host, progress: Progress) -> None:
     """
     with contextlib.suppress(CommandMissing, CommandFailed):
         run_dpkg(host, progress, "--configure", "--pending", wait_s=OUTLIVED_WAIT_S)
+
+
+def clear_scratch(host: Host) -> None:
+    """Take away what a dpkg that was killed left in its own scratch directory.
+
+    Call it with dpkg's lock held: it would do so itself before the next package it unpacks.
+    """
+    with contextlib.suppress(HostError):
+        leftovers.remove(host, (SCRATCH,))
 
 
 def is_offered(host: Host, name: str, version: str) -> bool:

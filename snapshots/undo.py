@@ -113,6 +113,7 @@ def undo(
         keeper = Keeper(host, state)
         records = Records(state)
         record = _undoable(records, tx_id)
+        keeper.files.about_to_change = frozenset(records.named_paths(record.id))
         current = keeper.capture(record.roots, progress)
         paths = _paths(current)
         deltas = list(_differences(keeper, records, record.id, paths))

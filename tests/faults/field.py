@@ -99,8 +99,10 @@ class Field:
             self.worker.run("apply", self.step, decide=killed_before_it_counts())
             self._sync()
             ended = self.worker.run("recover", decide=at(number))
+            guarded = self.worker.is_guarded
             mend()
-            one = self._judged(ended, self.sides, f"recover {self.step}", fault, number)
+            what = f"recover {self.step}"
+            one = self._judged(ended, self.sides, what, fault, number, guarded)
             yield one
             if one.side == "between":
                 return

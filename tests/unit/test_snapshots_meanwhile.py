@@ -179,6 +179,18 @@ def test_an_interruption_beside_such_a_directory(bench: Bench) -> None:
     assert (ended.status, bench.host.state("/etc/a.conf")) == ("rolled-back", None)
 
 
+def test_what_a_killed_dpkg_left_in_its_scratch_goes(bench: Bench) -> None:
+    tx = bench.begin("s")
+    tx.perform(write("/etc/a.conf", "half-way\n"))
+    tx._held.close()
+    for path in ("/var/lib", "/var/lib/dpkg", "/var/lib/dpkg/tmp.ci"):
+        if bench.host.state(path) is None:
+            bench.host.put(path, DIRECTORY)
+    bench.host.write_file("/var/lib/dpkg/tmp.ci/control", b"Package: a\n")
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert (ended.status, bench.host.state("/var/lib/dpkg/tmp.ci")) == ("rolled-back", None)
+
+
 def test_a_record_with_such_a_name_is_read_back(bench: Bench) -> None:
     record = bench.apply("s", write("/etc/a.conf", "x\n"))
     records = Records(bench.state)
