@@ -6,12 +6,11 @@ the first standing one. Before some of them go, the answer is written down.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import msgspec
 
-from host.names import exact_json
+from host.names import exact_json, read_exact_json
 from snapshots.drift import Key
 from snapshots.durable import write_durably
 from snapshots.model import DomainName, Item, SnapshotError
@@ -41,8 +40,8 @@ def read(state: StateDir) -> list[Carried]:
     except FileNotFoundError:
         return []
     try:
-        return msgspec.convert(json.loads(content), _File).carried
-    except (ValueError, msgspec.ValidationError) as error:
+        return read_exact_json(content, _File).carried
+    except ValueError as error:
         raise SnapshotError(
             f"{state.carried} cannot be read ({error}), so it is not known what others changed "
             "before the last prune; nothing was changed. Put it back from a backup, or remove it: "
@@ -54,5 +53,5 @@ def write(state: StateDir, transaction: str, expected: Mapping[Key, Item | None]
     """Replace the list; durable on return."""
     carried = [Carried(transaction, domain, key, item) for (domain, key), item in expected.items()]
     if carried or state.carried.exists():
-        document = exact_json(_File(SCHEMA, carried), encode=msgspec.json.encode)
+        document = exact_json(_File(SCHEMA, carried))
         write_durably(state.carried, document + b"\n")

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 
 from host.base import HostError
+from host.names import visible
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, differences, is_metadata_only
 from snapshots.model import FileItem, Item, TransactionRecord
@@ -61,7 +62,34 @@ def moved_on(keeper: Keeper, seen: Mapping[str, Item], paths: Iterable[str]) -> 
     return False
 
 
-def strangers(
+def keep_strangers(
+    keeper: Keeper,
+    record: TransactionRecord,
+    first: Mapping[str, Item],
+    told: list[str],
+    progress: Progress,
+    wanted: Iterable[str],
+    now: Mapping[str, Item],
+) -> None:
+    """Keep what is written over and was in no preview: somebody wrote it while this was undone.
+
+    `first` are the files as the preview saw them; a sentence about it goes to `told`.
+    """
+    strange = _strangers(wanted, now, first)
+    if strange:
+        point_id = keep_found(keeper, record, progress)
+        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        told.append(
+            f"{visible(strange[0])}{more} was changed by something else meanwhile; "
+            + (
+                f"as it was found it is kept in {keeper.points.path / point_id}."
+                if point_id
+                else "it could not be kept."
+            )
+        )
+
+
+def _strangers(
     wanted: Iterable[str], now: Mapping[str, Item], first: Mapping[str, Item]
 ) -> list[str]:
     """Files among `wanted` whose content came after `first`: neither we nor a preview saw it."""

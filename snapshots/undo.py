@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -18,7 +18,7 @@ from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
 from snapshots.dpkg import is_offered, refuse_interrupted
 from snapshots.fitting import misfit, require_fit
-from snapshots.found import keep_found, strangers
+from snapshots.found import keep_strangers
 from snapshots.guard_switch import Switch
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
@@ -201,7 +201,7 @@ def _perform(
     )
     inversion.let_go()
     meanwhile: list[str] = []
-    mind = partial(_mind, keeper, tx, current["files"], meanwhile, progress)
+    mind = partial(keep_strangers, keeper, tx.record, current["files"], meanwhile, progress)
     notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True, mind=mind)
     progress.doing("proving the result")
     prove()
@@ -220,30 +220,6 @@ def _perform(
         revocable=tx.kept_as == "pending",
     )
     return tx.finish(" ".join([*notes, *meanwhile]))
-
-
-def _mind(
-    keeper: Keeper,
-    tx: Transaction,
-    first: Mapping[str, Item],
-    told: list[str],
-    progress: Progress,
-    wanted: Iterable[str],
-    now: Mapping[str, Item],
-) -> None:
-    """Keep what is written over and was in no preview: somebody wrote it while this was undone."""
-    strange = strangers(wanted, now, first)
-    if strange:
-        point_id = keep_found(keeper, tx.record, progress)
-        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
-        told.append(
-            f"{visible(strange[0])}{more} was changed by something else meanwhile; "
-            + (
-                f"as it was found it is kept in {keeper.points.path / point_id}."
-                if point_id
-                else "it could not be kept."
-            )
-        )
 
 
 def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:
