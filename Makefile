@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: practice test test-everywhere lint deb bench bans evidence evidence-applications faults fidelity \
+.PHONY: practice test test-everywhere lint deb bench bans evidence evidence-applications faults fidelity fuzz \
   histories docs docs-check screens lock clean
 
 practice: $(VENV)/.ready
@@ -42,6 +42,9 @@ faults: $(VENV)/.ready
 
 fidelity: $(VENV)/.ready
 	$(BIN)/python -m tests.fidelity
+
+fuzz: $(VENV)/.ready
+	$(BIN)/pytest -n 3 -m hypothesis --hypothesis-profile=fuzz
 
 histories: $(VENV)/.ready
 	$(BIN)/python -m tests.histories $(HISTORIES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.hosts.base import missing
@@ -14,6 +15,13 @@ LOCKOUT = "lock-out"
 
 UNDONE = "undone"
 """What a test notes that applies a step, undoes it and compares the host."""
+
+
+# What a test run says depends on the commit alone, and not on how busy the machine is. Other
+# examples than those of each day are looked for by `make fuzz`.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("fuzz", max_examples=1000, deadline=None)
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(autouse=True)

@@ -81,10 +81,14 @@ def idle_after(idle: Idle, words: Sequence[str], origin: str) -> Idle:
 def _unset(idle: Idle, words: Sequence[str], origin: str) -> Idle:
     if "TMOUT" not in map(literal, words):
         return idle
-    options = {word for word in words if word.startswith("-")}
-    if "-n" in options:
-        return Idle(UNKNOWN, False, origin)
-    return idle if options - {"-v", "--"} else Idle()
+    options = ""
+    for word in words:  # up to the first name; behind it, and behind "--", all are names
+        if word == "--" or not re.fullmatch(r"-[A-Za-z]+", word):
+            break
+        options += word[1:]
+    if set(options) - set("fvn") or "f" in options:
+        return idle
+    return Idle(UNKNOWN, False, origin) if "n" in options else Idle()
 
 
 def _declared(idle: Idle, builtin: str, words: Sequence[str], origin: str) -> Idle:

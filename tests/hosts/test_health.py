@@ -162,7 +162,9 @@ def test_harm_to_the_rest_of_the_host_goes_back(
     assert (_page(host), _page(host, WIKI, 443)) == ("200 shop", "200 wiki")
     assert history(host)[-1]["status"] == "rolled-back"
     entry = _logged(host)
-    assert entry["kind"] == "apply-failed" and entry["fields"]["lost"]
+    assert entry["kind"] == "apply-failed" and HARM[harm][-1] in entry["fields"]["reason"]
+    # The last look at the host has nothing to tell where Apache died while its reload was proved.
+    assert entry["fields"].get("lost") or harm == "curves"
     assert differences(before, fingerprint(host)) == []
 
 

@@ -242,6 +242,11 @@ def test_what_is_fixed_already_is_not_fought_with(tmp_path: Path) -> None:
         ("export TMOUT=600", "600", False),
         ("TMOUT=600 true", None, False),
         ("TMOUT=600; unset TMOUT", None, False),
+        ("TMOUT=600; unset -- -r TMOUT", None, False),
+        ("TMOUT=600; unset FOO -f TMOUT", None, False),
+        ("TMOUT=600; unset -v TMOUT", None, False),
+        ("TMOUT=600; unset -r TMOUT", "600", False),
+        ("TMOUT=600; unset -vf TMOUT", "600", False),
         ("readonly TMOUT; TMOUT=600", None, True),
         ("readonly TMOUT=600; TMOUT=86400", "600", True),
         ("declare -r +r TMOUT=600", "600", False),
@@ -338,12 +343,13 @@ def test_bash_says_the_same(files: list[str]) -> None:
     with tempfile.TemporaryDirectory() as place:
         for number, text in enumerate(files):
             (Path(place) / f"f{number}").write_text(f"{text}\n")
-        script = 'trap "echo; declare -p TMOUT" EXIT; unset TMOUT; . ./f0; . ./f1'
+        script = 'trap "echo; echo END; declare -p TMOUT" EXIT; unset TMOUT; . ./f0; . ./f1'
         answer = subprocess.run(
             ["/bin/bash", "--norc", "--noprofile", "-c", script], cwd=place, capture_output=True,
             text=True, timeout=20, check=False, env={"PATH": os.environ["PATH"]},
         )  # fmt: skip
-    told = re.search(r'^declare -(\S+) TMOUT(?:="(.*)")?$', answer.stdout, re.MULTILINE)
+    ended = answer.stdout.rpartition("\nEND\n")[2]
+    told = re.search(r'^declare -(\S+) TMOUT(?:="(.*)")?$', ended, re.MULTILINE)
     bash = Idle(told[2], "r" in told[1]) if told else Idle()
     names = ("/etc/profile.d/f0.sh", "/etc/profile.d/f1.sh")
     said = ShellSession(dict(zip(names, files, strict=True))).idle()

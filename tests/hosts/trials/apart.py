@@ -5,12 +5,16 @@ It lies in memory and shares the host's network, so that what runs in it can be 
 
 from __future__ import annotations
 
+import time
+
 from tests.hosts.lab import LabHost
 
 PLACE = "/run/apart"
 ROOT = f"{PLACE}/root"
 AUTHORITY = f"{PLACE}/authority.pem"
 """The certificate of whatever runs in there, for the name localhost."""
+
+END_LIMIT_S = 30.0
 
 
 def set_up(host: LabHost, script: str) -> None:
@@ -32,5 +36,8 @@ def set_up(host: LabHost, script: str) -> None:
 def take_away(host: LabHost, script: str) -> None:
     """End what runs in it, by a shell script there, and remove it."""
     host.run("chroot", ROOT, "sh", "-ec", script)
-    host.run("umount", "-R", ROOT)
+    until_s = time.monotonic() + END_LIMIT_S  # what was told to end takes its time
+    while "busy" in host.run("umount", "-R", ROOT, check=False).stderr:
+        assert time.monotonic() < until_s, f"something in {ROOT} on {host.suite} does not end"
+        time.sleep(0.1)
     host.run("rm", "-r", PLACE)
