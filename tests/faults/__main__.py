@@ -1,9 +1,14 @@
-"""Try faults on real hosts, print each that was not survived, and write docs/evidence-faults.md."""
+"""Try faults on real hosts, print each that was not survived, and write docs/evidence-faults.md.
+
+What was tried before is kept beside the page and left out: a campaign of hours is made in parts,
+and one that is ended early has lost nothing. Each point is tried on one of the releases, in turn.
+"""
 
 from __future__ import annotations
 
 import argparse
-import fcntl
+import contextlib
+import signal
 import sys
 import tempfile
 import time
@@ -11,72 +16,128 @@ from pathlib import Path
 
 from tests.bench import machine
 from tests.bench.hosts import RELEASES, package
-from tests.bench.report import sections_of
 from tests.faults import report, sharing
 from tests.faults.alone import be_alone
-from tests.faults.campaign import Extent
-from tests.faults.settings import SAMPLE, SETTINGS
-from tests.faults.sharing import say
+from tests.faults.campaign import Extent, Share, trials_of
+from tests.faults.ledger import Ledger, Outcome, Session, Trial
+from tests.faults.settings import SAMPLE, SETTINGS, Setting
+from tests.faults.sharing import Job, say
 from tests.hosts.base import LAB, base, missing
 from tests.hosts.lab import installed_layer
 
 PAGE = machine.ROOT / "docs/evidence-faults.md"
+LEDGER = PAGE.with_suffix(".json")
+SAVE_EVERY_S = 60.0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    chosen = _arguments()
+    reason = missing()
+    if reason:
+        print(f"make faults breaks real hosts, and {reason}", file=sys.stderr)
+        return 2
+    kept = not (chosen.sample or chosen.only)
+    recording = Recording(chosen, Ledger.load(LEDGER) if kept and not chosen.anew else Ledger())
+    for suite in chosen.suite:
+        base(suite)
+    be_alone()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    well = False
+    with tempfile.TemporaryDirectory(dir=LAB) as folder, contextlib.suppress(KeyboardInterrupt):
+        jobs = list(_jobs(chosen, recording.ledger, Path(folder)))
+        well = sharing.run(jobs, recording.take if kept else recording.count)
+    if kept:
+        recording.save()
+    for suite in chosen.suite:
+        tried, failed = recording.tried[suite], recording.failed[suite]
+        say(f"{suite}: {tried} points tried, {failed} failed")
+    return 0 if well and not any(recording.failed.values()) else 1
+
+
+def _arguments() -> argparse.Namespace:
+    words = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="make faults", description=__doc__, formatter_class=words
+    )  # fmt: skip
     parser.add_argument("--suite", nargs="+", choices=sorted(RELEASES), default=sorted(RELEASES))
+    parser.add_argument("--both", action="store_true", help="each point on each of the releases")
     parser.add_argument("--minutes", type=float, help="for each release; without, every point")
     parser.add_argument("--points", type=int, help="at most so many of each trial")
     parser.add_argument("--every", nargs="+", default=[], metavar="TITLE",
                         help="all points of trials with this in their title, whatever the limit "
                         "(as in 'ssh.limits, killed')")  # fmt: skip
-    parser.add_argument("--workers", type=int, default=1, help="hosts side by side (default 1)")
+    parser.add_argument("--workers", type=int, default=1,
+                        help="hosts side by side, for each release (default 1)")  # fmt: skip
+    parser.add_argument("--anew", action="store_true", help="forget what was tried before")
     parser.add_argument("--only", help="trials that have this in their name; the page stays")
     parser.add_argument("--sample", action="store_true", help="a few; the page stays as it is")
     parser.add_argument("--layer", type=Path, help="a host's changes with the program installed")
-    chosen = parser.parse_args()
-    reason = missing()
-    if reason:
-        print(f"make faults breaks real hosts, and {reason}", file=sys.stderr)
-        return 2
-    failed = 0
+    return parser.parse_args()
+
+
+def _jobs(chosen: argparse.Namespace, ledger: Ledger, folder: Path) -> list[Job]:
+    settings = tuple(
+        setting for setting in (SAMPLE if chosen.sample else SETTINGS)
+        if not chosen.only or chosen.only in f"{setting.step} {setting.trials} {setting.disk}"
+    )  # fmt: skip
     extent = Extent(
         tuple(chosen.every), chosen.points, chosen.minutes * 60 if chosen.minutes else None
     )
-    for suite in chosen.suite:
-        base(suite)
-    be_alone()
-    for suite in chosen.suite:
-        facts = machine.summary()
-        began = time.monotonic()
-        settings = [
-            setting for setting in (SAMPLE if chosen.sample else SETTINGS)
-            if not chosen.only or chosen.only in f"{setting.step} {setting.trials} {setting.disk}"
+    jobs = []
+    for place, suite in enumerate(chosen.suite):
+        layer = chosen.layer or installed_layer(
+            suite, package(suite, folder), folder / f"layer-{suite}"
+        )
+        first, of = (0, 1) if chosen.both else (place, len(chosen.suite))
+        there = [suite] if chosen.both else chosen.suite
+        jobs += [
+            Job(settings, suite, layer, extent,
+                Share(first + of * number, of * chosen.workers), _done(settings, ledger, there))
+            for number in range(chosen.workers)
         ]  # fmt: skip
-        with tempfile.TemporaryDirectory(dir=LAB) as folder:
-            layer = chosen.layer or installed_layer(
-                suite, package(suite, Path(folder)), Path(folder) / "layer"
-            )
-            rows = sharing.run(settings, suite, layer, extent, chosen.workers)
-        facts["Took"] = f"{(time.monotonic() - began) / 60:.0f} minutes"
-        tried = sum(row.tried for row in rows)
-        failed += sum(len(row.failed) for row in rows)
-        say(f"{suite}: {tried} points tried of {sum(row.points for row in rows)}, "
-             f"{sum(len(row.failed) for row in rows)} failed")  # fmt: skip
-        if not (chosen.sample or chosen.only):
-            _write(suite, report.section(facts, rows))
-    return 1 if failed else 0
+    return jobs
 
 
-def _write(suite: str, section: str) -> None:
-    """Put the section into the page; that of another release stays as it was."""
-    with (LAB / "faults-page.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-        sections = {**sections_of(old, RELEASES), suite: section}
-        PAGE.write_text(report.page(sections), encoding="utf-8")
-    say(f"written to {PAGE.relative_to(machine.ROOT)}")
+def _done(
+    settings: tuple[Setting, ...], ledger: Ledger, suites: list[str]
+) -> dict[Trial, frozenset[int]]:
+    trials = [trial for setting in settings for trial in trials_of(setting)]
+    return {trial: frozenset(ledger.done(trial, suites)) for trial in trials}
+
+
+class Recording:
+    """Counts what comes in and, now and then, writes all of it down."""
+
+    def __init__(self, chosen: argparse.Namespace, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.tried = dict.fromkeys(chosen.suite, 0)
+        self.failed = dict.fromkeys(chosen.suite, 0)
+        self._facts = machine.summary()
+        self._earlier = list(ledger.sessions)
+        self._began_s = self._saved_s = time.monotonic()
+
+    def count(self, outcome: Outcome) -> None:
+        if outcome.tried is not None:
+            self.tried[outcome.suite] += outcome.tried.number > 0
+            self.failed[outcome.suite] += bool(outcome.tried.problems)
+
+    def take(self, outcome: Outcome) -> None:
+        self.count(outcome)
+        self.ledger.add(outcome, self._facts["Commit"])
+        if time.monotonic() - self._saved_s > SAVE_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        self._saved_s = time.monotonic()
+        facts = self._facts
+        session = Session(
+            facts["Date"], facts["Commit"], facts["Machine"], facts["Load when it began"],
+            f"{(self._saved_s - self._began_s) / 60:.0f} minutes",
+            sum(self.tried.values()), sum(self.failed.values()),
+        )  # fmt: skip
+        self.ledger.sessions = [*self._earlier, session]
+        self.ledger.save(LEDGER)
+        PAGE.write_text(report.page(self.ledger), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -26,10 +26,12 @@ def nothing() -> None:
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """One point. `side` is where the host was in the end; `problems` is empty if all held."""
+    """One point, at the call `number`. `side` is where the host was in the end; `problems` is empty
+    if all held."""
 
     what: str
     fault: str
+    number: int
     point: str
     side: str
     problems: tuple[str, ...]
@@ -107,10 +109,10 @@ class Field:
             if one.side == "between":
                 return
 
-    def count_of_recover(self) -> int:
-        """How many writing calls a recover without a fault makes."""
+    def calls_of_recover(self) -> list[Call]:
+        """The writing calls of a recover without a fault."""
         self.worker.run("apply", self.step, decide=killed_before_it_counts())
-        return len(self.worker.run("recover", decide=let_through).calls)
+        return self.worker.run("recover", decide=let_through).calls
 
     def differs(self, side: str) -> list[str]:
         """How the host differs from that side."""
@@ -135,15 +137,15 @@ class Field:
         problems = list(verdict.problems)
         if recovered.returncode != 0 or "Traceback" in said + ended.said:
             problems.append(f"recover: exit {recovered.returncode}: {said}")
-        point = _point(ended.calls, number)
-        return Tried(what, fault, point, verdict.side, tuple(problems))
+        point = point_told(ended.calls, number)
+        return Tried(what, fault, number, point, verdict.side, tuple(problems))
 
     def _taken_back_by_itself(self) -> str:
         """What a guard said that took the change back after a boot; empty where none did."""
         if not isinstance(self.worker.host, DiskHost):
             return ""
         until_s = time.monotonic() + GUARD_LIMIT_S
-        while self.worker.is_guarded and time.monotonic() < until_s:
+        while self.worker.guard_is_to_act and time.monotonic() < until_s:
             time.sleep(0.2)
         return "" if self.worker.is_guarded else self.worker.say("follow").stdout
 
@@ -169,7 +171,7 @@ def _other(side: str) -> str:
     return "after" if side == "before" else "before"
 
 
-def _point(calls: Sequence[Call], number: int) -> str:
+def point_told(calls: Sequence[Call], number: int) -> str:
     if len(calls) < number:
         return f"{number}: not reached"
     call = calls[number - 1]

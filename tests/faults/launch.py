@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from snapshots import guard_units
 from steps.guard_settings import Guarding
 from tests.faults import syscalls
 from tests.faults.supervisor import Call, Decide, supervise
@@ -76,6 +77,19 @@ class Worker:
     def is_guarded(self) -> bool:
         """Whether something waits, or would be taken back by itself."""
         return self._outside(STATE / "guard").exists()
+
+    @property
+    def guard_is_to_act(self) -> bool:
+        """Whether the guard takes something back at this boot or is at it. It does nothing for
+        what was never armed, or is no more."""
+        wanted = any(
+            os.path.lexists(self._outside(Path(guard_units.DIRECTORY, link)))
+            for link in guard_units.WANTS
+        )
+        if wanted and (self._outside(STATE / "guard") / "armed").exists():
+            return True
+        unit = self.host.run("systemctl", "is-active", guard_units.BOOT_SERVICE, check=False)
+        return self.is_guarded and unit.stdout.strip() in ("activating", "active")
 
     def program(self, *arguments: str, decide: Decide) -> list[Call]:
         """A command that works without a worker (`history prune`), under `decide`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tests.faults.field import Field, Tried
+from tests.faults.field import Field, Tried, point_told
 from tests.faults.judge import whole
 from tests.faults.launch import killed_at, let_through
 from tests.faults.supervisor import Call
@@ -22,22 +22,24 @@ for path in pathlib.Path("/var/lib/harden-tui/transactions").glob("*/record.json
 _COMMAND = ("history", "prune", "--yes", "--keep-days", "1")
 
 
-def prune_killed(field: Field, numbers: Iterable[int] | None) -> Iterator[Tried]:
-    """A prune killed at each of `numbers`; without any, a point for each call of a whole one.
+def prune_calls(field: Field) -> list[Call]:
+    """The writing calls of a prune without a fault."""
+    _something_old(field)
+    field.worker.program(*_COMMAND, decide=let_through)  # all there was before
+    _something_old(field)
+    field.clean("apply")
+    calls = field.worker.program(*_COMMAND, decide=let_through)
+    field.clean("rollback")
+    return calls
+
+
+def prune_killed(field: Field, numbers: Iterable[int]) -> Iterator[Tried]:
+    """A prune killed at each of `numbers`.
 
     There is something to prune each time: a transaction that was undone. Another stands, and must
     be undone byte for byte after the prune.
     """
     worker = field.worker
-    if numbers is None:
-        _something_old(field)
-        worker.program(*_COMMAND, decide=let_through)  # all there was before
-        _something_old(field)
-        field.clean("apply")
-        for call in worker.program(*_COMMAND, decide=let_through):
-            yield Tried("prune", "killed", _words(call), "before", ())
-        field.clean("rollback")
-        return
     for number in numbers:
         _something_old(field)
         field.clean("apply")
@@ -52,16 +54,12 @@ def prune_killed(field: Field, numbers: Iterable[int] | None) -> Iterator[Tried]
         worker.confirm()
         if undone.returncode != 0:
             problems.append(f"rollback after it: {undone.stdout}{undone.stderr}")
-        point = _words(calls[number - 1]) if len(calls) >= number else f"{number}: not reached"
+        point = point_told(calls, number)
         problems += field.differs("before")
-        yield Tried("prune", "killed", point, "before", tuple(problems))
+        yield Tried("prune", "killed", number, point, "before", tuple(problems))
 
 
 def _something_old(field: Field) -> None:
     field.clean("apply")
     field.clean("rollback")
     field.worker.host.run("python3", "-c", _AGE)
-
-
-def _words(call: Call) -> str:
-    return f"{call.number}: {call.name} {call.target}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Final
 
-from tests.faults.campaign import Row
+from tests.faults.ledger import Ledger, Trial
 
-INTRODUCTION = """\
+INTRODUCTION: Final = """\
 # Evidence: what a crash leaves behind
 
 Written by `make faults`, never by hand. A point is one system call of the working process that
@@ -17,7 +18,7 @@ which; `history verify` and `log verify` find nothing; nothing half-written is l
 points the step is applied and undone once more without a fault.
 """
 
-NOTES = """\
+NOTES: Final = """\
 ## How
 
 - **Where it stops.** The installed program's worker runs on a real Debian host behind a filter
@@ -26,54 +27,85 @@ NOTES = """\
   starts (apt, dpkg, systemctl) are let through, and live on when it is killed.
 - **killed**: SIGKILL instead of the call.
 - **no space**, **I/O error**: the call fails with ENOSPC or EIO; "from then on": so does every
-  later one that needs room.
+  later one that needs room. Points of a full disk are the calls that need room.
 - **power cut**: all that the host writes lies on an ext4 file system of its own, mounted with
   `noauto_da_alloc,commit=300` so that it syncs nothing by itself. `FS_IOC_SHUTDOWN` without
   flushing, which xfstests uses for the same, ends it at the call: what was not synced is lost. All
   processes are killed, the file system is mounted anew, its journal is replayed, the host boots,
-  and recovers. Not simulated: a disk that reorders or loses what it was told to flush.
+  and recovers. Its points are the calls that sync, and the last: between two syncs nothing reaches
+  the disk, so that every cut leaves the same. Not simulated: a disk that reorders or loses what it
+  was told to flush.
 - **disk filled up**: the last free block is taken just before the call; recover runs while the disk
   is full, and once more when there is room.
 - **read-only from then on**: ext4's own reaction to an error (`remount,abort`), then a boot.
 - **On a disk of its own**: "/" is everything the host writes; else that directory alone.
 - **Not waited for**: that a unit which took its configuration is still up is asked after a quarter
   of a second instead of two; no call that writes lies in between.
-- **Points**: calls counted in a run without a fault. Where fewer were tried than there are, those
-  tried lie evenly from the first to the last.
+- **Points**: calls counted in a run without a fault. Each is tried on one of the releases, in turn
+  (`--both`: on both). Where fewer were tried than there are, those tried lie evenly from the first
+  to the last. What is tried once is not tried again (`--anew` forgets it), so that a campaign of
+  hours is made in parts; which commit went through which points is in
+  [evidence-faults.json](evidence-faults.json).
 """
 
-HEADS = ("What", "Fault", "Own disk", "Points", "Tried", "Before", "After", "Failed")
+HEADS: Final = ("What", "Fault", "Own disk", "Points", "Tried", "Before", "After", "Failed")
 
 
-def section(facts: Mapping[str, str], rows: Sequence[Row]) -> str:
-    """What one run found on one release."""
-    tried = sum(row.tried for row in rows)
-    failed = [one for row in rows for one in row.failed]
+def page(ledger: Ledger) -> str:
+    trials = ledger.trials
+    failed = [
+        (part.suite, one)
+        for trial in trials
+        for part in ledger.parts(trial)
+        for one in part.failed.values()
+    ]
+    tried = sum(len(ledger.tried(trial)) for trial in trials)
+    points = sum(ledger.points(trial) for trial in trials)
     lines = [
-        f"**{tried} points tried of {sum(row.points for row in rows)}, {len(failed)} failed.**",
+        INTRODUCTION,
+        f"**{tried} points tried of {points}, {len(failed)} failed.**",
         "",
-        *(f"- {name}: {value}" for name, value in facts.items()),
-        "",
-        *_table(rows),
+        *_table((HEADS, *(_cells(ledger, trial) for trial in trials))),
     ]
     if failed:
         lines += ["", "Failed:", ""]
-        lines += [f"- {one.what}, {one.fault}, {_plain(one.point)}: {_plain(one.problems[0])}"
-                  for one in failed]  # fmt: skip
-    return "\n".join(lines)
+        lines += [
+            f"- {suite}: {one.what}, {one.fault}, {_plain(one.point)}: {_plain(one.problems[0])}"
+            for suite, one in failed
+        ]
+    return "\n".join([*lines, "", *_sessions(ledger), "", NOTES])
 
 
-def page(sections: Mapping[str, str]) -> str:
-    parts = [f"## {suite}\n\n{text}\n" for suite, text in sorted(sections.items())]
-    return "\n".join([INTRODUCTION, *parts, NOTES])
+def _cells(ledger: Ledger, trial: Trial) -> tuple[str, ...]:
+    parts = ledger.parts(trial)
+    counted = (
+        ledger.points(trial), len(ledger.tried(trial)), sum(len(part.before) for part in parts),
+        sum(len(part.after) for part in parts), sum(len(part.failed) for part in parts),
+    )  # fmt: skip
+    return (trial.what, trial.fault, trial.disk or "no", *map(str, counted))
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
-    cells = []
-    for row in rows:
-        numbers = (row.points, row.tried, row.before, row.after, len(row.failed))
-        cells.append((row.what, row.fault, row.disk or "no", *map(str, numbers)))
-    return ["| " + " | ".join(line) + " |" for line in (HEADS, ("---",) * len(HEADS), *cells)]
+def _sessions(ledger: Ledger) -> list[str]:
+    """When and where, and how much of what counts each commit went through on each release."""
+    held: dict[tuple[str, str], int] = {}
+    for trial in ledger.trials:
+        for part in ledger.parts(trial):
+            held[part.commit, part.suite] = held.get((part.commit, part.suite), 0) + len(part.tried)
+    heads = ("Began", "Commit", "Machine", "Load then", "Took", "Tried", "Failed")
+    rows = [
+        (one.date, one.commit, one.machine, one.load, one.took, str(one.tried), str(one.failed))
+        for one in ledger.sessions
+    ]
+    of_commit = [(*who, str(count)) for who, count in held.items() if count]
+    return [
+        "## When", "", *_table((heads, *rows)),
+        "", "What counts of it:", "", *_table((("Commit", "Release", "Points"), *of_commit)),
+    ]  # fmt: skip
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    heads, *rest = rows
+    return ["| " + " | ".join(line) + " |" for line in (heads, ("---",) * len(heads), *rest)]
 
 
 def _plain(text: str) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from tests.faults import disks
+from tests.faults import disks, syscalls
 from tests.faults.disks import DiskHost
 from tests.faults.field import AtNumber, Field, Mend, Tried, nothing
 from tests.faults.launch import LIBRARY, Worker, failing_at, killed_at, no_space_at, no_space_from
-from tests.faults.pruning import prune_killed
+from tests.faults.pruning import prune_calls, prune_killed
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP, furnish
 
@@ -24,7 +24,9 @@ STEPS: Final = (
 """One of each kind: a drop-in, links and a reload, the kernel, a firewall with its packages,
 packages, a tree."""
 
-TREE_FILES: Final = 200
+TREE_FILES: Final = 40
+"""Each costs four calls in a loop."""
+
 STATE: Final = "/var/lib/harden-tui"
 
 
@@ -44,6 +46,8 @@ _REFUSED: Final = tuple(
     for fault in ("no space once", "no space from then on", "I/O error once")
     for command in _BOTH
 )
+
+_NEEDING_ROOM: Final = ("no space once", "no space from then on", "disk filled up")
 
 _MORE: Final = {
     "ssh.limits": (*_KILLED_TOO, *_REFUSED), "firewall.ufw": _KILLED_TOO, "app.tree": _REFUSED,
@@ -114,13 +118,25 @@ def _hurry(host: LabHost) -> None:
     host.run("python3", "-m", "compileall", "-q", path)
 
 
-def count(field: Field, command: str, fault: str) -> int:
-    """How many points this trial has."""
-    if command == "recover":
-        return field.count_of_recover()
+def points_of(field: Field, command: str, fault: str) -> list[int]:
+    """The numbers of the calls at which this fault is tried, in order.
+
+    A full disk is met only by calls that need room. The power is cut just before each sync, and at
+    the last call: between two syncs nothing reaches the disk, and every cut leaves the same.
+    """
     if command == "prune":
-        return len(list(prune_killed(field, None)))
-    return len(field.calls[command])
+        calls = prune_calls(field)
+    elif command == "recover":
+        calls = field.calls_of_recover()
+    else:
+        calls = field.calls[command]
+    names: Container[str] = syscalls.NAMES.values()
+    if fault in _NEEDING_ROOM:
+        names = syscalls.NEEDS_ROOM
+    elif fault == "power cut":
+        names = syscalls.SYNCING
+    last = calls[-1:] if fault == "power cut" else []
+    return sorted({call.number for call in calls if call.name in names or call in last})
 
 
 def trial(field: Field, command: str, fault: str, numbers: Iterator[int]) -> Iterator[Tried]:

@@ -3,36 +3,78 @@
 from __future__ import annotations
 
 import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+import queue
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import Final
+
+import msgspec
 
 from tests.faults import campaign
 from tests.faults.alone import be_alone
-from tests.faults.campaign import Extent, Row, Share
+from tests.faults.campaign import Extent, Share
+from tests.faults.ledger import Outcome, Trial
 from tests.faults.settings import Setting
 
+_LOOK_EVERY_S: Final = 5.0
 
-def run(
-    settings: list[Setting], suite: str, layer: Path, extent: Extent, workers: int
-) -> list[Row]:
-    """The rows of all of it; what happens is printed as it happens."""
-    if workers == 1:
-        return _share(settings, suite, layer, extent, Share())
-    # Each with mounts of its own: a host of one must not hold the disk of another's.
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, fresh, initializer=be_alone) as pool:
-        shares = [
-            pool.submit(_share, settings, suite, layer, extent, Share(index, workers))
-            for index in range(workers)
-        ]
-        return campaign.together([share.result() for share in shares])
+
+class Job(msgspec.Struct, frozen=True):
+    """What one process tries. `done` is left out."""
+
+    settings: tuple[Setting, ...]
+    suite: str
+    layer: Path
+    extent: Extent
+    share: Share
+    done: dict[Trial, frozenset[int]] = {}
 
 
 def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _share(
-    settings: list[Setting], suite: str, layer: Path, extent: Extent, share: Share
-) -> list[Row]:
-    return list(campaign.run(settings, suite, layer, extent, say, share))
+def run(jobs: Sequence[Job], take: Callable[[Outcome], None]) -> bool:
+    """All of them side by side; `take` gets what came of each point. False where one broke off."""
+    if len(jobs) == 1:
+        for outcome in _outcomes(jobs[0]):
+            take(outcome)
+        return True
+    fresh = multiprocessing.get_context("spawn")
+    outcomes: Queue[Outcome] = fresh.Queue()
+    processes = [
+        fresh.Process(target=_work, args=(job, outcomes), daemon=True)  # ends when we do
+        for job in jobs
+    ]  # fmt: skip
+    for process in processes:
+        process.start()
+    while True:
+        at_work = any(process.is_alive() for process in processes)
+        try:
+            while True:
+                take(outcomes.get(timeout=_LOOK_EVERY_S if at_work else 0.1))
+        except queue.Empty:
+            if not at_work:
+                return all(process.exitcode == 0 for process in processes)
+
+
+def _work(job: Job, outcomes: Queue[Outcome]) -> None:
+    be_alone()  # a host of one must not hold the disk of another's
+    try:
+        for outcome in _outcomes(job):
+            outcomes.put(outcome)
+    except Exception:
+        say(traceback.format_exc())
+        raise
+    finally:
+        outcomes.close()
+        outcomes.join_thread()
+
+
+def _outcomes(job: Job) -> Iterator[Outcome]:
+    return campaign.run(
+        job.settings, job.suite, job.layer, job.extent, say, job.share,
+        lambda trial: job.done.get(trial, frozenset()),
+    )  # fmt: skip

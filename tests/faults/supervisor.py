@@ -35,6 +35,8 @@ _CONTINUE: Final = 1
 _NOTIFICATION: Final = struct.Struct("<QIIiIQ6Q")
 _ANSWER: Final = struct.Struct("<QqiI")
 
+_LOOK_EVERY_MS: Final = 100
+
 
 class Call(msgspec.Struct, frozen=True):
     """A system call that waits. `number` counts those of the worker, from 1; `target` is the file
@@ -107,7 +109,7 @@ class _Gate:
         while True:
             if time.monotonic() > deadline:
                 raise AssertionError(f"the worker did not end within {limit_s:.0f} s")
-            events = poller.poll(1000)
+            events = poller.poll(_LOOK_EVERY_MS)
             if not events:
                 self._dismiss_watchers()
             for _, event in events:

@@ -213,11 +213,12 @@ class LabHost:
         while time.monotonic() < until:
             children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
             pids = children.read_text().split() if children.exists() else []
-            if pids:
+            if pids and Path(f"/proc/{pids[0]}/root/run/systemd/private").exists():
                 self.leader = int(pids[0])
                 state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
                 if state in ("running", "degraded"):
                     return
+                time.sleep(0.2)  # each question costs what a tenth of a boot costs
             time.sleep(0.1)
         log = (self.directory / "console.log").read_text(errors="replace")
         raise AssertionError(f"{self.name} did not boot:\n{log[-2000:]}")

@@ -3,46 +3,91 @@
 from __future__ import annotations
 
 from itertools import chain
+from pathlib import Path
 
-from tests.bench.report import sections_of
 from tests.faults import report
-from tests.faults.campaign import Extent, Row, Share, some, spread, together
+from tests.faults.campaign import Extent, Share, some, spread
 from tests.faults.field import Tried
 from tests.faults.judge import side_told
+from tests.faults.ledger import Ledger, Outcome, Trial, numbers, ranges
+
+KILLED = Trial("apply a", "killed")
 
 
 def test_every_beginning_of_the_points_lies_evenly() -> None:
-    assert sorted(spread(145)) == list(range(1, 146))
-    assert spread(1) == [1] and spread(2) == [2, 1]
+    points = range(1, 146)
+    assert sorted(spread(points)) == list(points)
+    assert spread([1]) == [1] and spread([3, 8]) == [8, 3] and spread([]) == []
     for beginning in (4, 8, 16):
-        found = sorted(spread(145)[:beginning])
+        found = sorted(spread(points)[:beginning])
         gaps = [b - a for a, b in zip([0, *found], [*found, 146], strict=True)]
         assert max(gaps) <= 2 * 145 / beginning + 1
 
 
 def test_shares_leave_no_point_out_and_try_none_twice() -> None:
-    order = spread(145)
+    order = spread(range(1, 146))
     shares = [list(some(order, Share(index, 3))) for index in range(3)]
     assert sorted(chain(*shares)) == list(range(1, 146))
-    limited = [list(some(order, Share(index, 3), limit=10)) for index in range(3)]
-    assert sorted(chain(*limited)) == sorted(order[:10])
     late = [list(some(order, Share(index, 3), deadline=0.0)) for index in range(3)]
     assert sorted(chain(*late)) == sorted(order[:3])
 
 
 def test_which_trials_are_tried_whole() -> None:
-    row = Row("apply ssh.limits", "killed", "")
-    assert Extent(("ssh.limits, killed",)).is_whole(row) and Extent(("killed",)).is_whole(row)
-    assert not Extent(("power cut", "app.tree")).is_whole(row) and not Extent().is_whole(row)
+    one = Trial("apply ssh.limits", "killed")
+    assert Extent(("ssh.limits, killed",)).is_whole(one) and Extent(("killed",)).is_whole(one)
+    assert not Extent(("power cut", "app.tree")).is_whole(one) and not Extent().is_whole(one)
 
 
-def test_rows_of_shares_are_added_up() -> None:
-    bad = Tried("apply a", "killed", "7: rename x", "between", ("between",))
-    one = Row("apply a", "killed", "", points=9, tried=5, before=4, after=1)
-    other = Row("apply a", "killed", "", points=9, tried=4, before=3, failed=[bad])
-    assert together([[one], [other]]) == [
-        Row("apply a", "killed", "", points=9, tried=9, before=7, after=1, failed=[bad])
-    ]
+def _tried(number: int, side: str, *problems: str) -> Tried:
+    return Tried("apply a", "killed", number, f"{number}: rename x", side, problems)
+
+
+def _ledger() -> Ledger:
+    """Of 9 points four were tried, of which one was not survived on trixie."""
+    ledger = Ledger()
+    for suite in ("bookworm", "trixie"):
+        ledger.add(Outcome(suite, KILLED, 9), "c1")
+    for suite, one in (
+        ("bookworm", _tried(1, "before")), ("bookworm", _tried(2, "before")),
+        ("trixie", _tried(4, "after")), ("trixie", _tried(7, "between", "files /etc/a")),
+    ):  # fmt: skip
+        ledger.add(Outcome(suite, KILLED, 9, one), "c1")
+    return ledger
+
+
+def test_what_was_tried_is_kept(tmp_path: Path) -> None:
+    ledger = _ledger()
+    ledger.save(tmp_path / "kept.json")
+    again = Ledger.load(tmp_path / "kept.json")
+    assert again.parts(KILLED) == ledger.parts(KILLED) and again.points(KILLED) == 9
+    assert again.done(KILLED, ["bookworm", "trixie"]) == {1, 2, 4}
+    assert again.done(KILLED, ["trixie"]) == {4}
+    assert Ledger.load(tmp_path / "none.json").trials == []
+
+
+def test_the_last_result_of_a_point_counts() -> None:
+    ledger = _ledger()
+    ledger.add(Outcome("trixie", KILLED, 9, _tried(7, "before")), "c2")
+    assert ledger.done(KILLED, ["trixie"]) == {4, 7}
+    assert [(part.commit, part.tried) for part in ledger.parts(KILLED)] == [
+        ("c1", {1, 2}), ("c1", {4}), ("c2", {7})
+    ]  # fmt: skip
+    ledger.add(Outcome("bookworm", KILLED, 9, _tried(7, "between", "x")), "c2")
+    assert ledger.done(KILLED, ["bookworm", "trixie"]) == {1, 2, 4}
+
+
+def test_what_went_wrong_without_a_fault_is_no_point() -> None:
+    ledger = _ledger()
+    ledger.add(Outcome("trixie", KILLED, 9, _tried(0, "between", "no boot")), "c1")
+    assert ledger.tried(KILLED) == {1, 2, 4, 7}
+    assert "2 failed" in report.page(ledger)
+    ledger.add(Outcome("trixie", KILLED, 9), "c2")  # it begins again
+    assert "1 failed" in report.page(ledger)
+
+
+def test_ranges() -> None:
+    assert ranges({9, 1, 2, 3}) == "1-3 9" and ranges(()) == ""
+    assert list(numbers("1-3 9")) == [1, 2, 3, 9] and list(numbers("")) == []
 
 
 def test_which_side_a_person_is_told() -> None:
@@ -55,10 +100,8 @@ def test_which_side_a_person_is_told() -> None:
 
 
 def test_the_page_counts_and_names_what_failed() -> None:
-    bad = Tried("apply a", "killed", "7: rename x", "between", ("between: files /etc/a",))
-    row = Row("apply a", "killed", "", points=9, tried=3, before=1, after=1, failed=[bad])
-    section = report.section({"Date": "today"}, [row])
-    assert section.startswith("**3 points tried of 9, 1 failed.**")
-    assert "- apply a, killed, 7: rename x: between: files /etc/a" in section
-    page = report.page({"bookworm": section, "trixie": section})
-    assert sections_of(page, ["bookworm", "trixie"])["trixie"] == section
+    page = report.page(_ledger())
+    assert "**4 points tried of 9, 1 failed.**" in page
+    assert "| apply a | killed | no | 9 | 4 | 2 | 1 | 1 |" in page
+    assert "- trixie: apply a, killed, 7: rename x: files /etc/a" in page
+    assert "| c1 | trixie | 2 |" in page
