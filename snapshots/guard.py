@@ -27,7 +27,7 @@ from snapshots.model import Busy, SnapshotError
 from snapshots.records import Records
 from snapshots.settle import finish_settling, forget_secrets
 from snapshots.state import StateDir
-from snapshots.typed import TYPED
+from snapshots.typed import TYPED, by_number
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -133,11 +133,12 @@ def waiting(state: StateDir) -> str:
             "An earlier change was never confirmed; nothing was changed now. `harden-tui recover` "
             "takes it back."
         )
-    what = ", ".join(guard.steps)
+    what = f"{', '.join(guard.steps)} {by_number(guard.steps, 'waits', 'wait')}"
+    it = by_number(guard.steps, "it", "them")
     program = guard.typed.removeprefix("sudo ")
     return (
-        f"{what} waits for your confirmation ({spoken(left_s(state, guard))} left); nothing was "
-        f"changed now. Log in a second time and run `{program} confirm` there, or take it back "
+        f"{what} for your confirmation ({spoken(left_s(state, guard))} left); nothing was "
+        f"changed now. Log in a second time and run `{program} confirm` there, or take {it} back "
         f"with `{program} recover`."
     )
 

@@ -214,6 +214,9 @@ def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
     try:
         for number in records.altered_in_journal(tx_id, was_interrupted=not whole):
             yield f"{journal} was altered on the disk, in line {number}."
+        lost = record.journaled - records.journaled(tx_id)
+        if lost > 0:
+            yield f"{journal} has lost lines of its end ({lost})."
     except FileNotFoundError:
         if whole:
             yield f"{journal} is missing."

@@ -189,6 +189,10 @@ class Records:
                 continue
         return found
 
+    def journaled(self, tx_id: str) -> int:
+        """How many lines were written. Raises `OSError`."""
+        return (self.where(tx_id) / "journal.jsonl").read_bytes().count(b"\n")
+
     def altered_in_journal(self, tx_id: str, *, was_interrupted: bool) -> list[int]:
         """The numbers of the lines that are not as they were written, from 1.
 

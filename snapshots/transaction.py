@@ -232,10 +232,19 @@ class Transaction:
         self._held.close()
         return self.record
 
+    def _journaled(self) -> int:
+        """What cannot be read back now is no reason to end otherwise."""
+        try:
+            return self._records.journaled(self.id)
+        except OSError:
+            return 0
+
     def _end(self, status: TransactionStatus, reason: str = "") -> None:
         if status != "needs-person":
             self._sync()
-        ended = msgspec.structs.replace(self.record, status=status, ended=now_text(), reason=reason)
+        ended = msgspec.structs.replace(
+            self.record, status=status, ended=now_text(), reason=reason, journaled=self._journaled()
+        )
         self._keeper.state.release()
         self._records.end(ended)
         self.record = ended

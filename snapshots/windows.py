@@ -104,7 +104,7 @@ def finish(host: Host, state: StateDir, tx_id: str, progress: Progress) -> Trans
             validations, activations = daemons_of(deltas)
             record = msgspec.structs.replace(
                 record, status="committed", ended=now_text(), validations=validations,
-                activations=activations,
+                activations=activations, journaled=records.journaled(tx_id),
             )  # fmt: skip
             records.end(record)
         except OSError as error:

@@ -63,6 +63,8 @@ def measure_step(
     else:
         try:
             for resource in resources:
+                if prove:
+                    resource.settle(ctx)
                 observed = resource.observe(ctx)
                 findings += observed
                 told.append(resource.told(observed))

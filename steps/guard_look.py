@@ -11,6 +11,7 @@ from snapshots import guard as guards
 from snapshots.guard import Guard
 from snapshots.model import TransactionRecord
 from snapshots.records import Records
+from snapshots.typed import by_number
 from steps import guarding, new_login
 from steps.events import GuardEvent, GuardPhase
 from steps.guarding import LOGIN_POLL_S, POLL_S
@@ -81,8 +82,8 @@ def _tell_end(engine: Engine, guard: Guard) -> None:
     names = ", ".join(guard.steps)
     if guards.was_put_back_by_script(engine.state):
         reason = (
-            f"{names} was not confirmed, and the restore points were put back by their restore.sh."
-            " Run `harden-tui recover` to complete it."
+            f"{names} {by_number(guard.steps, 'was', 'were')} not confirmed, and the restore points"
+            " were put back by their restore.sh. Run `harden-tui recover` to complete it."
         )
         engine.emit(GuardEvent(step=names, phase="taken-back", reasons=(reason,)))
         return
@@ -99,13 +100,18 @@ def _tell_end(engine: Engine, guard: Guard) -> None:
     if len(kept) == len(ended):
         engine.emit(GuardEvent(step=names, phase="kept"))
         return
-    engine.emit(GuardEvent(step=names, phase="taken-back", reasons=(_why(names, ended),)))
+    reason = _why(guard.steps, ended)
+    engine.emit(GuardEvent(step=names, phase="taken-back", reasons=(reason,)))
 
 
-def _why(names: str, ended: Sequence[TransactionRecord]) -> str:
+def _why(steps: Sequence[str], ended: Sequence[TransactionRecord]) -> str:
+    names = ", ".join(steps)
     left = [one for one in ended if one.status != "rolled-back"]
     if not left:
-        return f"{names} was taken back. {ended[0].reason}".rstrip()
+        return f"{names} {by_number(steps, 'was', 'were')} taken back. {ended[0].reason}".rstrip()
     status, reason = left[0].status, left[0].reason
-    what = f"{names} is neither kept nor taken back completely ({status}). {reason}".rstrip()
+    what = (
+        f"{names} {by_number(steps, 'is', 'are')} neither kept nor taken back completely"
+        f" ({status}). {reason}".rstrip()
+    )
     return f"{what} Run `harden-tui recover`."

@@ -18,6 +18,7 @@ from snapshots.guard_switch import Switch, finish_confirmed
 from snapshots.model import Busy, SnapshotError
 from snapshots.records import Records
 from snapshots.recover import recover
+from snapshots.typed import by_number
 from steps import new_login
 from steps.events import GuardEvent, GuardPhase
 from steps.listener import Listener
@@ -101,8 +102,9 @@ class GuardedRun:
             left = spoken(guards.left_s(engine.state, guard))
             return (
                 GOOD,
-                f"{names} waits for your confirmation ({left} left): log in a second time and run"
-                f" `{guard.typed} confirm` there, or it is taken back. {problem}".rstrip(),
+                f"{names} {by_number(guard.steps, 'waits', 'wait')} for your confirmation"
+                f" ({left} left): log in a second time and run `{guard.typed} confirm` there, or"
+                f" {by_number(guard.steps, 'it is', 'they are')} taken back. {problem}".rstrip(),
                 [],
             )
         with engine.state.let_go():
@@ -145,10 +147,11 @@ class GuardedRun:
             finish_confirmed(engine.host, engine.state)
         records = [self._records.read(tx_id) for tx_id in mine]
         names = names or ", ".join(step for record in records for step in record.steps)
+        was = by_number(names.split(", "), "was", "were")
         gone = [record for record in records if record.status == "rolled-back"]
         if guards.was_put_back_by_script(engine.state):
             reason = (
-                f"{names} was not confirmed, and harden-tui could not take it back: the restore"
+                f"{names} {was} not confirmed, and harden-tui could not take it back: the restore"
                 " points were put back by their restore.sh. Run `harden-tui recover` to complete"
                 " it."
             )
@@ -158,11 +161,14 @@ class GuardedRun:
             self._tell(names, "kept", "")
             return GOOD, f"{names}: confirmed and kept.", []
         if len(gone) == len(records):
-            reason = f"{names} was taken back. {gone[0].reason}"
+            reason = f"{names} {was} taken back. {gone[0].reason}"
             self._tell(names, "taken-back", reason)
             return TAKEN_BACK, reason, [mine[record.id] for record in gone]
         left = next(record for record in records if record not in gone)
-        reason = f"{names} is neither kept nor taken back ({left.status}). {left.reason}".rstrip()
+        reason = (
+            f"{names} {by_number(names.split(', '), 'is', 'are')} neither kept nor taken back"
+            f" ({left.status}). {left.reason}".rstrip()
+        )
         self._tell(names, "taken-back", reason)
         return NEEDS_PERSON, f"{reason} Run `harden-tui recover`.", [mine[r.id] for r in gone]
 

@@ -89,6 +89,11 @@ class Resource(ABC):
     def plan(self, ctx: Context) -> Planned:
         """What would change it. Asks only; changes nothing, whatever happens."""
 
+    def settle(self, ctx: Context) -> None:
+        """After an apply, before it is observed: wait, for a limited time, for what follows from it
+        a moment later by itself. Raises `HostError`."""
+        return
+
     def prove(self, ctx: Context) -> list[Finding]:
         """Asked after an apply, beside `observe`: proofs too dear or too intrusive for a check."""
         return []

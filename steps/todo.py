@@ -13,7 +13,7 @@ import msgspec
 
 from host.names import visible
 from snapshots.guide_model import Later
-from snapshots.typed import TYPED
+from snapshots.typed import TYPED, by_number
 from steps.drift_model import DriftReport
 from steps.events import GuardEvent
 from steps.model import STAGES, Stage, StepResult
@@ -225,8 +225,10 @@ def before_all(
         return [*before_all(guard, interrupted), *opened]
     if guard is not None and guard.step:
         until = f" until {guard.deadline[11:19]} UTC" if guard.deadline else ""
-        title = f"{guard.step} waits for your confirmation{until}"
-        why, do = "Without one it is taken back by itself.", "harden-tui confirm"
+        steps = guard.step.split(", ")
+        title = f"{guard.step} {by_number(steps, 'waits', 'wait')} for your confirmation{until}"
+        it_is = by_number(steps, "it is", "they are")
+        why, do = f"Without one {it_is} taken back by itself.", "harden-tui confirm"
     elif interrupted:
         title = f"The change of {', '.join(interrupted)} was interrupted"
         why, do = "Nothing else can be changed before it is brought back.", "harden-tui recover"

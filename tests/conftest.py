@@ -30,6 +30,11 @@ def umask() -> None:
     os.umask(0o022)
 
 
+def pytest_configure() -> None:
+    """Nor of a host's: fixtures of a session or module are made before a test's own."""
+    os.umask(0o022)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line where tests on real hosts were left out, with the way to get them."""
     reason = missing()

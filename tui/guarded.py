@@ -37,7 +37,6 @@ class Guarded(Drifting):
         self._ticks: Timer | None = None
         self._guard_screen: GuardScreen | None = None
         self._guard_question: Screen[Any] | None = None
-        self._asks_for_word = False
 
     def may_interrupt(self) -> bool:
         """Whether a screen may open by itself: not while the person types or is asked."""
@@ -92,8 +91,6 @@ class Guarded(Drifting):
             self._ticks = self.set_interval(TICK_S, self._tick)
         if before is None:
             self._read_history()
-        if now.login and self._asks_for_word:
-            self._leave_question()  # the word was asked for because nobody had logged in
         if self._guard_screen is not None:
             self._guard_screen.show(now)
         elif before is None and self.may_interrupt():
@@ -181,9 +178,12 @@ class Guarded(Drifting):
         name = self.host_name.partition(".")[0]
 
         def typed(word: str | None) -> None:
-            self._guard_question, self._asks_for_word = None, False
-            if word:
-                arguments = ["confirm", "--without-login", "--word", word]
+            # Somebody may have logged in while it was typed. The question stays even so: what is
+            # still typed would be taken for keys of what lies below it.
+            self._guard_question = None
+            if word and self.waiting is not None:
+                without = ["--without-login", "--word", word]
+                arguments = ["confirm", *([] if self.waiting.login else without)]
                 self._answer_guard("kept", arguments, "Confirming…")
 
         def problem(word: str) -> str:
@@ -194,7 +194,6 @@ class Guarded(Drifting):
             lambda width: view.why_without_login(waiting, name, width),
             problem=problem,
         )
-        self._asks_for_word = True
         self.push_screen(self._guard_question, typed)
 
     def extend_guard(self) -> None:

@@ -8,19 +8,27 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
 from steps.guard_settings import WINDOW_S, seconds_of
-from tui.failures import Scene, usage
+from tui.failures import Scene, Stop, usage
 from tui.paths import default_state_dir, is_root, log_dir_for
+
+if TYPE_CHECKING:
+    from tui.config import Config
 
 Format = Literal["text", "json", "events", "markdown"]
 """Markdown only where a command says so (`add_common`)."""
 
 DEFAULT_CHECKLIST = "lamp"
 LARGEST_VALUES_BYTES = 1024 * 1024
+
+_GO_BY_RECORDS: Final = frozenset(
+    {"rollback", "recover", "confirm", "follow", "history", "log", "window"}
+)
+"""Commands that work on what is recorded, whatever the files of the site say now."""
 
 _SETTING = re.compile(r"([a-z0-9]+\.[a-z0-9]+(?:-[a-z0-9]+)*)\.([a-z0-9-]+)")
 
@@ -111,12 +119,9 @@ def add_common(
 
 def resolve(arguments: argparse.Namespace, scene: Scene) -> Options:
     """The options behind a parsed command line. Raises `Stop` or `StepError` (exit 2)."""
-    from tui import config
-
     practice = bool(getattr(arguments, "practice", False))
-    # A practice host shows the same on every machine: the real host's settings are not asked.
-    settings = config.Config() if practice else config.load()
     given = getattr(arguments, "state_dir", "")
+    settings = _settings(arguments, practice=practice, given=given)
     chosen = given or (settings.state_dir if is_root() else "")
     state_dir = Path(os.path.abspath(chosen)) if chosen else default_state_dir(practice=practice)
     log_dir = log_dir_for(state_dir, chosen=bool(chosen), practice=practice)
@@ -151,6 +156,32 @@ def resolve(arguments: argparse.Namespace, scene: Scene) -> Options:
         usual_checklist=usual,
         words=tuple(getattr(arguments, "words", ())),
     )
+
+
+def _settings(arguments: argparse.Namespace, *, practice: bool, given: str) -> Config:
+    """What the host has settled. What takes back or keeps needs nothing of it but where the state
+    lies: a mistake in it is said, and left out, where that is `given`."""
+    from tui import config
+
+    if practice:  # it shows the same on every machine: the real host's settings are not asked
+        return config.Config()
+    opens = getattr(arguments, "what", "") == "open"  # `window open`
+    if opens or getattr(arguments, "command", "") not in _GO_BY_RECORDS:
+        return config.load()
+    from steps.resource import StepError
+    from tui.out import note
+
+    try:
+        return config.load()
+    except (Stop, StepError) as error:
+        said = str(error)
+    if not given:
+        raise usage(
+            f"{said} Settings are not needed here where it is named where the state lies:"
+            f" add --state-dir {default_state_dir(practice=False)}, where no other was chosen."
+        )
+    note(f"left out here, because no settings are needed: {said}")
+    return config.Config()
 
 
 def split_setting(setting: str) -> tuple[str, str, str]:

@@ -106,16 +106,25 @@ class RsyslogRemote(Resource):
             else (Activation("restart", UNIT), Activation("command", argv=FIRST)),
         )
 
+    def settle(self, ctx: Context) -> None:
+        """It connects with the first line, not when it is started."""
+        self._connects(ctx)
+
+    def _connects(self, ctx: Context) -> tuple[str, ...]:
+        """The far ends, once there are any."""
+        until = time.monotonic() + CONNECTS_S
+        while not (far := self.connected.read(ctx.host, ctx.facts)):
+            if time.monotonic() > until:
+                break
+            time.sleep(0.3)
+        return far
+
     def prove(self, ctx: Context) -> list[Finding]:
         """A line is sent, and rsyslog then holds a connection whose certificate it accepted."""
         mark = f"harden-tui-{time.time_ns()}"
-        until = time.monotonic() + CONNECTS_S
         try:
             ctx.host.run(("logger", "-t", "harden-tui", "-p", "auth.notice", mark))
-            while not (far := self.connected.read(ctx.host, ctx.facts)):
-                if time.monotonic() > until:
-                    break
-                time.sleep(0.3)
+            far = self._connects(ctx)
             # A certificate that is refused ends the connection at once.
             time.sleep(1.0)
             still = self.connected.read(ctx.host, ctx.facts)

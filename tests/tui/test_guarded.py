@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -178,7 +179,10 @@ async def test_a_worker_that_is_killed_while_it_waits_is_not_needed(
         )
 
 
-async def test_a_login_makes_the_typed_word_needless_and_no_other_question() -> None:
+async def test_a_login_makes_the_typed_word_needless_and_takes_no_question_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is still typed must not become keys of what lies below: `t` takes back, `e` extends."""
     waits = GuardEvent(step="ssh.limits", phase="waiting", until_s=waiting.now_s() + 300)
     seen = msgspec.structs.replace(waits, phase="login", login="bob from 192.0.2.7 port 5")
     app = HardenApp(RecordedHands(options()), host="web1")
@@ -188,8 +192,15 @@ async def test_a_login_makes_the_typed_word_needless_and_no_other_question() -> 
         await until(pilot, lambda: isinstance(app.screen, GuardScreen), "the count-down")
         await pilot.press("c")
         await until(pilot, lambda: isinstance(app.screen, Ask), "the word")
+        await pilot.press(*"we")
         app.guard_said("work", seen)
+        await pilot.pause(0.2)
+        asked: list[Sequence[str]] = []
+        monkeypatch.setattr(app, "ask", lambda _what, _key, words, _answer: asked.append(words))
+        await pilot.press(*"b1", "enter")
         await until(pilot, lambda: isinstance(app.screen, GuardScreen), "the count-down again")
+        assert asked == [["confirm"]]
+        monkeypatch.undo()
         await pilot.press("t")
         await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
         app.guard_said("work", waits)  # the deadline was moved

@@ -141,6 +141,32 @@ def test_the_time_a_guarded_change_waits_is_the_one_of_the_settings(
         assert guarding_of(options, arguments).window_s == seconds
 
 
+@pytest.mark.parametrize("command", ["recover", "confirm", "rollback a.b", "window close"])
+def test_what_takes_back_needs_no_settings(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The guard names where the state lies, and so can a person."""
+
+    def broken() -> config.Config:
+        return config.parse("config.yaml", b"keep-days: many\n")
+
+    monkeypatch.setattr(config, "load", broken)
+    parser = build_parser()
+    options = resolve(parser.parse_args([*command.split(), "--state-dir", "/state"]), Scene())
+    assert options.state_dir == Path("/state")
+    assert "left out here" in (said := capsys.readouterr().err) and "config.yaml:1" in said
+    with pytest.raises(Stop, match=r"config\.yaml:1.* add --state-dir") as stopped:
+        resolve(parser.parse_args(command.split()), Scene())
+    assert stopped.value.exit == 2
+
+
+@pytest.mark.parametrize("command", ["apply a.b", "check", "window open"])
+def test_what_changes_or_judges_needs_them(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "load", lambda: config.parse("config.yaml", b"keep-days: many\n"))
+    with pytest.raises(StepError, match=r"config\.yaml:1"):
+        resolve(build_parser().parse_args([*command.split(), "--state-dir", "/state"]), Scene())
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
 @pytest.mark.parametrize("change", ["foreign", "writable", "directory", "link"])
 def test_settings_that_others_could_write_are_refused(tmp_path: Path, change: str) -> None:

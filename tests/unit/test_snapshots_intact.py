@@ -236,6 +236,18 @@ def test_a_record_that_is_lost_is_missed(stage: Stage) -> None:
     assert any("has lost its record" in said for said in history.verify(bench.state))
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_journal_that_lost_its_end_is_missed(stage: Stage, left: int) -> None:
+    bench = stage.copy()
+    one, other = (WriteFile(path=f"/etc/{name}", content=b"x\n") for name in ("one", "other"))
+    path = bench.state.transactions / bench.apply("two", one, other).id / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:left]))
+    assert history.verify(bench.state) == [
+        f"{path} has lost lines of its end ({len(lines) - left})."
+    ]
+
+
 def test_an_altered_record_that_is_still_json_is_not_believed(stage: Stage) -> None:
     bench = stage.copy()
     path = bench.state.transactions / stage.ids[0] / "record.json"
