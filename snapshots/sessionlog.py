@@ -88,7 +88,7 @@ class SessionLog:
                 entry = self._next(kind, clean(msgspec.to_builtins(fields)), descriptor)
                 line = canonical(msgspec.to_builtins(entry)) + b"\n"
                 self._write(descriptor, line)
-                write_durably(self.head_path, msgspec.json.encode(_Head(entry.seq, entry.hash)))
+                self._note_head(entry)
         except OSError as error:
             raise SnapshotError(
                 f"The session log {self.path} cannot be written ({error.strerror}); what was to "
@@ -205,6 +205,8 @@ class SessionLog:
         seq, prev = (head.seq, head.hash) if head is not None else (0, FIRST_PREV)
         if last is not None and (head is None or (last.seq == seq + 1 and last.prev == prev)):
             seq, prev = last.seq, last.hash
+            if head is not None:
+                self._note_head(last)  # a second crash must not leave two
         if last is not None and head is None:
             fields = {**fields, "head_was_missing": True}
         now = datetime.now(UTC)
@@ -221,6 +223,9 @@ class SessionLog:
             "prev": prev,
         }
         return msgspec.convert({**body, "hash": digest(body)}, Entry)
+
+    def _note_head(self, last: Entry) -> None:
+        write_durably(self.head_path, msgspec.json.encode(_Head(last.seq, last.hash)))
 
     def _session(self, known: list[Entry], login: str, now: datetime, number: int) -> str:
         """The session of the same person and login, unless it has been silent for too long.

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -192,6 +193,31 @@ def test_a_crash_before_the_head_was_written_is_no_tampering(log: SessionLog) ->
     log.append("apply", step="next")
     assert log.verify().ok
     assert [entry.seq for entry in log.entries()][-2:] == [6, 7]
+
+
+def test_crashes_in_a_row_are_no_tampering(
+    log: SessionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each after its entry and before the head, with nothing logged in between."""
+    write = sessionlog.write_durably
+
+    def crash_at(number: int) -> Callable[[Path, bytes], None]:
+        def crash(path: Path, content: bytes) -> None:
+            if json.loads(content)["seq"] == number:
+                raise KeyboardInterrupt
+            write(path, content)
+
+        return crash
+
+    for number in (6, 7, 8):
+        monkeypatch.setattr(sessionlog, "write_durably", crash_at(number))
+        with pytest.raises(KeyboardInterrupt):
+            log.append("recover", step="crashed")
+        assert log.verify().ok
+    monkeypatch.undo()
+    log.append("recover", step="at last")
+    assert log.verify().ok
+    assert [entry.seq for entry in log.entries()] == [*range(1, 10)]
 
 
 def test_sessions_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
