@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -83,9 +83,7 @@ def run(
                         yield Outcome(suite, one, points)
                         order = found if whole else spread(found)
                         order = order if whole or extent.limit is None else order[: extent.limit]
-                        had = done(one)
-                        left_out = [number for number in order if number not in had]
-                        numbers = some(left_out, share, deadline)
+                        numbers = some(order, share, done(one), deadline)
                     between = False
                     for tried in _caught(trial(field, command, fault, numbers), one):
                         if tried.point.endswith("not reached"):
@@ -119,13 +117,18 @@ def _caught(tries: Iterator[Tried], one: Trial) -> Iterator[Tried]:
         yield Tried(one.what, one.fault, 0, _BY_ITSELF, "between", (f"{error}",))
 
 
-def some(order: Sequence[int], share: Share, deadline: float | None = None) -> Iterator[int]:
-    """The points of one share, the first also after the deadline (of `time.monotonic`)."""
+def some(
+    order: Sequence[int], share: Share, had: Container[int] = (), deadline: float | None = None
+) -> Iterator[int]:
+    """The points of one share that nobody has had, the first also after the deadline (of
+    `time.monotonic`). A point that failed comes to the same release again."""
+    tried = 0
     for place, number in enumerate(order):
-        if place % share.of != share.index:
+        if place % share.of != share.index or number in had:
             continue
-        if deadline is not None and place >= share.of and time.monotonic() > deadline:
+        if deadline is not None and tried and time.monotonic() > deadline:
             return
+        tried += 1
         yield number
 
 

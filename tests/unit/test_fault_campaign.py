@@ -28,6 +28,9 @@ def test_shares_leave_no_point_out_and_try_none_twice() -> None:
     order = spread(range(1, 146))
     shares = [list(some(order, Share(index, 3))) for index in range(3)]
     assert sorted(chain(*shares)) == list(range(1, 146))
+    rest = [list(some(order, Share(index, 2), {7, 8})) for index in range(2)]
+    assert sorted(chain(*rest)) == [n for n in range(1, 146) if n not in (7, 8)]
+    assert rest[0] == [n for n in some(order, Share(0, 2)) if n not in (7, 8)]
     late = [list(some(order, Share(index, 3), deadline=0.0)) for index in range(3)]
     assert sorted(chain(*late)) == sorted(order[:3])
 
