@@ -81,9 +81,10 @@ def run(
                         found = points_of(field, command, fault)
                         points = len(found)
                         yield Outcome(suite, one, points)
-                        order = found if whole else spread(found)
-                        order = order if whole or extent.limit is None else order[: extent.limit]
-                        numbers = some(order, share, done(one), deadline)
+                        order = range(points) if whole else spread(points)[: extent.limit]
+                        had = done(one)
+                        left_out = {place for place in order if found[place] in had}
+                        numbers = (found[n] for n in some(order, share, left_out, deadline))
                     between = False
                     for tried in _caught(trial(field, command, fault, numbers), one):
                         if tried.point.endswith("not reached"):
@@ -120,22 +121,20 @@ def _caught(tries: Iterator[Tried], one: Trial) -> Iterator[Tried]:
 def some(
     order: Sequence[int], share: Share, had: Container[int] = (), deadline: float | None = None
 ) -> Iterator[int]:
-    """The points of one share that nobody has had, the first also after the deadline (of
-    `time.monotonic`). A point that failed comes to the same release again."""
+    """The places (from 0) of one share that nobody has had, the first also after the deadline (of
+    `time.monotonic`). A place is always of the same share: what failed is tried there again."""
     tried = 0
-    for place, number in enumerate(order):
-        if place % share.of != share.index or number in had:
+    for place in order:
+        if place % share.of != share.index or place in had:
             continue
         if deadline is not None and tried and time.monotonic() > deadline:
             return
         tried += 1
-        yield number
+        yield place
 
 
-def spread(points: Sequence[int]) -> list[int]:
-    """The same, so ordered that each beginning of the list lies evenly over all of them."""
-    width = max(len(points) - 1, 1).bit_length()
-    order = sorted(range(len(points)), key=lambda n: int(f"{n:0{width}b}"[::-1], 2))
-    return [
-        points[place] for place in (*order[1:], *order[:1])
-    ]  # the middle tells more than the start
+def spread(points: int) -> list[int]:
+    """0 … points - 1, so ordered that each beginning of the list lies evenly over all of them."""
+    width = max(points - 1, 1).bit_length()
+    order = sorted(range(points), key=lambda n: int(f"{n:0{width}b}"[::-1], 2))
+    return [*order[1:], *order[:1]]  # the middle tells more than the start

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapshots import sessionlog
+from snapshots import durable, sessionlog
 from snapshots.logchain import FIRST_PREV, canonical, digest
 from snapshots.model import SnapshotError
 from snapshots.sessionlog import SessionLog
@@ -199,7 +199,7 @@ def test_crashes_in_a_row_are_no_tampering(
     log: SessionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each after its entry and before the head, with nothing logged in between."""
-    write = sessionlog.write_durably
+    write = durable.write_durably
 
     def crash_at(number: int) -> Callable[[Path, bytes], None]:
         def crash(path: Path, content: bytes) -> None:
