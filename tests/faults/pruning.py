@@ -40,8 +40,8 @@ def prune_killed(field: Field, numbers: Iterable[int]) -> Iterator[Tried]:
     be undone byte for byte after the prune.
     """
     worker = field.worker
-    for number in numbers:
-        _something_old(field)
+    _something_old(field)
+    for number in numbers:  # what the one before undid is there to prune
         field.clean("apply")
         worker.host.run("python3", "-c", _AGE)
         calls = worker.program(*_COMMAND, decide=killed_at(number))
