@@ -11,7 +11,7 @@ import msgspec
 
 from host.base import Host, HostError
 from snapshots import guard as guards
-from snapshots import ucf
+from snapshots import stale_marks, ucf
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.dpkg import packages_held
@@ -150,6 +150,7 @@ def open_transaction(
     )
     with held as on_failure:
         tables = ucf.tables(keeper.host)
+        tables |= stale_marks.kept(keeper.host, before.get("packages", {}))
         progress.doing("writing the restore point")
         try:
             keeper.state.reserve()

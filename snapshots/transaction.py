@@ -12,7 +12,7 @@ from itertools import chain
 import msgspec
 
 from host.base import FileState, HostError
-from snapshots import leaving, leftovers, ucf
+from snapshots import leaving, leftovers, stale_marks, ucf
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
@@ -186,7 +186,9 @@ class Transaction:
             try:
                 notes, _ = bring_back(self._keeper, self.goal(), self._progress)
                 self._remove_what_came()
-                ucf.put_back(self._keeper.host, self._records.kept_tables(self.id))
+                tables = self._records.kept_tables(self.id)
+                ucf.put_back(self._keeper.host, tables)
+                stale_marks.put_back(self._keeper.host, tables)
                 status: TransactionStatus = "rolled-back"
                 reason = " ".join([reason, *notes])
             except (HostError, OSError) as error:

@@ -31,7 +31,10 @@ def put_back(host: Host, kept: dict[str, str]) -> None:
     Lines about other files stay where there is such a file: somebody may have installed a package
     since.
     """
-    for path, text in kept.items():
+    for path in TABLES:
+        if path not in kept:
+            continue
+        text = kept[path]
         now = _text(host, path)
         merged = _merged(host, text, now)
         if sorted(merged) != sorted(now.splitlines()):
