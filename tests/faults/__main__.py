@@ -18,7 +18,7 @@ from tests.bench import machine
 from tests.bench.hosts import RELEASES, package
 from tests.faults import report, sharing
 from tests.faults.alone import be_alone
-from tests.faults.campaign import Extent, Share, trials_of
+from tests.faults.campaign import Extent, Had, Share, trials_of
 from tests.faults.ledger import Ledger, Outcome, Session, Trial
 from tests.faults.settings import SAMPLE, SETTINGS, Setting
 from tests.faults.sharing import Job, say
@@ -90,19 +90,27 @@ def _jobs(chosen: argparse.Namespace, ledger: Ledger, folder: Path) -> list[Job]
         )
         first, of = (0, 1) if chosen.both else (place, len(chosen.suite))
         there = [suite] if chosen.both else chosen.suite
+        had = _had(settings, ledger, suite, there)
         jobs += [
             Job(settings, suite, layer, extent,
-                Share(first + of * number, of * chosen.workers), _done(settings, ledger, there))
+                Share(first + of * number, of * chosen.workers, of), had)
             for number in range(chosen.workers)
         ]  # fmt: skip
     return jobs
 
 
-def _done(
-    settings: tuple[Setting, ...], ledger: Ledger, suites: list[str]
-) -> dict[Trial, frozenset[int]]:
+def _had(
+    settings: tuple[Setting, ...], ledger: Ledger, suite: str, suites: list[str]
+) -> dict[Trial, Had]:
     trials = [trial for setting in settings for trial in trials_of(setting)]
-    return {trial: frozenset(ledger.done(trial, suites)) for trial in trials}
+    return {
+        trial: Had(
+            frozenset(ledger.done(trial, suites) | ledger.failed(trial, suites))
+            - ledger.failed(trial, [suite]),
+            frozenset(ledger.failed(trial, [suite])),
+        )
+        for trial in trials
+    }
 
 
 class Recording:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,18 +34,36 @@ class Extent(msgspec.Struct, frozen=True):
 
 
 class Share(msgspec.Struct, frozen=True):
-    """One process's part: each `of`-th point, beginning with number `index`."""
+    """One process's part of the points: number `index` of `of`. Of so many `releases` each has
+    every so manyth share."""
 
     index: int = 0
     of: int = 1
+    releases: int = 1
+
+    def has(self, place: int, *, on_this_release: bool = False) -> bool:
+        """Each place belongs to one share, always to one of the same release; or to one of this
+        release in any case."""
+        mixed = place * 2_654_435_761 >> 16  # places that lie evenly shall not be all of one share
+        if on_this_release:
+            return mixed % self.of // self.releases == self.index // self.releases
+        return mixed % self.of == self.index
+
+
+class Had(msgspec.Struct, frozen=True):
+    """Of a trial, by number: points that need no other try, and those that failed on this release
+    and are tried there again."""
+
+    done: frozenset[int] = frozenset()
+    again: frozenset[int] = frozenset()
 
 
 _WHOLE: Final = Share()
 _BY_ITSELF: Final = "no fault made"
 
 
-def nothing_done(one: Trial) -> frozenset[int]:
-    return frozenset()
+def nothing_had(one: Trial) -> Had:
+    return Had()
 
 
 def trials_of(setting: Setting) -> list[Trial]:
@@ -57,9 +75,9 @@ def trials_of(setting: Setting) -> list[Trial]:
 def run(
     settings: Sequence[Setting], suite: str, layer: Path, extent: Extent,
     say: Callable[[str], None], share: Share = _WHOLE,
-    done: Callable[[Trial], frozenset[int]] = nothing_done,
+    had: Callable[[Trial], Had] = nothing_had,
 ) -> Iterator[Outcome]:  # fmt: skip
-    """Each trial of each setting. Points in `done` are left out."""
+    """Each trial of each setting, without the points that it has `had`."""
     seconds = extent.seconds
     left = sum(not extent.is_whole(one) for setting in settings for one in trials_of(setting))
     for setting in settings:
@@ -82,9 +100,10 @@ def run(
                         points = len(found)
                         yield Outcome(suite, one, points)
                         order = range(points) if whole else spread(points)[: extent.limit]
-                        had = done(one)
-                        left_out = {place for place in order if found[place] in had}
-                        numbers = (found[n] for n in some(order, share, left_out, deadline))
+                        ours = [
+                            place for place in order if _ours(found[place], place, share, had(one))
+                        ]
+                        numbers = some([found[place] for place in ours], deadline)
                     between = False
                     for tried in _caught(trial(field, command, fault, numbers), one):
                         if tried.point.endswith("not reached"):
@@ -118,19 +137,16 @@ def _caught(tries: Iterator[Tried], one: Trial) -> Iterator[Tried]:
         yield Tried(one.what, one.fault, 0, _BY_ITSELF, "between", (f"{error}",))
 
 
-def some(
-    order: Sequence[int], share: Share, had: Container[int] = (), deadline: float | None = None
-) -> Iterator[int]:
-    """The places (from 0) of one share that nobody has had, the first also after the deadline (of
-    `time.monotonic`). A place is always of the same share: what failed is tried there again."""
-    tried = 0
-    for place in order:
-        if place % share.of != share.index or place in had:
-            continue
-        if deadline is not None and tried and time.monotonic() > deadline:
+def _ours(number: int, place: int, share: Share, had: Had) -> bool:
+    return number not in had.done and share.has(place, on_this_release=number in had.again)
+
+
+def some(numbers: Sequence[int], deadline: float | None = None) -> Iterator[int]:
+    """The numbers, the first also after the deadline (of `time.monotonic`)."""
+    for place, number in enumerate(numbers):
+        if deadline is not None and place and time.monotonic() > deadline:
             return
-        tried += 1
-        yield place
+        yield number
 
 
 def spread(points: int) -> list[int]:

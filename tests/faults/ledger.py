@@ -92,10 +92,15 @@ class Ledger:
 
     def done(self, trial: Trial, suites: Iterable[str]) -> set[int]:
         """The points that were survived on one of these releases and need no second try."""
+        good = (part.before | part.after for part in self._on(trial, suites))
+        return set().union(*good) - self.failed(trial, suites)
+
+    def failed(self, trial: Trial, suites: Iterable[str]) -> set[int]:
+        return set().union(*(part.failed for part in self._on(trial, suites))) - {0}
+
+    def _on(self, trial: Trial, suites: Iterable[str]) -> list[Part]:
         wanted = set(suites)
-        parts = [part for part in self.parts(trial) if part.suite in wanted]
-        good = set().union(*(part.before | part.after for part in parts))
-        return good - set().union(*(part.failed for part in parts))
+        return [part for part in self.parts(trial) if part.suite in wanted]
 
     @property
     def trials(self) -> list[Trial]:

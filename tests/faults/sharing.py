@@ -14,7 +14,7 @@ import msgspec
 
 from tests.faults import campaign
 from tests.faults.alone import be_alone
-from tests.faults.campaign import Extent, Share
+from tests.faults.campaign import Extent, Had, Share
 from tests.faults.ledger import Outcome, Trial
 from tests.faults.settings import Setting
 
@@ -22,14 +22,14 @@ _LOOK_EVERY_S: Final = 5.0
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What one process tries. `done` is left out."""
+    """What one process tries."""
 
     settings: tuple[Setting, ...]
     suite: str
     layer: Path
     extent: Extent
     share: Share
-    done: dict[Trial, frozenset[int]] = {}
+    had: dict[Trial, Had] = {}
 
 
 def say(line: str) -> None:
@@ -76,5 +76,5 @@ def _work(job: Job, outcomes: Queue[Outcome]) -> None:
 def _outcomes(job: Job) -> Iterator[Outcome]:
     return campaign.run(
         job.settings, job.suite, job.layer, job.extent, say, job.share,
-        lambda trial: job.done.get(trial, frozenset()),
+        lambda trial: job.had.get(trial, Had()),
     )  # fmt: skip

@@ -24,13 +24,28 @@ def test_every_beginning_of_the_points_lies_evenly() -> None:
 
 
 def test_shares_leave_no_point_out_and_try_none_twice() -> None:
-    order = spread(145)
-    shares = [list(some(order, Share(index, 3))) for index in range(3)]
-    assert sorted(chain(*shares)) == list(range(145))
-    rest = [list(some(order, Share(index, 3), {7, 8})) for index in range(3)]
-    assert rest == [[place for place in share if place not in (7, 8)] for share in shares]
-    late = [list(some(order, Share(index, 3), deadline=0.0)) for index in range(3)]
-    assert late == [share[:1] for share in shares]
+    shares = [Share(index, 6, 2) for index in range(6)]
+    held = [[place for place in range(145) if share.has(place)] for share in shares]
+    assert sorted(chain(*held)) == list(range(145))
+    assert all(15 < len(one) < 35 for one in held)
+    evenly = spread(256)[:16]  # all of them multiples of 16
+    assert sum(any(share.has(place) for place in evenly) for share in shares) > 3
+
+
+def test_a_point_stays_with_its_release() -> None:
+    for place in range(145):
+        (few,) = [index for index in range(2) if Share(index, 2, 2).has(place)]
+        (many,) = [index for index in range(6) if Share(index, 6, 2).has(place)]
+        assert many % 2 == few
+        for release in range(2):
+            again = [index for index in range(release, 6, 2)
+                     if Share(index, 6, 2).has(place, on_this_release=True)]  # fmt: skip
+            assert len(again) == 1
+
+
+def test_after_the_deadline_one_is_tried() -> None:
+    assert list(some([3, 5, 7])) == [3, 5, 7]
+    assert list(some([3, 5, 7], deadline=0.0)) == [3]
 
 
 def test_which_trials_are_tried_whole() -> None:
