@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from snapshots import guard_units
 from tests.faults.disks import DiskHost
 from tests.faults.launch import Worker
 from tests.hosts.fingerprint import Fingerprint, differences, fingerprint
@@ -28,6 +31,9 @@ for folder in /var/lib/harden-tui/transactions/*/; do
 done
 """
 """Prints what is there only while something is at work. What is left in /etc is a difference."""
+
+
+_WATCH_LIMIT_S: Final = 10.0
 
 
 class Sides(msgspec.Struct, frozen=True):
@@ -101,8 +107,13 @@ def settled(host: LabHost, roots: Iterable[str]) -> Fingerprint:
 
 
 def look(host: LabHost, roots: Iterable[str]) -> Fingerprint:
-    """The fingerprint; after a boot without the settings of the container's network device, which
-    takes over the defaults of the moment at which it is moved in."""
+    """The fingerprint, once no shell waits any more for a deadline that is none (it sees so every
+    two seconds); after a boot without the settings of the container's network device, which takes
+    over the defaults of the moment at which it is moved in."""
+    until_s = time.monotonic() + _WATCH_LIMIT_S
+    scopes = Path(f"/proc/{host.leader}/root/run/systemd/transient")
+    while any(scopes.glob(f"{guard_units.WATCH}*")) and time.monotonic() < until_s:
+        time.sleep(0.1)
     found = fingerprint(host, *roots)
     if isinstance(host, DiskHost):
         found["sysctls"] = {
