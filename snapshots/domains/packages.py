@@ -31,6 +31,10 @@ QUERY = (
     "-f",
     r"${binary:Package}\t${db:Status-Want}\t${db:Status-Status}\t${Version}\n",
 )
+_SELECTIONS = ("hold", "deinstall", "purge")
+"""What dpkg means to do with a package, other than to have it. A purge of several that is cut off
+leaves those that it did not come to marked for the next."""
+
 EXTENDED_STATES = "/var/lib/apt/extended_states"
 TIMEOUT_S = 1800.0
 
@@ -50,12 +54,17 @@ class Package(msgspec.Struct, frozen=True):
         version, mark, *flags = item.value.split(";")
         return cls(version, mark, tuple(flags))
 
+    @property
+    def selection(self) -> str:
+        """The word for `dpkg --set-selections`."""
+        return next((flag for flag in self.flags if flag in _SELECTIONS), "install")
+
     def item(self) -> ValueItem:
         return ValueItem(";".join((self.version, self.mark, *self.flags)))
 
 
 class Packages(Domain):
-    """Values: "VERSION;auto" or "VERSION;manual" (and ";hold"), or "config-files"."""
+    """Values: "VERSION;auto" or "VERSION;manual" (and ";hold", ";purge"), or "config-files"."""
 
     name: ClassVar[DomainName] = "packages"
 
@@ -142,15 +151,16 @@ class Packages(Domain):
 
     def _mark(self, host: Host, wanted: Mapping[str, Item | None], progress: Progress) -> None:
         now = self.capture(host, Scope())
-        words: dict[str, list[str]] = {"auto": [], "manual": [], "hold": [], "unhold": []}
+        words: dict[str, list[str]] = {"auto": [], "manual": []}
+        selections = []
         for key, item in sorted(wanted.items()):
             goal, have = Package.of(item), Package.of(now.get(key))
             if goal is None or have is None:
                 continue
             if goal.mark != have.mark:
                 words[goal.mark].append(key)
-            if ("hold" in goal.flags) != ("hold" in have.flags):
-                words["hold" if "hold" in goal.flags else "unhold"].append(key)
+            if goal.selection != have.selection:
+                selections.append(f"{key} {goal.selection}")
         for word, names in words.items():
             if names:
                 argv = ("apt-mark", word, *names)
@@ -158,6 +168,13 @@ class Packages(Domain):
                 host.run(
                     argv, timeout_s=TIMEOUT_S, env=dpkg_environment(host), on_line=progress.output
                 )
+        if selections:
+            argv = ("dpkg", "--set-selections")
+            progress.command(f"{' '.join(argv)} <<< {'; '.join(selections)}")
+            host.run(
+                argv, stdin="\n".join([*selections, ""]).encode(), timeout_s=TIMEOUT_S,
+                env=dpkg_environment(host), on_line=progress.output,
+            )  # fmt: skip
         unset = [
             key
             for key, item in wanted.items()
@@ -182,7 +199,8 @@ def parse(text: str, automatic: frozenset[str]) -> dict[str, Item]:
             found[name] = ValueItem(LEFTOVER)
             continue
         mark = "auto" if name.partition(":")[0] in automatic else "manual"
-        flags = (["hold"] if want == "hold" else []) + ([status] if status != "installed" else [])
+        flags = [want] if want in _SELECTIONS else []
+        flags += [status] if status != "installed" else []
         found[name] = Package(version, mark, tuple(flags)).item()
     return found
 

@@ -17,6 +17,7 @@ def test_packages() -> None:
         "libc6:amd64\thold\tinstalled\t2.41-12\n"
         "cups\tdeinstall\tconfig-files\t2.4.10-3\n"
         "broken\tinstall\thalf-configured\t1:1.0\n"
+        "netbase\tpurge\tinstalled\t6.4\n"
         "gone\tunknown\tnot-installed\t\n"
     )
     assert packages.parse(text, frozenset({"libc6"})) == {
@@ -24,6 +25,7 @@ def test_packages() -> None:
         "libc6:amd64": ValueItem("2.41-12;auto;hold"),
         "cups": ValueItem("config-files"),
         "broken": ValueItem("1:1.0;manual;half-configured"),
+        "netbase": ValueItem("6.4;manual;purge"),  # what a purge that was cut off would take next
     }
 
 
