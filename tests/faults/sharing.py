@@ -6,6 +6,7 @@ import multiprocessing
 import queue
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Final
@@ -50,6 +51,19 @@ def run(jobs: Sequence[Job], take: Callable[[Outcome], None]) -> bool:
     ]  # fmt: skip
     for process in processes:
         process.start()
+    try:
+        _take_all(processes, outcomes, take)
+    finally:  # before what the hosts lie on is removed
+        for process in processes:
+            process.terminate()
+            process.join()
+    return all(process.exitcode == 0 for process in processes)
+
+
+def _take_all(
+    processes: Sequence[BaseProcess], outcomes: Queue[Outcome], take: Callable[[Outcome], None]
+) -> None:
+    """Until all have ended and nothing is left."""
     while True:
         at_work = any(process.is_alive() for process in processes)
         try:
@@ -57,7 +71,7 @@ def run(jobs: Sequence[Job], take: Callable[[Outcome], None]) -> bool:
                 take(outcomes.get(timeout=_LOOK_EVERY_S if at_work else 0.1))
         except queue.Empty:
             if not at_work:
-                return all(process.exitcode == 0 for process in processes)
+                return
 
 
 def _work(job: Job, outcomes: Queue[Outcome]) -> None:
