@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from host.base import CommandMissing, Host
-from snapshots.domains.packages import EXTENDED_STATES, QUERY, parse
+from snapshots.domains.packages import EXTENDED_STATES, QUERY, automatic_blocks, parse
 
 KEY: Final = EXTENDED_STATES
 
@@ -46,10 +46,6 @@ def _blocks(host: Host) -> list[str]:
 def _stale(blocks: list[str], there: Collection[str]) -> Iterator[tuple[str, str]]:
     """(name:architecture, block) of each mark without a package."""
     names = set(there)
-    for block in blocks:
-        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
-        name, architecture = fields.get("Package", ""), fields.get("Architecture", "")
-        if fields.get("Auto-Installed") != "1" or not name:
-            continue
+    for name, architecture, block in automatic_blocks(blocks):
         if not {name, f"{name}:{architecture}"} & names:
             yield f"{name}:{architecture}", block

@@ -165,8 +165,9 @@ def _settings(arguments: argparse.Namespace, *, practice: bool, given: str) -> C
 
     if practice:  # it shows the same on every machine: the real host's settings are not asked
         return config.Config()
-    opens = getattr(arguments, "what", "") == "open"  # `window open`
-    if opens or getattr(arguments, "command", "") not in _GO_BY_RECORDS:
+    # `window open` needs the checklist, and `history prune` must know for how long all is kept.
+    needed = getattr(arguments, "what", "") in ("open", "prune")
+    if needed or getattr(arguments, "command", "") not in _GO_BY_RECORDS:
         return config.load()
     from steps.resource import StepError
     from tui.out import note

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import ClassVar
 
 import msgspec
@@ -207,9 +207,12 @@ def parse(text: str, automatic: frozenset[str]) -> dict[str, Item]:
 
 def parse_automatic(text: str) -> frozenset[str]:
     """apt's extended_states -> the names marked as installed automatically."""
-    found = set()
-    for block in text.split("\n\n"):
+    return frozenset(name for name, _, _ in automatic_blocks(text.split("\n\n")))
+
+
+def automatic_blocks(blocks: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """(name, architecture, block) of those blocks of extended_states that mark one as automatic."""
+    for block in blocks:
         fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
-        if fields.get("Auto-Installed") == "1":
-            found.add(fields.get("Package", ""))
-    return frozenset(found)
+        if fields.get("Auto-Installed") == "1" and fields.get("Package"):
+            yield fields["Package"], fields.get("Architecture", ""), block

@@ -79,7 +79,7 @@ def _work(job: Job, outcomes: Queue[Outcome]) -> None:
     try:
         for outcome in _outcomes(job):
             outcomes.put(outcome)
-    except Exception:
+    except Exception:  # nobody else would see it: the parent only learns that we ended
         say(traceback.format_exc())
         raise
     finally:

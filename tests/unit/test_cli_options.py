@@ -160,7 +160,7 @@ def test_what_takes_back_needs_no_settings(
     assert stopped.value.exit == 2
 
 
-@pytest.mark.parametrize("command", ["apply a.b", "check", "window open"])
+@pytest.mark.parametrize("command", ["apply a.b", "check", "window open", "history prune"])
 def test_what_changes_or_judges_needs_them(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "load", lambda: config.parse("config.yaml", b"keep-days: many\n"))
     with pytest.raises(StepError, match=r"config\.yaml:1"):
