@@ -178,8 +178,8 @@ def _settings(arguments: argparse.Namespace, *, practice: bool, given: str) -> C
         said = str(error)
     if not given:
         raise usage(
-            f"{said} Settings are not needed here where it is named where the state lies:"
-            f" add --state-dir {default_state_dir(practice=False)}, where no other was chosen."
+            f"{said.rstrip('.')}. This needs no settings but where the state lies: add --state-dir"
+            f" {default_state_dir(practice=False)}, or whichever directory they name."
         )
     note(f"left out here, because no settings are needed: {said}")
     return config.Config()
