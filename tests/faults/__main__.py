@@ -108,6 +108,7 @@ def _had(
             frozenset(ledger.done(trial, suites) | ledger.failed(trial, suites))
             - ledger.failed(trial, [suite]),
             frozenset(ledger.failed(trial, [suite])),
+            ledger.points_on(trial, suite),
         )
         for trial in trials
     }

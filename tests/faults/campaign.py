@@ -52,10 +52,16 @@ class Share(msgspec.Struct, frozen=True):
 
 class Had(msgspec.Struct, frozen=True):
     """Of a trial, by number: points that need no other try, and those that failed on this release
-    and are tried there again."""
+    and are tried there again. `points`: how many it has, as far as is known from last time."""
 
     done: frozenset[int] = frozenset()
     again: frozenset[int] = frozenset()
+    points: int = 0
+
+    def is_enough(self, limit: int | None) -> bool:
+        """Whether nothing is left to try, so that no host need be made ready to count its calls."""
+        wanted = self.points if limit is None else min(limit, self.points)
+        return bool(self.points) and not self.again and len(self.done) >= wanted
 
 
 _WHOLE: Final = Share()
@@ -86,6 +92,9 @@ def run(
             for one, (command, fault) in zip(trials_of(setting), setting.trials, strict=True):
                 began = time.monotonic()
                 whole = extent.is_whole(one)
+                if had(one).is_enough(None if whole else extent.limit):
+                    left -= not whole
+                    continue
                 deadline = None if whole or seconds is None else began + seconds / max(left, 1)
                 numbers: Iterator[int] | None = None
                 points = 0

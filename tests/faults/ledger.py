@@ -115,6 +115,10 @@ class Ledger:
         counted = [points for (one, _), points in self._points.items() if one == trial]
         return max(*counted, len(self.tried(trial)), 0)
 
+    def points_on(self, trial: Trial, suite: str) -> int:
+        """How many it had there when it was last counted; 0 where it never was."""
+        return self._points.get((trial, suite), 0)
+
     def tried(self, trial: Trial) -> set[int]:
         """On whichever release."""
         return set().union(*(part.tried for part in self.parts(trial)))

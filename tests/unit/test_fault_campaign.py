@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from tests.faults import report
-from tests.faults.campaign import Extent, Share, some, spread
+from tests.faults.campaign import Extent, Had, Share, some, spread
 from tests.faults.field import Tried
 from tests.faults.judge import side_told
 from tests.faults.ledger import Ledger, Outcome, Trial, numbers, ranges
@@ -52,6 +52,14 @@ def test_which_trials_are_tried_whole() -> None:
     one = Trial("apply ssh.limits", "killed")
     assert Extent(("ssh.limits, killed",)).is_whole(one) and Extent(("killed",)).is_whole(one)
     assert not Extent(("power cut", "app.tree")).is_whole(one) and not Extent().is_whole(one)
+
+
+def test_no_host_is_made_ready_where_nothing_is_left_to_try() -> None:
+    assert Had(frozenset({1, 2, 5}), points=3).is_enough(None)
+    assert Had(frozenset({1, 2, 5}), points=30).is_enough(3)
+    assert not Had(frozenset({1, 2, 5}), points=4).is_enough(None)
+    assert not Had(frozenset({1, 2, 5}), frozenset({5}), points=3).is_enough(None)
+    assert not Had().is_enough(4)  # never counted
 
 
 def _tried(number: int, side: str, *problems: str) -> Tried:
