@@ -45,7 +45,19 @@ def prepare(
         for tx_id in rebased:
             os.link(records.where(tx_id) / "delta.jsonl", back / f"{tx_id}.jsonl")
         sync_directory(back)
+    folder = records.where(undo_id) / FOLDER
     draft = records.where(undo_id) / f".{FOLDER}"
+    try:
+        _lay_down(draft, rebased)
+        os.rename(draft, folder)
+        sync_directory(records.where(undo_id))
+    except BaseException:  # the undo is taken back, and nobody may be there to sweep after it
+        for left in (draft, folder):
+            shutil.rmtree(left, ignore_errors=True)
+        raise
+
+
+def _lay_down(draft: Path, rebased: Mapping[str, Iterable[Delta]]) -> None:
     draft.mkdir(mode=0o700)
     written = []
     for tx_id, deltas in rebased.items():
@@ -56,8 +68,6 @@ def prepare(
         written.append(path)
     sync_files(written)
     sync_directory(draft)
-    os.rename(draft, records.where(undo_id) / FOLDER)
-    sync_directory(records.where(undo_id))
 
 
 def finish_settling(state: StateDir) -> None:

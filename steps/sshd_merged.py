@@ -119,9 +119,9 @@ def merged(host: Host, daemon: Daemon, overlay: Mapping[str, str | None]) -> Ite
     remove_left(host, f"{COPIES}*")
     folder = f"{COPIES}{scratch.suffix()}"
     names = {path: f"{folder}/{number}.conf" for number, path in enumerate(tree.texts)}
-    host.put(folder, FileState(kind="dir", mode=0o700))
     written: list[str] = []
     try:
+        host.put(folder, FileState(kind="dir", mode=0o700))
         for path, text in tree.texts.items():
             content = _with_copies(path, text, tree.directives, names)
             private = FileState(kind="file", mode=0o600)

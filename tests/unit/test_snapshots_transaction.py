@@ -10,6 +10,7 @@ import pytest
 
 from host.base import HostError
 from snapshots import history, opening, recover, settle, undo
+from snapshots.durable import sync_directory
 from snapshots.model import (
     Conflict,
     FileItem,
@@ -232,6 +233,27 @@ def test_an_undo_killed_after_it_counted_is_finished(
     assert Records(fresh.state).read(one.id).status == "undone"
     fresh.undo(two.id)
     assert fresh.fingerprint() == first
+
+
+@pytest.mark.parametrize("synced", [".settle", "transaction"])
+def test_an_undo_whose_differences_found_no_room_leaves_none_of_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, synced: str
+) -> None:
+    record = bench.apply("one", write("A 1\n"))
+    applied = bench.fingerprint()
+
+    def fails(path: Path) -> None:
+        if path.name == synced or (synced == "transaction" and (path / settle.FOLDER).exists()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync_directory(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("snapshots.settle.sync_directory", fails)
+        ended = bench.undo(record.id)
+    assert ended.status == "rolled-back" and bench.fingerprint() == applied
+    left = {path.name for path in (bench.state.transactions / ended.id).iterdir()}
+    assert not left & {".settle", settle.FOLDER}
+    assert bench.undo(record.id).status == "committed"
 
 
 def test_an_undo_is_finished_although_the_disk_fails_once_at_its_end(

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from host import scratch
-from host.base import FileState
+from host.base import FileState, HostError
 from host.facts import Facts
 from host.facts.sshd import SSHD_DAEMON
 from host.practice import PracticeHost
@@ -198,6 +198,26 @@ def test_left_copies_of_sshds_configuration_go_and_those_in_use_stay(tmp_path: P
     assert [name for name in host.listdir("/run") if name.startswith("harden-tui")] == [
         f"harden-tui-sshd-{young}"
     ]
+
+
+def test_no_copy_of_sshds_configuration_stays_where_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = PracticeHost(tmp_path)
+    put = host.put
+
+    def made_but_not_synced(path: str, state: FileState | None) -> None:
+        put(path, state)
+        if state is not None and path.startswith(COPIES):
+            raise HostError(f"{path}: No space left on device")
+
+    monkeypatch.setattr(host, "put", made_but_not_synced)
+    with (
+        pytest.raises(HostError, match="No space"),
+        merged(host, Facts(host).get(SSHD_DAEMON), {}),
+    ):
+        pass
+    assert not [name for name in host.listdir("/run") if name.startswith("harden-tui")]
 
 
 def test_what_is_planted_beside_a_probe_does_not_stop_the_next(tmp_path: Path) -> None:
