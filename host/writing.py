@@ -60,7 +60,7 @@ def put(path: str, wanted: FileState | None, content: bytes | None = None) -> No
             if content is not None:
                 _replace(path, dir_fd, name, content, wanted)
             elif kind == "file":
-                metadata.give_at(dir_fd, name, wanted)
+                _shape(dir_fd, name, wanted)
             else:
                 raise HostError(
                     f"{path} could not be restored: there is no file whose content could be kept"
@@ -70,11 +70,25 @@ def put(path: str, wanted: FileState | None, content: bytes | None = None) -> No
                 with attributes.unlocked(dir_fd):
                     os.mkdir(name, 0o700, dir_fd=dir_fd)
                 os.fsync(dir_fd)
-            metadata.give_at(dir_fd, name, wanted)
+            _shape(dir_fd, name, wanted)
         else:
             if there is None or not _same_node(dir_fd, name, there, wanted):
                 _make_node(dir_fd, name, there, wanted)
-            metadata.give_at(dir_fd, name, wanted)
+            _shape(dir_fd, name, wanted)
+
+
+def _shape(dir_fd: int, name: str, wanted: FileState) -> None:
+    """Its metadata, durable on return."""
+    if not metadata.give_at(dir_fd, name, wanted):
+        return
+    if wanted.kind not in ("file", "dir"):
+        os.fsync(dir_fd)  # a link or a node cannot be opened; what holds its name can
+        return
+    fd = open_quietly(name, dir_fd=dir_fd)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _replace(path: str, dir_fd: int, name: str, content: bytes, wanted: FileState | None) -> None:
@@ -107,7 +121,9 @@ def _replace(path: str, dir_fd: int, name: str, content: bytes, wanted: FileStat
             raise
         os.fsync(dir_fd)
         try:
-            attributes.set_flags(fd, wanted.flags)
+            if wanted.flags:  # it was given none above
+                attributes.set_flags(fd, wanted.flags)
+                os.fsync(fd)
         except OSError as error:
             raise HostError(
                 f"{path} has its new content, but its flags (chattr) could not be set: "

@@ -35,12 +35,24 @@ def append_durably(path: Path, line: bytes) -> None:
     fresh = not path.exists()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, line + b"\n")
-        os.fsync(descriptor)
+        append_whole(descriptor, line + b"\n")
     finally:
         os.close(descriptor)
     if fresh:
         sync_directory(path.parent)
+
+
+def append_whole(descriptor: int, line: bytes) -> None:
+    """All of `line` durably at the end of an open file, or none of it. Raises `OSError`."""
+    size = os.fstat(descriptor).st_size
+    try:
+        left = memoryview(line)
+        while left:  # a disk that fills up takes a part first, and refuses only the rest
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
 
 
 def sync_directory(path: Path) -> None:

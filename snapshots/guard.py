@@ -86,6 +86,23 @@ def read(state: StateDir) -> Guard | None:
         ) from None
 
 
+def is_damaged(state: StateDir) -> bool:
+    """Whether there is a guard that nobody can read."""
+    try:
+        read(state)
+    except SnapshotError:
+        return os.access(directory(state) / "guard.json", os.R_OK)
+    return False
+
+
+def drop_damaged(state: StateDir) -> None:
+    """What cannot be read was not confirmed, as far as anybody knows: what it guarded is taken
+    back, its switch stays as it is until then."""
+    if is_damaged(state):
+        (directory(state) / "guard.json").unlink(missing_ok=True)
+        sync_directory(directory(state))
+
+
 def write(state: StateDir, guard: Guard) -> None:
     """Durable on return."""
     private_directory(directory(state))

@@ -129,10 +129,11 @@ class ObjectStore:
                 yield from sorted(p.name for p in directory.iterdir() if p.name[0] != ".")
 
     def sweep(self) -> None:
-        """Remove what a crash left half-written; call it with the lock held."""
-        for half in (*self.path.glob(".*"), *self.path.glob("*/.*")):
-            if half not in self._pending.values():
-                half.unlink()
+        """Remove what a crash left half-written. What another session writes meanwhile stays: a
+        preview holds no lock."""
+        for directory in (self.path, *self.path.glob("[!.]*/")):
+            for half in scratch.left_in(directory):
+                half.unlink(missing_ok=True)
 
     def remove(self, sha256: str) -> int:
         """Forget one object; returns the bytes that became free."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import msgspec
 
@@ -15,6 +15,7 @@ from snapshots import stale_marks, ucf
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.dpkg import packages_held
+from snapshots.durable import sync_directory
 from snapshots.guard_switch import Switch, finish_confirmed
 from snapshots.model import (
     Activation,
@@ -162,8 +163,11 @@ def open_transaction(
         except OSError as error:
             keeper.store.forget()
             keeper.state.release()
-            shutil.rmtree(keeper.points.path / point_before(record.id), ignore_errors=True)
+            # The record first: one without its restore point could never be recovered.
             shutil.rmtree(records.where(record.id), ignore_errors=True)
+            with suppress(OSError):
+                sync_directory(records.path)
+            shutil.rmtree(keeper.points.path / point_before(record.id), ignore_errors=True)
             raise _no_way_back(keeper, error) from None
         tx = Transaction(keeper, records, record, before, progress, on_failure.pop_all(), switch)
     if switch is not None:

@@ -34,6 +34,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
     with state.lock("recover"):
         finish_settling(state)
         if host.is_root:
+            guards.drop_damaged(state)
             finish_confirmed(host, state)
         records = Records(state)
         sweep(state)

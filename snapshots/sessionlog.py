@@ -24,7 +24,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-from snapshots.durable import private_directory, sync_directory, write_durably
+from snapshots.durable import (
+    append_whole,
+    private_directory,
+    sync_directory,
+    write_durably,
+)
 from snapshots.logchain import (
     DAMAGED,
     FIRST_PREV,
@@ -87,7 +92,7 @@ class SessionLog:
             with self._locked() as descriptor:
                 entry = self._next(kind, clean(msgspec.to_builtins(fields)), descriptor)
                 line = canonical(msgspec.to_builtins(entry)) + b"\n"
-                self._write(descriptor, line)
+                append_whole(descriptor, line)
                 self._note_head(entry)
         except OSError as error:
             raise SnapshotError(
@@ -199,7 +204,7 @@ class SessionLog:
             if head is not None and head.seq <= content.count(b"\n"):
                 os.ftruncate(descriptor, kept)  # a crash tore it: nobody was told it was written
             else:
-                os.write(descriptor, b"\n")
+                append_whole(descriptor, b"\n")
         known = self.entries()
         last = known[-1] if known else None
         seq, prev = (head.seq, head.hash) if head is not None else (0, FIRST_PREV)
@@ -239,18 +244,6 @@ class SessionLog:
             if (entry.user, entry.login, entry.host) == (self.user, login, self.host):
                 return entry.session
         return f"{now:%Y%m%d-%H%M%S}-{number}"
-
-    def _write(self, descriptor: int, line: bytes) -> None:
-        """All of the line or none of it. Raises `OSError`."""
-        size = os.fstat(descriptor).st_size
-        try:
-            written = os.write(descriptor, line)
-            if written < len(line):
-                os.write(descriptor, line[written:])
-            os.fsync(descriptor)
-        except OSError:
-            os.ftruncate(descriptor, size)
-            raise
 
     def _read(self) -> bytes:
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from host.base import HostError
+from snapshots import guard as guards
 from snapshots.history import transactions
 from snapshots.model import Busy, TransactionRecord
 from snapshots.recover import recover as roll_back_open
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 NOTHING = "Nothing was interrupted; there is nothing to recover."
 
+SWITCHED_OFF = (
+    "What the dead-man's switch remembered could not be read, so nothing counted as confirmed; it"
+    " is off."
+)
+
 
 class CutOff(msgspec.Struct, frozen=True):
     """Work whose process ended before it did. `started` is ISO 8601 UTC; `steps` are as asked for,
@@ -43,6 +49,7 @@ def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, l
     """Exit status, a sentence, and the ids of the transactions that were closed."""
     try:
         with engine.state.lock("recover", LOCK_WAIT_S):
+            damaged = guards.is_damaged(engine.state)
             listener = Listener(engine.emit, engine.redact)
             records = roll_back_open(engine.host, engine.state, listener)
             engine.facts.forget()
@@ -76,6 +83,8 @@ def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, l
     if records:
         names = ", ".join(_name(record) for record in records)
         sentences.append(f"Brought back to the state before: {names}.")
+    if damaged:
+        sentences.append(SWITCHED_OFF)
     if window[1]:
         sentences.append(window[1])
     for work in cut_off:

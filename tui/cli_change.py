@@ -179,6 +179,7 @@ _UNFINISHED = {
 
 def recover(options: Options, arguments: argparse.Namespace) -> int:
     """Undo what was interrupted; exit 0 or 5."""
+    from snapshots import guard as guards
     from snapshots.history import transactions
     from snapshots.recover import interrupted
     from steps import window_store
@@ -196,7 +197,8 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
     cut_off = runs.cut_off(options.state_dir)
     window = window_store.read(session.state)
     halfway = window if window_store.was_interrupted(session.state, window) else None
-    if not pending and not cut_off and halfway is None:
+    damaged = guards.is_damaged(session.state)
+    if not pending and not cut_off and halfway is None and not damaged:
         _nothing_to_recover(out, options)
         return 0
     must_be_root(session)
@@ -211,6 +213,11 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
         if halfway is not None:
             words = "goes back" if halfway.state == "opening" else "is finished"
             out.line(f"{window_store.WHAT[halfway.state]} was interrupted; it {words}.")
+        elif damaged:
+            out.line(
+                "What the dead-man's switch remembers cannot be read, so nothing counts as"
+                " confirmed; it is switched off."
+            )
         elif not pending:
             what = ", ".join(step for run in cut_off.values() for step in run.steps)
             out.line(

@@ -33,7 +33,7 @@ done
 """Prints what is there only while something is at work. What is left in /etc is a difference."""
 
 
-_WATCH_LIMIT_S: Final = 10.0
+_WATCH_LIMIT_S: Final = 30.0
 
 
 class Sides(msgspec.Struct, frozen=True):
@@ -114,7 +114,12 @@ def look(host: LabHost, roots: Iterable[str]) -> Fingerprint:
     scopes = Path(f"/proc/{host.leader}/root/run/systemd/transient")
     while any(scopes.glob(f"{guard_units.WATCH}*")) and time.monotonic() < until_s:
         time.sleep(0.1)
+    waits_still = any(scopes.glob(f"{guard_units.WATCH}*"))
     found = fingerprint(host, *roots)
+    if not waits_still:  # systemd may name it for a moment after its file is gone
+        found["units"] = {
+            unit: state for unit, state in found["units"].items() if guard_units.WATCH not in unit
+        }
     if isinstance(host, DiskHost):
         found["sysctls"] = {
             key: value for key, value in found["sysctls"].items() if ".host0." not in key

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from host.base import FileState
-from snapshots import history, opening
-from snapshots.model import WriteFile
+from snapshots import guard, history, opening
+from snapshots.model import SnapshotError, WriteFile
 from snapshots.progress import Silent
+from snapshots.records import Records
 from snapshots.sessionlog import SessionLog
 from snapshots.sweep import sweep
 from steps.catalog_load import load_catalogue
 from steps.engine import Engine
-from steps.recovery import NOTHING, CutOff, recover
+from steps.recovery import NOTHING, SWITCHED_OFF, CutOff, recover
 from steps.sshd_merged import COPIES
 from tests.unit.snapshots_host import Bench, dies_in_the_middle
 from tests.unit.test_package_lock import ended_pid
@@ -105,6 +107,26 @@ def test_what_a_rehearsal_could_not_take_away_goes_with_a_recovery(bench: Bench)
     bench.host.write_file(f"{left}/0.conf", b"Port 22\n")
     assert recover(an_engine(bench)) == (0, NOTHING, [])
     assert bench.host.state(left) is None
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_a_guard_that_cannot_be_read_is_not_confirmed(bench: Bench, waiting: bool) -> None:
+    before = bench.fingerprint()
+    if waiting:
+        record = bench.apply("ssh.limits", CHANGE)
+        records = Records(bench.state)
+        records.write(msgspec.structs.replace(records.read(record.id), status="pending"))
+    place = guard.directory(bench.state)
+    place.mkdir(mode=0o700)
+    (place / "guard.json").write_bytes(b"\0" * 40)
+    (place / "armed").touch()
+    with pytest.raises(SnapshotError, match="`harden-tui recover` takes back what is not"):
+        bench.begin("other")
+    status, said, _ = recover(an_engine(bench))
+    assert status == 0 and SWITCHED_OFF in said
+    assert ("Brought back to the state before: ssh.limits." in said) is waiting
+    assert bench.fingerprint() == before and not place.exists()
+    bench.begin("other").commit()
 
 
 def test_a_transaction_whose_record_was_lost_is_damage_and_not_swept(bench: Bench) -> None:
