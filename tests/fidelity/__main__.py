@@ -40,6 +40,7 @@ def main() -> int:
     began = time.monotonic()
     outcomes = _measured(chosen.suite, chosen.step, chosen.workers)
     print(f"\n{outcome.as_text(outcomes)}\n\n{outcome.summary(outcomes)}", flush=True)
+    print(*outcome.beside(outcomes), sep="\n", flush=True)
     print(f"{time.monotonic() - began:.0f} s", flush=True)
     whole = set(chosen.suite) == set(SUITES) and set(chosen.step) == set(steps)
     if whole and not chosen.no_page:

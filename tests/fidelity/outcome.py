@@ -14,7 +14,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `left` are the differences after the rollback, one line each; `problem` says why there was
     nothing to compare ("" where there was). `changed` counts the differences after the apply.
-    `only_looks`: it changes nothing by itself, so there is nothing to take back.
+    `only_looks`: it changes nothing by itself, so there is nothing to take back. `unmeasured` says
+    why a step that does change something can do nothing on these hosts: nothing is known of it.
     """
 
     suite: str
@@ -23,6 +24,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...] = ()
     problem: str = ""
     only_looks: bool = False
+    unmeasured: str = ""
 
     @property
     def result(self) -> str:
@@ -30,6 +32,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             return "NOT MEASURED"
         if self.only_looks:
             return "only looks"
+        if self.unmeasured:
+            return "not measured here"
         return "different" if self.left else "identical"
 
     @property
@@ -39,24 +43,42 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def summary(outcomes: Sequence[Outcome]) -> str:
     """The figure, in words."""
-    changing = [one for one in outcomes if not one.only_looks]
-    identical = sum(one.is_identical for one in changing)
-    share = 100 * identical / len(changing) if changing else 0.0
-    return f"{identical} of {len(changing)} steps came back identical: {share:.0f} %"
+    counted = [one for one in outcomes if _counts(one)]
+    identical = sum(one.is_identical for one in counted)
+    # Rounded down: 100 % is all of them.
+    share = 100 * identical // len(counted) if counted else 0
+    return f"{identical} of {len(counted)} measured steps came back identical: {share} %"
+
+
+def beside(outcomes: Sequence[Outcome]) -> list[str]:
+    """What the figure says nothing of, a sentence for each step."""
+    suites: dict[tuple[str, str], list[str]] = {}
+    for one in outcomes:
+        if one.result == "not measured here":
+            suites.setdefault((one.step, one.unmeasured), []).append(one.suite)
+    return [
+        f"Not measured: {step} ({', '.join(where)}), because {reason}"
+        for (step, reason), where in suites.items()
+    ]
 
 
 def is_complete(outcomes: Sequence[Outcome]) -> bool:
     """100 %."""
-    return any(one.is_identical for one in outcomes) and all(
-        one.is_identical or one.only_looks for one in outcomes
-    )
+    counted = [one for one in outcomes if _counts(one)]
+    return bool(counted) and all(one.is_identical for one in counted)
+
+
+def _counts(one: Outcome) -> bool:
+    return one.result not in ("only looks", "not measured here")
 
 
 def cells(one: Outcome) -> tuple[str, str, str, str]:
     """A row of the table; the first difference stands for all of them."""
     what = one.problem or f"nothing (of {one.changed} things that changed)"
     if one.only_looks:
-        what = "nothing, because it changes nothing"
+        what = "nothing: it was applied, and changed nothing"
+    elif one.unmeasured:
+        what = f"not known: {one.unmeasured}"
     elif not one.problem and not one.changed:
         what = "nothing: it acts, and leaves nothing to take back"
     if one.left:
@@ -72,8 +94,8 @@ def as_text(outcomes: Sequence[Outcome]) -> str:
     lines = []
     for row, one in zip(rows, (None, *outcomes), strict=True):
         front = "  ".join(cell.ljust(width) for cell, width in zip(row[:2], widths, strict=True))
-        lines.append(f"{front}  {row[3]:<12}  {row[2]}")
-        lines += [f"{'':{sum(widths) + 18}}{line}" for line in (one.left[1:] if one else ())]
+        lines.append(f"{front}  {row[3]:<17}  {row[2]}")
+        lines += [f"{'':{sum(widths) + 23}}{line}" for line in (one.left[1:] if one else ())]
     return "\n".join(lines)
 
 
@@ -98,6 +120,7 @@ def page(
             "",
             f"**{summary(outcomes)}.**",
             "",
+            *(f"{sentence}.\n" for sentence in beside(outcomes)),
             *rows,
             "",
             "## What by nature cannot come back",
@@ -122,7 +145,8 @@ administrator would. Before and after, everything is read from outside the progr
 application with content, owner, mode, ACLs, attributes and flags; every name on the rest of the
 disk with owner and mode; packages and automatic marks; dpkg's alternatives, diversions and
 overrides; crontabs; units, running and enabled; ports; kernel settings; the packet filter;
-MariaDB's accounts. The command fails under 100 %.
+MariaDB's accounts. A step that only looks is applied as well, and must change nothing; what these
+hosts cannot show of a step is said below, beside the figure. The command fails under 100 %.
 """
 
 LEFT_OUT = """\

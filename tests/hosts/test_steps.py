@@ -65,7 +65,7 @@ def test_step(stock: Stock, step: str, record_property: Callable[[str, object], 
     trial = TRIALS[step]
     if stock.suite not in trial.suites:
         pytest.skip(f"{step} is not about {stock.suite}")
-    if trial.changes:
+    if trial.acts:
         record_property(UNDONE, step)
     try:
         left = attempt(stock.host(), trial, None if trial.roots else stock.last)

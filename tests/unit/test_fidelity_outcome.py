@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from tests.fidelity.outcome import Outcome, as_text, is_complete, page, summary
+from tests.fidelity.outcome import Outcome, as_text, beside, is_complete, page, summary
 
 SAME = Outcome(suite="trixie", step="ssh.limits", changed=3)
 LEFT = Outcome(
     suite="trixie", step="firewall.ufw", changed=9, left=("names /a: None -> x", "ports b|c")
 )
 UNKNOWN = Outcome(suite="trixie", step="app.tree", problem="the host did not boot")
+LOOKS = Outcome(suite="trixie", step="minimal.ports", only_looks=True)
+NOT_HERE = Outcome(suite="trixie", step="audit.auditd", unmeasured="it is a container")
 
 
 def test_the_figure() -> None:
@@ -16,7 +18,24 @@ def test_the_figure() -> None:
     assert summary([SAME, SAME]).endswith("100 %")
     for outcomes in ([], [SAME, LEFT], [SAME, UNKNOWN]):
         assert not is_complete(outcomes)
-    assert summary([SAME, LEFT, UNKNOWN, SAME]) == "2 of 4 steps came back identical: 50 %"
+    assert summary([SAME, LEFT, UNKNOWN, SAME]) == (
+        "2 of 4 measured steps came back identical: 50 %"
+    )
+    assert summary([SAME] * 299 + [LEFT]).endswith(" 99 %")
+
+
+def test_what_was_not_measured_is_told_beside_the_figure() -> None:
+    assert not is_complete([LOOKS, NOT_HERE])
+    outcomes = [SAME, LOOKS, NOT_HERE]
+    assert is_complete(outcomes)
+    assert summary(outcomes) == "1 of 1 measured steps came back identical: 100 %"
+    other = Outcome(suite="bookworm", step="audit.auditd", unmeasured="it is a container")
+    assert beside([SAME, other, NOT_HERE]) == [
+        "Not measured: audit.auditd (bookworm, trixie), because it is a container"
+    ]
+    told = page({}, outcomes, {}, {})
+    assert "\nNot measured: audit.auditd (trixie), because it is a container.\n" in told
+    assert "| audit.auditd | not known: it is a container | not measured here |" in told
 
 
 def test_every_difference_is_printed() -> None:
@@ -32,4 +51,4 @@ def test_the_page_names_what_is_left_out() -> None:
     assert "| trixie | firewall.ufw | names /a: None -> x and 1 more | different |" in text
     assert "- a log: `/var/log/x`" in text
     assert "- `firewall.ufw`: log lines." in text
-    assert "1 of 2 steps came back identical: 50 %" in text
+    assert "1 of 2 measured steps came back identical: 50 %" in text

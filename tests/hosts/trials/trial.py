@@ -23,7 +23,9 @@ class Trial:
     `given` are more arguments for check, apply and rollback ("--set", "step.name=value"), `roots`
     more trees whose content is compared, `rows` statements whose answers are, `stays` what by
     declaration no undo takes away. `before` and `after` are what a check answers.
-    `changes` is false for a step that only looks. `suites`: where the step can be tried at all.
+    `changes` is false for a step that only looks, on any host. `unmeasured`: why one that changes
+    much elsewhere can do nothing on these hosts, "" where it can. `suites`: where the step can be
+    tried at all.
     """
 
     step: str
@@ -38,7 +40,13 @@ class Trial:
     before: str = "fail"
     after: str = "pass"
     changes: bool = True
+    unmeasured: str = ""
     suites: tuple[str, ...] = SUITES
+
+    @property
+    def acts(self) -> bool:
+        """Whether it changes anything on these hosts."""
+        return self.changes and not self.unmeasured
 
 
 def measured(host: LabHost, trial: Trial) -> Fingerprint:
@@ -61,7 +69,7 @@ def attempt(host: LabHost, trial: Trial, before: Fingerprint | None = None) -> F
     before = before or measured(host, trial)
     assert statuses(host, trial.step, more=trial.given)[trial.step] == trial.before
 
-    if trial.changes:
+    if trial.acts:
         applied = harden(host, "apply", trial.step, *arguments(trial), stdin=trial.values)
         wrong = [sentence for sentence, holds in trial.holds(host) if not holds]
         assert wrong == [], f"{wrong}\n{applied.stdout}"
