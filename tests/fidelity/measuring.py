@@ -9,7 +9,7 @@ from tests.hosts.fingerprint import Fingerprint, differences
 from tests.hosts.lab import LabHost
 from tests.hosts.program import furnish, harden, statuses
 from tests.hosts.trials import all_trials
-from tests.hosts.trials.trial import Trial, arguments, measured, remaining
+from tests.hosts.trials.trial import Trial, arguments, measured
 
 ATTEMPTS = 2
 """A host that did not boot or answer on a busy machine is asked once more; a difference never."""
@@ -44,7 +44,7 @@ def _measure(host: LabHost, step: str) -> Outcome:
     if not changed and statuses(host, step, more=trial.given)[step] != trial.after:
         return Outcome(suite=host.suite, step=step, problem="applying it did nothing on this host")
     harden(host, "rollback", step, "--yes")
-    left = remaining(trial, before, measured(host, trial))
+    left = differences(before, measured(host, trial), trial.stays)
     return Outcome(suite=host.suite, step=step, changed=len(changed), left=tuple(left))
 
 

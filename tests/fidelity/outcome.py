@@ -102,17 +102,17 @@ def as_text(outcomes: Sequence[Outcome]) -> str:
 def page(
     facts: Mapping[str, str],
     outcomes: Sequence[Outcome],
-    left_out: Mapping[str, str],
+    left_out: Mapping[str, Mapping[str, str]],
+    besides: Mapping[str, str],
     irreversible: Mapping[str, Sequence[str]],
 ) -> str:
-    """The page of the documentation."""
+    """The page of the documentation.
+
+    `left_out`: heading -> what is not compared -> why; `besides`: tree -> for which steps it is.
+    """
     table = [HEADS, ("---",) * len(HEADS), *(cells(one) for one in outcomes)]
     rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
     declared = [f"- `{step}`: {phrase}." for step, said in irreversible.items() for phrase in said]
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in left_out.items():
-        by_reason.setdefault(reason, []).append(f"`{name}`")
-    named = [f"- {reason}: {', '.join(names)}" for reason, names in by_reason.items()]
     return "\n".join(
         [
             INTRODUCTION,
@@ -130,10 +130,22 @@ def page(
             *(declared or ["- nothing"]),
             "",
             LEFT_OUT,
-            *named,
+            *(line for heading, reasons in left_out.items() for line in _named(heading, reasons)),
+            "Read with its content as well, for the steps that change something there:",
+            "",
+            *(f"- {tree}: {steps}" for tree, steps in besides.items()),
             "",
         ]
     )
+
+
+def _named(heading: str, reasons: Mapping[str, str]) -> list[str]:
+    """One line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(name)
+    lines = [f"- {reason}: {', '.join(names)}" for reason, names in by_reason.items()]
+    return [f"{heading}:", "", *(lines or ["- nothing"]), ""]
 
 
 INTRODUCTION = """\
@@ -152,5 +164,6 @@ hosts cannot show of a step is said below, beside the figure. The command fails 
 LEFT_OUT = """\
 ## What is left out of the comparison, by name
 
-Logs, caches and what running daemons write by themselves (regular expressions of paths):
+Of what is read, as said at the top, this is left out and nothing else; any other difference fails
+the measurement.
 """

@@ -23,6 +23,14 @@ def test_what_is_not_measured_is_this_and_no_more() -> None:
     assert [name for name, trial in TRIALS.items() if trial.unmeasured] == ["audit.auditd"]
 
 
+def test_what_stays_is_declared_by_its_step() -> None:
+    """Only what the preview says may be left out of the comparison."""
+    for name, trial in TRIALS.items():
+        undeclared = set(trial.stays.values()) - set(STEPS[name].irreversible)
+        assert not undeclared, f"{name} leaves what its step does not say: {undeclared}"
+        assert all(pattern.startswith("/") for pattern in trial.stays), name
+
+
 def _kinds(ensure: list[dict[str, object]]) -> list[str]:
     return [kind for resource in ensure for kind in resource]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from tests.hosts.base import SUITES
 from tests.hosts.fingerprint import Fingerprint, differences, fingerprint
@@ -21,8 +21,9 @@ class Trial:
     `furnish` brings a furnished host (tests.hosts.program.furnish) to where the step fails, and
     `tidy` takes that away again; `holds` asks the daemons, without the program, after the apply.
     `given` are more arguments for check, apply and rollback ("--set", "step.name=value"), `roots`
-    more trees whose content is compared, `rows` statements whose answers are, `stays` what by
-    declaration no undo takes away. `before` and `after` are what a check answers.
+    more trees whose content is compared, `rows` statements whose answers are. `stays`: patterns of
+    whole paths that no undo takes away -> the phrase of the step's `irreversible` that says so.
+    `before` and `after` are what a check answers.
     `changes` is false for a step that only looks, on any host. `unmeasured`: why one that changes
     much elsewhere can do nothing on these hosts, "" where it can. `suites`: where the step can be
     tried at all.
@@ -36,7 +37,7 @@ class Trial:
     values: str | None = None
     roots: tuple[str, ...] = ()
     rows: str = ""
-    stays: tuple[str, ...] = ()
+    stays: Mapping[str, str] = field(default_factory=dict)
     before: str = "fail"
     after: str = "pass"
     changes: bool = True
@@ -83,19 +84,12 @@ def attempt(host: LabHost, trial: Trial, before: Fingerprint | None = None) -> F
         wrong = [sentence for sentence, holds in trial.holds(host) if not holds]
         assert wrong == [], wrong
     left = measured(host, trial)
-    remained = remaining(trial, before, left)
+    remained = differences(before, left, trial.stays)
     assert remained == [], remained
     if trial.tidy:
         trial.tidy(host)
         furnish(host)  # the stand-in that an installation took the place of
     return left
-
-
-def remaining(trial: Trial, before: Fingerprint, left: Fingerprint) -> list[str]:
-    """What an undo left, but for what the step declares that it leaves."""
-    return [
-        line for line in differences(before, left) if not any(path in line for path in trial.stays)
-    ]
 
 
 def arguments(trial: Trial) -> tuple[str, ...]:
