@@ -6,11 +6,23 @@ import ast
 import inspect
 import textwrap
 
+import pytest
+
 from steps import resources
 from steps.catalog_load import built_in
+from tests.bench.hosts import RELEASES
+from tests.hosts import test_steps
+from tests.hosts.base import SUITES
 from tests.hosts.trials import all_trials
 
 STEPS, TRIALS = built_in()[0], all_trials()
+
+
+def test_every_step_has_a_trial_on_every_release() -> None:
+    assert set(STEPS) == set(TRIALS)
+    assert set(SUITES) == set(RELEASES)
+    marks: list[pytest.Mark] = getattr(test_steps.test_step, "pytestmark", [])
+    assert "every_release" in {mark.name for mark in marks}
 
 
 def test_only_what_can_plan_no_change_on_any_host_only_looks() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tests.hosts.base import SUITES
 from tests.hosts.fingerprint import Fingerprint, differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP, furnish, harden, statuses
@@ -25,8 +24,7 @@ class Trial:
     whole paths that no undo takes away -> the phrase of the step's `irreversible` that says so.
     `before` and `after` are what a check answers.
     `changes` is false for a step that only looks, on any host. `unmeasured`: why one that changes
-    much elsewhere can do nothing on these hosts, "" where it can. `suites`: where the step can be
-    tried at all.
+    much elsewhere can do nothing on these hosts, "" where it can. Each is tried on every release.
     """
 
     step: str
@@ -42,7 +40,6 @@ class Trial:
     after: str = "pass"
     changes: bool = True
     unmeasured: str = ""
-    suites: tuple[str, ...] = SUITES
 
     @property
     def acts(self) -> bool:
