@@ -13,6 +13,10 @@ from tests.hosts.base import missing
 LOCKOUT = "lock-out"
 """What a test that locked somebody out on purpose notes of itself."""
 
+HOSTS = "HARDEN_TUI_HOSTS"
+"""With `required` a run without real hosts fails: .ci/run sets it, so that no build is good that
+left most of its proofs out."""
+
 UNDONE = "undone"
 """What a test notes that applies a step, undoes it and compares the host."""
 
@@ -31,8 +35,14 @@ def umask() -> None:
 
 
 def pytest_configure() -> None:
-    """Nor of a host's: fixtures of a session or module are made before a test's own."""
+    """Nor of a host's: fixtures of a session or module are made before a test's own.
+
+    Raises `pytest.UsageError` where hosts are required and cannot run.
+    """
     os.umask(0o022)
+    reason = missing()
+    if reason and os.environ.get(HOSTS) == "required":
+        raise pytest.UsageError(f"{reason} ({HOSTS}=required)")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -14,12 +14,11 @@ from steps.catalog_load import built_in
 from tests.bench import machine
 from tests.bench.hosts import package
 from tests.fidelity import outcome
+from tests.fidelity.left_out import left_out, read_besides
 from tests.fidelity.measuring import measure
 from tests.fidelity.outcome import Outcome
 from tests.hosts.base import SUITES, missing
 from tests.hosts.lab import installed_layer
-from tests.hosts.leftovers import BY_NAME
-from tests.hosts.trials import all_trials
 
 PAGE = machine.ROOT / "docs/evidence-fidelity.md"
 
@@ -40,11 +39,12 @@ def main() -> int:
     began = time.monotonic()
     outcomes = _measured(chosen.suite, chosen.step, chosen.workers)
     print(f"\n{outcome.as_text(outcomes)}\n\n{outcome.summary(outcomes)}", flush=True)
+    print(*outcome.beside(outcomes), sep="\n", flush=True)
     print(f"{time.monotonic() - began:.0f} s", flush=True)
     whole = set(chosen.suite) == set(SUITES) and set(chosen.step) == set(steps)
     if whole and not chosen.no_page:
         declared = {name: step.irreversible for name, step in steps.items() if step.irreversible}
-        text = outcome.page(facts, outcomes, BY_NAME, declared)
+        text = outcome.page(facts, outcomes, left_out(), read_besides(), declared)
         PAGE.write_text(text, encoding="utf-8")
         print(f"written to {PAGE.relative_to(machine.ROOT)}", flush=True)
     return 0 if outcome.is_complete(outcomes) else 1
@@ -60,9 +60,7 @@ def _measured(suites: list[str], steps: list[str], workers: int) -> list[Outcome
             print(f"{suite} {step}: {found.result}", flush=True)
             return found
 
-        trials = all_trials()
-        pairs = [pair for pair in product(steps, suites) if pair[1] in trials[pair[0]].suites]
-        found = list(pool.map(one, pairs))
+        found = list(pool.map(one, product(steps, suites)))
     return sorted(found, key=lambda one: (suites.index(one.suite), steps.index(one.step)))
 
 

@@ -1,4 +1,5 @@
-"""Fixtures for real hosts; where they cannot run, they are left out (tests/conftest.py says so)."""
+"""Fixtures for real hosts; where they cannot run, they are left out (tests/conftest.py says so,
+and fails where they are required)."""
 
 from __future__ import annotations
 

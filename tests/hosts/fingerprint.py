@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -19,12 +20,44 @@ FS_IOC_GETFLAGS = 0x80086601
 KEPT_FLAGS = 0x83C0FF
 """The flags chattr can set and an overlay keeps (secrm … noatime, dirsync), without 'extents'."""
 
-SELF_CHANGING_SYSCTLS = (
-    "kernel.random.", "kernel.ns_last_pid", "fs.dentry-state", "fs.file-nr", "fs.inode-",
-    "fs.quota.", "kernel.pty.nr", "vm.stat_refresh", "net.netfilter.nf_conntrack_count",
-    "fs.aio-nr", "kernel.cap_last_cap", "kernel.keys.", "net.ipv4.route.flush",
-    "kernel.sched_domain", "net.ipv6.route.flush", "net.ipv4.tcp_mem", "net.ipv4.udp_mem",
-)  # fmt: skip
+SELF_CHANGING_SYSCTLS = {
+    r"kernel\.random\.(uuid|entropy_avail|boot_id)": "other at each look or boot",
+    r"kernel\.(ns_last_pid|pty\.nr)|fs\.(dentry-state|file-nr|inode-(nr|state)|aio-nr)":
+        "what the kernel counts",
+    r"fs\.quota\.((allocated|free)_dquots|cache_hits|drops|lookups|reads|syncs|writes)":
+        "what the kernel counts",
+    r"net\.netfilter\.nf_conntrack_count": "what the kernel counts",
+    r"kernel\.sched_domain\..*": "what kernels before 5.13 measure themselves",
+}  # fmt: skip
+"""Patterns of kernel settings that are not compared -> why."""
+
+_SELF_CHANGING = re.compile("|".join(f"(?:{pattern})" for pattern in SELF_CHANGING_SYSCTLS))
+
+NOT_THE_HOSTS_UNITS = {
+    r"(enabled|active) session-.*": "a login of the measurement itself",
+    r"active user(-runtime-dir)?@.*": "a login of the measurement itself",
+}
+"""Patterns of units, "enabled …" or "active …", that are not compared -> why."""
+
+_NOT_THE_HOSTS_UNITS = re.compile("|".join(f"(?:{pattern})" for pattern in NOT_THE_HOSTS_UNITS))
+
+NOT_READ = {
+    "times of files": "an undo writes files anew",
+    f"flags of files but for `{KEPT_FLAGS:#x}` (sucSiadA, j, t, D, T, C)":
+        "set by the file system itself, or kept by no overlay",
+    "attributes `trusted.overlay.*`": "of the overlay that these hosts lie on",
+    "the order of lines in dpkg's tables, of tables in the packet filter and of chains in them":
+        "whoever writes last decides it, and it means nothing",
+    "counters of the packet filter": "they count",
+    "units other than services, sockets, paths and timers, as to whether they are active":
+        "devices and mounts are the machine's, targets and slices follow",
+    "services that ran and ended well (`exited`)": "whether they are enabled is compared",
+    "whether a timer waits or its service is at work": "it is the hour's",
+    "ports other than of TCP and UDP": "sockets of files are in /run",
+    "rows of databases, but for accounts and rights and where a step changes some":
+        "the applications' data",
+}  # fmt: skip
+"""What of that which is read is not compared -> why."""
 
 _GRANTS = ";".join(
     f"SELECT '{table}', mysql.{table}.* FROM mysql.{table}"
@@ -64,13 +97,14 @@ def fingerprint(host: LabHost, *roots: str) -> Fingerprint:
     }  # fmt: skip
 
 
-def differences(before: Fingerprint, after: Fingerprint) -> list[str]:
-    """One line for each thing that is not as it was."""
+def differences(before: Fingerprint, after: Fingerprint, stays: Collection[str] = ()) -> list[str]:
+    """One line for each thing that is not as it was, and is no path that `stays`: patterns, which
+    must match the whole of it."""
     lines = []
     for area in sorted(before.keys() | after.keys()):
         old, new = before.get(area, {}), after.get(area, {})
         for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
+            if old.get(key) != new.get(key) and not any(re.fullmatch(one, key) for one in stays):
                 lines.append(f"{area} {key}: {old.get(key)} -> {new.get(key)}")
     return lines
 
@@ -153,7 +187,7 @@ def _units(host: LabHost) -> dict[str, str]:
     found = {
         f"enabled {unit}": state.split()[0]
         for unit, state in _table(_unit_files(host)).items()
-        if state and not unit.startswith("session-")  # a login of the test itself
+        if state
     }
     listed = host.out(
         "systemctl", "list-units", "--all", "--no-legend", "--plain",
@@ -161,11 +195,13 @@ def _units(host: LabHost) -> dict[str, str]:
     )  # fmt: skip
     for line in listed.splitlines():
         unit, _load, active, sub = line.split()[:4]
-        if sub != "exited" and not unit.startswith(("user@", "user-runtime", "session-")):
+        if sub != "exited":
             # A timer "runs" while what it started does.
             sub = "waiting" if unit.endswith(".timer") and sub == "running" else sub
             found[f"active {unit}"] = f"{active} {sub}"
-    return found
+    return {
+        unit: state for unit, state in found.items() if not _NOT_THE_HOSTS_UNITS.fullmatch(unit)
+    }
 
 
 def _ports(host: LabHost) -> list[str]:
@@ -181,7 +217,7 @@ def _sysctls(host: LabHost) -> dict[str, str]:
     found = {}
     for line in text.splitlines():
         key, _, value = line.partition(" = ")
-        if not key.startswith(SELF_CHANGING_SYSCTLS):
+        if not _SELF_CHANGING.fullmatch(key):
             found[key] = value
     return found
 

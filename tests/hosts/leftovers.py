@@ -9,12 +9,23 @@ import stat
 
 from tests.hosts.lab import LabHost
 
-NOT_THE_HOSTS = (
-    "etc", "proc", "sys", "dev", "run", "tmp", "root", "home", "lost+found", "srv/repo",
-    "var/tmp", "var/lib/harden-tui", "var/log/harden-tui", "var/log/journal",
-)  # fmt: skip
-"""Not looked at here: /etc is read with its contents elsewhere; file systems of the kernel and of
-one boot; what the tests themselves put there; what harden-tui remembers."""
+NOT_THE_HOSTS = {
+    "etc": "read with its content",
+    "proc": "the kernel's, on no disk; its settings are asked for",
+    "sys": "the kernel's, on no disk; its settings are asked for",
+    "dev": "the kernel's, on no disk; its settings are asked for",
+    "run": "made anew at each boot; units and ports are asked for",
+    "tmp": "temporary, by name",
+    "var/tmp": "temporary, by name",
+    "root": "homes, where the measurement's own logins leave marks",
+    "home": "homes, where the measurement's own logins leave marks",
+    "lost+found": "the file system's own",
+    "srv/repo": "what the measurement brought along: its package source",
+    "var/lib/harden-tui": "what harden-tui remembers, from which it undoes",
+    "var/log/harden-tui": "what harden-tui remembers, from which it undoes",
+    "var/log/journal": "the journal",
+}
+"""Directories that are not looked into here -> why."""
 
 BY_NAME = {
     r"/var/log/(alternatives|dpkg|auth|syslog|kern|cron|daemon|user|mail|messages|debug)(\.log)?":
@@ -25,7 +36,7 @@ BY_NAME = {
     r"/var/lib/wtmpdb(/.*)?": "records of logins, begun with the first one",
     r"/var/log/(apache2|mysql|cups)/[^/]+": "logs of daemons that were there before",
     r"/var/lib/ucf/(hashfile|registry)\.\d": "ucf's backups of its tables",
-    r"/var/lib/apt/extended_states": "read by package below",
+    r"/var/lib/apt/extended_states": "read package by package",
     r"/var/lib/dpkg/(status|available|diversions|statoverride)-old": "dpkg's backups of its tables",
     r"/var/lib/dpkg/(lock.*|triggers/.*)": "dpkg's locks and its queue",
     r"/var/cache/(apt|debconf|man)/.*": "caches, made anew at any time",

@@ -10,6 +10,7 @@ from tests.hosts.trials.mariadb import sql
 from tests.hosts.trials.trial import Answers, Trial
 
 DUMPS = "/var/backups/mariadb"
+DUMPS_STAY = {f"{DUMPS}(/.*)?": "dumps that were made stay in their folder"}
 MEASURED = "/var/lib/harden-tui/measured/restore-test.json"
 
 SHOP = """
@@ -97,5 +98,5 @@ TRIALS = (
         tidy=without_a_shop,
         roots=("/var/lib/harden-tui/measured",),
     ),
-    Trial(step="backup.schedule", holds=scheduled, stays=(DUMPS,), tidy=without_dumps),
+    Trial(step="backup.schedule", holds=scheduled, stays=DUMPS_STAY, tidy=without_dumps),
 )

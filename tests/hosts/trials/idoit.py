@@ -224,7 +224,7 @@ TRIALS = (
         holds=csrf_holds,
         furnish=forged_requests,
         tidy=rows_as_they_were,
-        stays=(CACHE,),
+        stays={re.escape(CACHE): "i-doit's cache of its settings, which it makes anew"},
     ),
     Trial(step="app.two-factor", holds=attested, before="manual", changes=False),
     Trial(

@@ -8,7 +8,7 @@ import time
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP
 from tests.hosts.trials import apart
-from tests.hosts.trials.monitoring import local_mail, no_local_mail
+from tests.hosts.trials.monitoring import MAILBOX, local_mail, no_local_mail
 from tests.hosts.trials.trial import Answers, Trial
 
 VOLATILE = "/etc/systemd/journald.conf.d/10-lab.conf"
@@ -108,9 +108,6 @@ def _heard(host: LabHost) -> Answers:
     ]
 
 
-MAILBOX = "/var/mail/alice"
-
-
 def _mail_and_a_break_in(host: LabHost) -> None:
     local_mail(host)
     host.run("logger", "-p", "auth.info", "-t", "sshd[99]",
@@ -192,7 +189,7 @@ TRIALS = (
         furnish=_mail_and_a_break_in,
         tidy=no_local_mail,
         holds=_reported,
-        stays=("/var/mail/", "/var/spool/postfix/"),
+        stays={MAILBOX: "reports that were mailed meanwhile"},
         given=(
             "--set",
             "logs.logwatch.mail-to=alice",

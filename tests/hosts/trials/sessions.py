@@ -154,6 +154,5 @@ TRIALS = (
         tidy=_no_carol,
         holds=_homes,
         roots=("/home",),
-        stays=(".sudo_as_admin_successful",),
     ),
 )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from tests.hosts.base import SUITES
 from tests.hosts.fingerprint import Fingerprint, differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP, furnish, harden, statuses
@@ -21,9 +20,11 @@ class Trial:
     `furnish` brings a furnished host (tests.hosts.program.furnish) to where the step fails, and
     `tidy` takes that away again; `holds` asks the daemons, without the program, after the apply.
     `given` are more arguments for check, apply and rollback ("--set", "step.name=value"), `roots`
-    more trees whose content is compared, `rows` statements whose answers are, `stays` what by
-    declaration no undo takes away. `before` and `after` are what a check answers.
-    `changes` is false for a step that only looks. `suites`: where the step can be tried at all.
+    more trees whose content is compared, `rows` statements whose answers are. `stays`: patterns of
+    whole paths that no undo takes away -> the phrase of the step's `irreversible` that says so.
+    `before` and `after` are what a check answers.
+    `changes` is false for a step that only looks, on any host. `unmeasured`: why one that changes
+    much elsewhere can do nothing on these hosts, "" where it can. Each is tried on every release.
     """
 
     step: str
@@ -34,11 +35,16 @@ class Trial:
     values: str | None = None
     roots: tuple[str, ...] = ()
     rows: str = ""
-    stays: tuple[str, ...] = ()
+    stays: Mapping[str, str] = field(default_factory=dict)
     before: str = "fail"
     after: str = "pass"
     changes: bool = True
-    suites: tuple[str, ...] = SUITES
+    unmeasured: str = ""
+
+    @property
+    def acts(self) -> bool:
+        """Whether it changes anything on these hosts."""
+        return self.changes and not self.unmeasured
 
 
 def measured(host: LabHost, trial: Trial) -> Fingerprint:
@@ -61,7 +67,7 @@ def attempt(host: LabHost, trial: Trial, before: Fingerprint | None = None) -> F
     before = before or measured(host, trial)
     assert statuses(host, trial.step, more=trial.given)[trial.step] == trial.before
 
-    if trial.changes:
+    if trial.acts:
         applied = harden(host, "apply", trial.step, *arguments(trial), stdin=trial.values)
         wrong = [sentence for sentence, holds in trial.holds(host) if not holds]
         assert wrong == [], f"{wrong}\n{applied.stdout}"
@@ -75,19 +81,12 @@ def attempt(host: LabHost, trial: Trial, before: Fingerprint | None = None) -> F
         wrong = [sentence for sentence, holds in trial.holds(host) if not holds]
         assert wrong == [], wrong
     left = measured(host, trial)
-    remained = remaining(trial, before, left)
+    remained = differences(before, left, trial.stays)
     assert remained == [], remained
     if trial.tidy:
         trial.tidy(host)
         furnish(host)  # the stand-in that an installation took the place of
     return left
-
-
-def remaining(trial: Trial, before: Fingerprint, left: Fingerprint) -> list[str]:
-    """What an undo left, but for what the step declares that it leaves."""
-    return [
-        line for line in differences(before, left) if not any(path in line for path in trial.stays)
-    ]
 
 
 def arguments(trial: Trial) -> tuple[str, ...]:

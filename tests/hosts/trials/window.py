@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP, harden
-from tests.hosts.trials.backup import DUMPS, scheduled, without_dumps
+from tests.hosts.trials.backup import DUMPS_STAY, scheduled, without_dumps
 from tests.hosts.trials.trial import Answers, Trial
 from tests.hosts.trials.updates import (
     let_updates_wait,
@@ -71,7 +71,7 @@ def _status(host: LabHost) -> dict[str, Any]:
 
 
 TRIALS = (
-    Trial(step="window.backup", holds=scheduled, stays=(DUMPS,), tidy=without_dumps),
+    Trial(step="window.backup", holds=scheduled, stays=DUMPS_STAY, tidy=without_dumps),
     Trial(
         step="window.open",
         holds=_is_open,
