@@ -3,6 +3,8 @@
 STATE/guard/guard.json   what it covers (`Guard`)
 STATE/guard/armed        it is to be taken back at the deadline; gone once it was confirmed
 STATE/guard/deadline     when, in whole seconds since boot
+STATE/guard/by-script    `guard.sh` put the restore points back without us
+STATE/guard/incomplete   … but not all that was in them
 STATE/guard/…            what `guard.sh` needs to take it back without us
 
 The time is that since boot (CLOCK_BOOTTIME, /proc/uptime): no clock that is set, or stands still,
@@ -117,6 +119,15 @@ def is_armed(state: StateDir) -> bool:
 def was_put_back_by_script(state: StateDir) -> bool:
     """Whether the restore points were put back without us; our records do not say so yet."""
     return (directory(state) / "by-script").exists()
+
+
+def told_of_script(state: StateDir) -> str:
+    """What `guard.sh` did without us, the end of a sentence: all of it, or what it could."""
+    place = directory(state)
+    told = "the restore points were put back by their restore.sh"
+    if not (place / "incomplete").exists():
+        return told
+    return f"{told} but for what {place / 'fired.log'} names"
 
 
 def why_fired(state: StateDir) -> str:

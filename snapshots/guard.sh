@@ -110,9 +110,14 @@ by_script() {
         return 1
     fi
     say "the restore points are put back by their restore.sh"
+    # One that is damaged keeps neither an earlier one from its turn nor the daemons from what came
+    # back: it has put back all of which it could be sure. The switch is off afterwards even so: at
+    # the next boot nothing more could be had, and what a person mended meanwhile would be undone.
     while IFS= read -r point; do
-        sh "$point/restore.sh" >>fired.log 2>&1 </dev/null 9>&- ||
-            say "$point/restore.sh ended with exit status $?"
+        sh "$point/restore.sh" >>fired.log 2>&1 </dev/null 9>&- || {
+            say "$point/restore.sh ended with exit status $?: what it names above is not put back"
+            : >incomplete
+        }
     done <points
     run systemctl daemon-reload
     if [ -s rules.nft ] && command -v nft >/dev/null; then run nft -f rules.nft; fi

@@ -9,6 +9,11 @@
 #
 # Nothing is deleted: what was not there then is moved to set-aside.N beside this script.
 #
+# It believes nothing that was altered on the disk: SHA256SUMS proves this script and restore.list,
+# the name of a list or content is its SHA-256, and a kept secret is proved with this host's key.
+# Where any of what says what was there is damaged or missing, that is named, nothing that seems to
+# have come since is moved away, and only what is proved is put back.
+#
 # It works as root in directories of other users, so it follows no link of theirs. It enters the
 # directory of each entry, sees that it came to where it meant to (a link on the way would have led
 # elsewhere), and names the entry as ./name there. What remains: between the look at a file and the
@@ -23,6 +28,8 @@ prefix=${1:-}
 prefix=${prefix%/}
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
 objects=$here/../../objects
+secrets=$here/../../secrets
+key=$here/../../../key
 if [ ! -f "$here/restore.list" ] || [ ! -d "$objects" ]; then
     echo "restore.sh: $here/restore.list or $objects is missing; nothing was changed." >&2
     exit 1
@@ -45,6 +52,9 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 problems=0
 changed=0
+doubtful=
+full=
+key_is=
 
 has() { command -v "$1" >/dev/null 2>&1; }
 chattr=; has chattr && has lsattr && chattr=yes
@@ -57,6 +67,18 @@ mark=$(printf '\001')
 problem() {
     problems=$((problems + 1))
     echo "restore.sh: $*" >&2
+}
+
+# doubt WORDS: something that says what was there is damaged. What is extra is not known then, and
+# files that are not listed may be those that cannot be given back what they had.
+doubt() {
+    doubtful=yes
+    problem "$* What came since is left where it is."
+}
+
+# note LIST LINE: adds to a list of our own; half of one (on a full disk) must not be taken for all.
+note() {
+    printf '%s\n' "$2" >>"$work/$1" || full=yes
 }
 
 # plain WORD: the name that WORD stands for, in $name (a newline at its end survives).
@@ -80,6 +102,108 @@ many_lines() {
     while case $name in *"$mark"*) ;; *) false ;; esac; do
         name=${name%%"$mark"*}$newline${name#*"$mark"}
     done
+}
+
+# --- what is proved -------------------------------------------------------------------------------
+
+# hash_of FILE: its SHA-256, in $hash; empty where it cannot be read.
+hash_of() { hash=$(sha256sum 2>/dev/null <"$1" | cut -d ' ' -f 1); }
+
+# is_in_sums NAME FILE: whether SHA256SUMS has the hash of the file under that name.
+is_in_sums() {
+    hash_of "$2"
+    [ -n "$hash" ] && [ -f "$here/SHA256SUMS" ] || return 1
+    while IFS= read -r line; do
+        if [ "$line" = "$hash  $1" ]; then return 0; fi
+    done <"$here/SHA256SUMS"
+    return 1
+}
+
+# is_in_manifest HASH: whether manifest.json names a list of files with that hash.
+is_in_manifest() {
+    [ -f "$here/manifest.json" ] || return 1
+    while IFS= read -r line; do
+        case $line in *'"files '*": \"$1\""*) return 0 ;; esac
+    done <"$here/manifest.json"
+    return 1
+}
+
+# saved_in HASH: the file that holds a list or content, in $from.
+saved_in() { from=$objects/$(printf '%.2s' "$1")/$1; }
+
+# find_lists: those that are proved, in $lists, and whether restore.list is, in $is_proved.
+find_lists() {
+    lists=
+    is_proved=yes
+    is_in_sums restore.sh "$here/${0##*/}" ||
+        doubt "$here/${0##*/} is not as $here/SHA256SUMS says: one of them is damaged."
+    # What restore.list says of roots is not used then: nothing else proves it. Paths of files stand
+    # in the lists, which are proved by their names; that they belong to this restore point,
+    # manifest.json says as well.
+    if ! is_in_sums restore.list "$here/restore.list"; then
+        is_proved=
+        doubt "$here/restore.list is not as $here/SHA256SUMS says: one of them is damaged." \
+            "Only what manifest.json lists too is put back."
+    fi
+    while read -r word value; do
+        [ "$word" = chunk ] || continue
+        saved_in "$value"
+        hash_of "$from"
+        if [ "$hash" != "$value" ]; then
+            doubt "The list $from is missing or was altered; its files were left alone."
+        elif [ -z "$is_proved" ] && ! is_in_manifest "$value"; then
+            doubt "The list $from is not in $here/manifest.json; its files were left alone."
+        else
+            lists="$lists $value"
+        fi
+    done <"$here/restore.list"
+}
+
+# read_key: the key of the keyed hashes as HMAC-SHA-256 (RFC 2104) uses it, in $inner_pad and
+# $outer_pad, with the escapes of printf. Fails where it is missing or not as long as it must be.
+read_key() {
+    inner_pad=
+    outer_pad=
+    length=0
+    for byte in $(od -A n -v -t x1 2>/dev/null <"$key"); do
+        length=$((length + 1))
+        inner_pad=$inner_pad$(printf '\\0%03o' $((0x$byte ^ 0x36)))
+        outer_pad=$outer_pad$(printf '\\0%03o' $((0x$byte ^ 0x5c)))
+    done
+    [ "$length" -eq 32 ] || return 1
+    while [ "$length" -lt 64 ]; do
+        length=$((length + 1))
+        inner_pad=$inner_pad'\0066'
+        outer_pad=$outer_pad'\0134'
+    done
+}
+
+# has_key: whether there is one. It is read once, and only where there are secrets.
+has_key() {
+    if [ -z "$key_is" ]; then
+        key_is=missing
+        ! read_key || key_is=there
+    fi
+    [ "$key_is" = there ]
+}
+
+# keyed_hash TEXT: in $hash, as the lists have it of a file that holds a secret.
+keyed_hash() {
+    rest=$({ printf %b "$inner_pad" && printf %s "$1"; } | sha256sum | cut -d ' ' -f 1)
+    bytes=
+    while [ -n "$rest" ]; do
+        bytes=$bytes$(printf '\\0%03o' "0x${rest%"${rest#??}"}")
+        rest=${rest#??}
+    done
+    hash=hmac:$({ printf %b "$outer_pad" && printf %b "$bytes"; } | sha256sum | cut -d ' ' -f 1)
+}
+
+# holds FILE: whether it holds what the entry held.
+holds() {
+    hash_of "$1"
+    [ -n "$hash" ] || return 1
+    case $sha in hmac:*) keyed_hash "$hash" ;; esac
+    [ "$hash" = "$sha" ]
 }
 
 unlock() {
@@ -222,12 +346,14 @@ is_kind() {
 
 is_there() { [ -L "$item" ] || [ -e "$item" ]; }
 
-# set_aside: $item, which is $file.
+# set_aside: $item, which is $file. Where that fails nothing may be put in its place.
 set_aside() {
     unlock .
     unlock "$item"
-    mkdir -p "$aside$(dirname "$file")" && mv -- "$item" "$aside$file" ||
+    if ! { mkdir -p "$aside$(dirname "$file")" && mv -- "$item" "$aside$file"; }; then
         problem "$file could not be moved away."
+        return 1
+    fi
     changed=$((changed + 1))
 }
 
@@ -236,34 +362,55 @@ below() {
     for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
         [ -L "$entry" ] || [ -e "$entry" ] || continue
         one_line "$entry"
-        printf '%s\n' "$line"
+        note present "$line"
         if [ -d "$entry" ] && [ ! -L "$entry" ] && ! is_left "$line/"; then below "$entry"; fi
     done
 }
 
-# each FUNCTION: call it for every entry of the list, directories before what they hold.
+# each FUNCTION: call it for every entry of the lists, directories before what they hold.
 each() {
-    while read -r word value; do
-        [ "$word" = chunk ] || continue
-        chunk=$objects/$(printf '%.2s' "$value")/$value
-        if [ "$(sha256sum <"$chunk" 2>/dev/null | cut -d ' ' -f 1)" != "$value" ]; then
-            problem "The list $chunk is missing or was altered; its files were left alone."
-            continue
-        fi
+    for list in $lists; do
         while read -r kind mode uid gid flags rdev size mtime sha path target xattrs acl; do
             case $kind in '#'*) continue ;; esac
             plain "$path"
             file=$prefix$name
             "$1"
-        done <"$chunk"
-    done <"$here/restore.list"
+        done <"$objects/$(printf '%.2s' "$list")/$list"
+    done
 }
 
 # --- first: what stands in the way ---------------------------------------------------------------
 
 remember() {
     one_line "$file"
-    printf '%s\n' "$line" >>"$work/wanted"
+    note wanted "$line"
+}
+
+# find_extra: what is there and was not then, a line each in $work/extra.
+find_extra() {
+    each remember
+    while read -r word value rest; do
+        [ "$word" = root ] || continue
+        plain "$rest"
+        file=$prefix$name
+        if [ "$value" = content ] && go_into "$file"; then below "$file"; fi
+    done <"$here/restore.list"
+    sort -u "$work/wanted" -o "$work/wanted" && sort -u "$work/present" -o "$work/present" &&
+        comm -13 "$work/wanted" "$work/present" >"$work/extra" || full=yes
+}
+
+move_extra() {
+    while IFS= read -r extra; do
+        many_lines "$extra"
+        # The parent goes first in this order and takes the rest along.
+        file=$name
+        if ! go_to "$file"; then
+            # It went with its parent, or its place was exchanged since it was listed.
+            [ ! -e "${file%/*}" ] || problem "$file was not there then and could not be reached."
+        elif is_there; then
+            set_aside
+        fi
+    done <"$work/extra"
 }
 
 open_up() {
@@ -283,9 +430,12 @@ put_back() {
         dir)
             if is_kind; then return 0; fi
             if is_there; then
-                # What was in it is not known, so it cannot be made anew.
-                if is_metadata "$file"; then refuse "$file" "is no directory any more"; return 0; fi
-                set_aside
+                # What was in it is not known, or not all of it, so it cannot be made anew.
+                if [ -n "$doubtful" ] || is_metadata "$file"; then
+                    refuse "$file" "is no directory any more"
+                    return 0
+                fi
+                set_aside || return 0
             fi
             mkdir -- "$item" || problem "The directory $file could not be made."
             changed=$((changed + 1))
@@ -295,19 +445,19 @@ put_back() {
             plain "$target"
             if [ -L "$item" ] && [ "$(readlink -- "$item"; echo x)" = "$name
 x" ]; then return 0; fi
-            if is_there; then set_aside; fi
+            if is_there; then set_aside || return 0; fi
             ln -s -n -- "$name" "$item" || problem "The link $file could not be made."
             changed=$((changed + 1))
             ;;
         fifo)
             if is_kind; then return 0; fi
-            if is_there; then set_aside; fi
+            if is_there; then set_aside || return 0; fi
             mkfifo -- "$item" || problem "The pipe $file could not be made."
             ;;
         char | block)
             if is_kind; then return 0; fi
             if [ "$kind" = char ]; then letter=c; else letter=b; fi
-            if is_there; then set_aside; fi
+            if is_there; then set_aside || return 0; fi
             # Linux: eight bits of the minor number, twelve of the major, the rest of the minor
             mknod -- "$item" $letter $(((rdev >> 8) & 0xfff)) \
                 $(((rdev & 0xff) | ((rdev >> 12) & 0xfff00))) ||
@@ -319,23 +469,30 @@ x" ]; then return 0; fi
 }
 
 put_back_file() {
+    lost="The saved content of $file is missing or was altered; the file was left alone."
     case $sha in
         -) return 0 ;;
         hmac:*)
-            is_there || problem "$file held a secret and was not copied; write it again."
-            return 0
+            from=$secrets/${sha#hmac:}
+            if ! has_key; then
+                problem "$file holds a secret, and without the key $key it cannot be told whether" \
+                    "it was changed or $from is what it held; the file was left alone."
+                return 0
+            fi
+            # Such contents are kept only from when a change of ours was to replace them.
+            [ -e "$from" ] || lost="What $file held is secret and was not kept; write it again."
             ;;
+        *) saved_in "$sha" ;;
     esac
-    if is_kind && [ "$(sha256sum <"$item" | cut -d ' ' -f 1)" = "$sha" ]; then return 0; fi
-    from=$objects/$(printf '%.2s' "$sha")/$sha
-    if [ "$(sha256sum <"$from" 2>/dev/null | cut -d ' ' -f 1)" != "$sha" ]; then
-        problem "The saved content of $file is missing or was altered; the file was left alone."
+    if is_kind && holds "$item"; then return 0; fi
+    if ! holds "$from"; then
+        problem "$lost"
         return 0
     fi
     if is_kind; then
         unlock "$item"
     elif is_there; then
-        set_aside
+        set_aside || return 0
     fi
     (write_file) || problem "$file could not be written."
     changed=$((changed + 1))
@@ -385,9 +542,10 @@ shape() {
             problem "Owner or mode of $file could not be set."
         changed=$((changed + 1))
     fi
-    case $path in
-        # Such names the tools write in ways of their own, so they were passed over before.
-        *\\*) strip_one ;;
+    case $doubtful$path in
+        # Such names the tools write in ways of their own, so they were passed over before; in doubt
+        # all were, for what is not listed keeps what it has.
+        yes* | *\\*) strip_one ;;
     esac
     if [ "$acl" != - ]; then
         if [ -z "$setfacl" ]; then
@@ -406,7 +564,10 @@ no_link() { [ ! -L "$item" ]; }
 
 strip_one() {
     unlock "$item"
-    [ -z "$setfacl" ] || { no_link && setfacl -b -- "$item"; }
+    # Asked first: a file system without ACLs has nothing to take away, and would only complain.
+    # What an ACL's mask kept from the group counts again without it, so the mode is set once more.
+    [ -z "$setfacl" ] || [ -z "$(getfacl -s -p -n -- "$item" 2>/dev/null)" ] ||
+        { no_link && setfacl -b -- "$item" && no_link && chmod "$mode" -- "$item"; }
     [ -z "$chattr" ] || { no_link && chattr -s -u -c -S -d -A -- "$item" 2>/dev/null; }
     [ -z "$setfattr" ] || getfattr -h -m - --absolute-names -- "$item" 2>/dev/null |
         while IFS= read -r line; do
@@ -492,61 +653,40 @@ strip() {
     return 0
 }
 
-: >"$work/wanted"
-: >"$work/present"
-: >"$work/left"
-: >"$work/refused"
-: >"$work/roots"
-: >"$work/kinds"
-while read -r word value rest; do
+for list in wanted present extra left refused roots kinds one; do : >"$work/$list" || exit 1; done
+find_lists
+[ -z "$is_proved" ] || while read -r word value rest; do
     case $word in root | leave) ;; *) continue ;; esac
     plain "$rest"
     one_line "$prefix$name"
     case $word in
-        leave) printf '%s\n' "$line" >>"$work/left" ;;
+        leave) note left "$line" ;;
         root)
-            printf '%s\n' "$line" >>"$work/roots"
-            printf '%s %s\n' "$value" "$line" >>"$work/kinds"
+            note roots "$line"
+            note kinds "$value $line"
             ;;
     esac
 done <"$here/restore.list"
 # The outer ones first.
-sort -u "$work/roots" -o "$work/roots"
-sort -t ' ' -k 2 "$work/kinds" -o "$work/kinds"
+sort -u "$work/roots" -o "$work/roots" &&
+    sort -t ' ' -k 2 "$work/kinds" -o "$work/kinds" || full=yes
 top=:
 me=$(stat -c %u -- "$work")
 # Where the tools can, a directory that comes to be at a name is not gone into.
 no_target=
-: >"$work/one"
 if mv -f -T -- "$work/one" "$work/two" 2>/dev/null; then no_target=-T; fi
-echo "Looking for what was not there then"
-each remember
 each open_up
-while read -r word value rest; do
-    [ "$word" = root ] || continue
-    plain "$rest"
-    file=$prefix$name
-    if [ "$value" = content ] && go_into "$file"; then below "$file" >>"$work/present"; fi
-done <"$here/restore.list"
-sort -u "$work/wanted" -o "$work/wanted"
-sort -u "$work/present" -o "$work/present"
-comm -13 "$work/wanted" "$work/present" >"$work/extra"
-while IFS= read -r extra; do
-    many_lines "$extra"
-    # The parent goes first in this order and takes the rest along.
-    file=$name
-    if ! go_to "$file"; then
-        # It went with its parent, or its place was exchanged since it was listed.
-        [ ! -e "${file%/*}" ] || problem "$file was not there then and could not be reached."
-    elif is_there; then
-        set_aside
-    fi
-done <"$work/extra"
+if [ -z "$doubtful" ]; then
+    echo "Looking for what was not there then"
+    find_extra
+    [ -z "$full" ] || doubt "$work could not be written to."
+fi
+[ -n "$doubtful" ] || move_extra
 
 echo "Putting contents back"
 each put_back
 echo "Putting owners, modes and flags back"
-while read -r word value rest; do
+[ -n "$doubtful" ] || while read -r word value rest; do
     [ "$word" = root ] || continue
     plain "$rest"
     file=$prefix$name

@@ -82,8 +82,8 @@ def _tell_end(engine: Engine, guard: Guard) -> None:
     names = ", ".join(guard.steps)
     if guards.was_put_back_by_script(engine.state):
         reason = (
-            f"{names} {by_number(guard.steps, 'was', 'were')} not confirmed, and the restore points"
-            " were put back by their restore.sh. Run `harden-tui recover` to complete it."
+            f"{names} {by_number(guard.steps, 'was', 'were')} not confirmed, and"
+            f" {guards.told_of_script(engine.state)}. Run `harden-tui recover` to complete it."
         )
         engine.emit(GuardEvent(step=names, phase="taken-back", reasons=(reason,)))
         return

@@ -151,9 +151,8 @@ class GuardedRun:
         gone = [record for record in records if record.status == "rolled-back"]
         if guards.was_put_back_by_script(engine.state):
             reason = (
-                f"{names} {was} not confirmed, and harden-tui could not take it back: the restore"
-                " points were put back by their restore.sh. Run `harden-tui recover` to complete"
-                " it."
+                f"{names} {was} not confirmed, and harden-tui could not take it back:"
+                f" {guards.told_of_script(engine.state)}. Run `harden-tui recover` to complete it."
             )
             self._tell(names, "taken-back", reason)
             return NEEDS_PERSON, reason, list(mine.values())
@@ -248,8 +247,8 @@ def _waiting(engine: Engine) -> tuple[Guard | None, str]:
         return None, f"{NOTHING_WAITS} `harden-tui history list` shows what was kept or taken back."
     if guards.was_put_back_by_script(engine.state):
         return None, (
-            "The deadline has passed and the restore points were put back; there is nothing left"
-            " to confirm. Run `harden-tui recover` to complete it."
+            f"The deadline has passed, and {guards.told_of_script(engine.state)}; there is nothing"
+            " left to confirm. Run `harden-tui recover` to complete it."
         )
     if Records(engine.state).open():
         return None, (

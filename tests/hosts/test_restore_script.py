@@ -54,6 +54,7 @@ def test_a_shell_and_coreutils_put_the_host_back(host: LabHost) -> None:
     _damage(host)
     host.run("sh", "-c", WITHOUT_PYTHON)
 
+    _one_flipped_bit_takes_nothing_away(host, first_point)
     # The sealed tree is a part of the restore points of its own step only; then all of /etc.
     for tx_id in (point, first_point):
         done = _restore(host, tx_id)
@@ -76,6 +77,24 @@ def _damage(host: LabHost) -> None:
     host.run("sh", "-c", "rm /etc/motd; ln -s /etc/shadow /etc/motd; chmod 0644 /etc/shadow")
     host.run("setfacl", "-m", "u:alice:r", "/etc/gshadow")
     host.run("setfattr", "-n", "user.new", "-v", "1", "/etc/fstab")
+
+
+def _one_flipped_bit_takes_nothing_away(host: LabHost, tx_id: str) -> None:
+    """In the list of /etc/ssh: it is named, /etc/ssh stays as it is, and the rest goes back."""
+    snapshots = host.root / "var/lib/harden-tui/snapshots"
+    lines = (snapshots / f"points/{tx_id}.before/restore.list").read_text().splitlines()
+    lists = [snapshots / "objects" / line[6:8] / line[6:] for line in lines if line[:6] == "chunk "]
+    (of_ssh,) = [path for path in lists if b" /etc/ssh/sshd_config " in path.read_bytes()]
+    whole = of_ssh.read_bytes()
+    of_ssh.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])
+    there = sorted(path.name for path in (host.root / "etc/ssh").iterdir())
+    done = _restore(host, tx_id)
+    assert done.returncode == 1 and of_ssh.name in done.stderr, done.stderr
+    assert sorted(path.name for path in (host.root / "etc/ssh").iterdir()) == there
+    assert (host.root / "etc/ssh/sshd_config").read_text() == "PermitRootLogin yes\n"
+    assert (host.root / "etc/-new").exists()
+    assert (host.root / "etc/hosts").is_file()
+    of_ssh.write_bytes(whole)
 
 
 def _restore(host: LabHost, tx_id: str) -> subprocess.CompletedProcess[str]:

@@ -12,22 +12,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.base import FLAG_IMMUTABLE, FileState
-from host.local import LocalHost
 from snapshots import listing
-from snapshots.captured import Captured, differences
-from snapshots.model import FileItem, Root, SnapshotError, ValueItem
+from snapshots.captured import differences
+from snapshots.model import FileItem, Root, SnapshotError
 from snapshots.objects import ObjectStore
 from snapshots.points import Points
 from snapshots.records import Records
 from snapshots.state import StateDir
-
-ETC = (Root("/etc", content=True),)
-needs_tools = pytest.mark.skipif(
-    os.geteuid() != 0 or not all(map(shutil.which, ("setfacl", "setfattr", "chattr"))),
-    reason="needs root and the packages acl, attr and e2fsprogs",
+from tests.unit.restore_points import (
+    ETC,
+    capture,
+    everything,
+    keep,
+    make_app,
+    make_elsewhere,
+    make_points,
+    make_tree,
+    needs_tools,
+    restore,
+    run_restore,
+    summary,
 )
+
 COREUTILS = (
-    "chmod", "chown", "comm", "cp", "cut", "dirname", "ln", "mkdir", "mkfifo", "mknod", "mv",
+    "chmod", "chown", "comm", "cp", "cut", "dirname", "ln", "mkdir", "mkfifo", "mknod", "mv", "od",
     "readlink", "rm", "rmdir", "sha256sum", "sort", "stat", "sync",
 )  # fmt: skip
 NAMES = st.text(
@@ -76,49 +84,24 @@ def test_an_acl_is_written_as_setfacl_reads_it() -> None:
     assert text == "u::rw-,u:33:r--,g::r--,m::r--,o::r--"
 
 
-def capture(tree: Path, store: ObjectStore) -> Captured:
-    """`tree` as if it were the root of a host."""
-    files = {}
-    for path, state in LocalHost().walk(str(tree / "etc"), content=True):
-        if state.sha256:
-            store.add(Path(path).read_bytes())
-        files[path.removeprefix(str(tree))] = FileItem(state)
-    return {"files": dict(files), "units": {"a.service": ValueItem("active")}}
-
-
-def summary(tree: Path) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for path, state in LocalHost().walk(str(tree / "etc"), content=True):
-        name = path.removeprefix(str(tree))
-        found[name] = (state.kind, state.mode, state.uid, state.gid, state.sha256, state.target,
-                       state.flags, state.xattrs)  # fmt: skip
-    return found
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path)
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    etc = tmp_path / "tree" / "etc"
-    (etc / "ssh" / "deep").mkdir(parents=True)
-    (etc / "hosts").write_text("127.0.0.1 localhost\n")
-    (etc / "ssh" / "config").write_text("Port 22\n")
-    (etc / "ssh" / "key").write_text("secret\n")
-    (etc / "ssh" / "key").chmod(0o600)
-    (etc / "ssh" / "deep" / "with space, 100% \\ odd\nname ").write_text("odd\n")
-    (etc / "link").symlink_to("hosts")
-    (etc / "dangling").symlink_to("no where")
-    os.mkfifo(etc / "pipe")
-    return tmp_path / "tree"
+def app(tmp_path: Path) -> Path:
+    return make_app(tmp_path)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    return make_elsewhere(tmp_path)
 
 
 @pytest.fixture
 def points(tmp_path: Path) -> Points:
-    state = StateDir(tmp_path / "state")
-    return Points(state.points, ObjectStore(state.objects))
-
-
-def run_restore(points: Points, tree: Path) -> subprocess.CompletedProcess[str]:
-    script = points.path / "one" / "restore.sh"
-    return subprocess.run(["/bin/sh", script, tree], capture_output=True, text=True, check=False)
+    return make_points(tmp_path)
 
 
 def test_restore_sh_puts_everything_back(points: Points, tree: Path) -> None:
@@ -231,49 +214,6 @@ def test_restore_sh_says_what_coreutils_cannot_do(
         assert said in done.stderr
     assert "not found" not in done.stderr
     assert key.read_text() == "secret\n"
-
-
-def keep(points: Points, *roots: Root) -> None:
-    """The restore point "one" of some trees, under their own names."""
-    files = {}
-    for root in roots:
-        for path, state in LocalHost().walk(root.path, content=root.content):
-            if state.sha256:
-                points._store.add(Path(path).read_bytes())
-            files[path] = FileItem(state)
-    points.write("one", "host", roots, {"files": dict(files)})
-
-
-def restore(points: Points) -> subprocess.CompletedProcess[str]:
-    script = points.path / "one" / "restore.sh"
-    return subprocess.run(["/bin/sh", script], capture_output=True, text=True, check=False)
-
-
-def everything(tree: Path) -> dict[str, FileState]:
-    return dict(LocalHost().walk(str(tree), content=True))
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Path:
-    """What is none of the restore point's business, and must stay as it is."""
-    elsewhere = tmp_path / "elsewhere"
-    (elsewhere / "inner").mkdir(parents=True)
-    for path in (elsewhere / "shadow", elsewhere / "inner" / "f"):
-        path.write_text("not yours\n")
-        path.chmod(0o640)
-    if shutil.which("setfattr") and os.geteuid() == 0:
-        os.setxattr(elsewhere / "shadow", "user.note", b"kept")
-    return elsewhere
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Path:
-    app = tmp_path / "srv" / "app"
-    (app / "sub").mkdir(parents=True)
-    (app / "index.php").write_text("<?php\n")
-    (app / "index.php").chmod(0o644)
-    (app / "sub" / "f").write_text("f\n")
-    return app
 
 
 def test_restore_sh_shapes_nothing_through_a_link(
