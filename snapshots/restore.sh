@@ -7,6 +7,9 @@
 #     sh restore.sh            on the machine itself
 #     sh restore.sh /mnt       on a disk mounted at /mnt
 #
+# Files only: packages stay as they are, and services, kernel settings and the packet filter follow
+# their files at the next boot.
+#
 # Nothing is deleted: what was not there then is moved to set-aside.N beside this script.
 #
 # It believes nothing that was altered on the disk: SHA256SUMS proves this script and restore.list,
@@ -696,6 +699,7 @@ each shape
 
 echo "$changed changes made."
 [ ! -d "$aside" ] || echo "What was not there then lies in $aside"
+echo "Files only: which packages are installed stays as it is, and so does what runs now."
 if [ "$problems" -ne 0 ]; then
     echo "$problems things could not be put back; they are named above." >&2
     exit 1
