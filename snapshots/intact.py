@@ -7,10 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from snapshots import sums
+from snapshots import sums, twins
+from snapshots.answers import Answers
 from snapshots.captured import is_metadata_only
 from snapshots.debs import KeptDebs
 from snapshots.domains.packages import Package
+from snapshots.guides import Guides
 from snapshots.mariadb_cells import secrets_of
 from snapshots.model import (
     Delta,
@@ -110,6 +112,9 @@ def problems(state: StateDir) -> Iterator[str]:
         yield from _transaction(records, state.points, tx_id)
     yield from _debs(state)
     yield from _secrets(state)
+    for kept in state.kept_twice:
+        yield from twins.problems(kept)
+    yield from _readable(state)
 
 
 def standing(state: StateDir, *, practice: bool = False) -> list[Standing]:
@@ -125,6 +130,10 @@ def standing(state: StateDir, *, practice: bool = False) -> list[Standing]:
         except SnapshotError:
             unreadable.append(f"the record of {tx_id} was altered or cannot be read")
     in_force = [one for one in found if one.in_force]
+    try:
+        _ = SecretPaths(state).paths
+    except SnapshotError:
+        unreadable.append("which files are secret, or the key to compare them, was lost")
     lists = {one.id: _list_problem(records, one.id) for one in in_force}
     answer = []
     for number, one in enumerate(in_force):
@@ -247,3 +256,19 @@ def _secrets(state: StateDir) -> Iterator[str]:
                 secrets.content(PREFIX + path.name)
     except (SnapshotError, OSError) as error:
         yield str(error)
+
+
+def _readable(state: StateDir) -> Iterator[str]:
+    """What people may write by hand carries no sum, and no undo needs it."""
+    for path in (state.window, state.last_window):
+        try:
+            twins.read(path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            yield f"{path} cannot be read ({twins.why(error)}), nor its copy beside it."
+    for read in (lambda: Answers(state), lambda: Guides(state).all()):
+        try:
+            read()
+        except SnapshotError as error:
+            yield str(error)

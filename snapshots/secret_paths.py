@@ -14,12 +14,20 @@ from collections.abc import Iterable
 import msgspec
 
 from host.base import Host
+from host.names import exact_json, read_exact_json
+from snapshots import twins
 from snapshots.durable import write_durably
 from snapshots.model import SnapshotError
 from snapshots.state import StateDir
 
+SCHEMA = "harden-tui/secret-paths/1"
 PREFIX = "hmac:"
 LIMIT_BYTES = 16 * 1024 * 1024
+
+
+class _File(msgspec.Struct, frozen=True):
+    schema: str
+    paths: list[str]
 
 
 class SecretPaths:
@@ -31,23 +39,32 @@ class SecretPaths:
 
     @property
     def paths(self) -> frozenset[str]:
-        """Raises `SnapshotError` where the register is damaged."""
+        """Raises `SnapshotError` where the register is damaged, or the key: nothing may be
+        captured then, or a secret would be copied as it is.
+        """
         if self._paths is None:
-            file = self._state.secret_paths
-            try:
-                found = msgspec.json.decode(file.read_bytes(), type=list[str])
-            except FileNotFoundError:
-                found = []
-            except msgspec.DecodeError:
-                raise SnapshotError(
-                    f"{file} cannot be read, so it is not known which files are secret; nothing "
-                    "was changed. Put it back from a backup of the state directory."
-                ) from None
-            self._paths = frozenset(found)
+            self._paths = self._read()
         return self._paths
+
+    def _read(self) -> frozenset[str]:
+        file = self._state.secret_paths
+        try:
+            found = read_exact_json(twins.read(file), _File)
+        except FileNotFoundError:
+            return frozenset()
+        except (OSError, ValueError) as error:
+            raise SnapshotError(
+                f"{file} cannot be read ({twins.why(error)}), nor its copy beside it, so it is "
+                "not known which files are secret; nothing was changed. Put one of the two back "
+                "from a backup of the state directory. Without one, the restore.sh of a restore "
+                f"point in {self._state.points} still puts files back."
+            ) from None
+        self._state.key()
+        return frozenset(found.paths)
 
     def register(self, paths: Iterable[str]) -> None:
         """From now on these are secret; durable on return."""
+        self._state.key()  # there before the first secret is: later its loss is seen
         self._write(self.paths | set(paths))
 
     def keep_only(self, paths: Iterable[str]) -> None:
@@ -56,7 +73,8 @@ class SecretPaths:
 
     def _write(self, paths: frozenset[str]) -> None:
         if paths != self.paths:
-            write_durably(self._state.secret_paths, msgspec.json.encode(sorted(paths)) + b"\n")
+            text = exact_json(_File(SCHEMA, sorted(paths)), indent=2)
+            twins.write(self._state.secret_paths, text + b"\n")
             self._paths = paths
 
     def hashed(self, sha256: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from snapshots import history, intact
+from snapshots import drift_carried, drift_settle, history, intact, twins
+from snapshots.answers import Answers
+from snapshots.guides import Guides
 from snapshots.model import RemoveFile, RunCommand, SnapshotError, WriteFile
 from snapshots.objects import ObjectStore
 from snapshots.records import Records
 from snapshots.state import StateDir
+from steps import window_store
+from steps.window_model import Window
 from tests.unit.snapshots_host import Bench
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-test.conf"
@@ -45,6 +50,12 @@ class Stage:
         ]
         undone = bench.apply("undone", WriteFile(path=DROP_IN, content=b"A 1\n"))
         bench.undo(undone.id)
+        bench.host.write_file("/etc/by-others", b"an administrator's\n")
+        drift_settle.accept(
+            bench.host, bench.state, [("files", "/etc/by-others")],
+            expect_fingerprint=None, user="tester",
+        )  # fmt: skip
+        drift_carried.write(bench.state, undone.id, {("files", "/etc/none"): None})
         self.number = 0
 
     def copy(self) -> Bench:
@@ -59,11 +70,15 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     return Stage(tmp_path_factory.mktemp("intact"))
 
 
+NOT_LOOKED_AT = ("lock", "reserve", "hashes")
+"""Who holds the lock, room set aside, a cache that proves itself. The session log is verified by
+`log verify`, what a run said is shown and no more."""
+
+
 def stored(state: StateDir) -> list[Path]:
     """Every file whose loss would matter, below the state directory."""
-    places = (state.objects, state.points, state.transactions, state.secret_contents, state.debs)
-    files = [path for place in places for path in place.rglob("*") if path.is_file()]
-    return sorted(path.relative_to(state.path) for path in files)
+    files = [path.relative_to(state.path) for path in state.path.rglob("*") if path.is_file()]
+    return sorted(path for path in files if path.parts[0] not in (*NOT_LOOKED_AT, "log", "runs"))
 
 
 def flip(path: Path, where: int) -> None:
@@ -111,7 +126,8 @@ def kinds(state: StateDir) -> dict[str, Path]:
     """One of each kind of file: its shape -> its path."""
     found: dict[str, Path] = {}
     for path in stored(state):
-        name = path.name if path.suffix or path.name.isupper() else path.parts[1]
+        alone = len(path.parts) == 1 or path.suffix or path.name.isupper()
+        name = path.name if alone else path.parts[1]
         found[f"{path.parts[0]} {name}"] = path
     return found
 
@@ -129,7 +145,7 @@ def needed_by_undos(state: StateDir) -> list[Path]:
     return [
         path
         for path in stored(state)
-        if path.parts[1] == "secrets"
+        if path.parts[1:2] == ("secrets",)
         or path.name in named
         or path.name in ("record.json", "delta.jsonl")
     ]
@@ -148,7 +164,14 @@ def test_there_is_one_of_each_kind(stage: Stage) -> None:
         "snapshots objects", "snapshots secrets", "snapshots manifest.json",
         "snapshots restore.sh", "snapshots restore.list", "snapshots SHA256SUMS",
         "transactions record.json", "transactions delta.jsonl", "transactions journal.jsonl",
+        *(f"{name} {name}" for kept in ("key", "secret-paths", "accepted", "carried")
+          for name in twice(kept)),
     }  # fmt: skip
+
+
+def twice(name: str) -> tuple[str, str]:
+    ending = "" if name == "key" else ".json"
+    return f"{name}{ending}", f"{name}-copy{ending}"
 
 
 def test_a_flipped_bit_is_found_and_named(stage: Stage) -> None:
@@ -168,7 +191,7 @@ def test_a_flipped_bit_is_found_and_named(stage: Stage) -> None:
 def test_a_missing_file_is_found_and_named(stage: Stage) -> None:
     bench = stage.copy()
     for relative in stored(bench.state):
-        if relative.parts[1] == "secrets":
+        if relative.parts[1:2] == ("secrets",):
             continue  # it shows where it is needed: the next test
         path = bench.state.path / relative
         aside = path.rename(bench.state.path / "aside")
@@ -255,3 +278,95 @@ def test_an_altered_record_that_is_still_json_is_not_believed(stage: Stage) -> N
     with pytest.raises(SnapshotError, match="altered on the disk"):
         history.transactions(bench.state)
     assert msgspec.json.decode(path.read_bytes())["status"] == "undone"
+
+
+@pytest.mark.parametrize("name", ["key", "secret-paths", "accepted", "carried"])
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("how", ["flip", "remove"])
+def test_what_is_kept_twice_serves_though_one_is_lost(
+    stage: Stage, name: str, which: int, how: str
+) -> None:
+    """Nothing is refused, and the next change puts the lost one back."""
+    bench = stage.copy()
+    path = bench.state.path / twice(name)[which]
+    whole = path.read_bytes()
+    flip(path, 40) if how == "flip" else path.unlink()
+    (said,) = history.verify(bench.state)
+    other = bench.state.path / twice(name)[1 - which]
+    assert said.startswith(f"{path} ") and f"{other} beside it holds the same" in said
+    assert all(one.can_be_undone for one in intact.standing(bench.state, practice=True))
+    assert bench.undo(stage.ids[3]).status == "committed"
+    assert bench.read(SECRET) == "one\n"
+    assert history.verify(bench.state) == []
+    assert name != "key" or path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", ["key", "secret-paths"])
+@pytest.mark.parametrize("content", [None, b"", b"[]", b'["/etc/\xff"]', b"k" * 32])
+def test_no_secret_is_copied_or_doubted_once_it_is_not_known_which_it_is(
+    stage: Stage, name: str, content: bytes | None
+) -> None:
+    """Both are lost: no other key is made, nothing is captured, and the sentence names the file."""
+    bench = stage.copy()
+    for each in twice(name):
+        (bench.state.path / each).unlink()
+        if content is not None:
+            (bench.state.path / each).write_bytes(content)
+    if name == "secret-paths" and content is None:
+        return  # as on a host where nothing ever was secret
+    path = bench.state.path / twice(name)[0]
+    assert any(said.startswith(f"{path} cannot be read") for said in history.verify(bench.state))
+    standing = intact.standing(bench.state, practice=True)
+    assert not any(one.can_be_undone for one in standing)
+    before = bench.fingerprint()
+    for refused in (lambda: bench.begin("next"), lambda: bench.undo(stage.ids[2])):
+        with pytest.raises(SnapshotError, match=r"nothing was changed\. Put .*restore\.sh"):
+            refused()
+    assert bench.fingerprint() == before
+    assert not any(b"two\n" in one.read_bytes() for one in bench.state.objects.glob("*/*"))
+    assert (path.read_bytes() if path.exists() else None) == content
+
+
+def test_the_copy_is_never_older_than_what_it_serves_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash between the two: the file still holds, and the next sweep makes both alike."""
+    path = tmp_path / "it.json"
+    old, new = b'{\n  "a": 1\n}\n', b'{\n  "a": 2\n}\n'
+    twins.write(path, old)
+    real = os.rename
+
+    def fails_in_between(source: Path, target: Path) -> None:
+        if target == path:
+            raise OSError(errno.EIO, "Input/output error")
+        real(source, target)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "rename", fails_in_between)
+        with pytest.raises(OSError, match="Input/output"):
+            twins.write(path, new)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["it-copy.json", "it.json"]
+    assert (twins.read(path), list(twins.problems(path))) == (old, [])
+    flip(path, 5)
+    assert twins.read(path) == new
+    twins.mend(path)
+    assert (twins.read(path), list(twins.problems(path))) == (new, [])
+    assert path.read_bytes() == twins.copy_of(path).read_bytes()
+
+
+def test_broken_answers_guides_and_windows_are_named(stage: Stage) -> None:
+    bench = stage.copy()
+    Answers(bench.state).set_value("ssh.limits", "tries", 3)
+    Guides(bench.state).end("debian-12", "first", by="tester")
+    window = Window(id="x", state="open", opened="2026-11-26T10:03:20+00:00", deadline="")
+    window_store.write(bench.state, window)
+    assert history.verify(bench.state) == []
+    for path in (bench.state.answers, bench.state.path / "guides.json"):
+        path.write_bytes(b"{")
+    for each in (bench.state.window, twins.copy_of(bench.state.window)):
+        flip(each, 12)
+    said = history.verify(bench.state)
+    assert [one.split()[0].rpartition("/")[2] for one in said] == [
+        "window.json", "answers.json", "guides.json",
+    ]  # fmt: skip
+    assert all(one.can_be_undone for one in intact.standing(bench.state, practice=True))
