@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from snapshots import sums, twins
+from snapshots import leaving, sums, twins
 from snapshots.answers import Answers
 from snapshots.captured import is_metadata_only
 from snapshots.debs import KeptDebs
@@ -23,7 +23,7 @@ from snapshots.model import (
     ValueItem,
 )
 from snapshots.objects import ObjectStore
-from snapshots.records import Records
+from snapshots.records import NAMES, TABLES, Records
 from snapshots.secret_paths import PREFIX, SecretPaths
 from snapshots.state import StateDir
 
@@ -231,6 +231,13 @@ def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
             yield f"{journal} is missing."
     except OSError as error:
         yield f"{journal} cannot be read ({error.strerror})."
+    for path in (directory / name for name in (leaving.NAME, NAMES, TABLES)):
+        try:
+            sums.without_sum(path.read_bytes())
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            yield f"{path} cannot be read ({twins.why(error)})."
     # Pruning takes the restore points of what was undone, and its list of differences with them.
     pruned = not record.in_force and not (points / f"{tx_id}.before").exists()
     if whole and not pruned and "delta.jsonl" not in there:
