@@ -85,19 +85,27 @@ class SecretPaths:
     def keep_content(self, host: Host, path: str) -> str:
         """Keep what a registered file holds now, because it is about to be replaced.
 
-        Returns its keyed hash, or "" where it was kept already.
+        Returns its keyed hash, or "" where something was kept under it already.
         """
         content = host.read_bytes(path, limit_bytes=LIMIT_BYTES)
         hashed = self.hashed(hashlib.sha256(content).hexdigest())
         return hashed if self.keep_known(hashed, content) else ""
 
     def keep_known(self, hashed: str, content: bytes) -> bool:
-        """Keep `content`, whose keyed hash is `hashed`; durable on return. False: kept already."""
+        """Keep `content`, whose keyed hash is `hashed`; durable on return.
+
+        False where something was kept under it already, which others may need. Where that was
+        damaged it is whole again.
+        """
         kept = self._state.secret_contents / hashed.removeprefix(PREFIX)
-        if kept.exists():
-            return False
-        write_durably(kept, content)
-        return True
+        was_there = kept.exists()
+        try:
+            is_whole = was_there and self.content(hashed) is not None
+        except (SnapshotError, OSError):
+            is_whole = False
+        if not is_whole:
+            write_durably(kept, content)
+        return not was_there
 
     def drop(self, hashed: str) -> None:
         """Let go of a content that was kept."""

@@ -230,6 +230,22 @@ def test_what_can_be_undone_is_and_what_cannot_is_refused(stage: Stage, how: str
     assert refused > 10
 
 
+def test_a_damaged_secret_is_kept_anew_while_it_is_on_the_host_still(stage: Stage) -> None:
+    """And it stays: what kept it first needs it after the undo that kept it anew."""
+    bench = stage.copy()
+    (kept,) = (
+        path for path in bench.state.secret_contents.iterdir() if path.read_bytes() == b"one\n"
+    )
+    third = bench.apply("third", WriteFile(path=SECRET, content=b"one\n", mode=0o600, secret=True))
+    flip(kept, 1)
+    assert any(str(kept) in said for said in history.verify(bench.state))
+    assert bench.undo(third.id).status == "committed"  # replaces it, so it is kept
+    assert kept.read_bytes() == b"one\n"
+    assert history.verify(bench.state) == []
+    assert bench.undo(stage.ids[3]).status == "committed"
+    assert bench.read(SECRET) == "one\n"
+
+
 def test_damage_to_one_leaves_the_others_undoable(stage: Stage) -> None:
     bench = stage.copy()
     (name,) = (
