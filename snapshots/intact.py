@@ -125,7 +125,7 @@ def standing(state: StateDir, *, practice: bool = False) -> list[Standing]:
     found: list[TransactionRecord] = []
     for tx_id in records.ids():
         try:
-            if (records.where(tx_id) / "record.json").exists():
+            if records.has_record(tx_id):
                 found.append(records.read(tx_id))
         except SnapshotError:
             unreadable.append(f"the record of {tx_id} was altered or cannot be read")
@@ -210,10 +210,11 @@ def _point(directory: Path) -> Iterator[str]:
 def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
     directory = records.where(tx_id)
     there = {name for name in ("delta.jsonl", "journal.jsonl") if (directory / name).exists()}
-    if not (directory / "record.json").exists():
+    if not records.has_record(tx_id):
         if there:
-            yield f"The transaction {tx_id} has lost its record {directory / 'record.json'}."
+            yield f"The transaction {tx_id} has lost its record {records.record_path(tx_id)}."
         return
+    yield from twins.problems(records.record_path(tx_id))
     try:
         record = records.read(tx_id)
     except SnapshotError:

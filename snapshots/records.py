@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from host.names import RAW_BYTE, exact_json, read_exact_json
-from snapshots import journal, sums
+from snapshots import journal, sums, twins
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.journal import JournalLine
 from snapshots.model import Delta, DomainName, Item, SnapshotError, TransactionRecord
@@ -37,6 +37,13 @@ class Records:
     def where(self, tx_id: str) -> Path:
         return self.path / tx_id
 
+    def record_path(self, tx_id: str) -> Path:
+        """Of the record; `twins` reads it, or its copy."""
+        return self.where(tx_id) / "record.json"
+
+    def has_record(self, tx_id: str) -> bool:
+        return twins.exists(self.record_path(tx_id))
+
     def ids(self) -> list[str]:
         """Oldest first. What we did not name (lost+found) is not ours."""
         return sorted(
@@ -56,13 +63,12 @@ class Records:
         return f"{now.strftime(_TIME)}-{secrets.token_hex(3)}"
 
     def write(self, record: TransactionRecord) -> None:
-        """Atomic and durable; the directory is made on the first write."""
+        """Atomic and durable, and kept twice; the directory is made on the first write."""
         directory = self.where(record.id)
         if not directory.exists():
             directory.mkdir(mode=0o700)
             sync_directory(self.path)
-        text = exact_json(record, indent=2) + b"\n"
-        write_durably(directory / "record.json", sums.with_sum(text))
+        twins.write(self.record_path(record.id), exact_json(record, indent=2) + b"\n")
 
     def end(self, record: TransactionRecord) -> None:
         """As `write`, for a last word: raises `OSError` only where the record does not say so.
@@ -78,27 +84,25 @@ class Records:
                 raise
 
     def read(self, tx_id: str) -> TransactionRecord:
-        """Raises `SnapshotError` where there is none or it is damaged."""
-        path = self.where(tx_id) / "record.json"
+        """Raises `SnapshotError` where there is none, or it and its copy are damaged."""
+        path = self.record_path(tx_id)
         try:
-            text = sums.without_sum(path.read_bytes())
-            return read_exact_json(text, TransactionRecord)
+            return read_exact_json(twins.read(path), TransactionRecord)
         except FileNotFoundError:
             raise SnapshotError(
                 f"There is no transaction {tx_id!r}; `harden-tui history list` names them all."
             ) from None
         except (OSError, ValueError) as error:
             raise SnapshotError(
-                f"The record {path} cannot be read ({error}); nothing was changed. Put it back "
-                "from a backup of the state directory; without one, move its folder away, and that "
-                "change can no longer be undone."
+                f"The record {path} cannot be read ({twins.why(error)}), nor its copy beside it; "
+                "nothing was changed. Put one of the two back from a backup of the state "
+                "directory; without one, move its folder away, and that change can no longer be "
+                "undone."
             ) from None
 
     def all(self) -> list[TransactionRecord]:
         """Every transaction, oldest first. A directory without a record never began: left out."""
-        return [
-            self.read(tx_id) for tx_id in self.ids() if (self.where(tx_id) / "record.json").exists()
-        ]
+        return [self.read(tx_id) for tx_id in self.ids() if self.has_record(tx_id)]
 
     def open(self) -> list[TransactionRecord]:
         """Those that neither finished nor went back; more than none means an interruption."""

@@ -43,7 +43,7 @@ def sweep(state: StateDir) -> None:
         state.release()
         for tx_id in begun:
             shutil.rmtree(records.where(tx_id) / ".settle", ignore_errors=True)
-    for kept in state.kept_twice:
+    for kept in (*state.kept_twice, *map(records.record_path, begun)):
         with contextlib.suppress(OSError):
             twins.mend(kept)
     for name in (".half.deb", ".repack", ".repack.tar", ".repack.tar.deb"):

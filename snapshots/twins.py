@@ -85,13 +85,13 @@ def mend(path: Path) -> None:
 
     Call it with the lock held.
     """
+    if _bytes(path) == _bytes(copy_of(path)):
+        return
     try:
         text = read(path)
     except (OSError, ValueError):
         return
-    content = sums.with_sum(text)
-    if any(_bytes(each) != content for each in (path, copy_of(path))):
-        write(path, text)
+    write(path, text)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from host.base import FileState
-from snapshots import history, opening
+from snapshots import history, opening, twins
 from snapshots.model import WriteFile
 from snapshots.progress import Silent
+from snapshots.records import Records
 from snapshots.sessionlog import SessionLog
 from snapshots.sweep import sweep
 from steps.catalog_load import load_catalogue
@@ -109,7 +110,7 @@ def test_what_a_rehearsal_could_not_take_away_goes_with_a_recovery(bench: Bench)
 
 def test_a_transaction_whose_record_was_lost_is_damage_and_not_swept(bench: Bench) -> None:
     record = bench.apply("one", CHANGE)
-    (bench.state.transactions / record.id / "record.json").unlink()
+    twins.remove(Records(bench.state).record_path(record.id))
     sweep(bench.state)
     assert (bench.state.transactions / record.id / "delta.jsonl").exists()
     assert (bench.state.points / f"{record.id}.before").is_dir()
