@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import time
@@ -22,6 +23,9 @@ mmap the kernel stamps the first change only, until it writes the page back (aft
 
 _Stamp = tuple[int, int, int, int, int]
 
+_SUM_BYTES: Final = hashlib.sha256().digest_size
+"""At the beginning of the saved cache: a flipped bit must not make a file look changed."""
+
 
 class StatCache:
     """Hashes of files seen before, valid while device, inode, size, mtime and ctime are the same.
@@ -41,18 +45,20 @@ class StatCache:
         """From a file `save` wrote; an empty cache where there is none or it is damaged."""
         cache = cls()
         try:
-            cache._known = msgspec.msgpack.decode(
-                path.read_bytes(), type=dict[str, tuple[_Stamp, str]]
-            )
+            content = path.read_bytes()
+            sha256, known = content[:_SUM_BYTES], content[_SUM_BYTES:]
+            if hashlib.sha256(known).digest() == sha256:
+                cache._known = msgspec.msgpack.decode(known, type=dict[str, tuple[_Stamp, str]])
         except (OSError, msgspec.DecodeError):
             cache._known = {}  # only a cache: everything is read again
         return cache
 
     def save(self, path: Path) -> None:
         """Write atomically. Raises `HostError`."""
+        known = msgspec.msgpack.encode(self._known)
         writing.write_file(
             str(path.absolute()),
-            msgspec.msgpack.encode(self._known),
+            hashlib.sha256(known).digest() + known,
             FileState(kind="file", mode=0o600, uid=os.geteuid(), gid=os.getegid()),
         )
 

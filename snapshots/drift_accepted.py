@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from host.names import exact_json, read_exact_json
+from snapshots import twins
 from snapshots.drift import Key
-from snapshots.durable import write_durably
 from snapshots.model import DomainName, Item, SnapshotError
 from snapshots.state import StateDir
 
@@ -41,16 +41,15 @@ class _File(msgspec.Struct, frozen=True):
 def read(state: StateDir) -> list[Accepted]:
     """In the order they were accepted. Raises `SnapshotError` where the list is damaged."""
     try:
-        content = state.accepted.read_bytes()
+        return read_exact_json(twins.read(state.accepted), _File).accepted
     except FileNotFoundError:
         return []
-    try:
-        return read_exact_json(content, _File).accepted
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise SnapshotError(
-            f"{state.accepted} cannot be read ({error}), so it is not known which changes by "
-            "others were accepted; nothing was changed. Put it back from a backup, or remove it: "
-            "then they are shown, and can be accepted, again."
+            f"{state.accepted} cannot be read ({twins.why(error)}), nor its copy beside it, so it "
+            "is not known which changes by others were accepted; nothing was changed. Put one of "
+            "the two back from a backup, or remove both: then they are shown, and can be "
+            "accepted, again."
         ) from None
 
 
@@ -58,4 +57,4 @@ def write(state: StateDir, accepted: Iterable[Accepted]) -> None:
     """Replace the list; durable on return."""
     latest = {one.thing: one for one in accepted}
     document = _File(SCHEMA, list(latest.values()))
-    write_durably(state.accepted, exact_json(document, encode=msgspec.json.encode) + b"\n")
+    twins.write(state.accepted, exact_json(document, indent=2) + b"\n")

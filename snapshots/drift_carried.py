@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import msgspec
 
 from host.names import exact_json, read_exact_json
+from snapshots import twins
 from snapshots.drift import Key
-from snapshots.durable import write_durably
 from snapshots.model import DomainName, Item, SnapshotError
 from snapshots.state import StateDir
 
@@ -36,22 +36,19 @@ class _File(msgspec.Struct, frozen=True):
 def read(state: StateDir) -> list[Carried]:
     """Raises `SnapshotError` where the list is damaged."""
     try:
-        content = state.carried.read_bytes()
+        return read_exact_json(twins.read(state.carried), _File).carried
     except FileNotFoundError:
         return []
-    try:
-        return read_exact_json(content, _File).carried
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise SnapshotError(
-            f"{state.carried} cannot be read ({error}), so it is not known what others changed "
-            "before the last prune; nothing was changed. Put it back from a backup, or remove it: "
-            "then those changes are no longer shown."
+            f"{state.carried} cannot be read ({twins.why(error)}), nor its copy beside it, so it "
+            "is not known what others changed before the last prune; nothing was changed. Put one "
+            "of the two back from a backup, or remove both: then those changes are no longer shown."
         ) from None
 
 
 def write(state: StateDir, transaction: str, expected: Mapping[Key, Item | None]) -> None:
     """Replace the list; durable on return."""
     carried = [Carried(transaction, domain, key, item) for (domain, key), item in expected.items()]
-    if carried or state.carried.exists():
-        document = exact_json(_File(SCHEMA, carried))
-        write_durably(state.carried, document + b"\n")
+    if carried or twins.exists(state.carried):
+        twins.write(state.carried, exact_json(_File(SCHEMA, carried), indent=2) + b"\n")

@@ -161,7 +161,7 @@ def _verify_point(
 def _verify_transactions(records: Records, points: Points, sound: set[str]) -> Iterator[str]:
     known = set(points.ids())
     for tx_id in records.ids():
-        if not (records.where(tx_id) / "record.json").exists():
+        if not records.has_record(tx_id):
             continue  # it never began
         try:
             record = records.read(tx_id)

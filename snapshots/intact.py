@@ -7,10 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from snapshots import sums
+from snapshots import leaving, sums, twins
+from snapshots.answers import Answers
 from snapshots.captured import is_metadata_only
 from snapshots.debs import KeptDebs
 from snapshots.domains.packages import Package
+from snapshots.guides import Guides
 from snapshots.mariadb_cells import secrets_of
 from snapshots.model import (
     Delta,
@@ -21,7 +23,7 @@ from snapshots.model import (
     ValueItem,
 )
 from snapshots.objects import ObjectStore
-from snapshots.records import Records
+from snapshots.records import NAMES, TABLES, Records
 from snapshots.secret_paths import PREFIX, SecretPaths
 from snapshots.state import StateDir
 
@@ -110,6 +112,9 @@ def problems(state: StateDir) -> Iterator[str]:
         yield from _transaction(records, state.points, tx_id)
     yield from _debs(state)
     yield from _secrets(state)
+    for kept in state.kept_twice:
+        yield from twins.problems(kept)
+    yield from _readable(state)
 
 
 def standing(state: StateDir, *, practice: bool = False) -> list[Standing]:
@@ -120,11 +125,15 @@ def standing(state: StateDir, *, practice: bool = False) -> list[Standing]:
     found: list[TransactionRecord] = []
     for tx_id in records.ids():
         try:
-            if (records.where(tx_id) / "record.json").exists():
+            if records.has_record(tx_id):
                 found.append(records.read(tx_id))
         except SnapshotError:
             unreadable.append(f"the record of {tx_id} was altered or cannot be read")
     in_force = [one for one in found if one.in_force]
+    try:
+        _ = SecretPaths(state).paths
+    except SnapshotError:
+        unreadable.append("which files are secret, or the key to compare them, was lost")
     lists = {one.id: _list_problem(records, one.id) for one in in_force}
     answer = []
     for number, one in enumerate(in_force):
@@ -201,10 +210,11 @@ def _point(directory: Path) -> Iterator[str]:
 def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
     directory = records.where(tx_id)
     there = {name for name in ("delta.jsonl", "journal.jsonl") if (directory / name).exists()}
-    if not (directory / "record.json").exists():
+    if not records.has_record(tx_id):
         if there:
-            yield f"The transaction {tx_id} has lost its record {directory / 'record.json'}."
+            yield f"The transaction {tx_id} has lost its record {records.record_path(tx_id)}."
         return
+    yield from twins.problems(records.record_path(tx_id))
     try:
         record = records.read(tx_id)
     except SnapshotError:
@@ -222,6 +232,13 @@ def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
             yield f"{journal} is missing."
     except OSError as error:
         yield f"{journal} cannot be read ({error.strerror})."
+    for path in (directory / name for name in (leaving.NAME, NAMES, TABLES)):
+        try:
+            sums.without_sum(path.read_bytes())
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            yield f"{path} cannot be read ({twins.why(error)})."
     # Pruning takes the restore points of what was undone, and its list of differences with them.
     pruned = not record.in_force and not (points / f"{tx_id}.before").exists()
     if whole and not pruned and "delta.jsonl" not in there:
@@ -247,3 +264,19 @@ def _secrets(state: StateDir) -> Iterator[str]:
                 secrets.content(PREFIX + path.name)
     except (SnapshotError, OSError) as error:
         yield str(error)
+
+
+def _readable(state: StateDir) -> Iterator[str]:
+    """What people may write by hand carries no sum, and no undo needs it."""
+    for path in (state.window, state.last_window):
+        try:
+            twins.read(path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            yield f"{path} cannot be read ({twins.why(error)}), nor its copy beside it."
+    for read in (lambda: Answers(state), lambda: Guides(state).all()):
+        try:
+            read()
+        except SnapshotError as error:
+            yield str(error)

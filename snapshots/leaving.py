@@ -16,7 +16,7 @@ import msgspec
 
 from host.base import Host, HostError
 from host.names import exact_json, read_exact_json
-from snapshots import leftovers
+from snapshots import leftovers, sums
 from snapshots.durable import sync_directory, write_durably
 from snapshots.model import TransactionRecord
 from snapshots.records import Records
@@ -36,7 +36,8 @@ def prepare(records: Records, undo_id: str, going: Iterable[str], staying: Itera
     """Lay down what will go; durable on return. Raises `OSError`."""
     leaving = _Leaving(sorted(going), sorted(staying))
     if leaving.going:
-        write_durably(records.where(undo_id) / NAME, exact_json(leaving))
+        text = exact_json(leaving, indent=2) + b"\n"
+        write_durably(records.where(undo_id) / NAME, sums.with_sum(text))
 
 
 def finish(host: Host, state: StateDir) -> list[str]:
@@ -60,9 +61,9 @@ def finish(host: Host, state: StateDir) -> list[str]:
 
 def _finish(host: Host, record: TransactionRecord, path: Path) -> list[str]:
     try:
-        leaving = read_exact_json(path.read_bytes(), _Leaving)
+        leaving = read_exact_json(sums.without_sum(path.read_bytes()), _Leaving)
     except (OSError, ValueError):
-        return []  # what is left is no more than what a purge by hand leaves
+        return []  # what is left is no more than what a purge by hand leaves; `verify` names it
     # What is younger than the undo is somebody else's.
     until_ns = int(datetime.fromisoformat(record.ended).timestamp() * 1e9)
     try:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from host.names import RAW_BYTE, exact_json, read_exact_json
-from snapshots import sums
+from snapshots import journal, sums, twins
 from snapshots.durable import append_durably, sync_directory, write_durably
+from snapshots.journal import JournalLine
 from snapshots.model import Delta, DomainName, Item, SnapshotError, TransactionRecord
 from snapshots.state import StateDir
 
@@ -28,22 +28,6 @@ _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]+")
 _DELTAS = msgspec.json.Decoder(Delta)
 
 
-class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was about to happen, written and synced before it did. Never holds content.
-
-    `what`: change, done, came, validate, activate, undo. `path` is a file a change names, or (for
-    "came") what came with packages outside of what was captured.
-    """
-
-    time: str
-    what: str
-    summary: str
-    path: str = ""
-    secret: bool = False
-    sum: str = ""
-    """The first 16 digits of the SHA-256 of the line without this field."""
-
-
 class Records:
     """The transactions of one state directory."""
 
@@ -52,6 +36,13 @@ class Records:
 
     def where(self, tx_id: str) -> Path:
         return self.path / tx_id
+
+    def record_path(self, tx_id: str) -> Path:
+        """Of the record; `twins` reads it, or its copy."""
+        return self.where(tx_id) / "record.json"
+
+    def has_record(self, tx_id: str) -> bool:
+        return twins.exists(self.record_path(tx_id))
 
     def ids(self) -> list[str]:
         """Oldest first. What we did not name (lost+found) is not ours."""
@@ -72,13 +63,12 @@ class Records:
         return f"{now.strftime(_TIME)}-{secrets.token_hex(3)}"
 
     def write(self, record: TransactionRecord) -> None:
-        """Atomic and durable; the directory is made on the first write."""
+        """Atomic and durable, and kept twice; the directory is made on the first write."""
         directory = self.where(record.id)
         if not directory.exists():
             directory.mkdir(mode=0o700)
             sync_directory(self.path)
-        text = exact_json(record, indent=2) + b"\n"
-        write_durably(directory / "record.json", sums.with_sum(text))
+        twins.write(self.record_path(record.id), exact_json(record, indent=2) + b"\n")
 
     def end(self, record: TransactionRecord) -> None:
         """As `write`, for a last word: raises `OSError` only where the record does not say so.
@@ -94,27 +84,25 @@ class Records:
                 raise
 
     def read(self, tx_id: str) -> TransactionRecord:
-        """Raises `SnapshotError` where there is none or it is damaged."""
-        path = self.where(tx_id) / "record.json"
+        """Raises `SnapshotError` where there is none, or it and its copy are damaged."""
+        path = self.record_path(tx_id)
         try:
-            text = sums.without_sum(path.read_bytes())
-            return read_exact_json(text, TransactionRecord)
+            return read_exact_json(twins.read(path), TransactionRecord)
         except FileNotFoundError:
             raise SnapshotError(
                 f"There is no transaction {tx_id!r}; `harden-tui history list` names them all."
             ) from None
         except (OSError, ValueError) as error:
             raise SnapshotError(
-                f"The record {path} cannot be read ({error}); nothing was changed. Put it back "
-                "from a backup of the state directory; without one, move its folder away, and that "
-                "change can no longer be undone."
+                f"The record {path} cannot be read ({twins.why(error)}), nor its copy beside it; "
+                "nothing was changed. Put one of the two back from a backup of the state "
+                "directory; without one, move its folder away, and that change can no longer be "
+                "undone."
             ) from None
 
     def all(self) -> list[TransactionRecord]:
         """Every transaction, oldest first. A directory without a record never began: left out."""
-        return [
-            self.read(tx_id) for tx_id in self.ids() if (self.where(tx_id) / "record.json").exists()
-        ]
+        return [self.read(tx_id) for tx_id in self.ids() if self.has_record(tx_id)]
 
     def open(self) -> list[TransactionRecord]:
         """Those that neither finished nor went back; more than none means an interruption."""
@@ -170,42 +158,61 @@ class Records:
             path=path,
             secret=secret,
         )
-        line = msgspec.structs.replace(line, sum=_sum_of(line))
-        journal = self.where(tx_id) / "journal.jsonl"
-        start = b"\n" if _is_cut_off(journal) else b""
-        append_durably(journal, start + exact_json(line))
+        file = self._journal(tx_id)
+        start = b"\n" if journal.ends_cut_off(file) else b""
+        append_durably(file, start + journal.encoded(line))
 
     def journal_of(self, tx_id: str) -> list[JournalLine]:
-        """What was written; a last line cut off by a crash is left out."""
-        found = []
+        """What was written. A line that a crash cut off is left out, and so is one that was
+        altered: nobody may act on what it says now.
+        """
         try:
-            lines = (self.where(tx_id) / "journal.jsonl").read_bytes().split(b"\n")
+            lines = self._journal(tx_id).read_bytes().split(b"\n")
         except FileNotFoundError:
             return []
-        for line in lines:
-            try:
-                found.append(read_exact_json(line, JournalLine))
-            except ValueError:
-                continue
-        return found
+        return [found for line in lines if (found := journal.decoded(line)) is not None]
 
     def journaled(self, tx_id: str) -> int:
         """How many lines were written. Raises `OSError`."""
-        return (self.where(tx_id) / "journal.jsonl").read_bytes().count(b"\n")
+        return self._journal(tx_id).read_bytes().count(b"\n")
 
     def altered_in_journal(self, tx_id: str, *, was_interrupted: bool) -> list[int]:
         """The numbers of the lines that are not as they were written, from 1.
 
         With `was_interrupted` a line that a crash cut off is none of them. Raises `OSError`.
         """
-        *lines, rest = (self.where(tx_id) / "journal.jsonl").read_bytes().split(b"\n")
+        *lines, rest = self._journal(tx_id).read_bytes().split(b"\n")
         if rest:
             lines.append(rest + b" without its end")
         return [
             number
             for number, line in enumerate(lines, start=1)
-            if not _is_whole(line) and not (was_interrupted and not line.endswith(b"}"))
+            if journal.decoded(line) is None and not (was_interrupted and journal.was_cut_off(line))
         ]
+
+    def doubt(self, record: TransactionRecord) -> str:
+        """What was lost of what it set out to do, a clause; "" where all of that is known.
+
+        Raises `OSError`.
+        """
+        file = self._journal(record.id)
+        try:
+            altered = self.altered_in_journal(record.id, was_interrupted=True)
+            lost = record.journaled - self.journaled(record.id)
+        except FileNotFoundError:
+            altered, lost = [], record.journaled
+        if altered:
+            numbers = ", ".join(map(str, altered))
+            return f"{file} was altered on the disk (line {numbers})"
+        if lost > 0:
+            return f"{file} has lost lines of its end ({lost})"
+        names = self.where(record.id) / NAMES
+        if names.exists() and self.kept_names(record.id) is None:
+            return f"{names} was altered on the disk"
+        return ""
+
+    def _journal(self, tx_id: str) -> Path:
+        return self.where(tx_id) / "journal.jsonl"
 
     def named_paths(self, tx_id: str) -> set[str]:
         """The files that changes of this transaction name."""
@@ -213,13 +220,12 @@ class Records:
 
     def keep_names(self, tx_id: str, names: Iterable[str]) -> None:
         """What was there before packages came, until it is known what came; durable on return."""
-        write_durably(self.where(tx_id) / NAMES, exact_json(sorted(names)))
+        _write_sealed(self.where(tx_id) / NAMES, _Names(sorted(names)))
 
     def kept_names(self, tx_id: str) -> frozenset[str] | None:
-        """`None` where nothing was interrupted."""
+        """`None` where nothing was interrupted, and where they were altered."""
         try:
-            content = (self.where(tx_id) / NAMES).read_bytes()
-            return frozenset(read_exact_json(content, list[str]))
+            return frozenset(_read_sealed(self.where(tx_id) / NAMES, _Names).names)
         except (FileNotFoundError, ValueError):
             return None
 
@@ -229,15 +235,20 @@ class Records:
 
     def keep_tables(self, tx_id: str, tables: Mapping[str, str]) -> None:
         """Path -> text, until the transaction ended; durable on return."""
-        write_durably(self.where(tx_id) / TABLES, exact_json(dict(tables)))
+        _write_sealed(self.where(tx_id) / TABLES, _Tables(dict(tables)))
 
     def kept_tables(self, tx_id: str) -> dict[str, str]:
-        """Empty where none were kept."""
+        """Empty where none were kept. Raises `SnapshotError` where they were altered."""
+        path = self.where(tx_id) / TABLES
         try:
-            content = (self.where(tx_id) / TABLES).read_bytes()
-            return read_exact_json(content, dict[str, str])
-        except (FileNotFoundError, ValueError):
+            return _read_sealed(path, _Tables).tables
+        except FileNotFoundError:
             return {}
+        except ValueError:
+            raise SnapshotError(
+                f"{path} was altered on the disk, so the tables of package tools that it held "
+                "were left as they are; everything else was put back."
+            ) from None
 
     def forget_tables(self, tx_id: str) -> None:
         (self.where(tx_id) / TABLES).unlink(missing_ok=True)
@@ -245,6 +256,25 @@ class Records:
     def came(self, tx_id: str) -> list[str]:
         """What came with packages outside of what was captured."""
         return [line.path for line in self.journal_of(tx_id) if line.what == "came"]
+
+
+class _Names(msgspec.Struct):
+    names: list[str]
+
+
+class _Tables(msgspec.Struct):
+    tables: dict[str, str]
+
+
+Sealed = TypeVar("Sealed", bound=msgspec.Struct)
+
+
+def _write_sealed(path: Path, document: msgspec.Struct) -> None:
+    write_durably(path, sums.with_sum(exact_json(document, indent=2) + b"\n"))
+
+
+def _read_sealed(path: Path, kind: type[Sealed]) -> Sealed:
+    return read_exact_json(sums.without_sum(path.read_bytes()), kind)
 
 
 def encode_deltas(deltas: Iterable[Delta]) -> Iterator[bytes]:
@@ -317,32 +347,6 @@ def _decode_deltas(lines: Iterable[bytes], keys: Mapping[str, str]) -> Iterator[
         else:
             key = _KEYS.decode(head + b"}")
             yield Delta(key.domain, key.key, sides.before, sides.after)
-
-
-def _sum_of(line: JournalLine) -> str:
-    bare = exact_json(msgspec.structs.replace(line, sum=""))
-    return hashlib.sha256(bare).hexdigest()[:16]
-
-
-def _is_cut_off(path: Path) -> bool:
-    """Whether a crash left the last line without its end."""
-    try:
-        with path.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            if size == 0:
-                return False
-            stream.seek(size - 1)
-            return stream.read(1) != b"\n"
-    except FileNotFoundError:
-        return False
-
-
-def _is_whole(line: bytes) -> bool:
-    try:
-        found = read_exact_json(line, JournalLine)
-    except ValueError:
-        return False
-    return found.sum == _sum_of(found) and exact_json(found) == line
 
 
 def now_text() -> str:

@@ -162,13 +162,23 @@ find_lists() {
     done <"$here/restore.list"
 }
 
-# read_key: the key of the keyed hashes as HMAC-SHA-256 (RFC 2104) uses it, in $inner_pad and
-# $outer_pad, with the escapes of printf. Fails where it is missing or not as long as it must be.
+# read_key FILE: the key of the keyed hashes as HMAC-SHA-256 (RFC 2104) uses it, in $inner_pad and
+# $outer_pad, with the escapes of printf. Fails where it is missing or not as its sum says.
 read_key() {
+    word=
+    sum=
+    while IFS= read -r line; do
+        case $line in
+            '  "key": "'*'",') word=${line#*'": "'} && word=${word%'",'} ;;
+            '  "sha256": "'*'"') sum=${line#*'": "'} && sum=${sum%'"'} ;;
+        esac
+    done 2>/dev/null <"$1"
+    hash=$(printf '{\n  "key": "%s"\n}\n' "$word" | sha256sum | cut -d ' ' -f 1)
+    [ -n "$word" ] && [ "$hash" = "$sum" ] || return 1
     inner_pad=
     outer_pad=
     length=0
-    for byte in $(od -A n -v -t x1 2>/dev/null <"$key"); do
+    for byte in $(printf %s "$word" | base64 -d 2>/dev/null | od -A n -v -t x1); do
         length=$((length + 1))
         inner_pad=$inner_pad$(printf '\\0%03o' $((0x$byte ^ 0x36)))
         outer_pad=$outer_pad$(printf '\\0%03o' $((0x$byte ^ 0x5c)))
@@ -181,11 +191,17 @@ read_key() {
     done
 }
 
-# has_key: whether there is one. It is read once, and only where there are secrets.
+# has_key: whether there is one, in either of the two files that hold it. Read once, and only where
+# there are secrets.
 has_key() {
     if [ -z "$key_is" ]; then
         key_is=missing
-        ! read_key || key_is=there
+        for one in "$key" "$key-copy"; do
+            if [ -f "$one" ] && read_key "$one"; then
+                key_is=there
+                break
+            fi
+        done
     fi
     [ "$key_is" = there ]
 }

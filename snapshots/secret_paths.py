@@ -14,12 +14,20 @@ from collections.abc import Iterable
 import msgspec
 
 from host.base import Host
+from host.names import exact_json, read_exact_json
+from snapshots import twins
 from snapshots.durable import write_durably
 from snapshots.model import SnapshotError
 from snapshots.state import StateDir
 
+SCHEMA = "harden-tui/secret-paths/1"
 PREFIX = "hmac:"
 LIMIT_BYTES = 16 * 1024 * 1024
+
+
+class _File(msgspec.Struct, frozen=True):
+    schema: str
+    paths: list[str]
 
 
 class SecretPaths:
@@ -31,23 +39,32 @@ class SecretPaths:
 
     @property
     def paths(self) -> frozenset[str]:
-        """Raises `SnapshotError` where the register is damaged."""
+        """Raises `SnapshotError` where the register is damaged, or the key: nothing may be
+        captured then, or a secret would be copied as it is.
+        """
         if self._paths is None:
-            file = self._state.secret_paths
-            try:
-                found = msgspec.json.decode(file.read_bytes(), type=list[str])
-            except FileNotFoundError:
-                found = []
-            except msgspec.DecodeError:
-                raise SnapshotError(
-                    f"{file} cannot be read, so it is not known which files are secret; nothing "
-                    "was changed. Put it back from a backup of the state directory."
-                ) from None
-            self._paths = frozenset(found)
+            self._paths = self._read()
         return self._paths
+
+    def _read(self) -> frozenset[str]:
+        file = self._state.secret_paths
+        try:
+            found = read_exact_json(twins.read(file), _File)
+        except FileNotFoundError:
+            return frozenset()
+        except (OSError, ValueError) as error:
+            raise SnapshotError(
+                f"{file} cannot be read ({twins.why(error)}), nor its copy beside it, so it is "
+                "not known which files are secret; nothing was changed. Put one of the two back "
+                "from a backup of the state directory. Without one, the restore.sh of a restore "
+                f"point in {self._state.points} still puts files back."
+            ) from None
+        self._state.key()
+        return frozenset(found.paths)
 
     def register(self, paths: Iterable[str]) -> None:
         """From now on these are secret; durable on return."""
+        self._state.key()  # there before the first secret is: later its loss is seen
         self._write(self.paths | set(paths))
 
     def keep_only(self, paths: Iterable[str]) -> None:
@@ -56,7 +73,8 @@ class SecretPaths:
 
     def _write(self, paths: frozenset[str]) -> None:
         if paths != self.paths:
-            write_durably(self._state.secret_paths, msgspec.json.encode(sorted(paths)) + b"\n")
+            text = exact_json(_File(SCHEMA, sorted(paths)), indent=2)
+            twins.write(self._state.secret_paths, text + b"\n")
             self._paths = paths
 
     def hashed(self, sha256: str) -> str:
@@ -67,19 +85,27 @@ class SecretPaths:
     def keep_content(self, host: Host, path: str) -> str:
         """Keep what a registered file holds now, because it is about to be replaced.
 
-        Returns its keyed hash, or "" where it was kept already.
+        Returns its keyed hash, or "" where something was kept under it already.
         """
         content = host.read_bytes(path, limit_bytes=LIMIT_BYTES)
         hashed = self.hashed(hashlib.sha256(content).hexdigest())
         return hashed if self.keep_known(hashed, content) else ""
 
     def keep_known(self, hashed: str, content: bytes) -> bool:
-        """Keep `content`, whose keyed hash is `hashed`; durable on return. False: kept already."""
+        """Keep `content`, whose keyed hash is `hashed`; durable on return.
+
+        False where something was kept under it already, which others may need. Where that was
+        damaged it is whole again.
+        """
         kept = self._state.secret_contents / hashed.removeprefix(PREFIX)
-        if kept.exists():
-            return False
-        write_durably(kept, content)
-        return True
+        was_there = kept.exists()
+        try:
+            is_whole = was_there and self.content(hashed) is not None
+        except (SnapshotError, OSError):
+            is_whole = False
+        if not is_whole:
+            write_durably(kept, content)
+        return not was_there
 
     def drop(self, hashed: str) -> None:
         """Let go of a content that was kept."""

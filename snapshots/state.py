@@ -15,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from snapshots.durable import private_directory, write_durably
+from snapshots import twins
+from snapshots.durable import private_directory
 from snapshots.model import Busy, SnapshotError
 from snapshots.ownership import refuse_foreign_way
 
@@ -42,6 +43,10 @@ class Holder(msgspec.Struct, frozen=True):
         if not self.pid:
             return "which one cannot be read from the lock"
         return f"{self.what} (process {self.pid}, since {self.since})"
+
+
+class _Key(msgspec.Struct):
+    key: bytes
 
 
 class StateDir:
@@ -96,6 +101,21 @@ class StateDir:
         return self.path / "carried.json"
 
     @property
+    def kept_twice(self) -> tuple[Path, ...]:
+        """What `twins` keeps, beside the records."""
+        return (
+            self._key, self.secret_paths, self.accepted, self.carried, self.window, self.last_window
+        )  # fmt: skip
+
+    @property
+    def window(self) -> Path:
+        return self.path / "window.json"
+
+    @property
+    def last_window(self) -> Path:
+        return self.path / "windows" / "last.json"
+
+    @property
     def hashes(self) -> Path:
         return self.path / "hashes"
 
@@ -116,17 +136,33 @@ class StateDir:
         return self.path / "reserve"
 
     def key(self) -> bytes:
-        """The key of this host's keyed hashes, made on first use."""
-        path = self.path / "key"
-        if not path.exists():
-            write_durably(path, secrets.token_bytes(KEY_BYTES))
-        content = path.read_bytes()
-        if len(content) != KEY_BYTES:
-            raise SnapshotError(
-                f"{path} does not hold the {KEY_BYTES} bytes it must; nothing was changed. Put it "
-                "back from a backup: without it secret files cannot be compared."
-            )
-        return content
+        """The key of this host's keyed hashes, made on first use.
+
+        Raises `SnapshotError` where it is damaged, or gone although there are secrets: with another
+        one each of them would look changed.
+        """
+        try:
+            return msgspec.json.decode(twins.read(self._key), type=_Key).key
+        except FileNotFoundError as error:
+            if twins.exists(self.secret_paths) or any(self.secret_contents.iterdir()):
+                raise self._lost_key(error) from None
+        except (OSError, ValueError) as error:
+            raise self._lost_key(error) from None
+        key = _Key(secrets.token_bytes(KEY_BYTES))
+        twins.write(self._key, msgspec.json.format(msgspec.json.encode(key)) + b"\n")
+        return key.key
+
+    def _lost_key(self, error: OSError | ValueError) -> SnapshotError:
+        return SnapshotError(
+            f"{self._key} cannot be read ({twins.why(error)}), nor its copy beside it, so "
+            "secret files cannot be compared; nothing was changed. Put one of the two back from a "
+            "backup of the state directory. Without one, the restore.sh of a restore point in "
+            f"{self.points} still puts files back."
+        )
+
+    @property
+    def _key(self) -> Path:
+        return self.path / "key"
 
     @contextmanager
     def lock(self, holder: str, wait_s: float = 0.0) -> Iterator[None]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
 from host import scratch
+from snapshots import twins
 from snapshots.objects import ObjectStore
 from snapshots.points import Points
 from snapshots.records import Records
@@ -16,7 +18,8 @@ from snapshots.state import StateDir
 def sweep(state: StateDir) -> None:
     """Remove what is half-written or never began; call it with the lock held.
 
-    What an open transaction needs stays. Raises `SnapshotError` where a record is damaged, and
+    What an open transaction needs stays. What is kept twice and was damaged once is mended, where
+    there is room for it. Raises `SnapshotError` where a record is damaged, and
     `OSError`.
     """
     records = Records(state)
@@ -40,6 +43,9 @@ def sweep(state: StateDir) -> None:
         state.release()
         for tx_id in begun:
             shutil.rmtree(records.where(tx_id) / ".settle", ignore_errors=True)
+    for kept in (*state.kept_twice, *map(records.record_path, begun)):
+        with contextlib.suppress(OSError):
+            twins.mend(kept)
     for name in (".half.deb", ".repack", ".repack.tar", ".repack.tar.deb"):
         _remove(state.debs / name)
 

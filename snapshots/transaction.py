@@ -189,6 +189,7 @@ class Transaction:
                 tables = self._records.kept_tables(self.id)
                 ucf.put_back(self._keeper.host, tables)
                 stale_marks.put_back(self._keeper.host, tables)
+                self._require_no_doubt()
                 status: TransactionStatus = "rolled-back"
                 reason = " ".join([reason, *notes])
             except (HostError, OSError) as error:
@@ -215,6 +216,16 @@ class Transaction:
 
     def _remove_what_came(self) -> None:
         leftovers.remove(self._keeper.host, self._records.came(self.id))
+
+    def _require_no_doubt(self) -> None:
+        """Raise `SnapshotError` where something may be left that nobody knows of any more."""
+        doubt = self._records.doubt(self.record)
+        if doubt:
+            raise SnapshotError(
+                f"{doubt}, so what it said was not acted on; everything else was put back. What "
+                "came with packages outside of /etc may be left, below /var/lib or /var/log for "
+                "example: look, and remove it by hand."
+            )
 
     def goal(self) -> Goal:
         """The state from before."""

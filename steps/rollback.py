@@ -172,11 +172,14 @@ def _undo_all(
 
 
 def is_guarded(engine: Engine, record: TransactionRecord) -> bool:
-    """Undoing what guards the way in can shut it as well; so may a step that cannot be read now."""
+    """Undoing what guards the way in can shut it as well; so may a step that cannot be read now,
+    and one of which it is not known any more what it wrote.
+    """
     steps, may_guard = engine.catalogue.steps, engine.catalogue.lacks_steps
     if any(steps[name].guard if name in steps else may_guard for name in record.steps):
         return True
-    return decides_way_in(Records(engine.state).named_paths(record.id))
+    records = Records(engine.state)
+    return bool(records.doubt(record)) or decides_way_in(records.named_paths(record.id))
 
 
 def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: str) -> str:

@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from snapshots.durable import private_directory, sync_directory, write_durably
+from snapshots import twins
+from snapshots.durable import private_directory
 from snapshots.model import SnapshotError
 from snapshots.state import StateDir
 from steps.window_model import Window, WindowReport
@@ -32,8 +33,6 @@ WHAT: Final = {
     "undoing": "The undo of an update window",
 }
 
-LIMIT_BYTES: Final = 4 * 1024 * 1024
-
 
 class Ended(msgspec.Struct, frozen=True):
     """A window that is over."""
@@ -44,19 +43,18 @@ class Ended(msgspec.Struct, frozen=True):
 
 def read(state: StateDir) -> Window | None:
     """The window there is. Raises `SnapshotError` where that cannot be read."""
-    return _load(state.path / "window.json", Window)
+    return _load(state.window, Window)
 
 
 def write(state: StateDir, window: Window) -> Window:
     """Durable on return; returns the window, for whoever goes on with it."""
-    write_durably(state.path / "window.json", msgspec.json.encode(window) + b"\n")
+    _write(state.window, window)
     return window
 
 
 def forget(state: StateDir) -> None:
     """There is no window any more."""
-    (state.path / "window.json").unlink(missing_ok=True)
-    sync_directory(state.path)
+    twins.remove(state.window)
 
 
 def was_interrupted(state: StateDir, window: Window | None) -> bool:
@@ -68,12 +66,12 @@ def was_interrupted(state: StateDir, window: Window | None) -> bool:
 def end(state: StateDir, window: Window, report: WindowReport) -> None:
     """Remember a window that is over; durable on return."""
     private_directory(_folder(state))
-    write_durably(_folder(state) / "last.json", msgspec.json.encode(Ended(window, report)) + b"\n")
+    _write(state.last_window, Ended(window, report))
 
 
 def last(state: StateDir) -> Ended | None:
     """The last window that ended. Raises `SnapshotError` where that cannot be read."""
-    return _load(_folder(state) / "last.json", Ended)
+    return _load(state.last_window, Ended)
 
 
 def last_report(state: StateDir) -> WindowReport | None:
@@ -106,15 +104,19 @@ def _folder(state: StateDir) -> Path:
     return state.path / "windows"
 
 
+def _write(path: Path, document: Window | Ended) -> None:
+    twins.write(path, msgspec.json.format(msgspec.json.encode(document)) + b"\n")
+
+
 def _load(path: Path, of: type[T]) -> T | None:
     try:
-        with path.open("rb") as stream:
-            return msgspec.json.decode(stream.read(LIMIT_BYTES), type=of)
+        return msgspec.json.decode(twins.read(path), type=of)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError) as error:
         raise SnapshotError(
-            f"{path} cannot be read ({error}), so it is not known how the update window stands; "
-            "nothing was changed. Put the file back from a backup. Without one: apply the steps "
-            "that seal (`harden-tui apply app.tree`) once the file is moved away."
+            f"{path} cannot be read ({twins.why(error)}), nor its copy beside it, so it is not "
+            "known how the update window stands; nothing was changed. Put one of the two back "
+            "from a backup. Without one: apply the steps that seal (`harden-tui apply app.tree`) "
+            "once both are moved away."
         ) from None

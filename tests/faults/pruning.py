@@ -12,10 +12,9 @@ from tests.faults.supervisor import Call
 _AGE = """
 import pathlib, re, sys
 sys.path.insert(0, "/usr/lib/harden-tui")
-from snapshots import sums
+from snapshots import twins
 for path in pathlib.Path("/var/lib/harden-tui/transactions").glob("*/record.json"):
-    text = sums.without_sum(path.read_bytes())
-    path.write_bytes(sums.with_sum(re.sub(rb'("(started|ended)": ")20..', rb"\\g<1>2020", text)))
+    twins.write(path, re.sub(rb'("(started|ended)": ")20..', rb"\\g<1>2020", twins.read(path)))
 """
 """Transactions of today are not pruned: these become some years old."""
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from host.base import FileState
-from snapshots import guard, history, opening
+from snapshots import guard, history, opening, twins
 from snapshots.model import SnapshotError, WriteFile
 from snapshots.progress import Silent
 from snapshots.records import Records
@@ -131,7 +131,7 @@ def test_a_guard_that_cannot_be_read_is_not_confirmed(bench: Bench, waiting: boo
 
 def test_a_transaction_whose_record_was_lost_is_damage_and_not_swept(bench: Bench) -> None:
     record = bench.apply("one", CHANGE)
-    (bench.state.transactions / record.id / "record.json").unlink()
+    twins.remove(Records(bench.state).record_path(record.id))
     sweep(bench.state)
     assert (bench.state.transactions / record.id / "delta.jsonl").exists()
     assert (bench.state.points / f"{record.id}.before").is_dir()

@@ -173,7 +173,7 @@ def test_an_end_that_cannot_be_written_is_recovered(
     first = bench.fingerprint()
     tx = bench.begin("a")
     tx.perform(write("A 1\n"))
-    monkeypatch.setattr("snapshots.records.write_durably", full)
+    monkeypatch.setattr("snapshots.twins.write", full)
     monkeypatch.setattr("snapshots.records.append_durably", full)
     record = tx.roll_back("it failed")
     assert record.status == "needs-person"
@@ -190,7 +190,7 @@ def test_a_record_that_says_committed_is_never_gone_back_from(
     tx = bench.begin("a")
     tx.perform(write("A 1\n"))
     monkeypatch.setattr(tx, "write_after", lambda after, outside: None)
-    monkeypatch.setattr("snapshots.durable.sync_directory", full)  # after the rename
+    monkeypatch.setattr("snapshots.twins.sync_directory", full)  # after the rename
     assert tx.commit().status == "committed"
     monkeypatch.undo()
     assert recover.recover(bench.host, bench.state, Silent()) == []

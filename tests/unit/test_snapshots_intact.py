@@ -10,11 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from snapshots import history, intact
+from snapshots import drift_carried, drift_settle, history, intact, twins
+from snapshots.answers import Answers
+from snapshots.guides import Guides
 from snapshots.model import RemoveFile, RunCommand, SnapshotError, WriteFile
 from snapshots.objects import ObjectStore
 from snapshots.records import Records
 from snapshots.state import StateDir
+from steps import window_store
+from steps.window_model import Window
 from tests.unit.snapshots_host import Bench
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-test.conf"
@@ -45,6 +49,12 @@ class Stage:
         ]
         undone = bench.apply("undone", WriteFile(path=DROP_IN, content=b"A 1\n"))
         bench.undo(undone.id)
+        bench.host.write_file("/etc/by-others", b"an administrator's\n")
+        drift_settle.accept(
+            bench.host, bench.state, [("files", "/etc/by-others")],
+            expect_fingerprint=None, user="tester",
+        )  # fmt: skip
+        drift_carried.write(bench.state, undone.id, {("files", "/etc/none"): None})
         self.number = 0
 
     def copy(self) -> Bench:
@@ -59,11 +69,15 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     return Stage(tmp_path_factory.mktemp("intact"))
 
 
+NOT_LOOKED_AT = ("lock", "reserve", "hashes")
+"""Who holds the lock, room set aside, a cache that proves itself. The session log is verified by
+`log verify`, what a run said is shown and no more."""
+
+
 def stored(state: StateDir) -> list[Path]:
     """Every file whose loss would matter, below the state directory."""
-    places = (state.objects, state.points, state.transactions, state.secret_contents, state.debs)
-    files = [path for place in places for path in place.rglob("*") if path.is_file()]
-    return sorted(path.relative_to(state.path) for path in files)
+    files = [path.relative_to(state.path) for path in state.path.rglob("*") if path.is_file()]
+    return sorted(path for path in files if path.parts[0] not in (*NOT_LOOKED_AT, "log", "runs"))
 
 
 def flip(path: Path, where: int) -> None:
@@ -111,7 +125,8 @@ def kinds(state: StateDir) -> dict[str, Path]:
     """One of each kind of file: its shape -> its path."""
     found: dict[str, Path] = {}
     for path in stored(state):
-        name = path.name if path.suffix or path.name.isupper() else path.parts[1]
+        alone = len(path.parts) == 1 or path.suffix or path.name.isupper()
+        name = path.name if alone else path.parts[1]
         found[f"{path.parts[0]} {name}"] = path
     return found
 
@@ -129,7 +144,7 @@ def needed_by_undos(state: StateDir) -> list[Path]:
     return [
         path
         for path in stored(state)
-        if path.parts[1] == "secrets"
+        if path.parts[1:2] == ("secrets",)
         or path.name in named
         or path.name in ("record.json", "delta.jsonl")
     ]
@@ -147,8 +162,16 @@ def test_there_is_one_of_each_kind(stage: Stage) -> None:
     assert kinds(stage.copy().state).keys() >= {
         "snapshots objects", "snapshots secrets", "snapshots manifest.json",
         "snapshots restore.sh", "snapshots restore.list", "snapshots SHA256SUMS",
-        "transactions record.json", "transactions delta.jsonl", "transactions journal.jsonl",
+        "transactions record.json", "transactions record-copy.json",
+        "transactions delta.jsonl", "transactions journal.jsonl",
+        *(f"{name} {name}" for kept in ("key", "secret-paths", "accepted", "carried")
+          for name in twice(kept)),
     }  # fmt: skip
+
+
+def twice(name: str) -> tuple[str, str]:
+    ending = "" if name == "key" else ".json"
+    return f"{name}{ending}", f"{name}-copy{ending}"
 
 
 def test_a_flipped_bit_is_found_and_named(stage: Stage) -> None:
@@ -168,7 +191,7 @@ def test_a_flipped_bit_is_found_and_named(stage: Stage) -> None:
 def test_a_missing_file_is_found_and_named(stage: Stage) -> None:
     bench = stage.copy()
     for relative in stored(bench.state):
-        if relative.parts[1] == "secrets":
+        if relative.parts[1:2] == ("secrets",):
             continue  # it shows where it is needed: the next test
         path = bench.state.path / relative
         aside = path.rename(bench.state.path / "aside")
@@ -207,6 +230,22 @@ def test_what_can_be_undone_is_and_what_cannot_is_refused(stage: Stage, how: str
     assert refused > 10
 
 
+def test_a_damaged_secret_is_kept_anew_while_it_is_on_the_host_still(stage: Stage) -> None:
+    """And it stays: what kept it first needs it after the undo that kept it anew."""
+    bench = stage.copy()
+    (kept,) = (
+        path for path in bench.state.secret_contents.iterdir() if path.read_bytes() == b"one\n"
+    )
+    third = bench.apply("third", WriteFile(path=SECRET, content=b"one\n", mode=0o600, secret=True))
+    flip(kept, 1)
+    assert any(str(kept) in said for said in history.verify(bench.state))
+    assert bench.undo(third.id).status == "committed"  # replaces it, so it is kept
+    assert kept.read_bytes() == b"one\n"
+    assert history.verify(bench.state) == []
+    assert bench.undo(stage.ids[3]).status == "committed"
+    assert bench.read(SECRET) == "one\n"
+
+
 def test_damage_to_one_leaves_the_others_undoable(stage: Stage) -> None:
     bench = stage.copy()
     (name,) = (
@@ -232,7 +271,7 @@ def test_damage_to_one_leaves_the_others_undoable(stage: Stage) -> None:
 
 def test_a_record_that_is_lost_is_missed(stage: Stage) -> None:
     bench = stage.copy()
-    (bench.state.transactions / stage.ids[0] / "record.json").unlink()
+    twins.remove(bench.state.transactions / stage.ids[0] / "record.json")
     assert any("has lost its record" in said for said in history.verify(bench.state))
 
 
@@ -251,7 +290,27 @@ def test_a_journal_that_lost_its_end_is_missed(stage: Stage, left: int) -> None:
 def test_an_altered_record_that_is_still_json_is_not_believed(stage: Stage) -> None:
     bench = stage.copy()
     path = bench.state.transactions / stage.ids[0] / "record.json"
-    path.write_text(path.read_text().replace('"committed"', '"undone"'))
+    for each in (path, twins.copy_of(path)):
+        assert history.transactions(bench.state)[0].status == "committed"
+        each.write_text(each.read_text().replace('"committed"', '"undone"'))
     with pytest.raises(SnapshotError, match="altered on the disk"):
         history.transactions(bench.state)
     assert msgspec.json.decode(path.read_bytes())["status"] == "undone"
+
+
+def test_broken_answers_guides_and_windows_are_named(stage: Stage) -> None:
+    bench = stage.copy()
+    Answers(bench.state).set_value("ssh.limits", "tries", 3)
+    Guides(bench.state).end("debian-12", "first", by="tester")
+    window = Window(id="x", state="open", opened="2026-11-26T10:03:20+00:00", deadline="")
+    window_store.write(bench.state, window)
+    assert history.verify(bench.state) == []
+    for path in (bench.state.answers, bench.state.path / "guides.json"):
+        path.write_bytes(b"{")
+    for each in (bench.state.window, twins.copy_of(bench.state.window)):
+        flip(each, 12)
+    said = history.verify(bench.state)
+    assert [one.split()[0].rpartition("/")[2] for one in said] == [
+        "window.json", "answers.json", "guides.json",
+    ]  # fmt: skip
+    assert all(one.can_be_undone for one in intact.standing(bench.state, practice=True))

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from snapshots import twins
 from snapshots.model import FileItem, Root
 from snapshots.points import Points
 from snapshots.secret_paths import SecretPaths
@@ -317,14 +318,26 @@ def test_restore_sh_puts_back_no_secret_that_it_cannot_prove(
     key = points.path.parent.parent / "key"
     if damage == "kept":
         flip(kept, 0)
-    elif damage == "key":
-        key.write_bytes(key.read_bytes()[1:])
-    else:
-        key.unlink()
+    for path in (key, twins.copy_of(key)):
+        if damage == "key":
+            flip(path, 14)
+        elif damage == "no key":
+            path.unlink()
     secret.write_text("password two\n")
     done = restore(points)
     assert done.returncode == 1 and f"{secret} " in done.stderr
     assert secret.read_text() == "password two\n"
+
+
+def test_restore_sh_proves_a_secret_with_the_copy_of_the_key_too(
+    points: Points, secret: Path
+) -> None:
+    keep_secret(points, b"password one\n")
+    flip(points.path.parent.parent / "key", 14)
+    secret.write_text("password two\n")
+    done = restore(points)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert secret.read_text() == "password one\n"
 
 
 def test_restore_sh_writes_a_kept_secret_through_no_link(

@@ -194,8 +194,12 @@ def test_where_it_stands_survives_and_a_damaged_file_is_said(tmp_path: Path) -> 
     window_store.write(state, written)
     assert window_store.read(state) == written
     (state.path / "window.json").write_bytes(b"{")
+    assert window_store.read(state) == written
+    (state.path / "window-copy.json").unlink()
     with pytest.raises(SnapshotError, match=r"window\.json cannot be read"):
         window_store.read(state)
+    window_store.forget(state)
+    assert window_store.read(state) is None
 
 
 def test_who_works_on_a_window_holds_the_lock(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""The lines of a transaction's journal: what was about to happen, each with its sum."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from host.names import exact_json, read_exact_json
+
+
+class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was about to happen, written and synced before it did. Never holds content.
+
+    `what`: change, done, came, validate, activate, undo. `path` is a file a change names, or (for
+    "came") what came with packages outside of what was captured.
+    """
+
+    time: str
+    what: str
+    summary: str
+    path: str = ""
+    secret: bool = False
+    sum: str = ""
+    """The first 16 digits of the SHA-256 of the line without this field."""
+
+
+def encoded(line: JournalLine) -> bytes:
+    """As it stands in the journal, without its end."""
+    return exact_json(msgspec.structs.replace(line, sum=_sum_of(line)))
+
+
+def decoded(text: bytes) -> JournalLine | None:
+    """What was given to `encoded`; `None` where it is not that any more."""
+    try:
+        found = read_exact_json(text, JournalLine)
+    except ValueError:
+        return None
+    return found if found.sum == _sum_of(found) and exact_json(found) == text else None
+
+
+def was_cut_off(text: bytes) -> bool:
+    """Whether a crash may have made this of a line; one that only lost its last bit was altered."""
+    return not text.endswith(b"}") and decoded(text[:-1] + b"}") is None
+
+
+def ends_cut_off(path: Path) -> bool:
+    """Whether a crash left the last line without its end."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            if size == 0:
+                return False
+            stream.seek(size - 1)
+            return stream.read(1) != b"\n"
+    except FileNotFoundError:
+        return False
+
+
+def _sum_of(line: JournalLine) -> str:
+    bare = exact_json(msgspec.structs.replace(line, sum=""))
+    return hashlib.sha256(bare).hexdigest()[:16]
