@@ -257,7 +257,7 @@ class Transaction:
             # It counts from here on. A disk that failed once is asked once more; what cannot be
             # completed even so is at the next start.
             for _ in range(2):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, SnapshotError):
                     finish_settling(self._keeper.state)
                     for sentence in leaving.finish(self._keeper.host, self._keeper.state):
                         self._progress.output(sentence)
