@@ -240,6 +240,11 @@ TransactionStatus = Literal[
 """`pending`: made and proved, and taken back unless a person confirms it in time. `under-way`: an
 update window that is open; whatever changes meanwhile belongs to it."""
 
+UNFINISHED: Final[frozenset[TransactionStatus]] = frozenset(
+    {"open", "pending", "needs-person", "under-way"}
+)
+"""What may still be gone back from. What differs is known at its end only, as a rule."""
+
 
 class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a site answered: its HTTP status (0: nothing), and how old the page said it was

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from host import scratch
@@ -13,19 +14,15 @@ from snapshots import drift_accepted, drift_baseline, drift_carried
 from snapshots.debs import sum_of
 from snapshots.domains.packages import Package
 from snapshots.mariadb_cells import secrets_of
-from snapshots.model import FileItem, Item, TransactionRecord, TransactionStatus, ValueItem
+from snapshots.model import UNFINISHED, FileItem, Item, TransactionRecord, ValueItem
 from snapshots.objects import ObjectStore
 from snapshots.points import Points, decode_chunk, domain_of
 from snapshots.records import Records
 from snapshots.secret_paths import PREFIX
+from snapshots.settle import laid_down, may_come_back
 from snapshots.state import StateDir
 from snapshots.sweep import sweep
 from snapshots.transaction import point_before
-
-UNFINISHED: frozenset[TransactionStatus] = frozenset(
-    {"open", "pending", "needs-person", "under-way"}
-)
-"""What may still be gone back from. What differs is known at its end only, as a rule."""
 
 
 def prune(state: StateDir, keep_days: int) -> list[str]:
@@ -45,6 +42,8 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     needed: set[str] = set()
     all_records = records.all()
     finished = {record.id for record in all_records if _may_go(record, oldest)}
+    # Nobody may confirm an undo that waits: then the one it undid is to be undone again.
+    finished -= {may_come_back(records, record) for record in all_records}
     # What the last one left is what drift is looked for against.
     finished -= {record.id for record in drift_baseline.counted(all_records)[-1:]}
     accepted = drift_accepted.read(state)
@@ -76,7 +75,8 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
                 # Whichever of them went, the way back brings it again; those that went are kept.
                 kept_packages |= set(_versions(items))
     for record in all_records:
-        for delta in records.deltas(record.id) if record.id not in finished else ():
+        own = records.deltas(record.id) if record.id not in finished else ()
+        for delta in chain(own, laid_down(records, record.id)):
             for side in (delta.before, delta.after):
                 _need(side, needed, needed_secrets)
                 if side is not None and delta.domain == "packages":

@@ -143,7 +143,15 @@ class Records:
         self, tx_id: str, keys: Mapping[str, str], *, without: Iterable[str] = ()
     ) -> Iterator[Delta]:
         """The same, one by one. A key among `keys` is that very string, not another of it."""
-        path = self.where(tx_id) / "delta.jsonl"
+        try:
+            yield from self.read_list(self.where(tx_id) / "delta.jsonl", keys, without=without)
+        except FileNotFoundError:
+            return
+
+    def read_list(
+        self, path: Path, keys: Mapping[str, str], *, without: Iterable[str] = ()
+    ) -> Iterator[Delta]:
+        """What `encode_deltas` wrote, as `each_delta` has it. Raises `OSError`, `SnapshotError`."""
         left_out = tuple(_FILE + msgspec.json.encode(f"{top.rstrip('/')}/")[:-1] for top in without)
         try:
             with path.open("rb") as stream:
@@ -151,8 +159,6 @@ class Records:
                 if left_out:
                     lines = (line for line in lines if not line.startswith(left_out))
                 yield from _decode_deltas(lines, keys)
-        except FileNotFoundError:
-            return
         except (msgspec.DecodeError, ValueError) as error:
             raise SnapshotError(
                 f"{path} cannot be read ({error}); nothing was changed. Put it back from a backup "

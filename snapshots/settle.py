@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,14 @@ import msgspec
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.durable import sync_directory, sync_files
-from snapshots.model import Delta, FileItem, Item, SnapshotError, TransactionRecord
+from snapshots.model import (
+    UNFINISHED,
+    Delta,
+    FileItem,
+    Item,
+    SnapshotError,
+    TransactionRecord,
+)
 from snapshots.records import Records, encode_deltas
 from snapshots.secret_paths import PREFIX, SecretPaths
 from snapshots.state import StateDir
@@ -139,6 +146,22 @@ def _move_into_place(records: Records, folder: Path) -> None:
         else:
             os.replace(path, target)
             sync_directory(target.parent)
+
+
+def laid_down(records: Records, tx_id: str) -> Iterator[Delta]:
+    """All that lies beside an undo for later transactions, as they will be or as they were.
+
+    Raises `OSError`, and `SnapshotError` where it is damaged.
+    """
+    for name in (FOLDER, REVOCABLE):
+        for path in sorted((records.where(tx_id) / name).glob("*.jsonl")):
+            yield from records.read_list(path, {})
+
+
+def may_come_back(records: Records, record: TransactionRecord) -> str:
+    """Which transaction stands again if this undo goes back yet; "" where it cannot."""
+    can = record.status in UNFINISHED or (records.where(record.id) / REVOCABLE).exists()
+    return record.undoes if can else ""
 
 
 def register_secrets(keeper: Keeper, before: Captured, paths: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ import difflib
 
 import msgspec
 
+from snapshots import guard as guards
 from snapshots import history as past
 from snapshots import intact
 from snapshots.model import TransactionRecord
@@ -154,6 +155,8 @@ def _prune(out: Out, options: Options, arguments: argparse.Namespace) -> int:
     with state.lock("history prune", 10.0):
         if any(record.status == "open" for record in past.transactions(state)):
             raise refused("A change was interrupted; nothing was pruned. Run `harden-tui recover`.")
+        if any(record.status == "pending" for record in past.transactions(state)):
+            raise refused(guards.waiting(state))
         pruned = past.prune(state, keep_days)
     names = list(pruned or ())
     if options.format != "text":

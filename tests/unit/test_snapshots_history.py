@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from host.base import FileState, TreeRule
-from snapshots import history, recover, sums
+from snapshots import history, recover, settle, sums
 from snapshots.debs import KeptDebs, sum_of
 from snapshots.model import (
+    Delta,
+    FileItem,
     Root,
     RunCommand,
     SealTree,
@@ -22,7 +24,7 @@ from snapshots.model import (
 )
 from snapshots.objects import ObjectStore
 from snapshots.progress import Silent
-from snapshots.records import Records
+from snapshots.records import Records, encode_deltas
 from tests.unit.snapshots_host import Bench
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-test.conf"
@@ -90,6 +92,42 @@ def test_prune_keeps_what_can_still_be_undone(bench: Bench) -> None:
     assert [r.status for r in history.transactions(bench.state)][:2] == ["committed", "undone"]
     bench.undo(one.id)
     assert bench.fingerprint() == first
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_prune_keeps_what_an_undo_that_nobody_confirms_brings_back(
+    bench: Bench, merged: bool
+) -> None:
+    first = bench.fingerprint()
+    one = bench.apply("one", write("A 1\n"))
+    two = bench.apply(
+        "two", write("A 1\nB 2\n") if merged else WriteFile(path="/etc/motd", content=b"x\n")
+    )
+    age(bench)
+    assert bench.guarded_undo(one.id).status == "pending"
+    assert history.prune(bench.state, 30) == []
+    recover.recover(bench.host, bench.state, Silent())
+    assert history.verify(bench.state) == []
+    assert bench.undo(one.id).status == "committed"
+    assert bench.undo(two.id).status == "committed"
+    assert bench.fingerprint() == first
+
+
+@pytest.mark.parametrize("folder", [settle.FOLDER, settle.REVOCABLE])
+def test_prune_keeps_the_contents_of_lists_that_are_not_in_place_yet(
+    bench: Bench, folder: str
+) -> None:
+    undone = bench.undo(bench.apply("one", write("A 1\n")).id)
+    records = Records(bench.state)
+    store = ObjectStore(bench.state.objects)
+    item = FileItem(FileState("file", sha256=store.add(b"waits")))
+    store.sync()
+    beside = records.where(undone.id) / folder
+    beside.mkdir()
+    lines = encode_deltas([Delta("files", DROP_IN, item, None)])
+    (beside / f"{undone.undoes}.jsonl").write_bytes(b"".join(lines))
+    history.prune(bench.state, 30)
+    assert store.get(item.state.sha256) == b"waits"
 
 
 @pytest.mark.parametrize("status", ["open", "pending", "needs-person", "under-way"])

@@ -6,44 +6,16 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from snapshots import recover, settle, undo
-from snapshots.guard_switch import Switch
+from snapshots import recover, settle
 from snapshots.model import SnapshotError, TransactionRecord, WriteFile
 from snapshots.progress import Silent
 from snapshots.records import Records
 from tests.unit.snapshots_host import Bench, dies_in_the_middle
 
 MOTD = "/etc/motd"
-
-
-class Waits:
-    """A dead-man's switch that does nothing: what it guards is `pending` at its end."""
-
-    joined: tuple[str, ...] = ()
-
-    def arm(self, record: TransactionRecord) -> None: ...
-
-    def alive(self) -> None: ...
-
-    def took(self, since_s: float) -> None: ...
-
-    def leave(self, tx_id: str) -> None: ...
-
-
-def guarded_undo(bench: Bench, tx_id: str) -> TransactionRecord:
-    return undo.undo(
-        bench.host,
-        bench.state,
-        tx_id,
-        expect_fingerprint=None,
-        user="tester",
-        progress=Silent(),
-        switch=cast(Switch, Waits()),
-    )
 
 
 def full(*_: object, **__: object) -> None:
@@ -85,7 +57,7 @@ def test_a_guarded_undo_that_went_back_before_it_counted_stands_in_nobodys_way(
 
     with monkeypatch.context() as patch:
         patch.setattr(Records, "end", fails)
-        ended = guarded_undo(bench, one)
+        ended = bench.guarded_undo(one)
     assert ended.status == "rolled-back"
     assert bench.fingerprint() == applied and lists(bench) == were
     assert not (Records(bench.state).where(ended.id) / settle.REVOCABLE).exists()
@@ -106,7 +78,7 @@ def test_a_guarded_undo_killed_before_it_counted_is_taken_back(
             os.kill(os.getpid(), 9)
 
         monkeypatch.setattr("snapshots.transaction.Transaction.finish", dies)
-        guarded_undo(bench, one)
+        bench.guarded_undo(one)
 
     dies_in_the_middle(bench, work)
     fresh = Bench(bench.state.path.parent)
@@ -123,7 +95,7 @@ def test_a_guarded_undo_that_nobody_confirmed_leaves_every_list_as_it_was(
     one, _ = two_in_one_file(bench)
     three = bench.apply("three", WriteFile(path=MOTD, content=b"a\nb\nc\n")).id
     applied, were = bench.fingerprint(), lists(bench)
-    pending = guarded_undo(bench, one)
+    pending = bench.guarded_undo(one)
     assert pending.status == "pending" and lists(bench) != were
     with monkeypatch.context() as patch:
         if broken_off:  # after a list is back

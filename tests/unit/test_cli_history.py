@@ -1,0 +1,56 @@
+"""`history` on a state directory with a past: what is told, and what is let go of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from snapshots.model import WriteFile
+from snapshots.records import Records
+from tests.unit.snapshots_host import Bench
+from tui.entry import main
+
+Told = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def told(bench: Bench, capfd: pytest.CaptureFixture[str]) -> Told:
+    """Run `history …`: (exit status, standard output, standard error)."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        state = ("--practice", "--state-dir", str(bench.state.path))
+        exit_status = main([*state, "history", *arguments])
+        shown = capfd.readouterr()
+        return exit_status, shown.out, shown.err
+
+    return call
+
+
+def write(content: str) -> WriteFile:
+    return WriteFile(path="/etc/motd", content=content.encode())
+
+
+def age(bench: Bench) -> None:
+    records = Records(bench.state)
+    for record in records.all():
+        old = "2020-01-01T00:00:00+00:00"
+        records.write(msgspec.structs.replace(record, started=old, ended=old))
+
+
+def test_nothing_is_pruned_while_a_change_waits_for_its_confirmation(
+    bench: Bench, told: Told
+) -> None:
+    one = bench.apply("one", write("a\n"))
+    age(bench)
+    bench.guarded_undo(one.id)
+    exit_status, out, err = told("prune", "--keep-days", "1", "--yes")
+    assert (exit_status, out) == (3, "")
+    assert "never confirmed" in err
