@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from snapshots.model import (
     ValueItem,
 )
 from snapshots.objects import ObjectStore
-from snapshots.records import Records
+from snapshots.records import LIST, ORIGINAL, Records
 from snapshots.secret_paths import PREFIX, SecretPaths
 from snapshots.state import StateDir
 
@@ -106,8 +107,9 @@ def problems(state: StateDir) -> Iterator[str]:
         if directory.is_dir() and directory.name[0] != ".":
             yield from _point(directory)
     records = Records(state)
+    rebased = _rebased(records)
     for tx_id in records.ids():
-        yield from _transaction(records, state.points, tx_id)
+        yield from _transaction(records, state.points, tx_id, rebased)
     yield from _debs(state)
     yield from _secrets(state)
 
@@ -143,7 +145,7 @@ def require_lists(records: Records, tx_id: str) -> None:
     is there and damaged shows when it is read.
     """
     for record in records.all():
-        path = records.where(record.id) / "delta.jsonl"
+        path = records.where(record.id) / LIST
         if record.id >= tx_id and record.in_force and not path.exists():
             raise SnapshotError(_cannot(f"the list of differences {path} is missing"))
 
@@ -170,7 +172,7 @@ def _cannot(what: str) -> str:
 
 
 def _list_problem(records: Records, tx_id: str) -> str:
-    path = records.where(tx_id) / "delta.jsonl"
+    path = records.where(tx_id) / LIST
     if not path.exists():
         return f"the list of differences {path} is missing"
     try:
@@ -198,9 +200,21 @@ def _point(directory: Path) -> Iterator[str]:
             yield f"{path} was altered on the disk."
 
 
-def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
+def _rebased(records: Records) -> set[str]:
+    """The transactions whose lists an undo replaced; what cannot be read is said elsewhere."""
+    found: set[str] = set()
+    for tx_id in records.ids():
+        with contextlib.suppress(SnapshotError):
+            record = records.read(tx_id)
+            found.update(record.rebased if record.status in ("pending", "committed") else ())
+    return found
+
+
+def _transaction(
+    records: Records, points: Path, tx_id: str, rebased: Container[str]
+) -> Iterator[str]:
     directory = records.where(tx_id)
-    there = {name for name in ("delta.jsonl", "journal.jsonl") if (directory / name).exists()}
+    there = {name for name in (LIST, ORIGINAL, "journal.jsonl") if (directory / name).exists()}
     if not (directory / "record.json").exists():
         if there:
             yield f"The transaction {tx_id} has lost its record {directory / 'record.json'}."
@@ -224,8 +238,10 @@ def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
         yield f"{journal} cannot be read ({error.strerror})."
     # Pruning takes the restore points of what was undone, and its list of differences with them.
     pruned = not record.in_force and not (points / f"{tx_id}.before").exists()
-    if whole and not pruned and "delta.jsonl" not in there:
-        yield f"{directory / 'delta.jsonl'} is missing."
+    if whole and not pruned:
+        for name in (LIST, ORIGINAL) if tx_id in rebased else (LIST,):
+            if name not in there:
+                yield f"{directory / name} is missing."
 
 
 def _debs(state: StateDir) -> Iterator[str]:

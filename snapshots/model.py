@@ -289,6 +289,8 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     that is undone hands them over instead of taking them back."""
     resolved: dict[str, Resolution] = {}
     """Of an undo: what was chosen for each thing that was in conflict."""
+    rebased: tuple[str, ...] = ()
+    """Of an undo: the later transactions whose lists of differences it replaced."""
     worked: Worked | None = None
     """What worked before it: its undo must not lose that, but may lose what came only since."""
     pid: int = 0

@@ -17,7 +17,7 @@ from snapshots.mariadb_cells import secrets_of
 from snapshots.model import UNFINISHED, FileItem, Item, TransactionRecord, ValueItem
 from snapshots.objects import ObjectStore
 from snapshots.points import Points, decode_chunk, domain_of
-from snapshots.records import Records
+from snapshots.records import LIST, ORIGINAL, Records
 from snapshots.secret_paths import PREFIX
 from snapshots.settle import laid_down, may_come_back
 from snapshots.state import StateDir
@@ -81,6 +81,10 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
                 _need(side, needed, needed_secrets)
                 if side is not None and delta.domain == "packages":
                     kept_packages |= set(_versions({delta.key: side}))
+        # What it did is shown, never undone: that takes no secrets and no packages.
+        for delta in (records.original(record.id) if record.id not in finished else None) or ():
+            for side in (delta.before, delta.after):
+                _need(side, needed, set())
     # Everything was read by now: what is damaged raised before anything was let go.
     if baseline is not None:
         drift_carried.write(state, baseline.last.id, baseline.expected)
@@ -90,7 +94,8 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
         os.rename(state.points / point_id, draft)
         shutil.rmtree(draft)
     for tx_id in finished:
-        (records.where(tx_id) / "delta.jsonl").unlink(missing_ok=True)
+        for name in (ORIGINAL, LIST):
+            (records.where(tx_id) / name).unlink(missing_ok=True)
     sweep(state)
     for sha256 in list(store.all()):
         if sha256 not in needed:

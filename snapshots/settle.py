@@ -1,7 +1,8 @@
 """What is written beside a transaction's own end, so that a crash in between is finished later.
 
 An undo changes more than its own record: the one it undoes becomes `undone`, and later ones that
-stand get new differences, as if it had never been. All of that is laid down beside the undo first;
+stand get new differences, as if it had never been; what they did keeps a name of its own, for a
+person who looks. All of that is laid down beside the undo first;
 its record turning `committed` is the moment it counts; moving it into place can be repeated.
 """
 
@@ -25,7 +26,7 @@ from snapshots.model import (
     SnapshotError,
     TransactionRecord,
 )
-from snapshots.records import Records, encode_deltas
+from snapshots.records import LIST, Records, encode_deltas
 from snapshots.secret_paths import PREFIX, SecretPaths
 from snapshots.state import StateDir
 
@@ -46,11 +47,13 @@ def prepare(
 
     `revocable`: the undo may be taken back when it counts already.
     """
+    for tx_id in rebased:
+        records.keep_original(tx_id)
     if revocable:
         back = records.where(undo_id) / REVOCABLE
         back.mkdir(mode=0o700)
         for tx_id in rebased:
-            os.link(records.where(tx_id) / "delta.jsonl", back / f"{tx_id}.jsonl")
+            os.link(records.where(tx_id) / LIST, back / f"{tx_id}.jsonl")
         sync_directory(back)
     folder = records.where(undo_id) / FOLDER
     draft = records.where(undo_id) / f".{FOLDER}"
@@ -139,7 +142,7 @@ def _move_into_place(records: Records, folder: Path) -> None:
     A person may have moved the folder of one with a damaged record away, as its message says.
     """
     for path in sorted(folder.glob("*.jsonl")):
-        target = records.where(path.stem) / "delta.jsonl"
+        target = records.where(path.stem) / LIST
         # Two names of one file: it went back before it counted. A rename does nothing then.
         if not target.parent.is_dir() or (target.exists() and target.samefile(path)):
             path.unlink()

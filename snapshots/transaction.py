@@ -226,8 +226,9 @@ class Transaction:
             named=frozenset(self._records.named_paths(self.id)),
         )
 
-    def finish(self, reason: str = "") -> TransactionRecord:
-        """Say that an undo counts, and complete it."""
+    def finish(self, reason: str = "", rebased: tuple[str, ...] = ()) -> TransactionRecord:
+        """Say that an undo counts, and complete it; `rebased` have new lists of differences."""
+        self.record = msgspec.structs.replace(self.record, rebased=rebased)
         if self._switch is not None:
             self._switch.took(time.monotonic())
         self._end(self.kept_as, reason)

@@ -15,6 +15,7 @@ from tui import output
 from tui.cli_change import ask, must_have_consent
 from tui.config import LONGEST_KEPT_DAYS
 from tui.failures import refused, usage
+from tui.history_words import LET_GO, left_to_it
 from tui.options import Options
 from tui.out import Out, note_whose
 from tui.paths import is_root
@@ -116,10 +117,24 @@ def _show(out: Out, options: Options, name: str) -> int:
         if related:
             out.line(f"  {title} {related}")
     out.line()
-    for delta in detail.deltas:
+    _deltas_text(out, detail.deltas)
+    if detail.since is not None:
+        since = detail.since
+        if since.deltas:
+            out.line()
+            output.wrapped(out, left_to_it(since.undone), indent=0, role="warn")
+            _deltas_text(out, since.deltas)
+        if since.let_go:
+            out.line()
+            output.wrapped(out, LET_GO, indent=0, role="warn")
+            _deltas_text(out, since.let_go)
+    return 0
+
+
+def _deltas_text(out: Out, deltas: tuple[past.ShownDelta, ...]) -> None:
+    for delta in deltas:
         out.line(f"  {delta.domain}: {delta.key}")
         output.diff(out, delta.diff)
-    return 0
 
 
 def find(records: list[TransactionRecord], name: str) -> TransactionRecord:

@@ -84,8 +84,17 @@ class TouchedItem(msgspec.Struct, frozen=True):
     diff: str = ""
 
 
+class SinceAnswer(msgspec.Struct, frozen=True):
+    """What a transaction answers for otherwise, since the steps `undone` were."""
+
+    undone: tuple[str, ...] = ()
+    deltas: tuple[TouchedItem, ...] = ()
+    let_go: tuple[TouchedItem, ...] = ()
+
+
 class TransactionAnswer(msgspec.Struct, frozen=True):
     deltas: tuple[TouchedItem, ...] = ()
+    since: SinceAnswer | None = None
 
 
 class UndoAnswer(msgspec.Struct, frozen=True):

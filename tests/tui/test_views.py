@@ -24,9 +24,12 @@ from tui.wire import (
     LogAnswer,
     LogVerdict,
     PlanAnswer,
+    SinceAnswer,
     StepInfo,
     StepPlan,
     StepsAnswer,
+    TouchedItem,
+    TransactionAnswer,
 )
 
 ESCAPES = "\x1b[31mred\x1b[0m \x07 tab\tend \u202e reversed \u009b31m"
@@ -342,6 +345,17 @@ def test_history_shows_the_newest_first() -> None:
     record = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
     newer = msgspec.structs.replace(record, id="later", started="2026-11-21T00:00:00Z")
     assert [row.key for row in history.rows([record, newer], 80)] == ["later", record.id]
+
+
+def test_history_tells_what_was_left_to_a_step_apart() -> None:
+    record = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
+    touched = TouchedItem("files", "/etc/motd", "+mine")
+    since = SinceAnswer(("one", "two"), (TouchedItem("files", "/etc/motd", "+theirs"),), (touched,))
+    lines = history.detail(record, TransactionAnswer((touched,), since), 80)
+    text = " ".join(plain_text(lines).split())
+    assert text.index("+mine") < text.index("Left to it since one, two were undone")
+    assert text.index("+theirs") < text.index("Its own undo leaves this alone now")
+    assert "Left to it" not in plain_text(history.detail(record, TransactionAnswer((touched,)), 80))
 
 
 def test_a_changed_log_is_said_loudly() -> None:

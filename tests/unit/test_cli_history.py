@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,14 @@ def write(content: str) -> WriteFile:
     return WriteFile(path="/etc/motd", content=content.encode())
 
 
+def one_undone_below_another(bench: Bench) -> str:
+    """The other answers for both then."""
+    one = bench.apply("one", write("a\n"))
+    two = bench.apply("two", write("a\nb\n"))
+    bench.undo(one.id)
+    return two.id
+
+
 def age(bench: Bench) -> None:
     records = Records(bench.state)
     for record in records.all():
@@ -54,3 +63,14 @@ def test_nothing_is_pruned_while_a_change_waits_for_its_confirmation(
     exit_status, out, err = told("prune", "--keep-days", "1", "--yes")
     assert (exit_status, out) == (3, "")
     assert "never confirmed" in err
+
+
+def test_what_was_left_to_a_step_is_told_apart_from_what_it_did(bench: Bench, told: Told) -> None:
+    tx_id = one_undone_below_another(bench)
+    exit_status, out, _ = told("show", tx_id)
+    did, heading, since = out.partition("Left to it since one was undone")
+    assert exit_status == 0 and heading
+    assert "\n     a\n    +b\n" in did and "+b" in since and "\n     a\n" not in since
+    document = json.loads(told("show", tx_id, "--format", "json")[1])
+    assert document["since"]["undone"] == ["one"]
+    assert [delta["key"] for delta in document["since"]["deltas"]] == ["/etc/motd"]
