@@ -5,17 +5,26 @@ from __future__ import annotations
 import os.path
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
 from snapshots import differences_text, drift_accepted, drift_carried, intact, sums
 from snapshots.captured import is_metadata_only
 from snapshots.decision import by_key
-from snapshots.model import Delta, DomainName, FileItem, SnapshotError, TransactionRecord
+from snapshots.model import (
+    UNFINISHED,
+    Delta,
+    DomainName,
+    FileItem,
+    SnapshotError,
+    Told,
+    TransactionRecord,
+)
 from snapshots.objects import ObjectStore
 from snapshots.points import Points, decode_chunk, domain_of
 from snapshots.prune import prune
-from snapshots.records import ORIGINAL, Records
+from snapshots.records import LIST, ORIGINAL, Records
 from snapshots.secret_paths import PREFIX
 from snapshots.state import StateDir
 
@@ -50,6 +59,7 @@ class TransactionDetail(msgspec.Struct, frozen=True):
     deltas: tuple[ShownDelta, ...]
     journal: tuple[str, ...]
     since: Since | None = None
+    told: Told = "all"
 
 
 def transactions(state: StateDir) -> list[TransactionRecord]:
@@ -67,7 +77,10 @@ def open_for_step(state: StateDir, step_id: str) -> list[TransactionRecord]:
 
 
 def show(state: StateDir, tx_id: str) -> TransactionDetail:
-    """What really changed. Raises `SnapshotError` where there is no such transaction."""
+    """What really changed.
+
+    Raises `SnapshotError` where there is no such transaction, or what it did is missing.
+    """
     records = Records(state)
     record = records.read(tx_id)
     store = ObjectStore(state.objects)
@@ -85,6 +98,27 @@ def show(state: StateDir, tx_id: str) -> TransactionDetail:
         since=_since(undos, did, answers_for, store)
         if did is not None and record.in_force
         else None,
+        told=_told(state, records, record),
+    )
+
+
+def _told(state: StateDir, records: Records, record: TransactionRecord) -> Told:
+    path = records.where(record.id) / LIST
+    if path.exists():
+        return "all"
+    if record.status in UNFINISHED and record.status != "pending":
+        return "not-yet"
+    if intact.is_pruned(state.points, record):
+        return "pruned"
+    if record.status == "rolled-back":
+        return "taken-back"
+    raise _missing(record.id, path)
+
+
+def _missing(tx_id: str, path: Path) -> SnapshotError:
+    return SnapshotError(
+        f"What {tx_id} did cannot be shown: {path} is missing. Put it back from a backup of the "
+        "state directory. `harden-tui history verify` shows what else is damaged."
     )
 
 
@@ -92,10 +126,7 @@ def _original(records: Records, tx_id: str, *, is_needed: bool) -> list[Delta] |
     """As `Records.original`; raises `SnapshotError` where it `is_needed` and missing."""
     path = records.where(tx_id) / ORIGINAL
     if is_needed and not path.exists():
-        raise SnapshotError(
-            f"What {tx_id} did cannot be shown: {path} is missing. Put it back from a backup of "
-            "the state directory. `harden-tui history verify` shows what else is damaged."
-        )
+        raise _missing(tx_id, path)
     return records.original(tx_id)
 
 

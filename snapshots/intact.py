@@ -14,6 +14,7 @@ from snapshots.debs import KeptDebs
 from snapshots.domains.packages import Package
 from snapshots.mariadb_cells import secrets_of
 from snapshots.model import (
+    UNFINISHED,
     Delta,
     FileItem,
     Item,
@@ -236,12 +237,16 @@ def _transaction(
             yield f"{journal} is missing."
     except OSError as error:
         yield f"{journal} cannot be read ({error.strerror})."
-    # Pruning takes the restore points of what was undone, and its list of differences with them.
-    pruned = not record.in_force and not (points / f"{tx_id}.before").exists()
-    if whole and not pruned:
+    if whole and not is_pruned(points, record):
         for name in (LIST, ORIGINAL) if tx_id in rebased else (LIST,):
             if name not in there:
                 yield f"{directory / name} is missing."
+
+
+def is_pruned(points: Path, record: TransactionRecord) -> bool:
+    """Pruning takes the restore points of what is over, and its list of differences with them."""
+    is_over = not record.in_force and record.status not in UNFINISHED
+    return is_over and not (points / f"{record.id}.before").exists()
 
 
 def _debs(state: StateDir) -> Iterator[str]:

@@ -303,6 +303,12 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind != "rollback" and self.status == "committed"
 
 
+Told = Literal["all", "pruned", "taken-back", "not-yet"]
+"""What the differences of a transaction tell. "all": what it touched, nothing where there are none.
+Otherwise there are none to tell: they were pruned, it went back before it was at its end, or it is
+not there yet."""
+
+
 class Side(msgspec.Struct, frozen=True):
     """One of the three sides of a conflict, as text for a person."""
 

@@ -15,7 +15,7 @@ from tui import output
 from tui.cli_change import ask, must_have_consent
 from tui.config import LONGEST_KEPT_DAYS
 from tui.failures import refused, usage
-from tui.history_words import LET_GO, left_to_it
+from tui.history_words import LET_GO, NOTHING_TOLD, left_to_it
 from tui.options import Options
 from tui.out import Out, note_whose
 from tui.paths import is_root
@@ -117,6 +117,8 @@ def _show(out: Out, options: Options, name: str) -> int:
         if related:
             out.line(f"  {title} {related}")
     out.line()
+    if not detail.deltas:
+        output.wrapped(out, NOTHING_TOLD[detail.told], indent=2)
     _deltas_text(out, detail.deltas)
     if detail.since is not None:
         since = detail.since

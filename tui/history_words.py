@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from snapshots.model import Told
 from snapshots.typed import by_number
+
+NOTHING_TOLD: Final[dict[Told, str]] = {
+    "all": "It touched nothing.",
+    "pruned": "What it touched is kept no longer: nothing of it can be undone, so it was pruned.",
+    "taken-back": "It was taken back before it was done; nothing of it is left.",
+    "not-yet": "It is not at its end, so what it touched is not known yet.",
+}
+"""What is said in place of differences where there are none."""
 
 LET_GO: Final = "Its own undo leaves this alone now, although it changed it:"
 

@@ -8,7 +8,7 @@ import msgspec
 
 from host.base import Service
 from snapshots.guide_model import Guide
-from snapshots.model import TransactionRecord, UndoPlan
+from snapshots.model import Told, TransactionRecord, UndoPlan
 from steps.login_failures import LoginReport
 from steps.model import GuardKind, Parameter, Stage
 
@@ -95,6 +95,7 @@ class SinceAnswer(msgspec.Struct, frozen=True):
 class TransactionAnswer(msgspec.Struct, frozen=True):
     deltas: tuple[TouchedItem, ...] = ()
     since: SinceAnswer | None = None
+    told: Told = "all"
 
 
 class UndoAnswer(msgspec.Struct, frozen=True):

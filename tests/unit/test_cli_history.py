@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from snapshots.model import WriteFile
+from snapshots.model import TransactionStatus, WriteFile
 from snapshots.records import Records
 from tests.unit.snapshots_host import Bench
 from tui.entry import main
@@ -74,3 +74,40 @@ def test_what_was_left_to_a_step_is_told_apart_from_what_it_did(bench: Bench, to
     document = json.loads(told("show", tx_id, "--format", "json")[1])
     assert document["since"]["undone"] == ["one"]
     assert [delta["key"] for delta in document["since"]["deltas"]] == ["/etc/motd"]
+
+
+def test_what_was_pruned_is_not_said_to_have_touched_nothing(bench: Bench, told: Told) -> None:
+    undone = bench.apply("one", write("a\n"))
+    bench.undo(undone.id)
+    bench.apply("two", write("b\n"))
+    empty = bench.apply("three")
+    age(bench)
+    assert told("prune", "--keep-days", "1", "--yes")[0] == 0
+    exit_status, out, _ = told("show", undone.id)
+    assert exit_status == 0 and "it was pruned" in out and "touched nothing" not in out
+    assert json.loads(told("show", undone.id, "--format", "json")[1])["told"] == "pruned"
+    assert "It touched nothing." in told("show", empty.id)[1]
+    assert json.loads(told("show", empty.id, "--format", "json")[1])["told"] == "all"
+
+
+def test_a_lost_list_is_damage_and_named(bench: Bench, told: Told) -> None:
+    tx_id = bench.apply("one", write("a\n")).id
+    lost = Records(bench.state).where(tx_id) / "delta.jsonl"
+    lost.unlink()
+    for form in ("text", "json"):
+        exit_status, out, err = told("show", tx_id, "--format", form)
+        assert (exit_status, out) == (3, "")
+        assert f"{lost} is missing" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("rolled-back", "taken back before"), ("under-way", "not at its end")]
+)
+def test_what_never_got_a_list_says_why(
+    bench: Bench, told: Told, status: TransactionStatus, said: str
+) -> None:
+    tx = bench.begin("one")
+    tx._held.close()
+    Records(bench.state).write(msgspec.structs.replace(tx.record, status=status))
+    exit_status, out, _ = told("show", tx.id)
+    assert exit_status == 0 and said in " ".join(out.split())

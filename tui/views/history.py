@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snapshots.model import TransactionRecord
-from tui.history_words import LET_GO, left_to_it
+from tui.history_words import LET_GO, NOTHING_TOLD, left_to_it
 from tui.text import BLANK, Line, Role, Row, aligned, counted, cut, fit, labelled, paragraph
 from tui.views.preview import diff_lines
 from tui.wire import SinceAnswer, TouchedItem, TransactionAnswer
@@ -103,7 +103,11 @@ def detail(
     if isinstance(shown, str):
         return [*lines, *paragraph(shown, width, "warn")]
     if not shown.deltas:
-        return [*lines, (("It touched nothing.", "dim"),), *_since(shown.since, width)]
+        return [
+            *lines,
+            *paragraph(NOTHING_TOLD[shown.told], width, "dim"),
+            *_since(shown.since, width),
+        ]
     lines.append(((f"Touched {counted(len(shown.deltas), 'thing')}", "bold"),))
     lines += _items(shown.deltas, width)
     return [*lines, *_since(shown.since, width)]
