@@ -23,7 +23,7 @@ from snapshots.model import (
 )
 from snapshots.objects import ObjectStore
 from snapshots.points import Points, decode_chunk, domain_of
-from snapshots.prune import prune
+from snapshots.prune import going, prune
 from snapshots.records import LIST, ORIGINAL, Records
 from snapshots.secret_paths import PREFIX
 from snapshots.state import StateDir
@@ -283,6 +283,7 @@ __all__ = [
     "ShownDelta",
     "TransactionDetail",
     "contents_of",
+    "going",
     "open_for_step",
     "prune",
     "show",

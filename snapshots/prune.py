@@ -25,6 +25,26 @@ from snapshots.sweep import sweep
 from snapshots.transaction import point_before
 
 
+def going(state: StateDir, keep_days: int) -> list[TransactionRecord]:
+    """What a prune would take restore points or differences of now, oldest first; asks only.
+
+    Raises `SnapshotError` where a record is damaged.
+    """
+    records = Records(state)
+    points = {
+        point_id.rpartition(".")[0]
+        for point_id in Points(state.points, ObjectStore(state.objects)).ids()
+    }
+    all_records = records.all()
+    finished = _finished(records, all_records, keep_days)
+    return [
+        record
+        for record in all_records
+        if record.id in finished
+        and (record.id in points or (records.where(record.id) / LIST).exists())
+    ]
+
+
 def prune(state: StateDir, keep_days: int) -> list[str]:
     """Remove what ended more than `keep_days` ago; returns the restore points that went.
 
@@ -35,17 +55,12 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     records = Records(state)
     store = ObjectStore(state.objects)
     points = Points(state.points, store)
-    oldest = datetime.now(UTC) - timedelta(days=keep_days)
     gone: list[str] = []
     kept_packages: set[tuple[str, str]] = set()
     needed_secrets: set[str] = set()
     needed: set[str] = set()
     all_records = records.all()
-    finished = {record.id for record in all_records if _may_go(record, oldest)}
-    # Nobody may confirm an undo that waits: then the one it undid is to be undone again.
-    finished -= {may_come_back(records, record) for record in all_records}
-    # What the last one left is what drift is looked for against.
-    finished -= {record.id for record in drift_baseline.counted(all_records)[-1:]}
+    finished = _finished(records, all_records, keep_days)
     accepted = drift_accepted.read(state)
     for one in accepted:
         _need(one.item, needed, needed_secrets)
@@ -105,6 +120,16 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
             kept.unlink()
     _prune_debs(state.debs, kept_packages)
     return gone
+
+
+def _finished(records: Records, all_records: list[TransactionRecord], keep_days: int) -> set[str]:
+    """The transactions that need nothing any more."""
+    oldest = datetime.now(UTC) - timedelta(days=keep_days)
+    finished = {record.id for record in all_records if _may_go(record, oldest)}
+    # Nobody may confirm an undo that waits: then the one it undid is to be undone again.
+    finished -= {may_come_back(records, record) for record in all_records}
+    # What the last one left is what drift is looked for against.
+    return finished - {record.id for record in drift_baseline.counted(all_records)[-1:]}
 
 
 def _may_go(record: TransactionRecord, oldest: datetime) -> bool:

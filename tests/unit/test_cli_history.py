@@ -111,3 +111,34 @@ def test_what_never_got_a_list_says_why(
     Records(bench.state).write(msgspec.structs.replace(tx.record, status=status))
     exit_status, out, _ = told("show", tx.id)
     assert exit_status == 0 and said in " ".join(out.split())
+
+
+def test_what_goes_is_listed_before_it_goes(
+    bench: Bench, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undone = bench.apply("one", write("a\n"))
+    undo = bench.undo(undone.id)
+    standing = bench.apply("two", write("b\n"))
+    assert "is over" in told("prune", "--keep-days", "1", "--dry-run")[1]
+    age(bench)
+    before = sorted(bench.state.path.rglob("*"))
+    exit_status, out, _ = told("prune", "--keep-days", "1", "--dry-run")
+    assert exit_status == 0 and "can be undone afterwards" in " ".join(out.split())
+    assert "2020-01-01" in out and "apply one" in out and undone.id in out and undo.id in out
+    assert standing.id not in out
+    shown = json.loads(told("prune", "--keep-days", "1", "--dry-run", "--format", "json")[1])
+    assert [record["id"] for record in shown["transactions"]] == [undone.id, undo.id]
+    asked: list[str] = []
+
+    def no(question: str) -> str:
+        asked.append(question)
+        return "n"
+
+    monkeypatch.setattr("tui.cli_change.is_terminal", lambda stream: True)
+    monkeypatch.setattr("builtins.input", no)
+    exit_status, out, _ = told("prune", "--keep-days", "1")
+    assert exit_status == 3 and asked and undone.id in out and "cannot be undone" not in out
+    assert sorted(bench.state.path.rglob("*")) == before
+    assert told("prune", "--keep-days", "1", "--yes")[0] == 0
+    assert undone.id not in told("prune", "--keep-days", "1", "--dry-run")[1]
+    assert bench.undo(standing.id).status == "committed"
