@@ -5,16 +5,26 @@ from __future__ import annotations
 import os.path
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
 from snapshots import differences_text, drift_accepted, drift_carried, intact, sums
 from snapshots.captured import is_metadata_only
-from snapshots.model import Delta, DomainName, FileItem, SnapshotError, TransactionRecord
+from snapshots.decision import by_key
+from snapshots.model import (
+    UNFINISHED,
+    Delta,
+    DomainName,
+    FileItem,
+    SnapshotError,
+    Told,
+    TransactionRecord,
+)
 from snapshots.objects import ObjectStore
 from snapshots.points import Points, decode_chunk, domain_of
-from snapshots.prune import prune
-from snapshots.records import Records
+from snapshots.prune import going, prune
+from snapshots.records import LIST, ORIGINAL, Records
 from snapshots.secret_paths import PREFIX
 from snapshots.state import StateDir
 
@@ -30,12 +40,26 @@ class ShownDelta(msgspec.Struct, frozen=True):
     diff: str
 
 
+class Since(msgspec.Struct, frozen=True):
+    """What a transaction answers for otherwise, since earlier ones were undone.
+
+    `undone` are the steps (or titles) of those. `deltas` is what its own undo takes back now, as
+    far as that is not what it did; of `let_go`, which it changed, it takes back nothing.
+    """
+
+    undone: tuple[str, ...]
+    deltas: tuple[ShownDelta, ...]
+    let_go: tuple[ShownDelta, ...]
+
+
 class TransactionDetail(msgspec.Struct, frozen=True):
     """A transaction with everything it changed and what it set out to do."""
 
     record: TransactionRecord
     deltas: tuple[ShownDelta, ...]
     journal: tuple[str, ...]
+    since: Since | None = None
+    told: Told = "all"
 
 
 def transactions(state: StateDir) -> list[TransactionRecord]:
@@ -53,14 +77,76 @@ def open_for_step(state: StateDir, step_id: str) -> list[TransactionRecord]:
 
 
 def show(state: StateDir, tx_id: str) -> TransactionDetail:
-    """What really changed. Raises `SnapshotError` where there is no such transaction."""
+    """What really changed.
+
+    Raises `SnapshotError` where there is no such transaction, or what it did is missing.
+    """
     records = Records(state)
     record = records.read(tx_id)
     store = ObjectStore(state.objects)
+    answers_for = records.deltas(tx_id)
+    undos = [
+        one
+        for one in records.all()
+        if tx_id in one.rebased and one.status in ("pending", "committed")
+    ]
+    did = _original(records, tx_id, is_needed=bool(answers_for and undos))
     return TransactionDetail(
         record=record,
-        deltas=tuple(_shown(records.deltas(tx_id), store)),
+        deltas=tuple(_shown(answers_for if did is None else did, store)),
         journal=tuple(f"{line.time} {line.summary}" for line in records.journal_of(tx_id)),
+        since=_since(undos, did, answers_for, store)
+        if did is not None and record.in_force
+        else None,
+        told=_told(state, records, record),
+    )
+
+
+def _told(state: StateDir, records: Records, record: TransactionRecord) -> Told:
+    path = records.where(record.id) / LIST
+    if path.exists():
+        return "all"
+    if record.status in UNFINISHED and record.status != "pending":
+        return "not-yet"
+    if intact.is_pruned(state.points, record):
+        return "pruned"
+    if record.status == "rolled-back":
+        return "taken-back"
+    raise _missing(record.id, path)
+
+
+def _missing(tx_id: str, path: Path) -> SnapshotError:
+    return SnapshotError(
+        f"What {tx_id} did cannot be shown: {path} is missing. Put it back from a backup of the "
+        "state directory. `harden-tui history verify` shows what else is damaged."
+    )
+
+
+def _original(records: Records, tx_id: str, *, is_needed: bool) -> list[Delta] | None:
+    """As `Records.original`; raises `SnapshotError` where it `is_needed` and missing."""
+    path = records.where(tx_id) / ORIGINAL
+    if is_needed and not path.exists():
+        raise _missing(tx_id, path)
+    return records.original(tx_id)
+
+
+def _since(
+    undos: list[TransactionRecord],
+    did: list[Delta],
+    answers_for: list[Delta],
+    store: ObjectStore,
+) -> Since | None:
+    """`None` where it answers for what it did."""
+    before, now = by_key(did), by_key(answers_for)
+    other = [delta for key, delta in now.items() if before.get(key) != delta]
+    let_go = [delta for key, delta in before.items() if key not in now]
+    if not other and not let_go:
+        return None
+    names = (", ".join(undo.steps) or undo.title.removeprefix("Undo: ") for undo in undos)
+    return Since(
+        undone=tuple(dict.fromkeys(names)),
+        deltas=tuple(_shown(other, store)),
+        let_go=tuple(ShownDelta(delta.domain, delta.key, "") for delta in let_go),
     )
 
 
@@ -165,7 +251,7 @@ def _verify_transactions(records: Records, points: Points, sound: set[str]) -> I
             continue  # it never began
         try:
             record = records.read(tx_id)
-            deltas = records.deltas(tx_id)
+            deltas = [*records.deltas(tx_id), *(records.original(tx_id) or ())]
         except (SnapshotError, OSError) as error:
             yield str(error)
             continue
@@ -197,6 +283,7 @@ __all__ = [
     "ShownDelta",
     "TransactionDetail",
     "contents_of",
+    "going",
     "open_for_step",
     "prune",
     "show",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from snapshots.domains.packages import Package
 from snapshots.guides import Guides
 from snapshots.mariadb_cells import secrets_of
 from snapshots.model import (
+    UNFINISHED,
     Delta,
     FileItem,
     Item,
@@ -23,7 +25,7 @@ from snapshots.model import (
     ValueItem,
 )
 from snapshots.objects import ObjectStore
-from snapshots.records import NAMES, TABLES, Records
+from snapshots.records import LIST, NAMES, ORIGINAL, TABLES, Records
 from snapshots.secret_paths import PREFIX, SecretPaths
 from snapshots.state import StateDir
 
@@ -108,8 +110,9 @@ def problems(state: StateDir) -> Iterator[str]:
         if directory.is_dir() and directory.name[0] != ".":
             yield from _point(directory)
     records = Records(state)
+    rebased = _rebased(records)
     for tx_id in records.ids():
-        yield from _transaction(records, state.points, tx_id)
+        yield from _transaction(records, state.points, tx_id, rebased)
     yield from _debs(state)
     yield from _secrets(state)
     for kept in state.kept_twice:
@@ -152,7 +155,7 @@ def require_lists(records: Records, tx_id: str) -> None:
     is there and damaged shows when it is read.
     """
     for record in records.all():
-        path = records.where(record.id) / "delta.jsonl"
+        path = records.where(record.id) / LIST
         if record.id >= tx_id and record.in_force and not path.exists():
             raise SnapshotError(_cannot(f"the list of differences {path} is missing"))
 
@@ -179,7 +182,7 @@ def _cannot(what: str) -> str:
 
 
 def _list_problem(records: Records, tx_id: str) -> str:
-    path = records.where(tx_id) / "delta.jsonl"
+    path = records.where(tx_id) / LIST
     if not path.exists():
         return f"the list of differences {path} is missing"
     try:
@@ -207,9 +210,21 @@ def _point(directory: Path) -> Iterator[str]:
             yield f"{path} was altered on the disk."
 
 
-def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
+def _rebased(records: Records) -> set[str]:
+    """The transactions whose lists an undo replaced; what cannot be read is said elsewhere."""
+    found: set[str] = set()
+    for tx_id in records.ids():
+        with contextlib.suppress(SnapshotError):
+            record = records.read(tx_id)
+            found.update(record.rebased if record.status in ("pending", "committed") else ())
+    return found
+
+
+def _transaction(
+    records: Records, points: Path, tx_id: str, rebased: Container[str]
+) -> Iterator[str]:
     directory = records.where(tx_id)
-    there = {name for name in ("delta.jsonl", "journal.jsonl") if (directory / name).exists()}
+    there = {name for name in (LIST, ORIGINAL, "journal.jsonl") if (directory / name).exists()}
     if not records.has_record(tx_id):
         if there:
             yield f"The transaction {tx_id} has lost its record {records.record_path(tx_id)}."
@@ -239,10 +254,16 @@ def _transaction(records: Records, points: Path, tx_id: str) -> Iterator[str]:
             continue
         except (OSError, ValueError) as error:
             yield f"{path} cannot be read ({twins.why(error)})."
-    # Pruning takes the restore points of what was undone, and its list of differences with them.
-    pruned = not record.in_force and not (points / f"{tx_id}.before").exists()
-    if whole and not pruned and "delta.jsonl" not in there:
-        yield f"{directory / 'delta.jsonl'} is missing."
+    if whole and not is_pruned(points, record):
+        for name in (LIST, ORIGINAL) if tx_id in rebased else (LIST,):
+            if name not in there:
+                yield f"{directory / name} is missing."
+
+
+def is_pruned(points: Path, record: TransactionRecord) -> bool:
+    """Pruning takes the restore points of what is over, and its list of differences with them."""
+    is_over = not record.in_force and record.status not in UNFINISHED
+    return is_over and not (points / f"{record.id}.before").exists()
 
 
 def _debs(state: StateDir) -> Iterator[str]:

@@ -240,6 +240,11 @@ TransactionStatus = Literal[
 """`pending`: made and proved, and taken back unless a person confirms it in time. `under-way`: an
 update window that is open; whatever changes meanwhile belongs to it."""
 
+UNFINISHED: Final[frozenset[TransactionStatus]] = frozenset(
+    {"open", "pending", "needs-person", "under-way"}
+)
+"""What may still be gone back from. What differs is known at its end only, as a rule."""
+
 
 class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a site answered: its HTTP status (0: nothing), and how old the page said it was
@@ -284,6 +289,8 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     that is undone hands them over instead of taking them back."""
     resolved: dict[str, Resolution] = {}
     """Of an undo: what was chosen for each thing that was in conflict."""
+    rebased: tuple[str, ...] = ()
+    """Of an undo: the later transactions whose lists of differences it replaced."""
     worked: Worked | None = None
     """What worked before it: its undo must not lose that, but may lose what came only since."""
     pid: int = 0
@@ -294,6 +301,12 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     def in_force(self) -> bool:
         """Whether it changed the host, counts, and can be undone."""
         return self.kind != "rollback" and self.status == "committed"
+
+
+Told = Literal["all", "pruned", "taken-back", "not-yet"]
+"""What the differences of a transaction tell. "all": what it touched, nothing where there are none.
+Otherwise there are none to tell: they were pruned, it went back before it was at its end, or it is
+not there yet."""
 
 
 class Side(msgspec.Struct, frozen=True):

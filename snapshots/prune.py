@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from host import scratch
@@ -13,19 +14,35 @@ from snapshots import drift_accepted, drift_baseline, drift_carried
 from snapshots.debs import sum_of
 from snapshots.domains.packages import Package
 from snapshots.mariadb_cells import secrets_of
-from snapshots.model import FileItem, Item, TransactionRecord, TransactionStatus, ValueItem
+from snapshots.model import UNFINISHED, FileItem, Item, TransactionRecord, ValueItem
 from snapshots.objects import ObjectStore
 from snapshots.points import Points, decode_chunk, domain_of
-from snapshots.records import Records
+from snapshots.records import LIST, ORIGINAL, Records
 from snapshots.secret_paths import PREFIX
+from snapshots.settle import laid_down, may_come_back
 from snapshots.state import StateDir
 from snapshots.sweep import sweep
 from snapshots.transaction import point_before
 
-UNFINISHED: frozenset[TransactionStatus] = frozenset(
-    {"open", "pending", "needs-person", "under-way"}
-)
-"""What may still be gone back from. What differs is known at its end only, as a rule."""
+
+def going(state: StateDir, keep_days: int) -> list[TransactionRecord]:
+    """What a prune would take restore points or differences of now, oldest first; asks only.
+
+    Raises `SnapshotError` where a record is damaged.
+    """
+    records = Records(state)
+    points = {
+        point_id.rpartition(".")[0]
+        for point_id in Points(state.points, ObjectStore(state.objects)).ids()
+    }
+    all_records = records.all()
+    finished = _finished(records, all_records, keep_days)
+    return [
+        record
+        for record in all_records
+        if record.id in finished
+        and (record.id in points or (records.where(record.id) / LIST).exists())
+    ]
 
 
 def prune(state: StateDir, keep_days: int) -> list[str]:
@@ -38,15 +55,12 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     records = Records(state)
     store = ObjectStore(state.objects)
     points = Points(state.points, store)
-    oldest = datetime.now(UTC) - timedelta(days=keep_days)
     gone: list[str] = []
     kept_packages: set[tuple[str, str]] = set()
     needed_secrets: set[str] = set()
     needed: set[str] = set()
     all_records = records.all()
-    finished = {record.id for record in all_records if _may_go(record, oldest)}
-    # What the last one left is what drift is looked for against.
-    finished -= {record.id for record in drift_baseline.counted(all_records)[-1:]}
+    finished = _finished(records, all_records, keep_days)
     accepted = drift_accepted.read(state)
     for one in accepted:
         _need(one.item, needed, needed_secrets)
@@ -76,11 +90,16 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
                 # Whichever of them went, the way back brings it again; those that went are kept.
                 kept_packages |= set(_versions(items))
     for record in all_records:
-        for delta in records.deltas(record.id) if record.id not in finished else ():
+        own = records.deltas(record.id) if record.id not in finished else ()
+        for delta in chain(own, laid_down(records, record.id)):
             for side in (delta.before, delta.after):
                 _need(side, needed, needed_secrets)
                 if side is not None and delta.domain == "packages":
                     kept_packages |= set(_versions({delta.key: side}))
+        # What it did is shown, never undone: that takes no secrets and no packages.
+        for delta in (records.original(record.id) if record.id not in finished else None) or ():
+            for side in (delta.before, delta.after):
+                _need(side, needed, set())
     # Everything was read by now: what is damaged raised before anything was let go.
     if baseline is not None:
         drift_carried.write(state, baseline.last.id, baseline.expected)
@@ -90,7 +109,8 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
         os.rename(state.points / point_id, draft)
         shutil.rmtree(draft)
     for tx_id in finished:
-        (records.where(tx_id) / "delta.jsonl").unlink(missing_ok=True)
+        for name in (ORIGINAL, LIST):
+            (records.where(tx_id) / name).unlink(missing_ok=True)
     sweep(state)
     for sha256 in list(store.all()):
         if sha256 not in needed:
@@ -100,6 +120,16 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
             kept.unlink()
     _prune_debs(state.debs, kept_packages)
     return gone
+
+
+def _finished(records: Records, all_records: list[TransactionRecord], keep_days: int) -> set[str]:
+    """The transactions that need nothing any more."""
+    oldest = datetime.now(UTC) - timedelta(days=keep_days)
+    finished = {record.id for record in all_records if _may_go(record, oldest)}
+    # Nobody may confirm an undo that waits: then the one it undid is to be undone again.
+    finished -= {may_come_back(records, record) for record in all_records}
+    # What the last one left is what drift is looked for against.
+    return finished - {record.id for record in drift_baseline.counted(all_records)[-1:]}
 
 
 def _may_go(record: TransactionRecord, oldest: datetime) -> bool:

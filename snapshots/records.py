@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +21,12 @@ from snapshots.model import Delta, DomainName, Item, SnapshotError, TransactionR
 from snapshots.state import StateDir
 
 NAMES = "names.json"
+
+LIST = "delta.jsonl"
+"""What a transaction answers for: its differences as if those undone had never been."""
+
+ORIGINAL = "original.jsonl"
+"""What it did, where an undo of an earlier one replaced that; never written again."""
 
 TABLES = "tables.json"
 """Tables of package tools as they were before, while the transaction is open."""
@@ -114,10 +122,26 @@ class Records:
 
     def has_begun(self, tx_id: str) -> bool:
         """Whether it ever changed anything: its record comes before its journal."""
-        return any((self.where(tx_id) / name).exists() for name in ("journal.jsonl", "delta.jsonl"))
+        return any((self.where(tx_id) / name).exists() for name in ("journal.jsonl", LIST))
 
     def write_deltas(self, tx_id: str, deltas: Iterable[Delta]) -> None:
-        write_durably(self.where(tx_id) / "delta.jsonl", encode_deltas(deltas))
+        write_durably(self.where(tx_id) / LIST, encode_deltas(deltas))
+
+    def keep_original(self, tx_id: str) -> None:
+        """What it did gets a second name before its list is replaced; durable on return."""
+        with contextlib.suppress(FileExistsError):
+            os.link(self.where(tx_id) / LIST, self.where(tx_id) / ORIGINAL)
+            sync_directory(self.where(tx_id))
+
+    def original(self, tx_id: str) -> list[Delta] | None:
+        """What it did, where its list was replaced; `None` where the list says that itself.
+
+        Raises `OSError`, and `SnapshotError` where it is damaged.
+        """
+        kept, now = self.where(tx_id) / ORIGINAL, self.where(tx_id) / LIST
+        if not kept.exists() or (now.exists() and now.samefile(kept)):
+            return None
+        return list(self.read_list(kept, {}))
 
     def deltas(self, tx_id: str, *, without: Iterable[str] = ()) -> list[Delta]:
         """Empty where the transaction never got so far. Raises `SnapshotError` if damaged.
@@ -131,7 +155,15 @@ class Records:
         self, tx_id: str, keys: Mapping[str, str], *, without: Iterable[str] = ()
     ) -> Iterator[Delta]:
         """The same, one by one. A key among `keys` is that very string, not another of it."""
-        path = self.where(tx_id) / "delta.jsonl"
+        try:
+            yield from self.read_list(self.where(tx_id) / LIST, keys, without=without)
+        except FileNotFoundError:
+            return
+
+    def read_list(
+        self, path: Path, keys: Mapping[str, str], *, without: Iterable[str] = ()
+    ) -> Iterator[Delta]:
+        """What `encode_deltas` wrote, as `each_delta` has it. Raises `OSError`, `SnapshotError`."""
         left_out = tuple(_FILE + msgspec.json.encode(f"{top.rstrip('/')}/")[:-1] for top in without)
         try:
             with path.open("rb") as stream:
@@ -139,8 +171,6 @@ class Records:
                 if left_out:
                     lines = (line for line in lines if not line.startswith(left_out))
                 yield from _decode_deltas(lines, keys)
-        except FileNotFoundError:
-            return
         except (msgspec.DecodeError, ValueError) as error:
             raise SnapshotError(
                 f"{path} cannot be read ({error}); nothing was changed. Put it back from a backup "

@@ -237,8 +237,9 @@ class Transaction:
             named=frozenset(self._records.named_paths(self.id)),
         )
 
-    def finish(self, reason: str = "") -> TransactionRecord:
-        """Say that an undo counts, and complete it."""
+    def finish(self, reason: str = "", rebased: tuple[str, ...] = ()) -> TransactionRecord:
+        """Say that an undo counts, and complete it; `rebased` have new lists of differences."""
+        self.record = msgspec.structs.replace(self.record, rebased=rebased)
         if self._switch is not None:
             self._switch.took(time.monotonic())
         self._end(self.kept_as, reason)
@@ -268,7 +269,7 @@ class Transaction:
             # It counts from here on. A disk that failed once is asked once more; what cannot be
             # completed even so is at the next start.
             for _ in range(2):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, SnapshotError):
                     finish_settling(self._keeper.state)
                     for sentence in leaving.finish(self._keeper.host, self._keeper.state):
                         self._progress.output(sentence)

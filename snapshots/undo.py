@@ -209,17 +209,13 @@ def _perform(
     going = {delta.key for delta in gone}
     leaving.prepare(records, tx.id, going, set(outside) - going)
     touched = inversion.touched
-    settle.prepare(
-        records,
-        tx.id,
-        {
-            later.record.id: inversion.deltas_of(later, after)
-            for later in inversion.later
-            if later.record.id in touched
-        },
-        revocable=tx.kept_as == "pending",
-    )
-    return tx.finish(" ".join([*notes, *meanwhile]))
+    rebased = {
+        later.record.id: inversion.deltas_of(later, after)
+        for later in inversion.later
+        if later.record.id in touched
+    }
+    settle.prepare(records, tx.id, rebased, revocable=tx.kept_as == "pending")
+    return tx.finish(" ".join([*notes, *meanwhile]), tuple(rebased))
 
 
 def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:

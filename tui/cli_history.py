@@ -7,13 +7,16 @@ import difflib
 
 import msgspec
 
+from snapshots import guard as guards
 from snapshots import history as past
 from snapshots import intact
 from snapshots.model import TransactionRecord
+from snapshots.state import StateDir
 from tui import output
 from tui.cli_change import ask, must_have_consent
 from tui.config import LONGEST_KEPT_DAYS
 from tui.failures import refused, usage
+from tui.history_words import LET_GO, NOTHING_TOLD, left_to_it
 from tui.options import Options
 from tui.out import Out, note_whose
 from tui.paths import is_root
@@ -115,10 +118,26 @@ def _show(out: Out, options: Options, name: str) -> int:
         if related:
             out.line(f"  {title} {related}")
     out.line()
-    for delta in detail.deltas:
+    if not detail.deltas:
+        output.wrapped(out, NOTHING_TOLD[detail.told], indent=2)
+    _deltas_text(out, detail.deltas)
+    if detail.since is not None:
+        since = detail.since
+        if since.deltas:
+            out.line()
+            output.wrapped(out, left_to_it(since.undone), indent=0, role="warn")
+            _deltas_text(out, since.deltas)
+        if since.let_go:
+            out.line()
+            output.wrapped(out, LET_GO, indent=0, role="warn")
+            _deltas_text(out, since.let_go)
+    return 0
+
+
+def _deltas_text(out: Out, deltas: tuple[past.ShownDelta, ...]) -> None:
+    for delta in deltas:
         out.line(f"  {delta.domain}: {delta.key}")
         output.diff(out, delta.diff)
-    return 0
 
 
 def find(records: list[TransactionRecord], name: str) -> TransactionRecord:
@@ -147,13 +166,15 @@ def _prune(out: Out, options: Options, arguments: argparse.Namespace) -> int:
     if not 1 <= keep_days <= LONGEST_KEPT_DAYS:
         raise usage(f"--keep-days must be a number from 1 to {LONGEST_KEPT_DAYS}.")
     state = open_state(options)
+    if arguments.dry_run:
+        return _would_prune(out, options, keep_days)
     must_have_consent(arguments)
     if not arguments.yes:
-        out.line(f"Restore points older than {keep_days} days go; what they hold cannot be undone.")
+        _must_be_settled(state)
+        _going_text(out, past.going(state, keep_days), keep_days)
         ask("Prune?")
     with state.lock("history prune", 10.0):
-        if any(record.status == "open" for record in past.transactions(state)):
-            raise refused("A change was interrupted; nothing was pruned. Run `harden-tui recover`.")
+        _must_be_settled(state)
         pruned = past.prune(state, keep_days)
     names = list(pruned or ())
     if options.format != "text":
@@ -161,3 +182,37 @@ def _prune(out: Out, options: Options, arguments: argparse.Namespace) -> int:
     else:
         out.line(f"{len(names)} restore points older than {keep_days} days are gone.")
     return 0
+
+
+def _must_be_settled(state: StateDir) -> None:
+    """Raise `Stop` (exit 3) where it is not decided yet what can be undone."""
+    records = past.transactions(state)
+    if any(record.status == "open" for record in records):
+        raise refused("A change was interrupted; nothing was pruned. Run `harden-tui recover`.")
+    if any(record.status == "pending" for record in records):
+        raise refused(guards.waiting(state))
+
+
+def _would_prune(out: Out, options: Options, keep_days: int) -> int:
+    state = open_state(options)
+    _must_be_settled(state)
+    going = past.going(state, keep_days)
+    if options.format != "text":
+        out.json({"schema": "harden-tui/history-prune-plan/1", "transactions": going})
+    else:
+        _going_text(out, going, keep_days)
+    return 0
+
+
+def _going_text(out: Out, going: list[TransactionRecord], keep_days: int) -> None:
+    if not going:
+        output.wrapped(out, f"No transaction of more than {keep_days} days ago is over.", indent=0)
+        return
+    output.wrapped(
+        out,
+        f"The restore points and diffs of these go: they are over for more than {keep_days} days."
+        " All that can be undone now can be undone afterwards.",
+        indent=0,
+        role="",
+    )
+    _list_text(out, going)

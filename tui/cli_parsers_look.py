@@ -72,10 +72,12 @@ def _history(commands: Any) -> None:
     parser = command(
         commands, "history", "tui.cli_history:history", "what was changed and undone on this host",
         "list: every transaction, the newest last. show: one with its diffs. verify: whether each\n"
-        "restore point is whole. prune: remove old ones, which then cannot be undone any more.\n"
+        "restore point is whole. prune: let go of old restore points and diffs of what is over;\n"
+        "all that can be undone stays.\n"
         "Exit 0: done. Of verify: 1 a restore point is damaged.",
         "  sudo harden-tui history\n"
         "  sudo harden-tui history show 20261121-093000-1a2b\n"
+        "  sudo harden-tui history prune --keep-days 90 --dry-run\n"
         "  sudo harden-tui history prune --keep-days 90 --yes",
     )  # fmt: skip
     parser.add_argument(
@@ -89,6 +91,9 @@ def _history(commands: Any) -> None:
     parser.add_argument("id", metavar="TRANSACTION", nargs="?", default="", help="for show")
     parser.add_argument(
         "--keep-days", metavar="N", type=int, help="for prune: keep what is younger"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="for prune: show what would go, and stop"
     )
     parser.add_argument("--yes", action="store_true", help="for prune: do not ask")
     add_common(parser)

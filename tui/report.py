@@ -17,6 +17,7 @@ from snapshots.logchain import Entry, Verdict
 from snapshots.model import SnapshotError, TransactionRecord
 from snapshots.sessionlog import SessionLog, SessionSummary
 from snapshots.state import StateDir
+from tui.history_words import NOTHING_TOLD
 from tui.text import UNSEEN, safe_json
 
 SCHEMA = "harden-tui/report/1"
@@ -88,10 +89,12 @@ def _with_diffs(state: StateDir, record: TransactionRecord) -> ReportTransaction
     from snapshots import history
 
     try:
-        shown = history.show(state, record.id).deltas
+        shown = history.show(state, record.id)
     except SnapshotError as error:
         return ReportTransaction(record=record, note=str(error))
-    deltas = (ReportDelta(domain=one.domain, key=one.key, diff=one.diff) for one in shown)
+    if shown.told != "all":
+        return ReportTransaction(record=record, note=NOTHING_TOLD[shown.told])
+    deltas = (ReportDelta(domain=one.domain, key=one.key, diff=one.diff) for one in shown.deltas)
     return ReportTransaction(record=record, deltas=tuple(deltas))
 
 

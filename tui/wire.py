@@ -8,7 +8,7 @@ import msgspec
 
 from host.base import Service
 from snapshots.guide_model import Guide
-from snapshots.model import TransactionRecord, UndoPlan
+from snapshots.model import Told, TransactionRecord, UndoPlan
 from steps.login_failures import LoginReport
 from steps.model import GuardKind, Parameter, Stage
 
@@ -84,8 +84,18 @@ class TouchedItem(msgspec.Struct, frozen=True):
     diff: str = ""
 
 
+class SinceAnswer(msgspec.Struct, frozen=True):
+    """What a transaction answers for otherwise, since the steps `undone` were."""
+
+    undone: tuple[str, ...] = ()
+    deltas: tuple[TouchedItem, ...] = ()
+    let_go: tuple[TouchedItem, ...] = ()
+
+
 class TransactionAnswer(msgspec.Struct, frozen=True):
     deltas: tuple[TouchedItem, ...] = ()
+    since: SinceAnswer | None = None
+    told: Told = "all"
 
 
 class UndoAnswer(msgspec.Struct, frozen=True):

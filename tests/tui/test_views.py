@@ -14,6 +14,7 @@ from tests.tui import recorded_hands
 from tui.board import Board, is_undoable
 from tui.changing import to_ask
 from tui.dialogs import problem_of
+from tui.history_words import NOTHING_TOLD
 from tui.running import Work
 from tui.text import cells, clean, cut, fit, fold, length, plain, plain_text, wrap
 from tui.theme import drawable, use_ascii
@@ -24,9 +25,12 @@ from tui.wire import (
     LogAnswer,
     LogVerdict,
     PlanAnswer,
+    SinceAnswer,
     StepInfo,
     StepPlan,
     StepsAnswer,
+    TouchedItem,
+    TransactionAnswer,
 )
 
 ESCAPES = "\x1b[31mred\x1b[0m \x07 tab\tend \u202e reversed \u009b31m"
@@ -342,6 +346,25 @@ def test_history_shows_the_newest_first() -> None:
     record = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
     newer = msgspec.structs.replace(record, id="later", started="2026-11-21T00:00:00Z")
     assert [row.key for row in history.rows([record, newer], 80)] == ["later", record.id]
+
+
+def test_history_tells_what_was_left_to_a_step_apart() -> None:
+    record = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
+    touched = TouchedItem("files", "/etc/motd", "+mine")
+    since = SinceAnswer(("one", "two"), (TouchedItem("files", "/etc/motd", "+theirs"),), (touched,))
+    lines = history.detail(record, TransactionAnswer((touched,), since), 80)
+    text = " ".join(plain_text(lines).split())
+    assert text.index("+mine") < text.index("Left to it since one, two were undone")
+    assert text.index("+theirs") < text.index("Its own undo leaves this alone now")
+    assert "Left to it" not in plain_text(history.detail(record, TransactionAnswer((touched,)), 80))
+
+
+def test_history_says_nothing_was_touched_only_where_that_is_known() -> None:
+    record = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
+    for told, said in NOTHING_TOLD.items():
+        text = plain_text(history.detail(record, TransactionAnswer(told=told), 80))
+        assert said in " ".join(text.split())
+        assert ("touched nothing" in text) == (told == "all")
 
 
 def test_a_changed_log_is_said_loudly() -> None:

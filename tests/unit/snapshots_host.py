@@ -5,12 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from host.practice import PracticeHost
 from snapshots import opening, transaction, undo
+from snapshots.guard_switch import Switch
 from snapshots.model import UNRESOLVED, Change, Resolutions, Root, TransactionRecord
 from snapshots.progress import Silent
 from snapshots.state import StateDir
+
+
+class Waits:
+    """A dead-man's switch that does nothing: what it guards is `pending` at its end."""
+
+    joined: tuple[str, ...] = ()
+
+    def arm(self, record: TransactionRecord) -> None: ...
+
+    def alive(self) -> None: ...
+
+    def took(self, since_s: float) -> None: ...
+
+    def leave(self, tx_id: str) -> None: ...
 
 
 class Bench:
@@ -48,6 +64,7 @@ class Bench:
         fingerprint: str | None = None,
         resolutions: Resolutions = UNRESOLVED,
         prove: Callable[[], None] = lambda: None,
+        switch: Switch | None = None,
     ) -> TransactionRecord:
         return undo.undo(
             self.host,
@@ -58,7 +75,12 @@ class Bench:
             progress=Silent(),
             resolutions=resolutions,
             prove=prove,
+            switch=switch,
         )
+
+    def guarded_undo(self, tx_id: str) -> TransactionRecord:
+        """Waits for its confirmation; `recover` takes it back."""
+        return self.undo(tx_id, switch=cast(Switch, Waits()))
 
     def fingerprint(self) -> dict[str, object]:
         """Everything of the host that counts, read without the code under test."""

@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from host.base import FileState, TreeRule
-from snapshots import history, recover, sums
+from snapshots import history, recover, settle, sums
 from snapshots.debs import KeptDebs, sum_of
 from snapshots.model import (
+    Delta,
+    FileItem,
     Root,
     RunCommand,
     SealTree,
@@ -22,7 +24,7 @@ from snapshots.model import (
 )
 from snapshots.objects import ObjectStore
 from snapshots.progress import Silent
-from snapshots.records import Records
+from snapshots.records import ORIGINAL, Records, encode_deltas
 from tests.unit.snapshots_host import Bench
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-test.conf"
@@ -90,6 +92,42 @@ def test_prune_keeps_what_can_still_be_undone(bench: Bench) -> None:
     assert [r.status for r in history.transactions(bench.state)][:2] == ["committed", "undone"]
     bench.undo(one.id)
     assert bench.fingerprint() == first
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_prune_keeps_what_an_undo_that_nobody_confirms_brings_back(
+    bench: Bench, merged: bool
+) -> None:
+    first = bench.fingerprint()
+    one = bench.apply("one", write("A 1\n"))
+    two = bench.apply(
+        "two", write("A 1\nB 2\n") if merged else WriteFile(path="/etc/motd", content=b"x\n")
+    )
+    age(bench)
+    assert bench.guarded_undo(one.id).status == "pending"
+    assert history.prune(bench.state, 30) == []
+    recover.recover(bench.host, bench.state, Silent())
+    assert history.verify(bench.state) == []
+    assert bench.undo(one.id).status == "committed"
+    assert bench.undo(two.id).status == "committed"
+    assert bench.fingerprint() == first
+
+
+@pytest.mark.parametrize("folder", [settle.FOLDER, settle.REVOCABLE])
+def test_prune_keeps_the_contents_of_lists_that_are_not_in_place_yet(
+    bench: Bench, folder: str
+) -> None:
+    undone = bench.undo(bench.apply("one", write("A 1\n")).id)
+    records = Records(bench.state)
+    store = ObjectStore(bench.state.objects)
+    item = FileItem(FileState("file", sha256=store.add(b"waits")))
+    store.sync()
+    beside = records.where(undone.id) / folder
+    beside.mkdir()
+    lines = encode_deltas([Delta("files", DROP_IN, item, None)])
+    (beside / f"{undone.undoes}.jsonl").write_bytes(b"".join(lines))
+    history.prune(bench.state, 30)
+    assert store.get(item.state.sha256) == b"waits"
 
 
 @pytest.mark.parametrize("status", ["open", "pending", "needs-person", "under-way"])
@@ -205,3 +243,80 @@ def test_what_recover_took_back_is_kept(bench: Bench) -> None:
     (ended,) = recover.recover(bench.host, bench.state, Silent())
     shown = {d.key: d.diff for d in history.show(bench.state, ended.id).deltas}
     assert "+an administrator was here" in shown["/etc/motd"]
+
+
+def shown(bench: Bench, tx_id: str) -> dict[str, str]:
+    return {d.key: d.diff for d in history.show(bench.state, tx_id).deltas}
+
+
+def rebased(bench: Bench) -> tuple[str, str, str]:
+    """Three in one file, of which the first is undone: the second answers for its lines."""
+    one = bench.apply("one", write("A 1\n"))
+    two = bench.apply("two", write("A 1\nB 2\n"))
+    three = bench.apply("three", write("A 1\nB 2\nC 3\n"))
+    return one.id, two.id, three.id
+
+
+def test_what_a_step_did_stays_shown_when_an_earlier_one_is_undone(bench: Bench) -> None:
+    first = bench.fingerprint()
+    one, two, three = rebased(bench)
+    were = {tx_id: shown(bench, tx_id) for tx_id in (two, three)}
+    assert bench.undo(one).rebased == (two, three)
+    assert {tx_id: shown(bench, tx_id) for tx_id in (two, three)} == were
+    since = history.show(bench.state, two).since
+    assert since is not None and since.undone == ("one",)
+    assert [d.key for d in since.deltas] == [DROP_IN] and since.let_go == ()
+    assert since.deltas[0].diff != were[two][DROP_IN]
+    bench.undo(two)
+    assert shown(bench, two) == were[two]
+    assert history.show(bench.state, two).since is None  # it answers for nothing any more
+    assert shown(bench, three) == were[three]
+    assert history.verify(bench.state) == []
+    bench.undo(three)
+    assert bench.fingerprint() == first
+
+
+def test_prune_keeps_what_a_step_did_as_long_as_it_stands(bench: Bench) -> None:
+    one, two, three = rebased(bench)
+    were = shown(bench, two)
+    bench.undo(one)
+    bench.undo(three)
+    bench.apply("last", WriteFile(path="/etc/motd", content=b"x\n"))
+    age(bench)
+    assert history.prune(bench.state, 30)
+    assert shown(bench, two) == were and "missing" not in were[DROP_IN]
+    assert history.verify(bench.state) == []
+    where = Records(bench.state).where
+    assert (where(two) / ORIGINAL).exists() and not (where(three) / ORIGINAL).exists()
+
+
+def test_what_a_step_did_is_never_made_up_where_its_list_is_lost(bench: Bench) -> None:
+    one, two, _ = rebased(bench)
+    bench.undo(one)
+    path = Records(bench.state).where(two) / ORIGINAL
+    path.unlink()
+    assert history.verify(bench.state) == [f"{path} is missing."]
+    with pytest.raises(SnapshotError, match=f"{path} is missing"):
+        history.show(bench.state, two)
+    assert bench.undo(two).status == "committed"  # which needs it not
+
+
+def test_an_undo_that_nobody_confirmed_leaves_what_is_shown_as_it_was(bench: Bench) -> None:
+    one, two, three = rebased(bench)
+    were = {tx_id: history.show(bench.state, tx_id) for tx_id in (two, three)}
+    bench.guarded_undo(one)
+    assert history.show(bench.state, two).since is not None
+    recover.recover(bench.host, bench.state, Silent())
+    assert {tx_id: history.show(bench.state, tx_id) for tx_id in (two, three)} == were
+    assert history.verify(bench.state) == []
+
+
+def test_a_list_of_an_earlier_build_is_shown_as_it_is(bench: Bench) -> None:
+    """Its undo replaced the list and kept no original."""
+    one, two, _ = rebased(bench)
+    undone = bench.undo(one)
+    records = Records(bench.state)
+    records.write(msgspec.structs.replace(records.read(undone.id), rebased=()))
+    (records.where(two) / ORIGINAL).unlink()
+    assert "+B 2" in shown(bench, two)[DROP_IN]
+    assert history.verify(bench.state) == []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snapshots.model import TransactionRecord
+from tui.history_words import LET_GO, NOTHING_TOLD, left_to_it
 from tui.text import BLANK, Line, Role, Row, aligned, counted, cut, fit, labelled, paragraph
 from tui.views.preview import diff_lines
-from tui.wire import TransactionAnswer
+from tui.wire import SinceAnswer, TouchedItem, TransactionAnswer
 
 _WORDS: dict[str, tuple[str, str, Role]] = {
     "open": ("!", "interrupted", "bad"),
@@ -102,9 +103,30 @@ def detail(
     if isinstance(shown, str):
         return [*lines, *paragraph(shown, width, "warn")]
     if not shown.deltas:
-        return [*lines, (("It touched nothing.", "dim"),)]
+        return [
+            *lines,
+            *paragraph(NOTHING_TOLD[shown.told], width, "dim"),
+            *_since(shown.since, width),
+        ]
     lines.append(((f"Touched {counted(len(shown.deltas), 'thing')}", "bold"),))
-    for item in shown.deltas:
+    lines += _items(shown.deltas, width)
+    return [*lines, *_since(shown.since, width)]
+
+
+def _since(since: SinceAnswer | None, width: int) -> list[Line]:
+    lines: list[Line] = []
+    if since is not None and since.deltas:
+        lines += [BLANK, *paragraph(left_to_it(since.undone), width, "warn")]
+        lines += _items(since.deltas, width)
+    if since is not None and since.let_go:
+        lines += [BLANK, *paragraph(LET_GO, width, "warn")]
+        lines += _items(since.let_go, width)
+    return lines
+
+
+def _items(items: Sequence[TouchedItem], width: int) -> list[Line]:
+    lines: list[Line] = []
+    for item in items:
         lines += labelled(f"  {item.domain}", item.key, width, column=12)
         if item.diff:
             lines += [*diff_lines(item.diff, width), BLANK]

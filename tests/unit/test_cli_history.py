@@ -1,0 +1,144 @@
+"""`history` on a state directory with a past: what is told, and what is let go of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from snapshots.model import TransactionStatus, WriteFile
+from snapshots.records import Records
+from tests.unit.snapshots_host import Bench
+from tui.entry import main
+
+Told = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def told(bench: Bench, capfd: pytest.CaptureFixture[str]) -> Told:
+    """Run `history …`: (exit status, standard output, standard error)."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        state = ("--practice", "--state-dir", str(bench.state.path))
+        exit_status = main([*state, "history", *arguments])
+        shown = capfd.readouterr()
+        return exit_status, shown.out, shown.err
+
+    return call
+
+
+def write(content: str) -> WriteFile:
+    return WriteFile(path="/etc/motd", content=content.encode())
+
+
+def one_undone_below_another(bench: Bench) -> str:
+    """The other answers for both then."""
+    one = bench.apply("one", write("a\n"))
+    two = bench.apply("two", write("a\nb\n"))
+    bench.undo(one.id)
+    return two.id
+
+
+def age(bench: Bench) -> None:
+    records = Records(bench.state)
+    for record in records.all():
+        old = "2020-01-01T00:00:00+00:00"
+        records.write(msgspec.structs.replace(record, started=old, ended=old))
+
+
+def test_nothing_is_pruned_while_a_change_waits_for_its_confirmation(
+    bench: Bench, told: Told
+) -> None:
+    one = bench.apply("one", write("a\n"))
+    age(bench)
+    bench.guarded_undo(one.id)
+    exit_status, out, err = told("prune", "--keep-days", "1", "--yes")
+    assert (exit_status, out) == (3, "")
+    assert "never confirmed" in err
+
+
+def test_what_was_left_to_a_step_is_told_apart_from_what_it_did(bench: Bench, told: Told) -> None:
+    tx_id = one_undone_below_another(bench)
+    exit_status, out, _ = told("show", tx_id)
+    did, heading, since = out.partition("Left to it since one was undone")
+    assert exit_status == 0 and heading
+    assert "\n     a\n    +b\n" in did and "+b" in since and "\n     a\n" not in since
+    document = json.loads(told("show", tx_id, "--format", "json")[1])
+    assert document["since"]["undone"] == ["one"]
+    assert [delta["key"] for delta in document["since"]["deltas"]] == ["/etc/motd"]
+
+
+def test_what_was_pruned_is_not_said_to_have_touched_nothing(bench: Bench, told: Told) -> None:
+    undone = bench.apply("one", write("a\n"))
+    bench.undo(undone.id)
+    bench.apply("two", write("b\n"))
+    empty = bench.apply("three")
+    age(bench)
+    assert told("prune", "--keep-days", "1", "--yes")[0] == 0
+    exit_status, out, _ = told("show", undone.id)
+    assert exit_status == 0 and "it was pruned" in out and "touched nothing" not in out
+    assert json.loads(told("show", undone.id, "--format", "json")[1])["told"] == "pruned"
+    assert "It touched nothing." in told("show", empty.id)[1]
+    assert json.loads(told("show", empty.id, "--format", "json")[1])["told"] == "all"
+
+
+def test_a_lost_list_is_damage_and_named(bench: Bench, told: Told) -> None:
+    tx_id = bench.apply("one", write("a\n")).id
+    lost = Records(bench.state).where(tx_id) / "delta.jsonl"
+    lost.unlink()
+    for form in ("text", "json"):
+        exit_status, out, err = told("show", tx_id, "--format", form)
+        assert (exit_status, out) == (3, "")
+        assert f"{lost} is missing" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("rolled-back", "taken back before"), ("under-way", "not at its end")]
+)
+def test_what_never_got_a_list_says_why(
+    bench: Bench, told: Told, status: TransactionStatus, said: str
+) -> None:
+    tx = bench.begin("one")
+    tx._held.close()
+    Records(bench.state).write(msgspec.structs.replace(tx.record, status=status))
+    exit_status, out, _ = told("show", tx.id)
+    assert exit_status == 0 and said in " ".join(out.split())
+
+
+def test_what_goes_is_listed_before_it_goes(
+    bench: Bench, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undone = bench.apply("one", write("a\n"))
+    undo = bench.undo(undone.id)
+    standing = bench.apply("two", write("b\n"))
+    assert "is over" in told("prune", "--keep-days", "1", "--dry-run")[1]
+    age(bench)
+    before = sorted(bench.state.path.rglob("*"))
+    exit_status, out, _ = told("prune", "--keep-days", "1", "--dry-run")
+    assert exit_status == 0 and "can be undone afterwards" in " ".join(out.split())
+    assert "2020-01-01" in out and "apply one" in out and undone.id in out and undo.id in out
+    assert standing.id not in out
+    shown = json.loads(told("prune", "--keep-days", "1", "--dry-run", "--format", "json")[1])
+    assert [record["id"] for record in shown["transactions"]] == [undone.id, undo.id]
+    asked: list[str] = []
+
+    def no(question: str) -> str:
+        asked.append(question)
+        return "n"
+
+    monkeypatch.setattr("tui.cli_change.is_terminal", lambda stream: True)
+    monkeypatch.setattr("builtins.input", no)
+    exit_status, out, _ = told("prune", "--keep-days", "1")
+    assert exit_status == 3 and asked and undone.id in out and "cannot be undone" not in out
+    assert sorted(bench.state.path.rglob("*")) == before
+    assert told("prune", "--keep-days", "1", "--yes")[0] == 0
+    assert undone.id not in told("prune", "--keep-days", "1", "--dry-run")[1]
+    assert bench.undo(standing.id).status == "committed"

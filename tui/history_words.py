@@ -1,0 +1,28 @@
+"""What the history says of a transaction, on the command line and on the screen alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from snapshots.model import Told
+from snapshots.typed import by_number
+
+NOTHING_TOLD: Final[dict[Told, str]] = {
+    "all": "It touched nothing.",
+    "pruned": "What it touched is kept no longer: nothing of it can be undone, so it was pruned.",
+    "taken-back": "It was taken back before it was done; nothing of it is left.",
+    "not-yet": "It is not at its end, so what it touched is not known yet.",
+}
+"""What is said in place of differences where there are none."""
+
+LET_GO: Final = "Its own undo leaves this alone now, although it changed it:"
+
+
+def left_to_it(undone: Sequence[str]) -> str:
+    """The heading of what a transaction answers for otherwise since these were undone."""
+    names = ", ".join(undone) or "an earlier change"
+    return (
+        f"Left to it since {names} {by_number(undone or [names], 'was', 'were')} undone: this is "
+        "what its own undo takes back now."
+    )
