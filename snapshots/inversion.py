@@ -270,6 +270,9 @@ class Inversion:
     ) -> None:
         needer = self._kept.packages.get(owner, owner)
         heir_id = self._kept.heirs.get(owner, "")
+        if delta.domain == "packages" and delta.key in self._kept.wanted:
+            self.say(delta, "kept", note=self._kept.wanted[delta.key])
+            return
         if not heir_id:
             self.say(delta, "handed-over", note=f"kept: needed by {needer}")
             return

@@ -31,6 +31,31 @@ def brought(deltas: Iterable[Delta]) -> set[str]:
     }
 
 
+def wanted_since(
+    going: Iterable[str], deltas: Iterable[Delta], later: Iterable[Later], current: Captured
+) -> dict[str, str]:
+    """Those of `going` that somebody asked apt to keep since -> what was done, as one clause.
+
+    A step brings a package that another one depends on as automatic. Nobody but a person, and a
+    later step of which `later` knows, makes it manual or puts it on hold.
+    """
+    left = {delta.key: delta.after for delta in deltas if delta.domain == "packages"}
+    for one in later:
+        for key, delta in one.deltas.items():
+            if key[0] == "packages" and delta.after is not None:
+                left[delta.key] = delta.after
+    found = {}
+    for name in going:
+        then, now = Package.of(left.get(name)), Package.of(current["packages"].get(name))
+        if then is None or now is None:
+            continue
+        if (then.mark, now.mark) == ("auto", "manual"):
+            found[name] = "somebody marked it as manually installed since"
+        elif now.selection == "hold" != then.selection:
+            found[name] = "somebody put it on hold since"
+    return found
+
+
 def ties(
     host: Host, deltas: list[Delta], later: list[Later], current: Captured, declared: set[str]
 ) -> Kept:
@@ -56,6 +81,8 @@ def ties(
             for full in installed:
                 if name in (full, full.partition(":")[0]):
                     needers.setdefault(full, one.record.id)
+    wanted = wanted_since(going & installed.keys() - needers.keys(), deltas, later, current)
+    needers |= dict.fromkeys(wanted, "")
     stays = dependencies.kept(installed, going, needers)
     if not stays:
         return Kept()
@@ -73,6 +100,7 @@ def ties(
             if "/systemd/system/" in path or path.startswith("/etc/init.d/")
         },
         heirs=heirs,
+        wanted=wanted,
     )
 
 

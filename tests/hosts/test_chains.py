@@ -34,6 +34,21 @@ def test_a_rule_by_hand(host: LabHost) -> None:
     assert differences(first, fingerprint(host)) == []
 
 
+def test_a_rule_by_hand_stays_where_iptables_is_wanted(host: LabHost) -> None:
+    apply(host, STEP)
+    host.run("iptables", "-A", *RULE)
+    host.run("apt-mark", "manual", "iptables")
+    preview = harden(host, "rollback", STEP, "--dry-run").stdout
+    assert "somebody marked it as manually installed since" in " ".join(preview.split())
+    assert "rules that others added since stay" in preview
+    roll_back(host, STEP)
+    assert host.out("iptables", "-S").splitlines() == [
+        "-P INPUT ACCEPT", "-P FORWARD ACCEPT", "-P OUTPUT ACCEPT",
+        "-A INPUT -s 203.0.113.9/32 -j DROP",
+    ]  # fmt: skip
+    assert host.run("which", "ufw", check=False).returncode != 0
+
+
 def test_a_rule_that_ufw_made(host: LabHost) -> None:
     first = fingerprint(host)
     apply(host, STEP)
