@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -420,6 +421,11 @@ class Host(ABC):
     @property
     def has_packages_locked(self) -> bool:
         return False
+
+    @cached_property
+    def strange_packages(self) -> set[str]:
+        """Packages that other tools changed while the lock was let go in the middle of a change."""
+        return set()
 
     def delete_firewall_table(self, family: str, name: str) -> None:
         """Delete a table with all it holds; no error where there is none. Raises `HostError`."""

@@ -28,6 +28,7 @@ from snapshots.model import (
     ValueItem,
 )
 from snapshots.progress import Progress
+from snapshots.strangers import left_to_them
 
 SYSTEM_TREES = ("/", "/etc", "/usr", "/var")
 """Where programs write; each may be a file system of its own."""
@@ -87,12 +88,17 @@ def converge(
             return []
 
     notes: list[str] = []
+    if keeper.host.strange_packages:
+        goal = _without_strangers(keeper, goal, progress)
     packages = keeper.packages.capture(keeper.host, Scope())
     if packages.keys() - goal.captured.get("packages", {}).keys():
         # What the programs of packages that leave can put back; it is proved again below.
         with contextlib.suppress(HostError):
             _restore(keeper, goal, keeper.firewall, progress)
+    known = len(keeper.host.strange_packages)
     touched = restore(keeper.packages, packages)
+    if len(keeper.host.strange_packages) > known:
+        goal = _without_strangers(keeper, goal, progress)
     if touched:
         # ucf syncs nothing: the shorter its table is in memory only, the better.
         with contextlib.suppress(OSError):
@@ -131,6 +137,13 @@ def converge(
         keeper.firewall.restore(keeper.host, {}, progress)
     restore(keeper.mariadb)
     return notes
+
+
+def _without_strangers(keeper: Keeper, goal: Goal, progress: Progress) -> Goal:
+    """The goal with what other package tools changed meanwhile as they left it."""
+    now = keeper.capture(goal.roots, progress)
+    captured = left_to_them(keeper.host, goal.captured, now, goal.named)
+    return msgspec.structs.replace(goal, captured=captured)
 
 
 def _moves_nothing(goal: Goal, files: Iterable[str]) -> bool:

@@ -46,12 +46,14 @@ class Kept(msgspec.Struct, frozen=True):
 
     `packages`: name -> the package that needs it. `files` and `units`: key -> package they belong
     to. `heirs`: package -> id of the later transaction that inherits it ("" where none does).
+    `wanted`: those of `packages` that a person asked apt to keep -> how, as one clause.
     """
 
     packages: dict[str, str] = {}
     files: dict[str, str] = {}
     units: dict[str, str] = {}
     heirs: dict[str, str] = {}
+    wanted: dict[str, str] = {}
 
     def owner(self, delta: Delta) -> str:
         """The staying package this belongs to, or ""."""

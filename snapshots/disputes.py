@@ -18,6 +18,7 @@ import msgspec
 
 from host.base import FileState
 from snapshots.captured import same
+from snapshots.chains import is_chain, rules_of_others
 from snapshots.decision import name_of
 from snapshots.inverse import (
     EMPTY,
@@ -93,6 +94,10 @@ def _merged(delta: Delta, x: Item | None, contents: Contents) -> Item | None:
         merged = merge_keeping(*(side + b"\n" for side in sides))
         if merged is not None:
             return ValueItem(merged.decode("utf-8", "surrogateescape").rstrip("\n"))
+    if is_chain(delta) and isinstance(x, ValueItem):
+        rest, _ = rules_of_others(after, x)
+        if not same(rest, x):
+            return rest
     raise Unmergeable("there is nothing to merge it with")
 
 

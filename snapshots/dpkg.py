@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from host.base import CommandFailed, CommandMissing, Completed, Host, HostError
@@ -57,6 +57,10 @@ _HELD_BY = re.compile(
 _LOCKED = re.compile(r"Could not get lock|Unable to acquire the dpkg|lock was locked by")
 
 
+_PLANNED = re.compile(r"^(?:Inst|Remv|Purg|Conf) (\S+)", re.MULTILINE)
+_VERSIONS = ("dpkg-query", "-W", "-f", r"${binary:Package}\t${db:Status-Status}\t${Version}\n")
+_ABSENT = ("not-installed", "config-files")
+
 POLL_S = 0.5
 
 _FRONTEND_IS_LOCKED = {"DPKG_FRONTEND_LOCKED": "1"}
@@ -69,7 +73,10 @@ def packages_held(host: Host, progress: Progress, wait_s: float = LOCK_WAIT_S) -
 
     Waits for one that is at work. Raises `Busy` naming it after `wait_s` seconds.
     """
+    was_ours = host.has_packages_locked
     _lock(host, progress, wait_s)
+    if not was_ours:
+        host.strange_packages.clear()  # whatever they did, the host is captured only now
     try:
         yield
     finally:
@@ -77,16 +84,34 @@ def packages_held(host: Host, progress: Progress, wait_s: float = LOCK_WAIT_S) -
 
 
 @contextmanager
-def let_in(host: Host, progress: Progress) -> Iterator[None]:
-    """For apt, which takes the lock itself; afterwards it is ours again, where it was before."""
+def let_in(host: Host, progress: Progress, ours: Collection[str] = ()) -> Iterator[None]:
+    """For apt, which takes the lock itself; afterwards it is ours again, where it was before.
+
+    Another tool may win it at either end. What became otherwise meanwhile and is none of `ours`,
+    the packages that apt means to touch, is noted in `host.strange_packages`.
+    """
     if not host.has_packages_locked:
         yield
         return
+    before = _versions(host)
     host.unlock_packages()
     try:
         yield
     finally:
         _lock(host, progress, OUTLIVED_WAIT_S)
+        changed = {name for name, _ in before.items() ^ _versions(host).items()}
+        host.strange_packages.update(name for name in changed if name.partition(":")[0] not in ours)
+
+
+def planned(simulated: str) -> frozenset[str]:
+    """The packages that `apt-get -s` says it would touch, without their architectures."""
+    return frozenset(name.partition(":")[0] for name in _PLANNED.findall(simulated))
+
+
+def _versions(host: Host) -> dict[str, str]:
+    """Each package that is there, in whatever state -> its version. Raises `HostError`."""
+    rows = (line.split("\t") for line in host.run(_VERSIONS).stdout.splitlines())
+    return {row[0]: row[2] for row in rows if len(row) == 3 and row[1] not in _ABSENT}
 
 
 def dpkg_environment(host: Host) -> dict[str, str]:
@@ -107,18 +132,34 @@ def _lock(host: Host, progress: Progress, wait_s: float) -> None:
         time.sleep(POLL_S)
 
 
-def run_apt(host: Host, progress: Progress, *words: str, simulate: bool = False) -> Completed:
-    """`apt-get WORDS`, noninteractive. Raises `Busy` naming the holder of the lock."""
+def run_apt(
+    host: Host,
+    progress: Progress,
+    *words: str,
+    simulate: bool = False,
+    ours: Collection[str] = (),
+) -> Completed:
+    """`apt-get WORDS`, noninteractive. Raises `Busy` naming the holder of the lock.
+
+    `ours`: the packages that it was seen to mean, as `let_in` has it.
+    """
     argv = ("apt-get", *words, *(("-s",) if simulate else ()), *APT_OPTIONS)
     if not simulate:
         progress.command(f"apt-get {' '.join(words)}")
     on_line = None if simulate else progress.output
     try:
-        with contextlib.nullcontext() if simulate else let_in(host, progress):
+        with contextlib.nullcontext() if simulate else let_in(host, progress, ours):
             return host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=on_line)
     except CommandFailed as error:
         _raise_if_locked(host, error.completed)
         raise
+
+
+def meant(host: Host, progress: Progress, *words: str) -> frozenset[str]:
+    """The packages that `apt-get WORDS` would touch; not asked where no lock will be let go."""
+    if not host.has_packages_locked:
+        return frozenset()
+    return planned(run_apt(host, progress, *words, simulate=True).stdout)
 
 
 def settle_dpkg(host: Host, progress: Progress) -> None:

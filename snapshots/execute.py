@@ -15,7 +15,7 @@ from host.mariadb import tell
 from host.restore_test import measure
 from host.rotation import rotate
 from snapshots.debs import KeptDebs
-from snapshots.dpkg import NONINTERACTIVE, dpkg_environment, let_in, run_apt
+from snapshots.dpkg import NONINTERACTIVE, dpkg_environment, let_in, planned, run_apt
 from snapshots.model import (
     Change,
     InstallPackages,
@@ -40,7 +40,7 @@ _REPLACES = re.compile(r"^Inst (\S+) \[([^]]+)\] \(", re.MULTILINE)
 _CANNOT_BE_HAD = re.compile(
     r"Unable to locate package (\S+)|Package '?([^' ]+)'? has no installation candidate"
 )
-_REMOVING_WORDS = frozenset(
+_CHANGING_WORDS = frozenset(
     {"remove", "purge", "autoremove", "autopurge", "install", "upgrade", "dist-upgrade",
      "full-upgrade"}
 )  # fmt: skip
@@ -150,15 +150,18 @@ def make_directories(host: Host, path: str) -> None:
 
 def _run(host: Host, change: RunCommand, tx_id: str, debs: KeptDebs, progress: Progress) -> None:
     program = change.argv[0].rpartition("/")[2]
-    if program in ("apt-get", "apt") and _REMOVING_WORDS & set(change.argv):
-        debs.keep(host, leaving(host, change.argv[1:], progress), progress)
+    ours = frozenset[str]()
+    if program in ("apt-get", "apt") and _CHANGING_WORDS & set(change.argv):
+        said = _asked(host, change.argv[1:], progress)
+        ours = planned(said)
+        debs.keep(host, _leaving(host, said), progress)
     elif program == "dpkg" and {"-r", "-P", "--remove", "--purge"} & set(change.argv):
         names = [word for word in change.argv[1:] if not word.startswith("-")]
         debs.keep(host, _versions(host, names), progress)
     env = {**NONINTERACTIVE, **change.env, MARKER: tx_id}
     own: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if program in ("apt-get", "apt"):
-        own = let_in(host, progress)
+        own = let_in(host, progress, ours)
     else:
         env = {**dpkg_environment(host), **env}
     progress.command(shlex.join(change.argv))
@@ -175,17 +178,18 @@ def _run(host: Host, change: RunCommand, tx_id: str, debs: KeptDebs, progress: P
 def _install(host: Host, change: InstallPackages, debs: KeptDebs, progress: Progress) -> None:
     words = ("install", "-y", "--no-install-recommends", *change.packages)
     progress.doing("asking apt what would come")
-    debs.keep(host, leaving(host, words, progress), progress)
-    run_apt(host, progress, *words)
+    said = _asked(host, words, progress)
+    debs.keep(host, _leaving(host, said), progress)
+    run_apt(host, progress, *words, ours=planned(said))
 
 
-def leaving(host: Host, words: Sequence[str], progress: Progress) -> dict[str, str]:
-    """The packages `apt-get WORDS` would remove or replace, with their present versions.
+def _asked(host: Host, words: Sequence[str], progress: Progress) -> str:
+    """What `apt-get WORDS` says it would do.
 
     Raises `SnapshotError` where a package cannot be had.
     """
     try:
-        answer = run_apt(host, progress, *words, simulate=True)
+        return run_apt(host, progress, *words, simulate=True).stdout
     except CommandFailed as error:
         said = error.completed.stderr + error.completed.stdout
         missing = _CANNOT_BE_HAD.search(said)
@@ -195,8 +199,12 @@ def leaving(host: Host, words: Sequence[str], progress: Progress) -> dict[str, s
                 "nothing was changed. `apt-get update` may help, or the suite does not have it."
             ) from None
         raise
-    found = dict(_TAKES_AWAY.findall(answer.stdout))
-    found.update(_REPLACES.findall(answer.stdout))
+
+
+def _leaving(host: Host, said: str) -> dict[str, str]:
+    """The packages that apt said it would remove or replace, with their present versions."""
+    found = dict(_TAKES_AWAY.findall(said))
+    found.update(_REPLACES.findall(said))
     # apt may take a status file that was just written again for the one it knows; dpkg does not.
     installed = _versions(host, sorted(found)) if found else {}
     known = {word for name in installed for word in (name, name.partition(":")[0])}

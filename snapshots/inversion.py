@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from snapshots import disputes, remains
+from snapshots import chain_remains, disputes, remains
 from snapshots.captured import Captured, same
+from snapshots.chains import is_chain, rules_of_others
 from snapshots.decision import DERIVED, Clash, Decision, Kept, Key, Later, name_of
 from snapshots.inverse import Contents, How, Inverse
 from snapshots.model import (
@@ -124,11 +125,17 @@ class Inversion:
                 self.say(delta, "restore", target)
         elif delta.domain == "kernel":
             self.say(delta, "already", note="somebody set it anew since; it stays")
-        elif delta.domain == "firewall" and delta.before is None:
-            self.say(delta, "restore", None)
         elif now is None:
             self.say(delta, "already", note="somebody removed it since; it stays away")
-        elif delta.key in self._pristine and delta.before is None:
+        elif is_chain(delta):
+            rest, is_sure = rules_of_others(delta.after, now)
+            if not is_sure:
+                self._in_conflict(delta, now)
+            elif rest is None:
+                self.say(delta, "restore", None)
+            else:
+                self.say(delta, "merge", rest, note="rules that others added since stay")
+        elif delta.before is None and (delta.domain == "firewall" or delta.key in self._pristine):
             self.say(delta, "restore", None)
         elif delta.key in self._packaged and delta.before is None:
             self._in_conflict(delta, now, "its package goes, but somebody changed it since")
@@ -263,6 +270,9 @@ class Inversion:
     ) -> None:
         needer = self._kept.packages.get(owner, owner)
         heir_id = self._kept.heirs.get(owner, "")
+        if delta.domain == "packages" and delta.key in self._kept.wanted:
+            self.say(delta, "kept", note=self._kept.wanted[delta.key])
+            return
         if not heir_id:
             self.say(delta, "handed-over", note=f"kept: needed by {needer}")
             return
@@ -386,6 +396,7 @@ def invert(
     for delta in deltas:
         inversion.decide(delta)
     remains.settle_directories(inversion, former)
+    chain_remains.settle_chains(inversion)
     remains.settle_tables(inversion)
     return inversion
 

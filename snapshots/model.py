@@ -325,7 +325,7 @@ class UndoItem(msgspec.Struct, frozen=True, kw_only=True):
     `how`: "restore" (nothing else changed it), "merge" (three ways, clean), "handed-over" (a later
     transaction still needs its value; that one inherits the undo), "already" (it is so already),
     "regenerated" (package tools make it anew), "conflict" (nobody chose yet), or "kept" (a person
-    chose that it stays). `later` are the steps it is handed over to.
+    chose that it stays, here or by a mark of apt). `later` are the steps it is handed over to.
 
     Of what is or was in conflict: `chosen` (empty: nothing yet), `sides` (before, now, after, and
     what a later step found where the change is older than that step), the same as two diffs

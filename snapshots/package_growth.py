@@ -42,7 +42,7 @@ def grown(
     brought = {delta.key for delta in deltas if delta.domain == "files" and delta.before is None}
     owned = {path for path in _listed(host, going) if path.startswith(ETC)}
     new = {path for path in owned if path in there and path not in before and path not in brought}
-    new -= _of_others(host, new, going)
+    new -= of_others(host, new, going)
     homes = {path for path in (*new, *(owned & brought)) if _is_directory(there.get(path))}
     new |= _made_by_scripts(host, record, going, homes, owned | before.keys() | brought, there)
     chains = list(later)
@@ -88,7 +88,7 @@ def _listed(host: Host, packages: Iterable[str]) -> list[str]:
     return [line for line in answer.stdout.splitlines() if line.startswith("/")]
 
 
-def _of_others(host: Host, paths: Collection[str], going: Collection[str]) -> set[str]:
+def of_others(host: Host, paths: Collection[str], going: Collection[str]) -> set[str]:
     """Those of `paths` that a package has that does not go."""
     if not paths:
         return set()

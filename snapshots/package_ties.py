@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -29,6 +29,31 @@ def brought(deltas: Iterable[Delta]) -> set[str]:
         and Package.of(delta.before) is None
         and Package.of(delta.after) is not None
     }
+
+
+def wanted_since(
+    going: Iterable[str], deltas: Iterable[Delta], later: Iterable[Later], current: Captured
+) -> dict[str, str]:
+    """Those of `going` that somebody asked apt to keep since -> what was done, as one clause.
+
+    A step brings a package that another one depends on as automatic. Nobody but a person, and a
+    later step of which `later` knows, makes it manual or puts it on hold.
+    """
+    left = {delta.key: delta.after for delta in deltas if delta.domain == "packages"}
+    for one in later:
+        for key, delta in one.deltas.items():
+            if key[0] == "packages" and delta.after is not None:
+                left[delta.key] = delta.after
+    found = {}
+    for name in going:
+        then, now = Package.of(left.get(name)), Package.of(current["packages"].get(name))
+        if then is None or now is None:
+            continue
+        if (then.mark, now.mark) == ("auto", "manual"):
+            found[name] = "somebody marked it as manually installed since"
+        elif now.selection == "hold" != then.selection:
+            found[name] = "somebody put it on hold since"
+    return found
 
 
 def ties(
@@ -56,23 +81,22 @@ def ties(
             for full in installed:
                 if name in (full, full.partition(":")[0]):
                     needers.setdefault(full, one.record.id)
+    wanted = wanted_since(going & installed.keys() - needers.keys(), deltas, later, current)
+    needers |= dict.fromkeys(wanted, "")
     stays = dependencies.kept(installed, going, needers)
     if not stays:
         return Kept()
     heirs = {
         name: needers.get(dependencies.origin(stays, name), needers.get(name, "")) for name in stays
     }
-    owned = {path: name for name in sorted(stays) for path in _owned(host, (name,))}
-    leaving = set(_owned(host, sorted(going - stays.keys()))) - owned.keys()
+    owned = {path: name for name in sorted(stays) for path in listed(host, (name,))}
+    leaving = set(listed(host, sorted(going - stays.keys()))) - owned.keys()
     return Kept(
         packages=stays,
-        files=_files_of(deltas, stays, owned, declared | leaving, _with_accounts(host, stays)),
-        units={
-            path.rpartition("/")[2]: name
-            for path, name in owned.items()
-            if "/systemd/system/" in path or path.startswith("/etc/init.d/")
-        },
+        files=files_of(deltas, stays, owned, declared | leaving, with_accounts(host, stays)),
+        units=units_of(owned),
         heirs=heirs,
+        wanted=wanted,
     )
 
 
@@ -125,12 +149,22 @@ def with_leftovers(host: Host, kept: Kept, came: Iterable[str], going: set[str])
     return msgspec.structs.replace(kept, files=files)
 
 
-def _owned(host: Host, packages: Iterable[str]) -> list[str]:
+def listed(host: Host, packages: Iterable[str]) -> list[str]:
+    """The paths that dpkg knows as these packages', as `dpkg-query -L` prints them."""
     answer = host.run(("dpkg-query", "-L", *packages), ok=None)
     return [line for line in answer.stdout.splitlines() if line.startswith("/") and line != "/."]
 
 
-def _with_accounts(host: Host, packages: Iterable[str]) -> str:
+def units_of(owned: Mapping[str, str]) -> dict[str, str]:
+    """Unit -> package, of the paths that packages own."""
+    return {
+        path.rpartition("/")[2]: name
+        for path, name in owned.items()
+        if "/systemd/system/" in path or path.startswith("/etc/init.d/")
+    }
+
+
+def with_accounts(host: Host, packages: Iterable[str]) -> str:
     """The first of `packages` that adds users or groups when it is installed, or ""."""
     for name in sorted(packages):
         for script in ("preinst", "postinst"):
@@ -140,7 +174,7 @@ def _with_accounts(host: Host, packages: Iterable[str]) -> str:
     return ""
 
 
-def _files_of(
+def files_of(
     deltas: list[Delta],
     stays: dict[str, str],
     owned: dict[str, str],

@@ -31,6 +31,9 @@ ORIGINAL = "original.jsonl"
 TABLES = "tables.json"
 """Tables of package tools as they were before, while the transaction is open."""
 
+STRANGE = "strange"
+"""A line of the journal: its `path` is a package that another tool changed meanwhile."""
+
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]+")
 _DELTAS = msgspec.json.Decoder(Delta)
@@ -246,7 +249,11 @@ class Records:
 
     def named_paths(self, tx_id: str) -> set[str]:
         """The files that changes of this transaction name."""
-        return {line.path for line in self.journal_of(tx_id) if line.path and line.what != "came"}
+        return {
+            line.path
+            for line in self.journal_of(tx_id)
+            if line.path and line.what not in ("came", STRANGE)
+        }
 
     def keep_names(self, tx_id: str, names: Iterable[str]) -> None:
         """What was there before packages came, until it is known what came; durable on return."""
@@ -286,6 +293,10 @@ class Records:
     def came(self, tx_id: str) -> list[str]:
         """What came with packages outside of what was captured."""
         return [line.path for line in self.journal_of(tx_id) if line.what == "came"]
+
+    def strange_packages(self, tx_id: str) -> set[str]:
+        """The packages that other tools changed while it was at work."""
+        return {line.path for line in self.journal_of(tx_id) if line.what == STRANGE}
 
 
 class _Names(msgspec.Struct):

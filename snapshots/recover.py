@@ -52,6 +52,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             held = ExitStack()
             held.enter_context(packages_held(host, progress))
             clear_scratch(host)
+            host.strange_packages.update(records.strange_packages(record.id))
             tx = Transaction(keeper, records, record, before, progress, held)
             ended.append(tx.roll_back(_reason(state, record)))
             sweep(state)

@@ -12,7 +12,7 @@ from itertools import chain
 import msgspec
 
 from host.base import FileState, HostError
-from snapshots import leaving, leftovers, stale_marks, ucf
+from snapshots import leaving, leftovers, stale_marks, strangers, ucf
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
@@ -29,8 +29,9 @@ from snapshots.model import (
     secret_path,
 )
 from snapshots.progress import Progress
-from snapshots.records import Records, now_text
+from snapshots.records import STRANGE, Records, now_text
 from snapshots.settle import finish_settling, forget_secrets, register_secrets
+from snapshots.strangers import left_to_them
 
 ATTEMPTS = 2
 """A daemon or a package script that interfered once has had its say by the second time."""
@@ -94,11 +95,22 @@ class Transaction:
             if there is not None:
                 with contextlib.suppress(OSError):  # at the end it is asked for once more
                     host.sync(SYSTEM_TREES)
+                self._note_strangers()
                 self._note_what_came(there)
+
+    def _note_strangers(self) -> None:
+        """Packages that other tools changed meanwhile are known to whoever goes back, too."""
+        new = self._keeper.host.strange_packages - self._records.strange_packages(self.id)
+        for name in sorted(new):
+            what = f"{name} was changed by another package tool"
+            self._records.journal(self.id, STRANGE, what, path=name)
+        if new:
+            self._progress.output(strangers.sentence(new))
 
     def _note_what_came(self, there: dict[str, FileState]) -> None:
         host = self._keeper.host
-        for path in leftovers.came(host, there, leftovers.survey(host)):
+        came = leftovers.came(host, there, leftovers.survey(host))
+        for path in strangers.without_theirs(host, came, host.strange_packages):
             self._records.journal(self.id, "came", f"{path} came with packages", path=path)
         self._records.forget_names(self.id)
 
@@ -126,7 +138,7 @@ class Transaction:
         self._progress.doing("writing the restore point")
         came = leftovers.states(self._keeper.host, self._records.came(self.id))
         self.write_after(after, (Delta("files", path, None, came[path]) for path in sorted(came)))
-        self._end(self.kept_as)
+        self._end(self.kept_as, self._of_strangers())
         self._held.close()
         return self.record
 
@@ -153,7 +165,11 @@ class Transaction:
     def _differences(self, after: Captured) -> Iterator[Delta]:
         """What the transaction changed, if the host is `after` now."""
         goal = self.goal()
-        return each_difference(self._before, after, named=goal.named, loose=goal.loose)
+        before = left_to_them(self._keeper.host, goal.captured, after, goal.named)
+        return each_difference(before, after, named=goal.named, loose=goal.loose)
+
+    def _of_strangers(self) -> str:
+        return strangers.sentence(self._keeper.host.strange_packages)
 
     def complete(self, work: Callable[[], TransactionRecord]) -> TransactionRecord:
         """What `work` ends with; where it fails, the end of going back.
@@ -191,7 +207,8 @@ class Transaction:
                 stale_marks.put_back(self._keeper.host, tables)
                 self._require_no_doubt()
                 status: TransactionStatus = "rolled-back"
-                reason = " ".join([reason, *notes])
+                theirs = self._of_strangers()
+                reason = " ".join([_sentence(reason) if theirs else reason, *notes, theirs]).strip()
             except (HostError, OSError) as error:
                 status = "needs-person"
                 reason = (
@@ -242,7 +259,7 @@ class Transaction:
         self.record = msgspec.structs.replace(self.record, rebased=rebased)
         if self._switch is not None:
             self._switch.took(time.monotonic())
-        self._end(self.kept_as, reason)
+        self._end(self.kept_as, " ".join(filter(None, [reason, self._of_strangers()])))
         self._held.close()
         return self.record
 
@@ -320,6 +337,9 @@ def bring_back(
         notes = converge(keeper, goal, progress, None if all_or_nothing else errors, now, mind)
         progress.doing("comparing with what it shall be")
         now = keeper.capture_settled(goal.roots, goal.captured, progress)
+        goal = msgspec.structs.replace(
+            goal, captured=left_to_them(keeper.host, goal.captured, now, goal.named)
+        )
         left = what_is_left(goal, now)
         if not left:
             return notes, now

@@ -211,6 +211,7 @@ def _apply_all(
     sentence = f"Applied and proved: {', '.join(applied) or 'nothing'}."
     if unmeasured:
         sentence += f" Not all of it could be measured, before or now: {', '.join(unmeasured)}."
+    sentence = " ".join([sentence, *_remarks(engine, done)])
     return left.ended(sentence) if left is not None else (GOOD, sentence)
 
 
@@ -287,6 +288,13 @@ def _as_wanted(engine: Engine, chosen: Sequence[Step]) -> str:
             " wanted or not known; `harden-tui check` shows why."
         )
     return "Nothing to change: the host is as the steps want it."
+
+
+def _remarks(engine: Engine, done: list[str]) -> list[str]:
+    """What there is to know of changes that were made: what others did meanwhile."""
+    records = Records(engine.state)
+    reasons = (records.read(tx_id).reason for tx_id in done)
+    return list(dict.fromkeys(engine.redact(reason) for reason in reasons if reason))
 
 
 def _so_far(engine: Engine, done: list[str]) -> str:

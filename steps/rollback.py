@@ -258,6 +258,8 @@ def _undo_one(
             return NEEDS_PERSON, f"The undo of {name} failed: {ended.reason} {still} {problem}"
         return failure(f"The undo of {name}", ended, ended.reason, problem)
     done.append(record.id)
+    if ended.reason:
+        told.append(ended.reason)
     if ended.status == "pending":
         guarded_run.covers(ended.id, record.id)
     more: dict[str, object] = {"resolved": dict(ended.resolved)} if ended.resolved else {}

@@ -16,6 +16,7 @@ from snapshots.dpkg import (
     NONINTERACTIVE,
     dpkg_environment,
     let_in,
+    meant,
     run_dpkg,
 )
 from snapshots.fitting import words_to_install
@@ -138,9 +139,10 @@ class Packages(Domain):
     ) -> None:
         try:
             words = words_to_install(host, self._debs, versions, leaving)
+            ours = meant(host, progress, *words)
             argv = ("apt-get", *APT_OPTIONS, *words)
             progress.command(" ".join(argv))
-            with let_in(host, progress):
+            with let_in(host, progress, ours):
                 host.run(argv, timeout_s=TIMEOUT_S, env=NONINTERACTIVE, on_line=progress.output)
         except CommandFailed as error:
             raise SnapshotError(

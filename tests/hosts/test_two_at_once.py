@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.histories import archive
+from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import harden, history
 
@@ -31,6 +33,22 @@ chmod 755 /root/slow/DEBIAN/postinst
 dpkg-deb --build /root/slow /root/slow.deb
 """
 """A package whose script writes to /etc, waits, and writes again: what must not be cut in two."""
+
+STRANGER = """
+import fcntl, os, subprocess, time
+lock = open("/var/lib/dpkg/lock-frontend", "r+")
+while True:
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        break
+    fcntl.lockf(lock, fcntl.LOCK_UN)
+    time.sleep(0.2)
+fcntl.lockf(lock, fcntl.LOCK_EX)
+env = {**os.environ, "DPKG_FRONTEND_LOCKED": "1"}
+subprocess.run(["dpkg", "-i", "/srv/strange/webthing_2_all.deb"], env=env, check=True)
+"""
+"""Waits for whoever takes dpkg's lock first to let it go, and upgrades a package before apt can."""
 
 
 @contextlib.contextmanager
@@ -140,6 +158,34 @@ def test_apt_is_kept_out_of_a_change(host: LabHost) -> None:
             time.sleep(0.2)
     assert records[-1]["status"] == "committed"
     host.run("apt-get", "install", "-y", "-q", "/root/slow.deb")
+
+
+def test_who_wins_the_lock_from_our_own_apt_keeps_its_upgrade(
+    host: LabHost, tmp_path: Path
+) -> None:
+    """For the moment in which our apt takes the lock, it is let go."""
+    for deb in archive.debs():
+        if deb.name == "webthing" and deb.version in "12":
+            host.write(f"/srv/strange/{deb.file_name}", archive.build(deb, tmp_path).read_bytes())
+    host.run("dpkg", "-i", "/srv/strange/webthing_1_all.deb")
+    first = fingerprint(host)
+    with at_work(host, "python3", "-c", STRANGER) as stranger:
+        arguments = ["--checklist", "i-doit", "defence.fail2ban", "--yes"]
+        done = harden(host, "apply", *arguments)
+        assert stranger.wait(60) == 0
+    assert "Another package tool changed webthing in the meantime" in done.stdout
+    shown = harden(host, "history", "show", history(host)[-1]["id"], "--format", "json").stdout
+    deltas = [delta["key"] for delta in json.loads(shown)["deltas"]]
+    assert "fail2ban" in deltas
+    assert [key for key in deltas if "webthing" in key] == []
+    harden(host, "rollback", "defence.fail2ban", "--yes")
+    left = {line.split(": ")[0] for line in differences(first, fingerprint(host))}
+    theirs = (archive.WEB, archive.MADE, "/etc/webthing/since-2.conf")
+    # Nobody can tell whose lines of the linker's cache are, which package tools make anew.
+    left.discard("files /etc/ld.so.cache")
+    assert left == {"packages webthing", *(f"files {path}" for path in theirs)}
+    assert host.out("dpkg-query", "-W", "-f", "${Version}", "webthing") == "2"
+    assert (host.root / archive.MADE.lstrip("/")).read_text().startswith("made by 2")
 
 
 def test_a_second_harden_tui_is_refused_by_name(host: LabHost) -> None:

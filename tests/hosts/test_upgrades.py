@@ -74,6 +74,32 @@ def test_what_a_step_installed_goes_with_all_that_its_upgrades_brought(
     assert differences(first, fingerprint(host)) == []
 
 
+@pytest.mark.parametrize("how", ["mark", "needer"])
+def test_a_dependency_that_an_administrator_wants_stays(
+    host: LabHost, tmp_path: Path, how: str
+) -> None:
+    mine = Deb(name="mine", version="1", depends="libextra")
+    offer(host, tmp_path, (*archive.debs(), mine), "1")
+    site_step(host, "package: {installed: [extra]}")
+    first = fingerprint(host)
+    apply(host, "site.packages")
+    if how == "mark":
+        host.run("apt-mark", "manual", "libextra")
+    else:
+        host.run("apt-get", "install", "-y", "-q", "mine")
+    preview = harden(host, "rollback", "site.packages", "--dry-run").stdout
+    assert {
+        "mark": "somebody marked it as manually installed since",
+        "needer": "kept: needed by mine",
+    }[how] in " ".join(preview.split())
+    assert "dpkg --purge extra\n" in preview
+    roll_back(host, "site.packages")
+    left = {line.split(": ")[0] for line in differences(first, fingerprint(host))}
+    names = {"packages libextra", *(["packages mine"] if how == "needer" else [])}
+    assert names <= left and "packages extra" not in left
+    assert host.run("dpkg", "--audit").stdout == ""
+
+
 def test_an_edit_of_what_an_upgrade_brought_is_asked_about(host: LabHost, tmp_path: Path) -> None:
     offer(host, tmp_path, tuple(archive.debs()), "1")
     site_step(host, "package: {installed: [extra]}")

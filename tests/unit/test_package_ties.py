@@ -1,0 +1,63 @@
+"""Which packages an undo leaves: those that something needs, and those that a person wants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snapshots import undo
+from snapshots.captured import Captured
+from snapshots.decision import Later, by_key
+from snapshots.model import Delta, InstallPackages, TransactionRecord, UndoItem, ValueItem
+from snapshots.package_ties import wanted_since
+from tests.unit.snapshots_host import Bench
+
+
+def packages(bench: Bench, tx_id: str) -> dict[str, UndoItem]:
+    items = undo.plan_undo(bench.host, bench.state, tx_id).items
+    return {item.key: item for item in items if item.domain == "packages"}
+
+
+def installed(bench: Bench) -> set[str]:
+    lines = bench.host.run(("dpkg-query", "-W")).stdout.splitlines()
+    return {line.split("\t")[0] for line in lines}
+
+
+def test_a_dependency_that_was_marked_as_wanted_stays(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    done = bench.apply("fw", InstallPackages(("ufw",)))
+    assert {item.how for item in packages(bench, done.id).values()} == {"restore"}
+    bench.host.run(("apt-mark", "manual", "iptables"))
+    plan = packages(bench, done.id)
+    assert plan["iptables"].how == "kept" and "marked" in plan["iptables"].note
+    assert plan["ufw"].how == "restore"
+    assert bench.undo(done.id).status == "committed"
+    assert "iptables" in installed(bench) and "ufw" not in installed(bench)
+
+
+@pytest.mark.parametrize(
+    ("left", "now", "later", "why"),
+    [
+        ("1;auto", "1;auto", "", ""),
+        ("1;auto", "2;auto", "", ""),
+        ("1;auto", "2;manual", "", "marked"),
+        ("1;manual", "1;manual", "", ""),
+        ("1;manual", "1;manual;hold", "", "on hold"),
+        ("1;auto", "1;manual", "1;manual", ""),  # a step of ours, whose undo takes it back
+        ("1;auto", "config-files", "", ""),
+    ],
+)
+def test_what_counts_as_wanted(left: str, now: str, later: str, why: str) -> None:
+    mine = [Delta("packages", "a", None, ValueItem(left))]
+    others = []
+    if later:
+        record = TransactionRecord(
+            id="2", kind="apply", steps=("two",), title="", status="committed", started=""
+        )
+        theirs = Delta("packages", "a", ValueItem(left), ValueItem(later))
+        others = [Later(record, by_key([theirs]))]
+    current: Captured = {"packages": {"a": ValueItem(now)}}
+    found = wanted_since(["a"], mine, others, current)
+    assert list(found) == (["a"] if why else [])
+    assert why in found.get("a", "")
