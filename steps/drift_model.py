@@ -11,12 +11,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """How a step that a drifted thing concerns stands now.
 
     `decided_by`: who wins, one line for each setting in question ("PermitRootLogin yes:
-    /etc/ssh/sshd_config.d/10-mine.conf:1").
+    /etc/ssh/sshd_config.d/10-mine.conf:1"). `elsewhere`: what the step finds wrong is about other
+    things than this one.
     """
 
     step: str
     status: Status
     decided_by: tuple[str, ...] = ()
+    elsewhere: bool = False
 
 
 class DriftRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,6 +55,8 @@ def verdicts(row: DriftRow, *, only: str = "") -> list[str]:
             lines.append(f"{step} wrote it; it was not checked now")
             continue
         word = _VERDICTS.get(one.status, f"is {one.status} now")
+        if one.elsewhere:
+            word = "asks for it" if one.decided_by else "wrote it; what does not pass is elsewhere"
         lines.append(f"{step} {word}")
         lines += [f"  {who} decides" for who in one.decided_by]
     return lines
