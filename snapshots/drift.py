@@ -13,6 +13,7 @@ import msgspec
 
 from snapshots.captured import CHANGING, Captured, differences
 from snapshots.decision import DERIVED
+from snapshots.domains.packages import Package
 from snapshots.model import Delta, DomainName, FileItem, Item, Root, TransactionRecord, ValueItem
 
 Key = tuple[DomainName, str]
@@ -144,6 +145,14 @@ def choices_of(one: Drifted, *, secret: bool = False) -> tuple[Choice, ...]:
     if one.domain == "files" and one.standing and one.now is not None and one.kind != "replaced":
         return ("accept", "restore", "merge")
     return ("accept", "restore")
+
+
+def is_marked_only(one: Drifted) -> bool:
+    """Whether a package is there in the version that was left, with another mark or a hold."""
+    before, now = Package.of(one.before), Package.of(one.now)
+    if one.domain != "packages" or before is None or now is None:
+        return False
+    return before.version == now.version and before.status == now.status
 
 
 def _by_itself(delta: Delta) -> bool:

@@ -43,7 +43,7 @@ def report(engine: Engine, drift: Drift, results: Iterable[StepResult]) -> Drift
         if len(diff) > room:
             diff = f"too long for here: `harden-tui drift show {seen.thing.key}`"
         room -= len(diff)
-        rows.append(_row(seen, diff, results))
+        rows.append(_row(seen, diff, results, engine.redact))
     return DriftReport(
         since=drift.since,
         transaction=drift.transaction,
@@ -226,7 +226,9 @@ def _proof(
     return prove, worked
 
 
-def _row(seen: Seen, diff: str, results: Sequence[StepResult]) -> DriftRow:
+def _row(
+    seen: Seen, diff: str, results: Sequence[StepResult], redact: Callable[[str], str]
+) -> DriftRow:
     thing, origin = seen.thing, seen.origin
     return DriftRow(
         domain=thing.domain,
@@ -236,6 +238,7 @@ def _row(seen: Seen, diff: str, results: Sequence[StepResult]) -> DriftRow:
         owner=origin.owner,
         package=origin.package,
         explained=origin.explained,
+        told=tuple(map(redact, origin.told)),
         steps=thing.steps,
         transactions=tuple(one.record.id for one in thing.standing),
         verdicts=tuple(_verdicts(thing.key, thing.steps, results)),

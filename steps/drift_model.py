@@ -26,10 +26,11 @@ class DriftRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `domain` and `key` as in a transaction (files, a path). `kind`: new, gone, edited, attributes,
     replaced, value. `when`: ISO 8601 UTC, "" where nothing tells; of what is gone, when its
-    directory last changed. `owner` owns the file now, `package` is the one it belongs to,
-    `explained` what dpkg did at that moment. `steps` are those whose transactions changed it,
-    `transactions` these; `verdicts` also of steps whose settings it decides. `choices`: accept,
-    restore, merge, as far as they are possible.
+    directory last changed; of a unit, since when it is in its state. `owner` owns the file now, or
+    the one that sets it; `package` is the one it belongs to, `explained` what dpkg did at that
+    moment; `told` are more sentences of its origin, without their ends. `steps` are those whose
+    transactions changed it, `transactions` these; `verdicts` also of steps to which it matters.
+    `choices`: accept, restore, merge, as far as they are possible.
     """
 
     domain: str
@@ -39,6 +40,7 @@ class DriftRow(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     package: str = ""
     explained: str = ""
+    told: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     transactions: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()

@@ -45,7 +45,7 @@ def section(out: Out, report: DriftReport) -> None:
 
 
 def row_line(out: Out, row: DriftRow) -> None:
-    """One thing, and under it who wins."""
+    """One thing, and under it what else is known of its origin, and who wins."""
     about = whose(row)
     beside = len(row.key) + len(about) + _KIND_COLUMN + 4 <= out.width
     more = f"  {about}" if beside else ""
@@ -55,5 +55,7 @@ def row_line(out: Out, row: DriftRow) -> None:
     pad = " " * (_KIND_COLUMN + 2)
     if about and not beside:
         out.line(f"{pad}{about}", "dim")
+    for sentence in row.told:
+        output.wrapped(out, sentence, indent=len(pad))
     for line in verdicts(row):
         out.line(f"{pad}{line}", "dim")

@@ -59,6 +59,11 @@ class Package(msgspec.Struct, frozen=True):
         """The word for `dpkg --set-selections`."""
         return next((flag for flag in self.flags if flag in _SELECTIONS), "install")
 
+    @property
+    def status(self) -> tuple[str, ...]:
+        """What dpkg has not finished with it ("half-configured"); mostly nothing."""
+        return tuple(flag for flag in self.flags if flag not in _SELECTIONS)
+
     def item(self) -> ValueItem:
         return ValueItem(";".join((self.version, self.mark, *self.flags)))
 

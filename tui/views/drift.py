@@ -33,7 +33,8 @@ def drift_lines(rows: Sequence[DriftRow], width: int, *, step: str = "") -> list
 def row_lines(row: DriftRow, width: int, *, step: str = "") -> list[Line]:
     """One thing: what happened to it, when, whose it is, who wins, and the diff."""
     lines = titled(f"{row.key}: {kind(row)}", width, "warn")
-    lines += paragraph(whose(row), width, "dim", indent=2)
+    for text in filter(None, (whose(row), *row.told)):
+        lines += paragraph(text, width, "dim", indent=2)
     for text in verdicts(row, only=step):
         lines += [((f"  {piece}", ""),) for piece in wrap(text, width - 2, hanging=2)]
     return [*lines, *diff_lines(_unnamed(row.diff), width)]
