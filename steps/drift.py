@@ -243,6 +243,7 @@ def _row(
         transactions=tuple(one.record.id for one in thing.standing),
         verdicts=tuple(_verdicts(thing.key, thing.steps, results)),
         choices=seen.choices,
+        cannot=seen.cannot,
         diff=diff,
     )
 

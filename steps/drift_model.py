@@ -30,7 +30,8 @@ class DriftRow(msgspec.Struct, frozen=True, kw_only=True):
     the one that sets it; `package` is the one it belongs to, `explained` what dpkg did at that
     moment; `told` are more sentences of its origin, without their ends. `steps` are those whose
     transactions changed it, `transactions` these; `verdicts` also of steps to which it matters.
-    `choices`: accept, restore, merge, as far as they are possible.
+    `choices`: accept, restore, merge, as far as they are possible; `cannot` says why it cannot be
+    put back and what can be done, where it cannot.
     """
 
     domain: str
@@ -45,6 +46,7 @@ class DriftRow(msgspec.Struct, frozen=True, kw_only=True):
     transactions: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     choices: tuple[str, ...] = ()
+    cannot: str = ""
     diff: str = ""
 
     @property

@@ -9,7 +9,7 @@ import msgspec
 
 from steps.drift_model import DriftReport, DriftRow
 from tui import output
-from tui.drift_words import kind, title, verdicts, whose
+from tui.drift_words import kind, title, verdicts, ways, whose
 from tui.out import Out
 
 SHOWN: Final = 10
@@ -41,7 +41,8 @@ def section(out: Out, report: DriftReport) -> None:
         row_line(out, row)
     if len(others) > SHOWN:
         out.line(f"  ... and {len(others) - SHOWN} more that no step touched", "dim")
-    out.line("See the diffs: harden-tui drift show. Settle: harden-tui drift accept|restore|merge.")
+    how = "|".join(ways(report.things))
+    out.line(f"See the diffs: harden-tui drift show. Settle: harden-tui drift {how}.")
 
 
 def row_line(out: Out, row: DriftRow) -> None:
@@ -59,3 +60,5 @@ def row_line(out: Out, row: DriftRow) -> None:
         output.wrapped(out, sentence, indent=len(pad))
     for line in verdicts(row):
         out.line(f"{pad}{line}", "dim")
+    if row.cannot:
+        output.wrapped(out, f"Cannot be put back here. {row.cannot}", indent=len(pad))

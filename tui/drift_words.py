@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from snapshots.drift_moment import spoken
@@ -15,6 +16,8 @@ _KINDS: Final = {
     "replaced": "replaced",
     "value": "changed",
 }
+
+_WAYS: Final = ("accept", "restore", "merge")
 
 _VERDICTS: Final = {"pass": "still passes", "fail": "does not pass now"}
 
@@ -61,6 +64,12 @@ def verdicts(row: DriftRow, *, only: str = "") -> list[str]:
         lines.append(f"{step} {word}")
         lines += [f"  {who} decides" for who in one.decided_by]
     return lines
+
+
+def ways(rows: Iterable[DriftRow]) -> list[str]:
+    """How these can be settled: each way that one of them allows."""
+    possible = {choice for row in rows for choice in row.choices}
+    return [choice for choice in _WAYS if choice in possible]
 
 
 def title(report: DriftReport) -> str:

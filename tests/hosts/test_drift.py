@@ -123,16 +123,34 @@ def test_what_is_known_of_units_settings_chains_and_packages_is_told(host: LabHo
     (told,) = unit["told"]
     assert told.startswith("/etc/systemd/system/fail2ban.service.d/mine.conf changed ")
     assert told.endswith(f", owner {ADMIN}")
-    file, at_run_time = found[REDIRECTS]["told"]
-    assert " sets it to 0 (changed " in file and at_run_time == "that it is 1 was set at run time"
+    *files, at_run_time = found[REDIRECTS]["told"]
+    assert all(" sets it to 0 (changed " in file for file in files) and len(files) == 2
+    assert at_run_time == "that it is 1 was set at run time"
     assert "nothing on a host keeps" in found["ip filter INPUT"]["told"][0]
+
+    host.run("apt-mark", "hold", "fail2ban")
+    host.run("apt-mark", "auto", "fail2ban")
+    held = rows(host)["fail2ban"]
+    assert (held["choices"], held["told"], held["when"]) == (["accept", "restore"], [], "")
+    shown = settling(host, "restore", "fail2ban")
+    assert shown["commands"] == [
+        "apt-mark manual fail2ban", "dpkg --set-selections <<< fail2ban install",
+    ]  # fmt: skip
+    harden(host, "drift", "restore", "fail2ban", "--yes", "--fingerprint", shown["fingerprint"])
+    assert host.out("apt-mark", "showhold") == ""
+    assert "fail2ban" in host.out("apt-mark", "showmanual").split()
+    assert "fail2ban" not in rows(host) and "fail2ban.service" in rows(host)
 
     host.ssh("sudo apt-get remove -y fail2ban")
     package = rows(host)["fail2ban"]
+    assert package["choices"] == ["accept"]
+    assert "`harden-tui apply defence.fail2ban`" in package["cannot"]
     assert package["explained"].startswith("remove of fail2ban ") and package["when"]
     assert package["told"] == [f"by `apt-get remove -y fail2ban`, requested by {ADMIN}"]
     said = harden(host, "drift", check=False).stdout
     assert f"requested by {ADMIN}" in said and "was set at run time" in said
+    apply(host, "defence.fail2ban")
+    assert not {"fail2ban", "fail2ban.service"} & drifted(host), "the step brings both back"
 
 
 def settling(host: LabHost, *arguments: str) -> dict[str, Any]:
