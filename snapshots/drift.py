@@ -13,6 +13,7 @@ import msgspec
 
 from snapshots.captured import CHANGING, Captured, differences
 from snapshots.decision import DERIVED
+from snapshots.domains.packages import Package
 from snapshots.model import Delta, DomainName, FileItem, Item, Root, TransactionRecord, ValueItem
 
 Key = tuple[DomainName, str]
@@ -134,16 +135,46 @@ def kind_of(before: Item | None, now: Item | None) -> Kind:
 
 
 def choices_of(one: Drifted, *, secret: bool = False) -> tuple[Choice, ...]:
-    """How a thing can be settled.
-
-    A package is not put back from here: what was upgraded has its reason, and what is missing is
-    brought by applying its step again. The same goes for a file whose content is `secret`.
-    """
-    if one.domain == "packages" or secret:
+    """How a thing can be settled."""
+    if why_kept(one, secret=secret):
         return ("accept",)
     if one.domain == "files" and one.standing and one.now is not None and one.kind != "replaced":
         return ("accept", "restore", "merge")
     return ("accept", "restore")
+
+
+def why_kept(one: Drifted, *, secret: bool = False) -> str:
+    """Why a thing cannot be put back and what can be done, in whole sentences; "" where it can.
+
+    A package brings files, accounts, units and more with it, and takes them along. The step that
+    wants it does all of that in one transaction. What was upgraded has its reason.
+    """
+    if secret:
+        return "Its former content is a secret and was not copied. Apply its step again."
+    if one.domain != "packages" or is_marked_only(one):
+        return ""
+    again = f"`harden-tui apply {one.steps[-1]}`" if one.steps else "applying its step again"
+    before, now = Package.of(one.before), Package.of(one.now)
+    if before is None and now is None:
+        return "Only what is left of its configuration came or went; no step asks for that."
+    if before is None:
+        return f"It is taken away again, with what came with it, by {again}."
+    if now is None:
+        return f"It is brought back, with what comes with it, by {again}."
+    if before.version == now.version:
+        return "dpkg did not finish with it. Run `dpkg --configure -a`."
+    return (
+        "Going back would take back what the other version mended, and not what it made of files "
+        f"and data. `apt-get install {one.key}={before.version}` does it where a source has it."
+    )
+
+
+def is_marked_only(one: Drifted) -> bool:
+    """Whether a package is there in the version that was left, with another mark or a hold."""
+    before, now = Package.of(one.before), Package.of(one.now)
+    if one.domain != "packages" or before is None or now is None:
+        return False
+    return before.version == now.version and before.status == now.status
 
 
 def _by_itself(delta: Delta) -> bool:

@@ -17,7 +17,7 @@ from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.differences_text import between
 from snapshots.domains.base import Domain, Scope
-from snapshots.drift import Choice, Drifted, choices_of, compare, content_roots, touched
+from snapshots.drift import Choice, Drifted, choices_of, compare, content_roots, touched, why_kept
 from snapshots.drift_baseline import Baseline
 from snapshots.drift_origin import Origin, origins
 from snapshots.model import FileItem, Item, SnapshotError, TransactionRecord
@@ -28,12 +28,16 @@ from snapshots.state import StateDir
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that drifted, with everything a person is told of it."""
+    """One thing that drifted, with everything a person is told of it.
+
+    `cannot`: why it cannot be put back and what can be done, in whole sentences.
+    """
 
     thing: Drifted
     origin: Origin
     diff: str
     choices: tuple[Choice, ...]
+    cannot: str = ""
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +79,7 @@ def look(host: Host, state: StateDir) -> Drift:
                     origin=origin,
                     diff=read.diff(one),
                     choices=choices_of(one, secret=is_secret(one)),
+                    cannot=why_kept(one, secret=is_secret(one)),
                 )
                 for one, origin in zip(things, whose, strict=True)
             ),

@@ -1,16 +1,20 @@
-"""When something changed, and whose hand it was: times, owners, packages and dpkg's own log."""
+"""When something changed, and whose hand it was: times, owners, packages, dpkg's and apt's logs."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
 from host.base import CommandMissing, Host, HostError
 from host.facts.owners import parse_numbers
-from snapshots.drift import Drifted
+from host.names import visible
+from snapshots import drift_apt
+from snapshots.drift import Drifted, is_marked_only
+from snapshots.drift_moment import moment
+from snapshots.drift_running import Running
 from snapshots.model import FileItem
 
 DPKG_LOGS = ("/var/log/dpkg.log.1", "/var/log/dpkg.log")
@@ -47,15 +51,17 @@ class Deed(msgspec.Struct, frozen=True):
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Whose change it was, as far as the host can tell.
 
-    `when` is ISO 8601 UTC ("" where not known; of what is gone, when its directory last changed).
-    `owner` owns the file now, `package` is the one it belongs to, `explained` what dpkg did at
-    that moment.
+    `when` is ISO 8601 UTC ("" where not known; of what is gone, when its directory last changed;
+    of a unit, since when it is in its state). `owner` owns the file now, or the one that sets it;
+    `package` is the one it belongs to, `explained` what dpkg did at that moment. `told` are more
+    sentences, without their ends.
     """
 
     when: str = ""
     owner: str = ""
     package: str = ""
     explained: str = ""
+    told: tuple[str, ...] = ()
 
 
 def origins(host: Host, things: Iterable[Drifted], since_s: float) -> list[Origin]:
@@ -66,18 +72,34 @@ def origins(host: Host, things: Iterable[Drifted], since_s: float) -> list[Origi
     deeds = deeds_since(host, since_s)
     owners = _conffiles(host) if any(one.domain == "files" for one in things) else {}
     names = _users(host)
-    return [_origin(host, one, deeds, owners, names) for one in things]
+    running = Running(host, things, since_s, names)
+    runs = drift_apt.runs(host) if any(one.domain == "packages" for one in things) else []
+    found = []
+    for one in things:
+        if one.domain == "files":
+            found.append(_of_file(host, one, deeds, owners, names))
+        elif one.domain == "packages":
+            found.append(_of_package(one, deeds, runs))
+        else:
+            known = running.known(one)
+            found.append(Origin(when=known.when, owner=known.owner, told=known.told))
+    return found
 
 
-def _origin(
+def _of_package(one: Drifted, deeds: list[Deed], runs: list[drift_apt.Run]) -> Origin:
+    """Its last deed, and who had apt do it. A mark or a hold that changed is in no log."""
+    name = one.key.partition(":")[0]
+    mine = [deed for deed in deeds if deed.package == name]
+    if not mine or is_marked_only(one):
+        return Origin()
+    last = mine[-1]
+    by = [visible(str(run)) for run in runs if run.did(name, last.began)]
+    return Origin(when=moment(last.ended), explained=str(last), told=tuple(by[-1:]))
+
+
+def _of_file(
     host: Host, one: Drifted, deeds: list[Deed], owners: dict[str, str], names: dict[int, str]
 ) -> Origin:
-    if one.domain == "packages":
-        mine = [deed for deed in deeds if deed.package == one.key.partition(":")[0]]
-        when = mine[-1].ended if mine else 0.0
-        return Origin(when=_moment(when), explained=str(mine[-1]) if mine else "")
-    if one.domain != "files":
-        return Origin()
     there = one.key if one.now is not None else one.key.rpartition("/")[0]
     changed_s = host.changed_ns(there) / 1e9
     owner = ""
@@ -85,7 +107,7 @@ def _origin(
         owner = names.get(one.now.state.uid, str(one.now.state.uid))
     package = owners.get(one.key, "")
     return Origin(
-        when=_moment(changed_s),
+        when=moment(changed_s),
         owner=owner,
         package=package,
         explained=explanation(package, changed_s, deeds),
@@ -185,9 +207,3 @@ def parse_conffiles(text: str) -> dict[str, str]:
         if words and words[0].startswith("/") and "obsolete" not in words[2:]:
             found[words[0]] = package
     return found
-
-
-def _moment(seconds: float) -> str:
-    if not seconds:
-        return ""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -13,7 +13,8 @@ from host.base import Host
 from host.names import exact_json
 from snapshots.capture import Keeper
 from snapshots.captured import same
-from snapshots.drift import Choice, Drifted, Key, Standing, choices_of
+from snapshots.domains.packages import commands_to_mark
+from snapshots.drift import Choice, Drifted, Key, Standing, choices_of, why_kept
 from snapshots.drift_baseline import Baseline
 from snapshots.drift_look import Reader, baseline_of, drifted, is_secret
 from snapshots.drift_merge import merged
@@ -59,13 +60,19 @@ class Settling(msgspec.Struct):
 
     @property
     def validations(self) -> tuple[Validation, ...]:
-        found = (v for one in self.concerned for v in one.record.validations)
+        found = (v for one in self._asked for v in one.record.validations)
         return tuple(dict.fromkeys(found))
 
     @property
     def activations(self) -> tuple[Activation, ...]:
-        found = (a for one in self.concerned for a in one.record.activations)
+        found = (a for one in self._asked for a in one.record.activations)
         return tuple(dict.fromkeys(found))
+
+    @property
+    def _asked(self) -> tuple[Standing, ...]:
+        """Whose daemons take it anew: none where only marks of packages come back."""
+        marks = self.targets and all(domain == "packages" for domain, _ in self.targets)
+        return () if marks else self.concerned
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -177,15 +184,21 @@ def _before_steps(one: Drifted) -> Item | None:
 
 
 def _why_not(one: Drifted, choice: Choice) -> str:
-    if one.domain == "packages":
+    if one.domain == "packages" and choice == "restore":
         return (
-            f"The package {one.key} is not brought back from here; nothing was changed. Apply the "
-            "step that needs it, use apt, or accept it as it is (`drift accept`)."
+            f"The package {one.key} is not put back from here; nothing was changed. "
+            f"{why_kept(one)} Or accept it as it is (`drift accept`)."
         )
     if is_secret(one):
         return (
             f"{one.key} holds a secret, so its former content was not copied; nothing was changed. "
             "Apply the step that wrote it again, or accept it as it is (`drift accept`)."
+        )
+    if one.domain != "files":
+        back = "" if why_kept(one) else " or put it back (`drift restore`)"
+        return (
+            f"{one.key} is no file, so there is nothing to merge; nothing was changed. Accept it "
+            f"(`drift accept`){back}."
         )
     if not one.standing:
         return (
@@ -217,7 +230,12 @@ def plan_of(keeper: Keeper, settling: Settling) -> SettlePlan:
     commands = []
     if settling.choice != "accept" and settling.targets:
         host = keeper.host
-        commands = [
+        packages = [one for one in settling.things if one.domain == "packages"]
+        commands = commands_to_mark(
+            {one.key: settling.targets.get(("packages", one.key)) for one in packages},
+            {one.key: one.now for one in packages if one.now is not None},
+        )
+        commands += [
             shlex.join(v.argv) for v in settling.validations if host.which(v.argv[0]) is not None
         ]
         commands += [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 import msgspec
 
+from host.facts.statoverride import FILE as STATOVERRIDE
 from snapshots import drift_plan, drift_settle
 from snapshots.drift import Choice, Key
 from snapshots.drift_look import Drift, Seen
@@ -42,7 +43,7 @@ def report(engine: Engine, drift: Drift, results: Iterable[StepResult]) -> Drift
         if len(diff) > room:
             diff = f"too long for here: `harden-tui drift show {seen.thing.key}`"
         room -= len(diff)
-        rows.append(_row(seen, diff, results))
+        rows.append(_row(seen, diff, results, engine.redact))
     return DriftReport(
         since=drift.since,
         transaction=drift.transaction,
@@ -225,7 +226,9 @@ def _proof(
     return prove, worked
 
 
-def _row(seen: Seen, diff: str, results: Sequence[StepResult]) -> DriftRow:
+def _row(
+    seen: Seen, diff: str, results: Sequence[StepResult], redact: Callable[[str], str]
+) -> DriftRow:
     thing, origin = seen.thing, seen.origin
     return DriftRow(
         domain=thing.domain,
@@ -235,29 +238,50 @@ def _row(seen: Seen, diff: str, results: Sequence[StepResult]) -> DriftRow:
         owner=origin.owner,
         package=origin.package,
         explained=origin.explained,
+        told=tuple(map(redact, origin.told)),
         steps=thing.steps,
         transactions=tuple(one.record.id for one in thing.standing),
         verdicts=tuple(_verdicts(thing.key, thing.steps, results)),
         choices=seen.choices,
+        cannot=seen.cannot,
         diff=diff,
     )
 
 
 def _verdicts(key: str, steps: Sequence[str], results: Sequence[StepResult]) -> Iterable[Verdict]:
-    """How steps stand that wrote `key`, or for which it decides a setting.
+    """How steps stand that wrote `key`, or to which it matters that it is not right.
 
-    Who wins is told of what is wrong, or else of what this very file decides.
+    A step asks for many things: one that fails over others says nothing of this one.
     """
     for result in results:
-        named = [f for f in result.findings if f.applicable and f.origin]
-        here = [finding for finding in named if finding.origin.partition(":")[0] == key]
-        if result.id not in steps and not here:
+        wrote = result.id in steps
+        wrong = [finding for finding in result.findings if finding.applicable and not finding.ok]
+        named = [finding for finding in wrong if finding.origin]
+        here = [finding for finding in named if _is_about(finding, key)]
+        # Another file may win over what the step wrote here. One with a wrong mode does not.
+        asked = [f for f in named if f in here or not _is_of_a_file(f)] if wrote else here
+        failing = [finding for finding in asked if finding.ok is False]
+        shown = failing or [finding for finding in here if finding.ok is None]
+        if not wrote and not shown:
             continue
-        asked = named if result.id in steps else here
-        wrong = [finding for finding in asked if finding.ok is False]
-        unsure = [finding for finding in here if finding.ok is None]
-        shown = wrong or unsure or (here if result.id not in steps else [])
-        yield Verdict(step=result.id, status=result.status, decided_by=tuple(map(_who_wins, shown)))
+        # What has no origin (a line that is missing, say) may be the doing of whoever edited this.
+        unknown = wrote and any(f.ok is False and not f.origin for f in wrong)
+        yield Verdict(
+            step=result.id,
+            status=result.status,
+            decided_by=tuple(map(_who_wins, shown)),
+            elsewhere=result.status == "fail" and not failing and not unknown,
+        )
+
+
+def _is_about(finding: Finding, key: str) -> bool:
+    """Whether `key` decides the setting, or is the very file whose mode is asked for."""
+    return key in (finding.setting, finding.origin.partition(":")[0])
+
+
+def _is_of_a_file(finding: Finding) -> bool:
+    """Whether it is about a file itself (its mode and owner), not about a setting in it."""
+    return finding.origin.partition(":")[0] in (finding.setting, STATOVERRIDE)
 
 
 def _who_wins(finding: Finding) -> str:

@@ -11,12 +11,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """How a step that a drifted thing concerns stands now.
 
     `decided_by`: who wins, one line for each setting in question ("PermitRootLogin yes:
-    /etc/ssh/sshd_config.d/10-mine.conf:1").
+    /etc/ssh/sshd_config.d/10-mine.conf:1"). `elsewhere`: what the step finds wrong is about other
+    things than this one.
     """
 
     step: str
     status: Status
     decided_by: tuple[str, ...] = ()
+    elsewhere: bool = False
 
 
 class DriftRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,10 +26,12 @@ class DriftRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `domain` and `key` as in a transaction (files, a path). `kind`: new, gone, edited, attributes,
     replaced, value. `when`: ISO 8601 UTC, "" where nothing tells; of what is gone, when its
-    directory last changed. `owner` owns the file now, `package` is the one it belongs to,
-    `explained` what dpkg did at that moment. `steps` are those whose transactions changed it,
-    `transactions` these; `verdicts` also of steps whose settings it decides. `choices`: accept,
-    restore, merge, as far as they are possible.
+    directory last changed; of a unit, since when it is in its state. `owner` owns the file now, or
+    the one that sets it; `package` is the one it belongs to, `explained` what dpkg did at that
+    moment; `told` are more sentences of its origin, without their ends. `steps` are those whose
+    transactions changed it, `transactions` these; `verdicts` also of steps to which it matters.
+    `choices`: accept, restore, merge, as far as they are possible; `cannot` says why it cannot be
+    put back and what can be done, where it cannot.
     """
 
     domain: str
@@ -37,10 +41,12 @@ class DriftRow(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     package: str = ""
     explained: str = ""
+    told: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     transactions: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     choices: tuple[str, ...] = ()
+    cannot: str = ""
     diff: str = ""
 
     @property

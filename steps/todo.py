@@ -204,7 +204,10 @@ def _drifted(drift: DriftReport) -> list[TodoItem]:
             kind="choose",
             title=f"{row.key} was changed outside harden-tui",
             step=row.concerned[0] if row.concerned else "",
-            why=(f"It can be settled by: {', '.join(row.choices)}.",) if row.choices else (),
+            why=(
+                *([f"It can be settled by: {', '.join(row.choices)}."] if row.choices else []),
+                *([row.cannot] if row.cannot else []),
+            ),
             do=f"harden-tui drift show {shlex.quote(visible(row.key))}",
         )
         for row in drift.things

@@ -9,7 +9,7 @@ import msgspec
 
 from steps.drift_model import DriftReport, DriftRow
 from tui import output
-from tui.drift_words import kind, title, verdicts, whose
+from tui.drift_words import kind, title, verdicts, ways, whose
 from tui.out import Out
 
 SHOWN: Final = 10
@@ -41,11 +41,12 @@ def section(out: Out, report: DriftReport) -> None:
         row_line(out, row)
     if len(others) > SHOWN:
         out.line(f"  ... and {len(others) - SHOWN} more that no step touched", "dim")
-    out.line("See the diffs: harden-tui drift show. Settle: harden-tui drift accept|restore|merge.")
+    how = "|".join(ways(report.things))
+    out.line(f"See the diffs: harden-tui drift show. Settle: harden-tui drift {how}.")
 
 
 def row_line(out: Out, row: DriftRow) -> None:
-    """One thing, and under it who wins."""
+    """One thing, and under it what else is known of its origin, and who wins."""
     about = whose(row)
     beside = len(row.key) + len(about) + _KIND_COLUMN + 4 <= out.width
     more = f"  {about}" if beside else ""
@@ -55,5 +56,9 @@ def row_line(out: Out, row: DriftRow) -> None:
     pad = " " * (_KIND_COLUMN + 2)
     if about and not beside:
         out.line(f"{pad}{about}", "dim")
+    for sentence in row.told:
+        output.wrapped(out, sentence, indent=len(pad))
     for line in verdicts(row):
         out.line(f"{pad}{line}", "dim")
+    if row.cannot:
+        output.wrapped(out, f"Cannot be put back here. {row.cannot}", indent=len(pad))

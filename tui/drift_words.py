@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from snapshots.drift_moment import spoken
 from steps.drift_model import DriftReport, DriftRow
 
 _KINDS: Final = {
@@ -15,6 +17,8 @@ _KINDS: Final = {
     "value": "changed",
 }
 
+_WAYS: Final = ("accept", "restore", "merge")
+
 _VERDICTS: Final = {"pass": "still passes", "fail": "does not pass now"}
 
 
@@ -23,18 +27,18 @@ def kind(row: DriftRow) -> str:
     return _KINDS.get(row.kind, row.kind)
 
 
-def moment(stamp: str) -> str:
-    """ "2026-11-25 14:02:11 UTC" from ISO 8601 UTC."""
-    return f"{stamp[:19].replace('T', ' ')} UTC" if stamp else ""
-
-
 def whose(row: DriftRow) -> str:
     """When and by whom: "2026-11-25 14:02:11 UTC, owner root, at the upgrade of cups 2.4 -> 2.5".
 
-    Of what is gone, when its directory last changed; nobody keeps more.
+    Of what is gone, when its directory last changed; of a unit, since when it is in its state.
+    Nobody keeps more.
     """
-    when = moment(row.when)
-    parts = [f"by {when}" if row.kind == "gone" and when else when]
+    when = spoken(row.when)
+    if when and row.kind == "gone" and row.domain == "files":
+        when = f"by {when}"
+    elif when and row.domain == "units":
+        when = f"since {when}"
+    parts = [when]
     parts += [f"owner {row.owner}"] if row.owner else []
     if row.explained:
         parts.append(f"at the {row.explained}")
@@ -55,11 +59,19 @@ def verdicts(row: DriftRow, *, only: str = "") -> list[str]:
             lines.append(f"{step} wrote it; it was not checked now")
             continue
         word = _VERDICTS.get(one.status, f"is {one.status} now")
+        if one.elsewhere:
+            word = "asks for it" if one.decided_by else "wrote it; what does not pass is elsewhere"
         lines.append(f"{step} {word}")
         lines += [f"  {who} decides" for who in one.decided_by]
     return lines
 
 
+def ways(rows: Iterable[DriftRow]) -> list[str]:
+    """How these can be settled: each way that one of them allows."""
+    possible = {choice for row in rows for choice in row.choices}
+    return [choice for choice in _WAYS if choice in possible]
+
+
 def title(report: DriftReport) -> str:
     """ "Changed outside harden-tui since 2026-11-25 14:02:11 UTC (3)"."""
-    return f"Changed outside harden-tui since {moment(report.since)} ({len(report.things)})"
+    return f"Changed outside harden-tui since {spoken(report.since)} ({len(report.things)})"

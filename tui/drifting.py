@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from steps.drift_model import DriftRow
 from tui.changing import Changing
+from tui.drift_words import ways
 from tui.messages import Answered
 from tui.text import BLANK, Line
 from tui.views import drift as view
 from tui.wire import AcceptedAnswer, SettleAnswer
-
-CHOICES = ("accept", "restore", "merge")
 
 
 class Drifting(Changing):
@@ -21,8 +20,6 @@ class Drifting(Changing):
         """Show what drifted (of the step `about`, or of all) and ask which way to settle it."""
         from tui.drift_dialog import Settle
 
-        choices = [one for one in CHOICES if any(one in row.choices for row in rows)]
-
         def body(width: int) -> list[Line]:
             return [line for row in rows for line in (*view.row_lines(row, width), BLANK)]
 
@@ -31,7 +28,7 @@ class Drifting(Changing):
                 self._plan_settling(choice, [row for row in rows if choice in row.choices])
 
         self._settling = about or "everything"
-        self.push_screen(Settle(f"Drifted: {self._settling}", body, choices), answered)
+        self.push_screen(Settle(f"Drifted: {self._settling}", body, ways(rows)), answered)
 
     def _plan_settling(self, choice: str, rows: Sequence[DriftRow]) -> None:
         self._settled_keys = [row.key for row in rows]

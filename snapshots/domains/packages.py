@@ -60,6 +60,11 @@ class Package(msgspec.Struct, frozen=True):
         """The word for `dpkg --set-selections`."""
         return next((flag for flag in self.flags if flag in _SELECTIONS), "install")
 
+    @property
+    def status(self) -> tuple[str, ...]:
+        """What dpkg has not finished with it ("half-configured"); mostly nothing."""
+        return tuple(flag for flag in self.flags if flag not in _SELECTIONS)
+
     def item(self) -> ValueItem:
         return ValueItem(";".join((self.version, self.mark, *self.flags)))
 
@@ -153,29 +158,11 @@ class Packages(Domain):
 
     def _mark(self, host: Host, wanted: Mapping[str, Item | None], progress: Progress) -> None:
         now = self.capture(host, Scope())
-        words: dict[str, list[str]] = {"auto": [], "manual": []}
-        selections = []
-        for key, item in sorted(wanted.items()):
-            goal, have = Package.of(item), Package.of(now.get(key))
-            if goal is None or have is None:
-                continue
-            if goal.mark != have.mark:
-                words[goal.mark].append(key)
-            if goal.selection != have.selection:
-                selections.append(f"{key} {goal.selection}")
-        for word, names in words.items():
-            if names:
-                argv = ("apt-mark", word, *names)
-                progress.command(" ".join(argv))
-                host.run(
-                    argv, timeout_s=TIMEOUT_S, env=dpkg_environment(host), on_line=progress.output
-                )
-        if selections:
-            argv = ("dpkg", "--set-selections")
-            progress.command(f"{' '.join(argv)} <<< {'; '.join(selections)}")
+        for argv, lines in _marking(wanted, now):
+            progress.command(_typed(argv, lines))
             host.run(
-                argv, stdin="\n".join([*selections, ""]).encode(), timeout_s=TIMEOUT_S,
-                env=dpkg_environment(host), on_line=progress.output,
+                argv, stdin="\n".join([*lines, ""]).encode() if lines else b"",
+                timeout_s=TIMEOUT_S, env=dpkg_environment(host), on_line=progress.output,
             )  # fmt: skip
         unset = [
             key
@@ -187,6 +174,37 @@ class Packages(Domain):
                 f"The package {unset[0]} was installed before and could not be installed again; "
                 "the host is without it. `dpkg -l` and /var/log/dpkg.log say why."
             )
+
+
+def commands_to_mark(wanted: Mapping[str, Item | None], now: Mapping[str, Item]) -> list[str]:
+    """What `Packages.restore` runs for marks and holds of packages that are there, as typed."""
+    return [_typed(argv, lines) for argv, lines in _marking(wanted, now)]
+
+
+def _marking(
+    wanted: Mapping[str, Item | None], now: Mapping[str, Item]
+) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Each command with the lines that it is told."""
+    words: dict[str, list[str]] = {"auto": [], "manual": []}
+    selections = []
+    for key, item in sorted(wanted.items()):
+        goal, have = Package.of(item), Package.of(now.get(key))
+        if goal is None or have is None:
+            continue
+        if goal.mark != have.mark:
+            words[goal.mark].append(key)
+        if goal.selection != have.selection:
+            selections.append(f"{key} {goal.selection}")
+    for word, names in words.items():
+        if names:
+            yield ("apt-mark", word, *names), []
+    if selections:
+        yield ("dpkg", "--set-selections"), selections
+
+
+def _typed(argv: Iterable[str], lines: Iterable[str]) -> str:
+    told = "; ".join(lines)
+    return " ".join(argv) + (f" <<< {told}" if told else "")
 
 
 def parse(text: str, automatic: frozenset[str]) -> dict[str, Item]:

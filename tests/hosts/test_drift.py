@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.hosts.base import ADMIN
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, details, harden, history, roll_back
@@ -13,6 +14,7 @@ SSH = "/etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
 MINE = "/etc/ssh/sshd_config.d/00-first.conf"
 APACHE = "/etc/apache2/conf-available/zz-harden-tui-apache.banner.conf"
 HOSTS = "/etc/hosts"
+REDIRECTS = "net.ipv4.conf.all.accept_redirects"
 
 
 def test_drift_is_seen_settled_and_never_lost(host: LabHost) -> None:
@@ -29,19 +31,21 @@ def test_drift_is_seen_settled_and_never_lost(host: LabHost) -> None:
     host.run("systemctl", "reload", "ssh.service")
 
     answer = details(host)
-    rows = {row["key"]: row for row in answer["drift"]["things"]}
-    assert {key: row["kind"] for key, row in rows.items()} == {
+    things = {row["key"]: row for row in answer["drift"]["things"]}
+    assert {key: row["kind"] for key, row in things.items()} == {
         SSH: "edited", MINE: "new", APACHE: "attributes", HOSTS: "edited",
     }  # fmt: skip
-    assert rows[SSH]["steps"] == ["ssh.limits"] and rows[SSH]["owner"] == "root"
-    assert answer["drift"]["since"] < rows[SSH]["when"].replace("Z", "+00:00")
-    assert f"MaxAuthTries 6: {SSH}:3" in rows[SSH]["verdicts"][0]["decided_by"]
-    verdicts = {one["step"]: one for one in rows[MINE]["verdicts"]}
+    assert things[SSH]["steps"] == ["ssh.limits"] and things[SSH]["owner"] == "root"
+    assert answer["drift"]["since"] < things[SSH]["when"].replace("Z", "+00:00")
+    assert f"MaxAuthTries 6: {SSH}:3" in things[SSH]["verdicts"][0]["decided_by"]
+    verdicts = {one["step"]: one for one in things[MINE]["verdicts"]}
     assert verdicts.keys() == {"ssh.limits", "files.critical-modes"}, "its content and its mode"
     winner = verdicts["ssh.limits"]
     assert winner["status"] == "fail"
     assert winner["decided_by"] == [f"MaxSessions 99: {MINE}:1"]
-    assert "-MaxAuthTries 3" in rows[SSH]["diff"] and "+192.0.2.7 printer" in rows[HOSTS]["diff"]
+    assert (
+        "-MaxAuthTries 3" in things[SSH]["diff"] and "+192.0.2.7 printer" in things[HOSTS]["diff"]
+    )
     said = harden(host, "check", "--checklist", "i-doit", "ssh.limits", check=False)
     assert "Changed outside harden-tui since" in said.stdout and HOSTS not in said.stdout
 
@@ -104,6 +108,51 @@ def test_what_a_reboot_changes_is_no_drift_and_edits_are(host: LabHost) -> None:
     assert not found & {"/etc/machine-id", "/etc/resolv.conf", "/etc/adjtime", "/etc/ld.so.cache"}
 
 
+def test_what_is_known_of_units_settings_chains_and_packages_is_told(host: LabHost) -> None:
+    apply(host, "kernel.sysctl", "firewall.ufw", "defence.fail2ban")
+    since = details(host)["drift"]["since"]
+    host.run("systemctl", "stop", "fail2ban.service")
+    host.write("/etc/systemd/system/fail2ban.service.d/mine.conf", "[Service]\nNice=1\n")
+    host.run("chown", "-R", f"{ADMIN}:", "/etc/systemd/system/fail2ban.service.d")
+    host.run("systemctl", "daemon-reload")
+    host.run("sysctl", "-w", f"{REDIRECTS}=1")
+    host.run("iptables", "-I", "INPUT", "-s", "192.0.2.7", "-j", "ACCEPT")
+    found = rows(host)
+    unit = found["fail2ban.service"]
+    assert unit["when"].replace("Z", ".9") > since[:21], "when it was stopped"
+    (told,) = unit["told"]
+    assert told.startswith("/etc/systemd/system/fail2ban.service.d/mine.conf changed ")
+    assert told.endswith(f", owner {ADMIN}")
+    *files, at_run_time = found[REDIRECTS]["told"]
+    assert all(" sets it to 0 (changed " in file for file in files) and len(files) == 2
+    assert at_run_time == "that it is 1 was set at run time"
+    assert "nothing on a host keeps" in found["ip filter INPUT"]["told"][0]
+
+    host.run("apt-mark", "hold", "fail2ban")
+    host.run("apt-mark", "auto", "fail2ban")
+    held = rows(host)["fail2ban"]
+    assert (held["choices"], held["told"], held["when"]) == (["accept", "restore"], [], "")
+    shown = settling(host, "restore", "fail2ban")
+    assert shown["commands"] == [
+        "apt-mark manual fail2ban", "dpkg --set-selections <<< fail2ban install",
+    ]  # fmt: skip
+    harden(host, "drift", "restore", "fail2ban", "--yes", "--fingerprint", shown["fingerprint"])
+    assert host.out("apt-mark", "showhold") == ""
+    assert "fail2ban" in host.out("apt-mark", "showmanual").split()
+    assert "fail2ban" not in rows(host) and "fail2ban.service" in rows(host)
+
+    host.ssh("sudo apt-get remove -y fail2ban")
+    package = rows(host)["fail2ban"]
+    assert package["choices"] == ["accept"]
+    assert "`harden-tui apply defence.fail2ban`" in package["cannot"]
+    assert package["explained"].startswith("remove of fail2ban ") and package["when"]
+    assert package["told"] == [f"by `apt-get remove -y fail2ban`, requested by {ADMIN}"]
+    said = harden(host, "drift", check=False).stdout
+    assert f"requested by {ADMIN}" in said and "was set at run time" in said
+    apply(host, "defence.fail2ban")
+    assert not {"fail2ban", "fail2ban.service"} & drifted(host), "the step brings both back"
+
+
 def settling(host: LabHost, *arguments: str) -> dict[str, Any]:
     """What it would do, as a dry run answers."""
     answer: dict[str, Any] = json.loads(
@@ -112,9 +161,13 @@ def settling(host: LabHost, *arguments: str) -> dict[str, Any]:
     return answer
 
 
-def drifted(host: LabHost) -> set[str]:
+def rows(host: LabHost) -> dict[str, Any]:
     answer = json.loads(harden(host, "drift", "--format", "json", check=False).stdout)
-    return {row["key"] for row in answer["things"]}
+    return {row["key"]: row for row in answer["things"]}
+
+
+def drifted(host: LabHost) -> set[str]:
+    return set(rows(host))
 
 
 def read(host: LabHost, path: str) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from host.base import FileState, Host, HostError, TreeRule
 from snapshots import drift_accepted, history
-from snapshots.drift import CHOICES, Drifted, choices_of, compare, kind_of
+from snapshots.drift import CHOICES, compare, kind_of
 from snapshots.drift_look import Drift, Seen, look
 from snapshots.drift_origin import explanation, parse_conffiles, parse_log
 from snapshots.drift_plan import plan
@@ -341,12 +341,7 @@ def test_owners_of_configuration_files_are_read_from_dpkg() -> None:
     assert parse_conffiles(answer) == {"/etc/sudoers": "sudo"}
 
 
-def test_a_package_can_only_be_accepted() -> None:
-    one = Drifted(
-        domain="packages", key="ufw", kind="value",
-        before=ValueItem("1;manual"), now=ValueItem("2;manual"),
-    )  # fmt: skip
-    assert choices_of(one) == ("accept",)
+def test_a_file_that_went_is_gone() -> None:
     assert kind_of(FileItem(FileState(kind="file")), None) == "gone"
 
 

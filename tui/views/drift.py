@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from steps.drift_model import DriftRow
-from tui.drift_words import kind, verdicts, whose
+from tui.drift_words import kind, verdicts, ways, whose
 from tui.text import BLANK, Line, Role, cells, paragraph, wrap
 from tui.theme import DRIFT_SIGN
 from tui.views.preview import command_lines, diff_lines
@@ -27,15 +27,20 @@ def drift_lines(rows: Sequence[DriftRow], width: int, *, step: str = "") -> list
     lines: list[Line] = [(("Drifted: changed outside harden-tui", "bold"),)]
     for row in rows:
         lines += [*row_lines(row, width, step=step), BLANK]
-    return [*lines, *paragraph("d settles it: accept, restore or merge.", width, "dim")]
+    *others, last = ways(rows) or [""]
+    how = f"{', '.join(others)} or {last}" if others else last
+    return [*lines, *paragraph(f"d settles it: {how}.", width, "dim")]
 
 
 def row_lines(row: DriftRow, width: int, *, step: str = "") -> list[Line]:
     """One thing: what happened to it, when, whose it is, who wins, and the diff."""
     lines = titled(f"{row.key}: {kind(row)}", width, "warn")
-    lines += paragraph(whose(row), width, "dim", indent=2)
+    for text in filter(None, (whose(row), *row.told)):
+        lines += paragraph(text, width, "dim", indent=2)
     for text in verdicts(row, only=step):
         lines += [((f"  {piece}", ""),) for piece in wrap(text, width - 2, hanging=2)]
+    if row.cannot:
+        lines += paragraph(f"Cannot be put back here. {row.cannot}", width, "dim", indent=2)
     return [*lines, *diff_lines(_unnamed(row.diff), width)]
 
 
