@@ -24,6 +24,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from snapshots import sums
 from snapshots.durable import private_directory, sync_directory, write_durably
 from snapshots.model import Busy, SnapshotError
 from snapshots.records import Records
@@ -78,10 +79,10 @@ def read(state: StateDir) -> Guard | None:
     """
     path = directory(state) / "guard.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Guard)
+        return msgspec.json.decode(sums.without_sum(path.read_bytes()), type=Guard)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise SnapshotError(
             f"{path} cannot be read ({error}), so whether a change waits for its confirmation is "
             "not known; nothing was changed. `harden-tui recover` takes back what is not confirmed."
@@ -108,7 +109,8 @@ def drop_damaged(state: StateDir) -> None:
 def write(state: StateDir, guard: Guard) -> None:
     """Durable on return."""
     private_directory(directory(state))
-    write_durably(directory(state) / "guard.json", msgspec.json.encode(guard) + b"\n")
+    text = msgspec.json.format(msgspec.json.encode(guard)) + b"\n"
+    write_durably(directory(state) / "guard.json", sums.with_sum(text))
 
 
 def is_armed(state: StateDir) -> bool:

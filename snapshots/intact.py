@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from snapshots import guard as guards
 from snapshots import leaving, sums, twins
 from snapshots.answers import Answers
 from snapshots.captured import is_metadata_only
@@ -118,6 +119,8 @@ def problems(state: StateDir) -> Iterator[str]:
     for kept in state.kept_twice:
         yield from twins.problems(kept)
     yield from _readable(state)
+    if guards.is_damaged(state):
+        yield f"{guards.directory(state) / 'guard.json'} was altered on the disk."
 
 
 def standing(state: StateDir, *, practice: bool = False) -> list[Standing]:

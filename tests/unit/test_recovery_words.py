@@ -120,6 +120,7 @@ def test_a_guard_that_cannot_be_read_is_not_confirmed(bench: Bench, waiting: boo
     place.mkdir(mode=0o700)
     (place / "guard.json").write_bytes(b"\0" * 40)
     (place / "armed").touch()
+    assert history.verify(bench.state) == [f"{place / 'guard.json'} was altered on the disk."]
     with pytest.raises(SnapshotError, match="`harden-tui recover` takes back what is not"):
         bench.begin("other")
     status, said, _ = recover(an_engine(bench))
