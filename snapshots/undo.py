@@ -325,7 +325,7 @@ def _invert(
         if delta.domain == "packages"
         and Package.of(delta.before) is None
         and delta.key not in kept.packages
-        and Package.of(current["packages"].get(delta.key)) is not None
+        and current["packages"].get(delta.key) not in (None, delta.before)
     }
     kept = with_leftovers(keeper.host, kept, came, going)
     pristine, packaged = conffiles(keeper.host, going, current)
