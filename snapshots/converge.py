@@ -17,6 +17,7 @@ from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import WITHOUT_FILE, Captured, each_difference, is_locked
 from snapshots.domains.base import Domain, Scope
+from snapshots.domains.packages import LEFTOVER
 from snapshots.found import moved_on
 from snapshots.model import (
     Activation,
@@ -87,10 +88,10 @@ def converge(
             errors.append(error)
             return []
 
-    notes: list[str] = []
     if keeper.host.strange_packages:
         goal = _without_strangers(keeper, goal, progress)
     packages = keeper.packages.capture(keeper.host, Scope())
+    notes = _forgotten(goal, packages)
     if packages.keys() - goal.captured.get("packages", {}).keys():
         # What the programs of packages that leave can put back; it is proved again below.
         with contextlib.suppress(HostError):
@@ -144,6 +145,18 @@ def _without_strangers(keeper: Keeper, goal: Goal, progress: Progress) -> Goal:
     now = keeper.capture(goal.roots, progress)
     captured = left_to_them(keeper.host, goal.captured, now, goal.named)
     return msgspec.structs.replace(goal, captured=captured)
+
+
+def _forgotten(goal: Goal, packages: Mapping[str, Item]) -> list[str]:
+    """A sentence about what dpkg cannot be taught again; `packages` are those it knows now."""
+    wanted = goal.captured.get("packages", {})
+    names = [k for k, item in wanted.items() if item == ValueItem(LEFTOVER) and k not in packages]
+    if not names:
+        return []
+    return [
+        f"dpkg does not know any more that files in /etc are left of {', '.join(sorted(names))}; "
+        "the files are there as before."
+    ]
 
 
 def _moves_nothing(goal: Goal, files: Iterable[str]) -> bool:
@@ -220,6 +233,8 @@ def _wanted(goal: Goal, domain: Domain, now: dict[str, Item]) -> dict[str, Item 
 def _tolerable(goal: Goal, delta: Delta) -> bool:
     if delta.domain == "files":
         return delta.key in goal.free
+    if delta.domain == "packages":
+        return delta.before is None and delta.after == ValueItem(LEFTOVER)
     if delta.domain == "kernel":
         return is_locked(delta.key, delta.before)
     if delta.domain == "units":

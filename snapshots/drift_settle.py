@@ -27,6 +27,7 @@ from snapshots.drift_plan import (
     must_be_as_shown,
     plan_of,
 )
+from snapshots.found import keep_strangers
 from snapshots.guard_switch import Switch
 from snapshots.model import FileItem, SnapshotError, TransactionRecord, Worked
 from snapshots.opening import changing, open_transaction, ready
@@ -156,11 +157,13 @@ def _perform(
         activations=settling.activations,
         named=frozenset(key for domain, key in settling.targets if domain == "files"),
     )
-    notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True)
+    meanwhile: list[str] = []
+    mind = partial(keep_strangers, keeper, tx.record, current["files"], meanwhile, progress)
+    notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True, mind=mind)
     progress.doing("proving the result")
     prove()
     tx.write_after(after)
-    return tx.finish(" ".join(notes))
+    return tx.finish(" ".join([*notes, *meanwhile]))
 
 
 def _keep(keeper: Keeper, one: Drifted) -> None:

@@ -72,6 +72,10 @@ class Inverse:
         now = Package.of(x)
         if after is None:  # it was taken away; whoever brought it back since wants it
             return (self._delta.before, "exact") if now is None else (x, "gone")
+        if before is None and x == ValueItem(LEFTOVER):
+            # Somebody removed it, and dpkg keeps its configuration. Taken away behind dpkg's back,
+            # that would count as deleted by hand and not come with the next installation.
+            return self._delta.before, "merged"
         if now is None:
             return x, "gone"
         if before is None:  # it was brought; upgraded or not, it goes

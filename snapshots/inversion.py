@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from snapshots import chain_remains, disputes, remains
+from snapshots import chain_remains, disputes, packaged, remains, witnesses
 from snapshots.captured import Captured, same
 from snapshots.chains import is_chain, rules_of_others
 from snapshots.decision import DERIVED, Clash, Decision, Kept, Key, Later, name_of
@@ -48,11 +48,12 @@ class Inversion:
         self._clashed: list[Clash] = []
         self.free: set[str] = set()
         """Derived files that are left as package tools make them."""
-        self.refresh: dict[Key, str] = {}
-        """What is known only afterwards -> the later transaction whose `after` it becomes."""
+        self.refresh: set[tuple[str, Key]] = set()
+        """(id of a later transaction, what of it is known only afterwards): its `after`."""
         self.rebased: dict[str, dict[Key, Delta | None]] = {}
         self.contents = contents
-        self.later = later
+        self.later, self.witnesses = witnesses.apart(later)
+        self.walks = witnesses.Walks(self.witnesses)
         self.current = current
         self._kept = kept
         self._pristine = pristine
@@ -71,11 +72,10 @@ class Inversion:
         if self.later:
             key: Key = (delta.domain, delta.key)
             chain = [later for later in self.later if key in later.deltas]
-        owner = self._kept.owner(delta)
-        if owner:
-            self._hand_over_package(delta, now, chain, owner)
+        if self._kept.owner(delta):
+            packaged.hand_over(self, delta, now, chain, self._kept)
         elif delta.domain == "files" and DERIVED.fullmatch(delta.key):
-            self._derived(delta, now, chain)
+            packaged.made_anew(self, delta, now, chain)
         elif chain:
             self._among_others(delta, now, chain)
         elif decided := self._decided_before(delta, now):
@@ -84,6 +84,7 @@ class Inversion:
             self._simply(delta, now, "already")
         elif claimer := self._claimer(delta, now):
             self.rebase(claimer, Delta(delta.domain, delta.key, delta.before, delta.after))
+            self.walks.stop(delta, claimer.record.id)
             note = f"{name_of(claimer.record)} relies on it"
             self.say(delta, "handed-over", note=note, heirs=(claimer.record,))
         else:
@@ -205,23 +206,27 @@ class Inversion:
                     return
                 before, chosen = settled.item, settled.note
                 if same(before, theirs.before):  # we let go: all that came after stays as it is
+                    self.walks.passed(later, Delta(*key, before, before), None)
                     self._stands(delta, now, now, chosen)
                     return
             elif how == "gone":
                 note = f"somebody changed it otherwise before {name} did; it stays"
+                self.walks.passed(later, Delta(*key, before, before), None)
                 self.say(delta, "already", note=note)
                 return
             # The same step applied once more wants all of it, not only what it added then.
             merging = not set(later.record.steps) & set(self.record.steps)
-            out = Delta(delta.domain, delta.key, before, theirs.before)
+            found = out = Delta(*key, before, theirs.before)
             after, how = Inverse(out, self.contents, merging=merging).of(theirs.after)
             if how in ("failed", "gone"):
                 self.rebase(later, as_told(told, before, theirs.after))
+                self.walks.passed(later, found, None)
                 note = f"{name} needs it as it is" + (f"; {chosen}" if chosen else "")
                 self.say(delta, "handed-over", note=note, heirs=(later.record,))
                 return
             self.rebase(later, as_told(told, before, after))
-            out = Delta(delta.domain, delta.key, after, theirs.after)
+            out = Delta(*key, after, theirs.after)
+            self.walks.passed(later, found, out)
         target, how = Inverse(out, self.contents).of(now)
         if _clashes(out, now, how):
             settled = self._settle(delta, out, now)
@@ -245,47 +250,8 @@ class Inversion:
         """Its next changer relies on all that was there, and takes it back with its own change."""
         theirs = heir.deltas[delta.domain, delta.key]
         self.rebase(heir, Delta(delta.domain, delta.key, delta.before, theirs.after))
+        self.walks.passed(heir, delta, None)
         note = f"{name_of(heir.record)} relies on it"
-        self.say(delta, "handed-over", note=note, heirs=(heir.record,))
-
-    def _derived(self, delta: Delta, now: Item | None, chain: list[Later]) -> None:
-        if chain:
-            first, last = chain[0], chain[-1]
-            theirs = self._latest(first, ("files", delta.key))
-            if theirs is not None:
-                self.rebase(first, Delta("files", delta.key, delta.before, theirs.after), keep=True)
-            self.refresh["files", delta.key] = last.record.id
-            self.free.add(delta.key)
-            self.say(delta, "regenerated")
-        elif same(now, delta.after):
-            self.say(delta, "restore", delta.before)
-        elif same(now, delta.before):
-            self.say(delta, "already")
-        else:
-            self.free.add(delta.key)
-            self.say(delta, "regenerated")
-
-    def _hand_over_package(
-        self, delta: Delta, now: Item | None, chain: list[Later], owner: str
-    ) -> None:
-        needer = self._kept.packages.get(owner, owner)
-        heir_id = self._kept.heirs.get(owner, "")
-        if delta.domain == "packages" and delta.key in self._kept.wanted:
-            self.say(delta, "kept", note=self._kept.wanted[delta.key])
-            return
-        if not heir_id:
-            self.say(delta, "handed-over", note=f"kept: needed by {needer}")
-            return
-        heir = next(later for later in self.later if later.record.id == heir_id)
-        first = chain[0] if chain else None
-        if first is None or first.record.id > heir_id:
-            self.rebase(
-                heir, Delta(delta.domain, delta.key, delta.before, delta.after if first else now)
-            )
-        else:
-            theirs = first.deltas[delta.domain, delta.key]
-            self.rebase(first, Delta(delta.domain, delta.key, delta.before, theirs.after))
-        note = f"kept: needed by {needer} ({name_of(heir.record)})"
         self.say(delta, "handed-over", note=note, heirs=(heir.record,))
 
     def say(
@@ -309,19 +275,31 @@ class Inversion:
         drop = same(delta.before, delta.after) and not keep
         self.rebased.setdefault(later.record.id, {})[key] = None if drop else delta
 
+    def inherit(self, heir: Later, delta: Delta, after: Item | None) -> None:
+        """Let a later transaction take this back with its own changes; it left `after`.
+
+        The window in which ours was made knows what was there at its own beginning.
+        """
+        key: Key = (delta.domain, delta.key)
+        if heir.record.id > self.record.id:
+            self.rebase(heir, Delta(*key, delta.before, after))
+        elif key in heir.deltas:
+            self.rebase(heir, Delta(*key, heir.deltas[key].before, after))
+
+    def comes_with_package(self, path: str) -> bool:
+        """Whether this is a configuration file of a package that goes."""
+        return path in self._packaged
+
     def theirs(self, later: Later) -> dict[Key, Delta | None]:
         """What a later transaction did, as far as is decided (`None`: nothing any more)."""
         return {**later.deltas, **self.rebased.get(later.record.id, {})}
 
-    def _latest(self, later: Later, key: Key) -> Delta | None:
-        return self.theirs(later).get(key)
-
     def deltas_of(self, later: Later, now: Captured | None = None) -> list[Delta]:
         """The differences of a later transaction as they are after the undo."""
         merged = self.theirs(later)
-        for key, heir in self.refresh.items():
+        for tx_id, key in self.refresh:
             mine = merged.get(key)
-            if heir == later.record.id and mine is not None and now is not None:
+            if tx_id == later.record.id and mine is not None and now is not None:
                 item = now.get(key[0], {}).get(key[1])
                 changed = not same(mine.before, item)
                 merged[key] = Delta(key[0], key[1], mine.before, item) if changed else None
@@ -340,7 +318,7 @@ class Inversion:
     @property
     def touched(self) -> set[str]:
         """The later transactions whose differences change."""
-        return set(self.rebased) | set(self.refresh.values())
+        return set(self.rebased) | {tx_id for tx_id, _ in self.refresh}
 
     def let_go(self) -> None:
         """Forget the decisions once a target was made of them: they take 6 MB for 50,000 files."""
@@ -398,6 +376,7 @@ def invert(
     remains.settle_directories(inversion, former)
     chain_remains.settle_chains(inversion)
     remains.settle_tables(inversion)
+    witnesses.rebase(inversion)
     return inversion
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from host.base import CommandMissing, Host
-from snapshots import dependencies
+from snapshots import dependencies, witnesses
 from snapshots.captured import Captured
 from snapshots.decision import ACCOUNT_FILES, Kept, Later
 from snapshots.domains.packages import Package
@@ -75,19 +75,18 @@ def ties(
     # An undo planned before this one may have taken some of them away.
     present = current["packages"]
     installed = {n: p for n, p in known.items() if Package.of(present.get(n)) is not None}
-    needers: dict[str, str] = {}
-    for one in later:
-        for name in (*one.record.packages, *sorted(brought(one.deltas.values()))):
-            for full in installed:
-                if name in (full, full.partition(":")[0]):
-                    needers.setdefault(full, one.record.id)
-    wanted = wanted_since(going & installed.keys() - needers.keys(), deltas, later, current)
-    needers |= dict.fromkeys(wanted, "")
+    steps, others = witnesses.apart(later)
+    needers = _wanted_by(steps, installed)
+    asked = wanted_since(going & installed.keys() - needers.keys(), deltas, steps, current)
+    needers |= dict.fromkeys(asked, "")
     stays = dependencies.kept(installed, going, needers)
     if not stays:
         return Kept()
+    # What an update window brought keeps what it depends on, as a package of anybody's does, and
+    # lets it go with its own undo.
+    wanted = {**_wanted_by(others, installed), **needers}
     heirs = {
-        name: needers.get(dependencies.origin(stays, name), needers.get(name, "")) for name in stays
+        name: wanted.get(dependencies.origin(stays, name), needers.get(name, "")) for name in stays
     }
     owned = {path: name for name in sorted(stays) for path in listed(host, (name,))}
     leaving = set(listed(host, sorted(going - stays.keys()))) - owned.keys()
@@ -96,8 +95,19 @@ def ties(
         files=files_of(deltas, stays, owned, declared | leaving, with_accounts(host, stays)),
         units=units_of(owned),
         heirs=heirs,
-        wanted=wanted,
+        wanted=asked,
     )
+
+
+def _wanted_by(later: Iterable[Later], installed: Iterable[str]) -> dict[str, str]:
+    """Package -> the first later transaction that declared or brought it."""
+    found: dict[str, str] = {}
+    for one in later:
+        for name in (*one.record.packages, *sorted(brought(one.deltas.values()))):
+            for full in installed:
+                if name in (full, full.partition(":")[0]):
+                    found.setdefault(full, one.record.id)
+    return found
 
 
 def conffiles(host: Host, packages: Iterable[str], current: Captured) -> tuple[set[str], set[str]]:

@@ -153,9 +153,9 @@ def _add_parents(
 def _keep_directory(inversion: Inversion, decision: Decision, now: Item, holds: str) -> None:
     path = decision.delta.key
     heir = _heir(inversion, "files", f"{path}/")
-    _stays(decision, heir, holds)
+    _stays(inversion, decision, heir, holds)
     if heir is not None:
-        inversion.rebase(heir, Delta("files", path, decision.delta.before, now))
+        inversion.inherit(heir, decision.delta, now)
 
 
 def settle_tables(inversion: Inversion) -> None:
@@ -171,24 +171,24 @@ def settle_tables(inversion: Inversion) -> None:
             continue
         heir = _heir(inversion, "firewall", f"{table} ")
         if delta.key == table:
-            _stays(decision, heir, stays)
+            _stays(inversion, decision, heir, stays)
         elif not delta.key.rpartition(" ")[2].isupper():
             continue  # a chain of its own, unlike "ip filter INPUT"
         if heir is not None:
-            now = inversion.now(delta)
-            inversion.rebase(heir, Delta("firewall", delta.key, delta.before, now))
-            inversion.refresh["firewall", delta.key] = heir.record.id
+            inversion.inherit(heir, delta, inversion.now(delta))
+            inversion.refresh.add((heir.record.id, ("firewall", delta.key)))
 
 
-def _stays(decision: Decision, heir: Later | None, holds: str) -> None:
+def _stays(inversion: Inversion, decision: Decision, heir: Later | None, holds: str) -> None:
     decision.how = "handed-over" if heir else "already"
     decision.note = f"stays: {holds} lies in it"
     decision.heirs = (heir.record,) if heir else ()
+    inversion.walks.stop(decision.delta, heir.record.id if heir else "")
 
 
 def _heir(inversion: Inversion, domain: str, inside: str) -> Later | None:
-    """The first later transaction that put something there."""
-    for later in inversion.later:
+    """The first later step, or else the first witness, that put something there."""
+    for later in (*inversion.later, *inversion.witnesses):
         for key, delta in inversion.theirs(later).items():
             there = delta is not None and delta.after is not None
             if there and key[0] == domain and key[1].startswith(inside):

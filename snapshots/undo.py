@@ -9,7 +9,7 @@ import msgspec
 
 from host.base import Host
 from host.names import visible
-from snapshots import intact, leaving, leftovers, settle, undo_plan
+from snapshots import intact, leaving, leftovers, settle, undo_plan, witnesses
 from snapshots import inversion as inverting
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured
@@ -69,7 +69,7 @@ def plan_undos(
     plans: list[UndoPlan] = []
     for record in chosen:
         mine = standing.pop(record.id)
-        later = [one for tx_id, one in standing.items() if tx_id > record.id]
+        later = [one for one in standing.values() if witnesses.outlasts(one.record, record)]
         deltas = list(mine.deltas.values())
         inversion = _invert(keeper, records, record, deltas, later, current, contents, resolutions)
         coming = _coming(inversion)
@@ -211,7 +211,7 @@ def _perform(
     touched = inversion.touched
     rebased = {
         later.record.id: inversion.deltas_of(later, after)
-        for later in inversion.later
+        for later in (*inversion.later, *inversion.witnesses)
         if later.record.id in touched
     }
     settle.prepare(records, tx.id, rebased, revocable=tx.kept_as == "pending")
@@ -278,19 +278,20 @@ def _differences(
 def _standing(
     keeper: Keeper, records: Records, chosen: Sequence[str], paths: Mapping[str, str], but: str = ""
 ) -> dict[str, Later]:
-    """What is to be undone, and every step in force since, oldest first, with its differences.
+    """What is to be undone, and all in force since, oldest first, with its differences.
 
     Without `but`: of the only one that is to be undone nobody asks by key, and keys of 50,000
     differences take 5 MB.
     """
-    since = min(chosen, default="")
+    everything = records.all()
+    first = next((record for record in everything if record.id in chosen), None)
     return {
         record.id: Later(record, by_key(_differences(keeper, records, record.id, paths)))
-        for record in records.all()
+        for record in everything
         if record.id != but
         and (
             record.id in chosen
-            or (record.id >= since and record.kind == "apply" and record.status == "committed")
+            or (first is not None and record.in_force and witnesses.outlasts(record, first))
         )
     }
 
@@ -320,14 +321,15 @@ def _invert(
         if delta.domain == "packages"
         and Package.of(delta.before) is None
         and delta.key not in kept.packages
-        and Package.of(current["packages"].get(delta.key)) is not None
+        and current["packages"].get(delta.key) not in (None, delta.before)
     }
     kept = with_leftovers(keeper.host, kept, came, going)
     pristine, packaged = conffiles(keeper.host, going, current)
     if going:
         before = keeper.points.load(point_before(record.id))["files"]
+        steps, _ = witnesses.apart(later)
         deltas += grown(
-            keeper.host, record, deltas, later, going, before, current, packaged - pristine
+            keeper.host, record, deltas, steps, going, before, current, packaged - pristine
         )
     return inverting.invert(
         record,

@@ -17,8 +17,9 @@ from snapshots.captured import is_locked, is_metadata_only
 from snapshots.decision import Decision, name_of
 from snapshots.differences_text import between, metadata_change, side_text
 from snapshots.domains import mounts
+from snapshots.inverse import is_present
 from snapshots.inversion import Inversion
-from snapshots.model import Resolutions, Side, UndoHow, UndoItem, UndoPlan
+from snapshots.model import Item, Resolutions, Side, UndoHow, UndoItem, UndoPlan
 
 MANY = 20
 """From here on files that change alike are shown as one line."""
@@ -153,12 +154,20 @@ def _commands(host: Host, inversion: Inversion) -> tuple[str, ...]:
             by_domain.setdefault(decision.delta.domain, []).append(decision)
     commands = []
     purge = sorted(d.delta.key for d in by_domain.get("packages", []) if d.target is None)
-    again = sorted(d.delta.key for d in by_domain.get("packages", []) if d.target is not None)
+    remove = sorted(d.delta.key for d in by_domain.get("packages", []) if _is_left(d.target))
+    again = sorted(d.delta.key for d in by_domain.get("packages", []) if is_present(d.target))
+    if remove:
+        commands.append("dpkg --remove " + " ".join(remove))
     if purge:
         commands.append("dpkg --purge " + " ".join(purge))
     if again:
         commands.append("apt-get install " + " ".join(again) + " (from the kept packages)")
-    if purge or again or any("/systemd/" in d.delta.key for d in by_domain.get("files", [])):
+    if (
+        remove
+        or purge
+        or again
+        or any("/systemd/" in d.delta.key for d in by_domain.get("files", []))
+    ):
         commands.append("systemctl daemon-reload")
     for decision in by_domain.get("kernel", []):
         value = getattr(decision.target, "value", "")
@@ -184,6 +193,11 @@ def _commands(host: Host, inversion: Inversion) -> tuple[str, ...]:
         verb = "start" if getattr(decision.target, "value", "") == "active" else "stop"
         commands.append(f"systemctl {verb} {decision.delta.key}")
     return tuple(dict.fromkeys(commands))
+
+
+def _is_left(target: Item | None) -> bool:
+    """Whether only the configuration of a package shall be there."""
+    return target is not None and not is_present(target)
 
 
 def _fingerprint(inversion: Inversion, commands: tuple[str, ...]) -> str:

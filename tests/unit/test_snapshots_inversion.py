@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from host.base import FileState
@@ -12,7 +14,17 @@ from snapshots.captured import Captured
 from snapshots.decision import Kept, Later, by_key
 from snapshots.inverse import Contents
 from snapshots.inversion import invert
-from snapshots.model import Delta, DomainName, FileItem, Item, TransactionRecord, ValueItem
+from snapshots.model import (
+    RESOLUTIONS,
+    Delta,
+    DomainName,
+    FileItem,
+    Item,
+    Resolution,
+    Resolutions,
+    TransactionRecord,
+    ValueItem,
+)
 from tests.unit.undo_world import STORE, World, content_of, simplified, text
 
 LINES = st.lists(st.sampled_from("abcdefgh"), max_size=6).map(
@@ -28,7 +40,8 @@ CHANGES = st.dictionaries(
 )
 
 
-def to_items(world: World, changes: dict[str, object]) -> dict[str, Item | None]:
+def to_items(world: World, changes: dict[str, object], mark: str = "") -> dict[str, Item | None]:
+    """`mark` ends each line, so that it can be told from those of others."""
     found: dict[str, Item | None] = {}
     for key, edit in changes.items():
         if not key.startswith("/"):
@@ -39,10 +52,11 @@ def to_items(world: World, changes: dict[str, object]) -> dict[str, Item | None]
                 found[key] = None
             case ("append" | "prepend" as where, str(line)):
                 old = content_of(world.now["files"].get(key)) or ""
+                line += mark
                 new = f"{old}{line}\n" if where == "append" else f"{line}\n{old}"
                 found[key] = text(new)
             case (str(content), int(mode)):
-                found[key] = text(content, mode)
+                found[key] = text(content.replace("\n", f"{mark}\n"), mode)
     return found
 
 
@@ -59,6 +73,68 @@ def test_undoing_everything_in_any_order_gives_back_the_first_state(
     for tx_id in order:
         world.undo(tx_id)
     assert simplified(world.now) == start
+
+
+WINDOWS = st.lists(
+    st.one_of(
+        CHANGES.map(lambda changes: [("step", changes)]),
+        st.lists(st.tuples(st.sampled_from(["step", "edit", "edit"]), CHANGES), max_size=3).map(
+            lambda inside: [("open", {}), *inside, ("close", {})]
+        ),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data(), WINDOWS, LINES)
+def test_so_it_is_with_update_windows_in_between(
+    data: st.DataObject, history: list[list[tuple[str, dict[str, object]]]], first: str
+) -> None:
+    world = World({"/etc/one": text(first)}, {"net.key": ValueItem("0")})
+    start = simplified(world.now)
+    inside: dict[str, list[str]] = {}
+    number = 0
+    for actions in history:
+        with contextlib.ExitStack() as stack:
+            window = ""
+            for what, changes in actions:
+                number += 1
+                if what == "open":
+                    window = stack.enter_context(world.window())
+                elif what == "edit":
+                    world.edit(to_items(world, changes, str(number)))
+                elif what == "step":
+                    wanted = to_items(world, changes, str(number))
+                    step = world.apply(f"step-{number % 3}", wanted)
+                    if window:
+                        inside.setdefault(window, []).append(step)
+    told = {one.record.id: one.deltas.keys() for one in world.history}
+    # A window says nothing of what steps changed in it and what is the same at both its ends.
+    assume(all(told[step] <= told[window] for window in inside for step in inside[window]))
+    while world.history:
+        one = data.draw(st.sampled_from([one.record.id for one in world.history]))
+        standing = {one.record.id for one in world.history}
+        # What was applied in a window is undone before the window is.
+        for tx_id in (*reversed(inside.get(one, [])), one):
+            if tx_id in standing:
+                undone(world, tx_id, data.draw(st.sampled_from(RESOLUTIONS)))
+    assert simplified(world.now) == start
+
+
+def undone(world: World, tx_id: str, choice: Resolution) -> None:
+    """Undo; of what is in conflict the choice is made, where it is possible."""
+    single: dict[str, Resolution] = {}
+    while conflicts := [
+        one for one in world.invert(tx_id, Resolutions(single=single)).decisions
+        if one.how == "conflict"
+    ]:  # fmt: skip
+        for one in conflicts:
+            can = choice not in one.cannot and one.delta.key not in single
+            assert single.get(one.delta.key) != "keep-current"
+            single[one.delta.key] = choice if can else "keep-current"
+    world.decided(tx_id, Resolutions(single=single))
 
 
 def test_two_steps_in_one_file_undone_oldest_first() -> None:

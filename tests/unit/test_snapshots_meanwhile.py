@@ -12,6 +12,8 @@ import pytest
 from host.base import FileState
 from host.practice import PracticeHost
 from snapshots import leaving, undo
+from snapshots.drift import Choice
+from snapshots.drift_settle import settle
 from snapshots.model import FileItem, RemoveFile, Root, TransactionRecord, WriteFile
 from snapshots.objects import ObjectStore
 from snapshots.points import Points, place_of
@@ -106,6 +108,39 @@ def test_an_edit_of_the_very_file_while_undoing_is_kept_and_told(bench: Bench) -
 def test_where_nobody_wrote_nothing_more_is_kept(bench: Bench) -> None:
     done = bench.apply("s", write("/etc/a.conf", "x\n"))
     ended = undone(bench, done.id, Silent())
+    assert (ended.reason, found_of(bench, ended.id)) == ("", [])
+
+
+@pytest.mark.parametrize("choice", ["restore", "merge"])
+@pytest.mark.parametrize(
+    ("at", "path"),
+    [("comparing with", "/etc/motd"), ("writing the restore", "/etc/a.conf")],
+)
+def test_an_edit_while_drift_is_settled_is_kept_and_told(
+    bench: Bench, choice: Choice, at: str, path: str
+) -> None:
+    bench.host.write_file("/etc/motd", b"old\n")
+    bench.apply("s", write("/etc/a.conf", "one\ntwo\n"))
+    bench.host.write_file("/etc/a.conf", b"ONE\ntwo\n")
+    edit = Meanwhile(at, lambda: bench.host.write_file(path, b"mine\n"))
+    ended = settle(
+        bench.host, bench.state, choice, [("files", "/etc/a.conf")],
+        expect_fingerprint=None, user="t", prove=lambda: None, progress=edit,
+    )  # fmt: skip
+    (point,) = found_of(bench, ended.id)
+    assert f"{path} was changed by something else meanwhile" in ended.reason
+    assert point in ended.reason
+    assert content_in(bench, point, path) == b"mine\n"
+    assert (bench.read("/etc/motd"), bench.read("/etc/a.conf")) == ("old\n", "one\ntwo\n")
+
+
+def test_where_nobody_wrote_while_drift_is_settled_nothing_more_is_kept(bench: Bench) -> None:
+    bench.apply("s", write("/etc/a.conf", "x\n"))
+    bench.host.write_file("/etc/a.conf", b"y\n")
+    ended = settle(
+        bench.host, bench.state, "restore", [("files", "/etc/a.conf")],
+        expect_fingerprint=None, user="t", prove=lambda: None, progress=Silent(),
+    )  # fmt: skip
     assert (ended.reason, found_of(bench, ended.id)) == ("", [])
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
 
 from host.base import FileState
 from snapshots.captured import Captured, differences
@@ -18,6 +21,7 @@ from snapshots.model import (
     Resolutions,
     TransactionRecord,
 )
+from snapshots.witnesses import outlasts
 
 STORE: dict[str, bytes] = {}
 
@@ -50,24 +54,43 @@ class World:
     def __init__(self, files: dict[str, Item], kernel: dict[str, Item] | None = None) -> None:
         self.now: Captured = {"files": dict(files), "kernel": dict(kernel or {}), "firewall": {}}
         self.history: list[Later] = []
-        self._applied = 0
+        self._moments = 0
 
     def apply(
         self,
         step: str,
         changes: dict[str, Item | None],
         claims: tuple[tuple[DomainName, str], ...] = (),
+        kind: Literal["apply", "drift"] = "apply",
     ) -> str:
-        before: Captured = {domain: dict(items) for domain, items in self.now.items()}
+        before = self._copy()
         self.edit(changes)
-        deltas = differences(before, self.now)
+        began = self._moment()
         record = TransactionRecord(
-            id=f"{self._applied:03d}", kind="apply", steps=(step,), title=step,
-            status="committed", started="", claims=claims,
+            id=began, kind=kind, steps=(step,), title=step, status="committed", started=began,
+            ended=self._moment(), claims=claims,
         )  # fmt: skip
-        self._applied += 1
-        self.history.append(Later(record, by_key(deltas)))
+        self.history.append(Later(record, by_key(differences(before, self.now))))
         return record.id
+
+    @contextmanager
+    def window(self) -> Iterator[str]:
+        """An update window: what is changed meanwhile belongs to it. Yields its id."""
+        before, began = self._copy(), self._moment()
+        yield began
+        record = TransactionRecord(
+            id=began, kind="window", steps=(), title="Update window", status="committed",
+            started=began, ended=self._moment(),
+        )  # fmt: skip
+        self.history.append(Later(record, by_key(differences(before, self.now))))
+        self.history.sort(key=lambda one: one.record.id)
+
+    def _copy(self) -> Captured:
+        return {domain: dict(items) for domain, items in self.now.items()}
+
+    def _moment(self) -> str:
+        self._moments += 1
+        return f"{self._moments:03d}"
 
     def edit(self, changes: dict[str, Item | None]) -> None:
         for key, item in changes.items():
@@ -84,7 +107,9 @@ class World:
 
     def invert(self, tx_id: str, resolutions: Resolutions = UNRESOLVED) -> Inversion:
         mine = next(one for one in self.history if one.record.id == tx_id)
-        later = [one for one in self.history if one.record.id > tx_id]
+        later = [
+            one for one in self.history if one is not mine and outlasts(one.record, mine.record)
+        ]
         contents = Contents(lambda sha256: STORE[sha256])
         return invert(
             mine.record, mine.deltas.values(), later, self.now, contents,
@@ -101,7 +126,7 @@ class World:
         STORE.update(inversion.contents.made)
         assert not inversion.conflicts, inversion.decisions
         self.now = inversion.target()
-        for later in inversion.later:
+        for later in (*inversion.later, *inversion.witnesses):
             later.deltas = by_key(inversion.deltas_of(later, self.now))
         self.history = [one for one in self.history if one.record.id != tx_id]
         return inversion.decisions

@@ -9,6 +9,7 @@ from host.practice.machine import Machine, Package
 from host.practice.programs.answer import Answer
 
 EXTENDED_STATES = "/var/lib/apt/extended_states"
+LEFTOVER = "config-files"
 
 
 def dpkg_query(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
@@ -32,7 +33,8 @@ def dpkg_query(machine: Machine, args: list[str], stdin: bytes, env: dict[str, s
             continue
         fields = {
             "binary:Package": name, "Package": name, "Version": package.version,
-            "Architecture": "amd64", "db:Status-Want": "install",
+            "Architecture": "amd64",
+            "db:Status-Want": "deinstall" if package.status == LEFTOVER else "install",
             "db:Status-Status": package.status, "db:Status-Abbrev": "ii ", "Essential": "no",
             "Depends": ", ".join(ARCHIVE[name].depends) if name in ARCHIVE else "",
         }  # fmt: skip
@@ -89,12 +91,34 @@ def apt_get(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]
 
 
 def dpkg(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
-    """--purge, --print-architecture and --audit."""
+    """--purge, --remove, --print-architecture and --audit."""
     if "--print-architecture" in args:
         return Answer(0, "amd64\n")
     if "--purge" in args or "-P" in args:
         return _purge(machine, [word for word in args if not word.startswith("-")], False)
+    if "--remove" in args or "-r" in args:
+        return _remove(machine, [word for word in args if not word.startswith("-")])
     return Answer()
+
+
+def _remove(machine: Machine, names: list[str]) -> Answer:
+    """Its configuration stays, which dpkg knows."""
+    for name in names:
+        package = machine.memory.packages.get(name)
+        if package is not None and package.status != LEFTOVER:
+            _without_units(machine, name)
+            package.status, package.automatic = LEFTOVER, False
+    _write_states(machine)
+    return Answer()
+
+
+def _without_units(machine: Machine, name: str) -> None:
+    for unit in [u for u, there in machine.memory.units.items() if there.package == name]:
+        machine.stop(unit)
+        for link in machine.files.glob(f"/etc/systemd/system/*.wants/{unit}"):
+            machine.remove(link)
+        machine.memory.units.pop(unit)
+        machine.memory.loaded.pop(unit, None)
 
 
 def _purge(machine: Machine, names: list[str], simulated: bool) -> Answer:
@@ -105,12 +129,7 @@ def _purge(machine: Machine, names: list[str], simulated: bool) -> Answer:
     for name in names:
         if machine.memory.packages.pop(name, None) is None:
             continue
-        for unit in [u for u, there in machine.memory.units.items() if there.package == name]:
-            machine.stop(unit)
-            for link in machine.files.glob(f"/etc/systemd/system/*.wants/{unit}"):
-                machine.remove(link)
-            machine.memory.units.pop(unit)
-            machine.memory.loaded.pop(unit, None)
+        _without_units(machine, name)
         if name == "ufw":
             machine.memory.firewall_on = False
         if name == "fail2ban":

@@ -1,0 +1,67 @@
+"""What packages decide in an undo: what stays with them, and what their tools make anew. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from snapshots.captured import same
+from snapshots.decision import Kept, Key, Later, name_of
+from snapshots.model import Delta, Item
+
+if TYPE_CHECKING:
+    from snapshots.inversion import Inversion
+
+
+def hand_over(
+    inversion: Inversion, delta: Delta, now: Item | None, chain: list[Later], kept: Kept
+) -> None:
+    """Leave what belongs to a package that stays to whoever needs that.
+
+    `chain` are the later steps that changed it too.
+    """
+    if delta.domain == "packages" and delta.key in kept.wanted:
+        inversion.walks.stop(delta)
+        inversion.say(delta, "kept", note=kept.wanted[delta.key])
+        return
+    owner = kept.owner(delta)
+    needer = kept.packages.get(owner, owner)
+    heir_id = kept.heirs.get(owner, "")
+    if not heir_id:
+        inversion.walks.stop(delta)
+        inversion.say(delta, "handed-over", note=f"kept: needed by {needer}")
+        return
+    everybody = (*inversion.later, *inversion.witnesses)
+    heir = next(later for later in everybody if later.record.id == heir_id)
+    key: Key = (delta.domain, delta.key)
+    first = min(
+        (one for one in (*chain, heir) if key in one.deltas),
+        key=lambda one: one.record.id,
+        default=None,
+    )
+    if first is None or first.record.id > heir_id:
+        inversion.inherit(heir, delta, delta.after if first else now)
+    else:
+        inversion.inherit(first, delta, first.deltas[key].after)
+    inversion.walks.stop(delta, min(heir_id, first.record.id) if first else heir_id)
+    note = f"kept: needed by {needer} ({name_of(heir.record)})"
+    inversion.say(delta, "handed-over", note=note, heirs=(heir.record,))
+
+
+def made_anew(inversion: Inversion, delta: Delta, now: Item | None, chain: list[Later]) -> None:
+    """Of a file that package tools make anew only the first and the last state count."""
+    key: Key = ("files", delta.key)
+    if chain:
+        first, last = chain[0], chain[-1]
+        theirs = inversion.theirs(first).get(key)
+        if theirs is not None:
+            inversion.rebase(first, Delta(*key, delta.before, theirs.after), keep=True)
+        inversion.refresh.add((last.record.id, key))
+        inversion.free.add(delta.key)
+        inversion.say(delta, "regenerated")
+    elif same(now, delta.after):
+        inversion.say(delta, "restore", delta.before)
+    elif same(now, delta.before):
+        inversion.say(delta, "already")
+    else:
+        inversion.free.add(delta.key)
+        inversion.say(delta, "regenerated")

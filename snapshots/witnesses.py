@@ -1,0 +1,208 @@
+"""Update windows and settled drift: what they changed was somebody's hand, and nobody relies on it.
+
+An undo decides what becomes of the host as if they were not written down. But what they tell of
+their beginning and their end becomes what it would have been without the transaction that is
+undone. Otherwise their own undo would bring back what is that one's, or take away what is not
+theirs. Pure but for contents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from snapshots.captured import same
+from snapshots.decision import Decision, Key, Later
+from snapshots.inverse import Inverse
+from snapshots.model import Delta, Item, SnapshotError, TransactionRecord
+from snapshots.unread import as_told, seeing_content
+
+if TYPE_CHECKING:
+    from snapshots.inversion import Inversion
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """What is to be taken out of the states of one thing where a later step found and left it.
+
+    `step` is the id of its transaction. `None`: from here on everything stays as it is.
+    """
+
+    step: str
+    found: Delta | None
+    left: Delta | None
+
+
+class Walks:
+    """Of each thing that witnesses tell of: the later steps that were passed, oldest first."""
+
+    def __init__(self, witnesses: Iterable[Later]) -> None:
+        self._told: set[Key] = set()
+        self._all = False
+        for one in witnesses:
+            self._told.update(one.deltas)
+            self._all |= one.record.kind == "window"
+        self.of: dict[Key, list[Passed]] = {}
+
+    def watch(self, key: Key) -> bool:
+        """Whether a witness tells of it, or may have to: in a window it was changed and back."""
+        return self._all or key in self._told
+
+    def passed(self, step: Later, found: Delta, left: Delta | None) -> None:
+        """Remember what is taken out where a later step found a thing, and where it left it."""
+        key: Key = (found.domain, found.key)
+        if self.watch(key):
+            self.of.setdefault(key, []).append(Passed(step.record.id, found, left))
+
+    def stop(self, delta: Delta, step: str = "") -> None:
+        """From this later step on, or at all, nothing is taken out."""
+        key: Key = (delta.domain, delta.key)
+        if self.watch(key):
+            before = [one for one in self.of.get(key, []) if one.step < step]
+            self.of[key] = [*before, Passed(step, None, None)]
+
+
+def apart(later: Iterable[Later]) -> tuple[list[Later], list[Later]]:
+    """(steps, witnesses)."""
+    steps: list[Later] = []
+    witnesses: list[Later] = []
+    for one in later:
+        (steps if one.record.kind == "apply" else witnesses).append(one)
+    return steps, witnesses
+
+
+def outlasts(one: TransactionRecord, record: TransactionRecord) -> bool:
+    """Whether `one` ended after `record` began: it came later, or is the window it was made in."""
+    return one.id > record.id or (one.kind == "window" and one.ended > record.started)
+
+
+def rebase(inversion: Inversion) -> None:
+    """Change what the witnesses tell, once everything is decided."""
+    if not inversion.witnesses:
+        return
+    ends = [(one, _ended(one.record, inversion.later)) for one in inversion.witnesses]
+    for decision in inversion.decisions:
+        key: Key = (decision.delta.domain, decision.delta.key)
+        if decision.how == "conflict" or not inversion.walks.watch(key):
+            continue
+        for witness, ended in ends:
+            if key in inversion.rebased.get(witness.record.id, {}):
+                continue  # it inherited this
+            told = witness.deltas.get(key)
+            if decision.how == "regenerated":
+                if told is not None:
+                    _refresh(inversion, decision, witness, told, ended)
+                continue
+            told = told or _back_again(inversion, decision, key, witness, ended)
+            if told is not None:
+                _rebase(inversion, decision, witness, told, ended)
+
+
+def _refresh(
+    inversion: Inversion, decision: Decision, witness: Later, told: Delta, ended: str
+) -> None:
+    """Of what package tools make anew only what was there before ours counts, and what is last."""
+    key: Key = (told.domain, told.key)
+    came_after = not _encloses(witness.record, inversion.record)
+    found_ours = came_after and same(told.before, decision.delta.after)
+    before = decision.delta.before if found_ours else told.before
+    inversion.rebase(witness, Delta(*key, before, told.after), keep=True)
+    if not any(key in one.deltas and one.record.id > ended for one in inversion.later):
+        inversion.refresh.add((witness.record.id, key))
+
+
+def _back_again(
+    inversion: Inversion, decision: Decision, key: Key, witness: Later, ended: str
+) -> Delta | None:
+    """What a window says of what was at its end as at its beginning, though steps in it changed it.
+
+    `None` where that state is not known for sure, or no step did.
+    """
+    walk = inversion.walks.of.get(key, [])
+    inside = _encloses(witness.record, inversion.record)
+    before = [one for one in walk if one.step <= (ended if inside else witness.record.id)]
+    if not inside and not any(witness.record.id < one.step <= ended for one in walk):
+        return None
+    left = before[-1].left if before else decision.delta
+    after = (*inversion.later, *inversion.witnesses)
+    coming = [one for one in after if one.record.id > ended and key in one.deltas]
+    stood = inversion.now(decision.delta)
+    if coming:
+        stood = min(coming, key=lambda one: one.record.id).deltas[key].before
+    if not inside and (left is None or not same(left.after, stood)):
+        return None
+    return Delta(*key, stood, stood)
+
+
+def _rebase(
+    inversion: Inversion, decision: Decision, witness: Later, told: Delta, ended: str
+) -> None:
+    key: Key = (told.domain, told.key)
+    began = told.before
+    try:
+        if not _encloses(witness.record, inversion.record):
+            began = _without(inversion, decision, key, told.before, witness.record.id)
+    except _Unclear:
+        return  # neither side can be told from ours: its own undo shows it as a conflict
+    try:
+        left = _without(inversion, decision, key, told.after, ended)
+    except _Unclear:
+        left = told.after
+    if not (same(began, told.before) and same(left, told.after)):
+        inversion.rebase(witness, as_told(told, began, left))
+
+
+class _Unclear(Exception):
+    """What is ours in a state cannot be told."""
+
+
+def _without(
+    inversion: Inversion, decision: Decision, key: Key, x: Item | None, moment: str
+) -> Item | None:
+    """`x`, which stood there after the transaction `moment`, as if ours had never been.
+
+    Raises `_Unclear`.
+    """
+    item = _taken_out(inversion, decision, key, x, moment)
+    return seeing_content(Delta(*key, None, item), x).after  # ours may not have read it
+
+
+def _taken_out(
+    inversion: Inversion, decision: Decision, key: Key, x: Item | None, moment: str
+) -> Item | None:
+    walk = inversion.walks.of.get(key, [])
+    passed = [one for one in walk if one.step <= moment]
+    out = passed[-1].left if passed else decision.delta
+    if out is None:
+        return x
+    # What was made of the next state that is known was made of this one, if they are the same.
+    if len(passed) < len(walk):
+        coming = walk[len(passed)].found
+        if coming is not None and same(coming.after, x):
+            return coming.before
+    elif same(x, now := inversion.now(decision.delta)):
+        return decision.target if decision.changes else now
+    if decision.delta.before is None and inversion.comes_with_package(decision.delta.key):
+        return None  # without its package there is none, in whatever version
+    seen = seeing_content(Delta(*key, None, x), out.after).after
+    try:
+        item, how = Inverse(out, inversion.contents).of(seen)
+    except SnapshotError:  # a content that is damaged: the undo itself needs none of it
+        raise _Unclear from None
+    if how == "failed":
+        raise _Unclear
+    return item
+
+
+def _encloses(window: TransactionRecord, record: TransactionRecord) -> bool:
+    """Of what ended after `record` began: whether it began before that too."""
+    return window.id < record.id
+
+
+def _ended(record: TransactionRecord, later: Iterable[Later]) -> str:
+    """The id of the last transaction before the end of `record`: the last one in a window."""
+    inside = (
+        one.record.id for one in later if one.record.id > record.id and outlasts(record, one.record)
+    )
+    return max(inside, default=record.id)

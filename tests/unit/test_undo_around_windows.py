@@ -1,0 +1,238 @@
+"""Undos of a step beside those of an update window, and of drift that was put back."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from host.base import FileState
+from snapshots import windows
+from snapshots.decision import Kept, Later, by_key
+from snapshots.drift import Key
+from snapshots.drift_settle import settle
+from snapshots.inverse import Contents
+from snapshots.inversion import invert
+from snapshots.model import (
+    Change,
+    Delta,
+    Item,
+    RemoveFile,
+    RunCommand,
+    SnapshotError,
+    TransactionRecord,
+    ValueItem,
+    WriteFile,
+)
+from snapshots.progress import Silent
+from tests.unit.snapshots_host import Bench
+from tests.unit.undo_world import STORE, World, directory, text
+
+MODE, GONE = "/etc/app.conf", "/etc/gone.conf"
+CUPS = "cups.service"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path)
+    made.host.write_file(MODE, b"one\n", FileState(kind="file", mode=0o644))
+    made.host.write_file(GONE, b"old\n", FileState(kind="file", mode=0o644))
+    return made
+
+
+@contextmanager
+def window(bench: Bench) -> Iterator[str]:
+    with bench.state.lock("test"):
+        tx_id = windows.new_id(bench.state)
+    windows.begin(bench.host, bench.state, tx_id, user="t", roots=(), secrets=(), progress=Silent())
+    yield tx_id
+    windows.finish(bench.host, bench.state, tx_id, Silent())
+
+
+def chmod(bench: Bench, mode: int) -> None:
+    state = bench.host.state(MODE)
+    assert state is not None
+    bench.host.put(MODE, msgspec.structs.replace(state, mode=mode))
+
+
+def step(bench: Bench) -> tuple[Change, ...]:
+    state = bench.host.state(MODE)
+    assert state is not None
+    return (
+        WriteFile(path=MODE, content=b"one\n", mode=0o600, uid=state.uid, gid=state.gid,
+                  force_state=True),
+        RemoveFile(GONE),
+        RunCommand(argv=("systemctl", "disable", "--now", CUPS), why="x"),
+        RunCommand(argv=("sysctl", "-w", "net.ipv4.conf.all.log_martians=1"), why="x"),
+    )  # fmt: skip
+
+
+def the_other_way(bench: Bench) -> None:
+    chmod(bench, 0o640)
+    bench.host.write_file(GONE, b"old\n", FileState(kind="file", mode=0o644))
+    bench.host.run(("systemctl", "enable", "--now", CUPS))
+    bench.host.run(("sysctl", "-w", "net.ipv4.conf.all.log_martians=2"))
+
+
+@pytest.mark.parametrize("order", ["sw", "ws"])
+def test_a_step_and_a_window_after_it(bench: Bench, order: str) -> None:
+    first = bench.fingerprint()
+    done = bench.apply("s", *step(bench))
+    with window(bench) as window_id:
+        the_other_way(bench)
+    for one in order:
+        ended = bench.undo({"s": done.id, "w": window_id}[one])
+        assert ended.status == "committed", ended.reason
+    assert bench.fingerprint() == first
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("tsw")))
+def test_a_window_with_a_step_in_it(bench: Bench, order: tuple[str, ...]) -> None:
+    if order.index("t") > order.index("w"):
+        return  # what was applied in a window is undone before it
+    first = bench.fingerprint()
+    done = {"s": bench.apply("s", *step(bench)).id}
+    with window(bench) as done["w"]:
+        the_other_way(bench)
+        done["t"] = bench.apply("t", *step(bench)).id
+        chmod(bench, 0o604)
+    for one in order:
+        ended = bench.undo(done[one])
+        assert ended.status == "committed", ended.reason
+    assert bench.fingerprint() == first
+
+
+def test_what_a_step_put_right_again_in_a_window_goes_back_with_it(bench: Bench) -> None:
+    """At its end all is as at its beginning: of what was done in between a window says nothing."""
+    first = bench.fingerprint()
+    with window(bench) as window_id:
+        bench.host.write_file(MODE, b"of the update\n", FileState(kind="file", mode=0o644))
+        again = bench.apply("t", WriteFile(path=MODE, content=b"one\n"))
+    bench.undo(again.id)
+    assert bench.read(MODE) == "of the update\n"
+    bench.undo(window_id)
+    assert bench.fingerprint() == first
+
+
+def test_an_undo_that_is_taken_back_leaves_the_window_as_it_was(bench: Bench) -> None:
+    done = bench.apply("s", *step(bench))
+    with window(bench) as window_id:
+        the_other_way(bench)
+    listed = (bench.state.transactions / window_id / "delta.jsonl").read_bytes()
+
+    def fails() -> None:
+        raise SnapshotError("a site does not answer")
+
+    assert bench.undo(done.id, prove=fails).status == "rolled-back"
+    assert (bench.state.transactions / window_id / "delta.jsonl").read_bytes() == listed
+
+
+@pytest.mark.parametrize("order", ["sd", "ds"])
+def test_a_step_and_drift_that_was_put_back(bench: Bench, order: str) -> None:
+    done = {"s": bench.apply("s", *step(bench)).id}
+    chmod(bench, 0o640)
+    keys: list[Key] = [("files", MODE)]
+    settled = settle(
+        bench.host, bench.state, "restore", keys,
+        expect_fingerprint=None, user="t", prove=lambda: None, progress=Silent(),
+    )  # fmt: skip
+    done["d"] = settled.id
+    for one in order:
+        assert bench.undo(done[one]).status == "committed"
+    state = bench.host.state(MODE)
+    assert state is not None and state.mode == 0o640, "the edit is there again"
+
+
+def test_an_edit_of_what_a_step_removed_is_there_again_after_both_undos(bench: Bench) -> None:
+    done = bench.apply("s", RemoveFile(GONE))
+    bench.host.write_file(GONE, b"mine\n")
+    settled = settle(
+        bench.host, bench.state, "restore", [("files", GONE)],
+        expect_fingerprint=None, user="t", prove=lambda: None, progress=Silent(),
+    )  # fmt: skip
+    bench.undo(done.id)
+    assert bench.read(GONE) == "old\n"
+    bench.undo(settled.id)
+    assert bench.read(GONE) == "mine\n"
+
+
+def test_a_window_takes_no_conflict_away_and_nothing_is_left_to_it() -> None:
+    """Older windows cannot be undone: what a step gives up must not wait for that."""
+    world = World({"/etc/x": text("Port 22\n")}, {"net.key": ValueItem("0")})
+    one = world.apply("one", {"/etc/x": text("Port 1022\n"), "net.key": ValueItem("1")})
+    with world.window() as window_id:
+        world.edit({"/etc/x": text("Port 2022\n"), "net.key": ValueItem("2")})
+    how = {d.delta.key: d.how for d in world.invert(one).decisions}
+    assert how == {"/etc/x": "conflict", "net.key": "already"}
+    world.undo(one, "keep-current")
+    assert world.file("/etc/x") == "Port 2022\n"
+    world.undo(window_id)
+    assert world.file("/etc/x") == "Port 22\n"
+    assert world.now["kernel"]["net.key"] == ValueItem("0")
+
+
+@pytest.mark.parametrize("order", ["01", "10"])
+def test_a_directory_goes_with_the_window_that_put_something_in_it(order: str) -> None:
+    world = World({"/etc": directory()})
+    one = world.apply("one", {"/etc/d": directory(), "/etc/d/a": text("a\n")})
+    with world.window() as window_id:
+        world.edit({"/etc/d/mine": text("mine\n")})
+    for digit in order:
+        world.undo((one, window_id)[int(digit)])
+    assert set(world.now["files"]) == {"/etc"}
+
+
+def record(tx_id: str, kind: str = "apply") -> TransactionRecord:
+    return msgspec.convert(
+        {"id": tx_id, "kind": kind, "steps": [], "title": "", "status": "committed",
+         "started": tx_id, "ended": f"{tx_id}9"},
+        TransactionRecord,
+    )  # fmt: skip
+
+
+def upgraded_in_a_window(
+    packaged: tuple[str, ...] = (), kept: Kept | None = None
+) -> dict[str, tuple[Item | None, Item | None]]:
+    """What the window says after the undo of the step that installed what was upgraded in it."""
+    conf, old, new = "/etc/toy.conf", text("a\nb\n"), text("a\nb\nc\n")
+    mine = [
+        Delta("files", conf, None, old),
+        Delta("packages", "toy", None, ValueItem("1;manual")),
+    ]
+    theirs = [
+        Delta("files", conf, old, new),
+        Delta("packages", "toy", ValueItem("1;manual"), ValueItem("2;manual")),
+    ]
+    later = Later(record("2", "window"), by_key(theirs))
+    inversion = invert(
+        record("1"), mine, [later],
+        {"files": {conf: new}, "packages": {"toy": ValueItem("2;manual")}},
+        Contents(lambda sha256: STORE[sha256]),
+        kept=kept or Kept(), pristine=packaged, packaged=packaged,
+    )  # fmt: skip
+    assert not inversion.conflicts
+    return {delta.key: (delta.before, delta.after) for delta in inversion.deltas_of(later)}
+
+
+def test_what_was_upgraded_in_a_window_goes_as_a_whole() -> None:
+    assert upgraded_in_a_window(packaged=("/etc/toy.conf",)) == {}
+
+
+def test_a_package_that_one_of_the_window_needs_goes_with_the_window() -> None:
+    kept = Kept(packages={"toy": "game"}, files={"/etc/toy.conf": "toy"}, heirs={"toy": "2"})
+    assert upgraded_in_a_window(kept=kept) == {
+        "/etc/toy.conf": (None, text("a\nb\nc\n")),
+        "toy": (None, ValueItem("2;manual")),
+    }
+
+
+def test_a_package_that_another_needs_stays_as_the_window_found_it() -> None:
+    kept = Kept(packages={"toy": "game"}, files={"/etc/toy.conf": "toy"})
+    assert upgraded_in_a_window(kept=kept)["toy"] == (
+        ValueItem("1;manual"),
+        ValueItem("2;manual"),
+    )
