@@ -31,8 +31,9 @@ _DELTAS = msgspec.json.Decoder(Delta)
 class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was about to happen, written and synced before it did. Never holds content.
 
-    `what`: change, done, came, validate, activate, undo. `path` is a file a change names, or (for
-    "came") what came with packages outside of what was captured.
+    `what`: change, done, came, stayed, validate, activate, undo. `path` is a file a change names,
+    or (for "came") what came with packages outside of what was captured, or (for "stayed") what
+    came with them or by somebody's hand.
     """
 
     time: str
@@ -209,7 +210,8 @@ class Records:
 
     def named_paths(self, tx_id: str) -> set[str]:
         """The files that changes of this transaction name."""
-        return {line.path for line in self.journal_of(tx_id) if line.path and line.what != "came"}
+        lines = self.journal_of(tx_id)
+        return {line.path for line in lines if line.path and line.what not in ("came", "stayed")}
 
     def keep_names(self, tx_id: str, names: Iterable[str]) -> None:
         """What was there before packages came, until it is known what came; durable on return."""
@@ -245,6 +247,10 @@ class Records:
     def came(self, tx_id: str) -> list[str]:
         """What came with packages outside of what was captured."""
         return [line.path for line in self.journal_of(tx_id) if line.what == "came"]
+
+    def stayed(self, tx_id: str) -> list[str]:
+        """What may have come with packages that were cut off, or by somebody's hand since."""
+        return [line.path for line in self.journal_of(tx_id) if line.what == "stayed"]
 
 
 def encode_deltas(deltas: Iterable[Delta]) -> Iterator[bytes]:

@@ -190,7 +190,7 @@ class Transaction:
                 ucf.put_back(self._keeper.host, tables)
                 stale_marks.put_back(self._keeper.host, tables)
                 status: TransactionStatus = "rolled-back"
-                reason = " ".join([reason, *notes])
+                reason = " ".join([reason, *notes, *self._what_stayed()])
             except (HostError, OSError) as error:
                 status = "needs-person"
                 reason = (
@@ -215,6 +215,14 @@ class Transaction:
 
     def _remove_what_came(self) -> None:
         leftovers.remove(self._keeper.host, self._records.came(self.id))
+
+    def _what_stayed(self) -> list[str]:
+        """A sentence about what was not taken away; none where there is nothing of it."""
+        try:
+            left = leftovers.left_there(self._keeper.host, self._records.stayed(self.id))
+        except (HostError, OSError):  # it is in the journal, and everything went back
+            return []
+        return [left] if left else []
 
     def goal(self) -> Goal:
         """The state from before."""
