@@ -35,13 +35,18 @@ def _name(host: Host, pid: int) -> str:
     return program
 
 
+def booted_s(host: Host) -> int:
+    """When this boot began, in seconds since 1970; 0 where that is not known."""
+    lines = _read(host, "/proc/stat").splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("btime ")), 0)
+
+
 def _since(host: Host, pid: int) -> str:
     fields = _read(host, f"/proc/{pid}/stat").rpartition(")")[2].split()
-    booted = [line.split()[1] for line in _read(host, "/proc/stat").splitlines()
-              if line.startswith("btime ")]  # fmt: skip
+    booted = booted_s(host)
     if len(fields) < 20 or not booted:
         return ""
-    began_s = int(booted[0]) + int(fields[19]) / _TICKS_PER_S
+    began_s = booted + int(fields[19]) / _TICKS_PER_S
     return datetime.fromtimestamp(began_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -40,9 +40,6 @@ APT_OPTIONS = (
     "-o", "APT::Get::AutomaticRemove=false",
 )  # fmt: skip
 
-UPDATES = "/var/lib/dpkg/updates"
-"""dpkg's journal: files named by numbers lie here only while it works or after it was cut off."""
-
 SCRATCH = "/var/lib/dpkg/tmp.ci"
 """Where it unpacks what controls a package."""
 
@@ -197,7 +194,7 @@ def refuse_interrupted(host: Host, packages: Mapping[str, str]) -> None:
     half = [
         name for name, value in sorted(packages.items()) if _HALF.intersection(value.split(";")[2:])
     ]
-    if half or any(name.isdigit() for name in host.listdir(UPDATES)):
+    if half or any(name.isdigit() for name in host.listdir(leftovers.DPKG_UPDATES)):
         what = f" and left {', '.join(half)} half installed" if half else ""
         raise SnapshotError(
             f"dpkg was interrupted on this host{what}; nothing was touched. Run "

@@ -14,8 +14,9 @@ from host.names import exact_json, read_exact_json
 class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was about to happen, written and synced before it did. Never holds content.
 
-    `what`: change, done, came, validate, activate, undo. `path` is a file a change names, or (for
-    "came") what came with packages outside of what was captured.
+    `what`: change, done, came, stayed, validate, activate, undo, strange. `path` is a file a change
+    names, or (for "came") what came with packages outside of what was captured, or (for "stayed")
+    what came with them or by somebody's hand, or (for "strange") a package that others changed.
     """
 
     time: str

@@ -11,6 +11,8 @@ import re
 from collections.abc import Container, Iterable, Mapping
 
 from host.base import CommandMissing, FileState, Host, HostError
+from host.holders import booted_s
+from host.names import visible
 from snapshots.model import Delta, FileItem, Item, Root, SnapshotError
 
 TREES = ("/var/lib", "/var/log", "/var/cache", "/var/spool", "/var/opt", "/srv", "/opt")
@@ -20,6 +22,12 @@ MANY = 2000
 """A directory with more entries holds data of something else; no look is taken into it."""
 
 DPKG_STATUS = "/var/lib/dpkg/status"
+DPKG_UPDATES = "/var/lib/dpkg/updates"
+"""dpkg's journal: files named by numbers lie here only while it works or after it was cut off. It
+says there what it is about to do, and writes its status anew only at the end."""
+
+NAMED = 5
+"""So many paths are named in a sentence; the journal has all of them."""
 
 _BY_THEMSELVES = re.compile(
     r"/var/lib/(harden-tui|apt|mysql|postgresql|docker|containerd|containers|lxc|libvirt|machines"
@@ -63,20 +71,41 @@ def came(host: Host, before: Container[str], after: Mapping[str, FileState]) -> 
 
 
 def came_before_the_crash(
-    host: Host, before: Container[str], found: Mapping[str, FileState], dpkg_ended_ns: int
-) -> list[str]:
-    """As `came`, where nobody could look when apt had finished.
+    host: Host, before: Container[str], found: Mapping[str, FileState], until_ns: int
+) -> tuple[list[str], list[str]]:
+    """As `came`, where nobody could look when apt had finished, and what is younger than that.
 
-    What is younger than dpkg's last word may be an administrator's, who came to help; it stays.
+    What is younger than `until_ns` may be an administrator's, who came to help; it stays.
     """
-    old = {path: state for path, state in found.items() if state.mtime_ns <= dpkg_ended_ns}
-    return came(host, before, {**old, **{p: s for p, s in found.items() if p in before}})
+    old = {path: state for path, state in found.items() if state.mtime_ns <= until_ns}
+    sure = came(host, before, {**old, **{p: s for p, s in found.items() if p in before}})
+    return sure, [path for path in came(host, before, found) if path not in sure]
 
 
-def dpkg_ended_ns(host: Host) -> int:
-    """When dpkg last wrote down what is installed; 0 where there is none."""
-    state = host.state(DPKG_STATUS)
-    return 0 if state is None else state.mtime_ns
+def cut_off_ns(host: Host, since_s: float) -> int:
+    """Until when nobody can have come to help after work that began at `since_s` was cut off.
+
+    In ns since 1970. Where the host was started anew since, that is when it was. Else it is dpkg's
+    last word: the script that it ran then may have gone on, so what that made is younger.
+    """
+    booted = booted_s(host)
+    if booted > since_s:
+        return booted * 10**9
+    words = [DPKG_STATUS, *(f"{DPKG_UPDATES}/{name}" for name in host.listdir(DPKG_UPDATES))]
+    return max((state.mtime_ns for path in words if (state := host.state(path))), default=0)
+
+
+def left_there(host: Host, paths: Iterable[str]) -> str:
+    """A sentence about those of `paths` that are still there; empty where none is."""
+    there = [path for path in paths if host.state(path) is not None]
+    if not there:
+        return ""
+    more = f" and {len(there) - NAMED} more" if len(there) > NAMED else ""
+    return (
+        f"{', '.join(map(visible, there[:NAMED]))}{more} came after dpkg's last word before it was "
+        "cut off, from a package's script or by somebody's hand, so it was left: look at it, and "
+        "remove what nobody needs."
+    )
 
 
 def _tops(paths: Iterable[str]) -> list[str]:

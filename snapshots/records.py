@@ -252,7 +252,7 @@ class Records:
         return {
             line.path
             for line in self.journal_of(tx_id)
-            if line.path and line.what not in ("came", STRANGE)
+            if line.path and line.what not in ("came", "stayed", STRANGE)
         }
 
     def keep_names(self, tx_id: str, names: Iterable[str]) -> None:
@@ -297,6 +297,10 @@ class Records:
     def strange_packages(self, tx_id: str) -> set[str]:
         """The packages that other tools changed while it was at work."""
         return {line.path for line in self.journal_of(tx_id) if line.what == STRANGE}
+
+    def stayed(self, tx_id: str) -> list[str]:
+        """What may have come with packages that were cut off, or by somebody's hand since."""
+        return [line.path for line in self.journal_of(tx_id) if line.what == "stayed"]
 
 
 class _Names(msgspec.Struct):

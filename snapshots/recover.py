@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import datetime
 
 from host.base import Host
 from snapshots import guard as guards
@@ -69,12 +70,16 @@ def _settle_packages(
     if before is None:
         settle_dpkg(host, progress)
         return
-    found, ended_ns = leftovers.survey(host), leftovers.dpkg_ended_ns(host)
+    # Both before dpkg goes on: that is its next word.
+    found = leftovers.survey(host)
+    until_ns = leftovers.cut_off_ns(host, datetime.fromisoformat(record.started).timestamp())
     settle_dpkg(host, progress)
-    came = leftovers.came_before_the_crash(host, before, found, ended_ns)
+    came, younger = leftovers.came_before_the_crash(host, before, found, until_ns)
     came += leftovers.came(host, found, leftovers.survey(host))
     for path in came:
         records.journal(record.id, "came", f"{path} came with packages", path=path)
+    for path in younger:
+        records.journal(record.id, "stayed", f"{path} came with packages or by hand", path=path)
     records.forget_names(record.id)
 
 

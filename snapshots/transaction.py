@@ -208,7 +208,8 @@ class Transaction:
                 self._require_no_doubt()
                 status: TransactionStatus = "rolled-back"
                 theirs = self._of_strangers()
-                reason = " ".join([_sentence(reason) if theirs else reason, *notes, theirs]).strip()
+                words = [*notes, *self._what_stayed(), *([theirs] if theirs else [])]
+                reason = " ".join([_sentence(reason) if words else reason, *words]).strip()
             except (HostError, OSError) as error:
                 status = "needs-person"
                 reason = (
@@ -243,6 +244,14 @@ class Transaction:
                 "came with packages outside of /etc may be left, below /var/lib or /var/log for "
                 "example: look, and remove it by hand."
             )
+
+    def _what_stayed(self) -> list[str]:
+        """A sentence about what was not taken away; none where there is nothing of it."""
+        try:
+            left = leftovers.left_there(self._keeper.host, self._records.stayed(self.id))
+        except (HostError, OSError):  # it is in the journal, and everything went back
+            return []
+        return [left] if left else []
 
     def goal(self) -> Goal:
         """The state from before."""

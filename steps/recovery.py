@@ -14,7 +14,9 @@ import msgspec
 from host.base import HostError
 from snapshots import guard as guards
 from snapshots.history import transactions
+from snapshots.leftovers import left_there
 from snapshots.model import Busy, TransactionRecord
+from snapshots.records import Records
 from snapshots.recover import recover as roll_back_open
 from steps.apply import LOCK_WAIT_S
 from steps.listener import Listener
@@ -83,6 +85,8 @@ def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, l
     if records:
         names = ", ".join(_name(record) for record in records)
         sentences.append(f"Brought back to the state before: {names}.")
+        stayed = [path for one in records for path in Records(engine.state).stayed(one.id)]
+        sentences += filter(None, [left_there(engine.host, dict.fromkeys(stayed))])
     if damaged:
         sentences.append(SWITCHED_OFF)
     if window[1]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,12 @@ from host.base import Completed, FileState
 from host.practice import PracticeHost
 from snapshots import leftovers
 from snapshots.model import Delta, FileItem, Root
+from snapshots.progress import Silent
+from snapshots.records import Records
+from snapshots.recover import recover
+from steps import recovery
+from tests.unit.snapshots_host import Bench
+from tests.unit.test_recovery_words import an_engine
 
 DIRECTORY = FileState(kind="dir", mode=0o755)
 LOG = FileState(kind="file", mode=0o640)
@@ -109,4 +117,81 @@ def test_after_a_crash_what_is_younger_than_dpkgs_last_word_stays(tmp_path: Path
     young = FileState(kind="dir", mode=0o755, mtime_ns=30)
     found = {**BEFORE, "/var/lib/came": old, "/var/lib/of-a-helper": young}
     host = Host(tmp_path)
-    assert leftovers.came_before_the_crash(host, BEFORE, found, 20) == ["/var/lib/came"]
+    assert leftovers.came_before_the_crash(host, BEFORE, found, 20) == (
+        ["/var/lib/came"],
+        ["/var/lib/of-a-helper"],
+    )
+
+
+def at(host: PracticeHost, path: str, seconds: float) -> None:
+    """Make a file that was last changed then, in seconds since 1970."""
+    _directories(host, path)
+    host.write_file(path, b"x")
+    os.utime(host.directory / f"root{path}", (seconds, seconds))
+
+
+def test_what_dpkg_says_it_is_about_to_do_is_its_last_word(tmp_path: Path) -> None:
+    host = PracticeHost(tmp_path)
+    assert leftovers.cut_off_ns(host, 0.0) == 0
+    at(host, leftovers.DPKG_STATUS, 100.0)
+    assert leftovers.cut_off_ns(host, 0.0) == 100 * 10**9
+    at(host, f"{leftovers.DPKG_UPDATES}/0001", 130.0)
+    at(host, f"{leftovers.DPKG_UPDATES}/0000", 120.0)
+    assert leftovers.cut_off_ns(host, 0.0) == 130 * 10**9
+
+
+@pytest.mark.parametrize(("began_s", "until_s"), [(90.0, 150), (160.0, 130)])
+def test_before_a_new_start_of_the_host_nobody_came_to_help(
+    tmp_path: Path, began_s: float, until_s: int
+) -> None:
+    host = PracticeHost(tmp_path)
+    at(host, leftovers.DPKG_STATUS, 100.0)
+    at(host, f"{leftovers.DPKG_UPDATES}/0001", 130.0)
+    at(host, "/proc/stat", 0.0)
+    host.write_file("/proc/stat", b"cpu  1 2 3\nbtime 150\nprocesses 4\n")
+    assert leftovers.cut_off_ns(host, began_s) == until_s * 10**9
+
+
+@pytest.mark.parametrize("booted", [False, True])
+def test_recover_names_what_it_leaves(tmp_path: Path, booted: bool) -> None:
+    bench = Bench(tmp_path)
+    host, records = bench.host, Records(bench.state)
+    tx = bench.begin("s")
+    records.keep_names(tx.id, leftovers.survey(host))
+    began_s = datetime.fromisoformat(tx.record.started).timestamp()
+    at(host, leftovers.DPKG_STATUS, began_s + 1)
+    at(host, "/var/lib/of-the-first", began_s + 2)
+    at(host, f"{leftovers.DPKG_UPDATES}/0004", began_s + 3)
+    at(host, "/var/lib/of-the-running", began_s + 4)
+    at(host, "/var/lib/later", began_s + 9)
+    if booted:
+        at(host, "/proc/stat", 0.0)
+        host.write_file("/proc/stat", b"btime %d\n" % (began_s + 7))
+    tx._held.close()  # as where the process ended
+
+    status, said, _ = recovery.recover(an_engine(bench))
+    left = ["/var/lib/later", *([] if booted else ["/var/lib/of-the-running"])]
+    assert status == 0
+    assert f"{', '.join(left)} came after dpkg's last word" in said
+    assert f"{', '.join(left)} came after dpkg's last word" in records.read(tx.id).reason
+    assert [path for path in left if host.state(path)] == left
+    assert host.state("/var/lib/of-the-first") is None
+    assert (host.state("/var/lib/of-the-running") is None) == booted
+
+
+def test_what_went_by_itself_is_not_named(tmp_path: Path) -> None:
+    host = PracticeHost(tmp_path)
+    assert leftovers.left_there(host, ["/var/lib/gone"]) == ""
+    names = [f"/var/lib/{number}" for number in range(leftovers.NAMED + 2)]
+    for name in names:
+        at(host, name, 1.0)
+    assert f"{names[leftovers.NAMED - 1]} and 2 more came" in leftovers.left_there(host, names)
+
+
+def test_nothing_is_said_where_nothing_is_left(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    tx = bench.begin("s")
+    Records(bench.state).keep_names(tx.id, leftovers.survey(bench.host))
+    tx._held.close()
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert ended.status == "rolled-back" and "dpkg" not in ended.reason
