@@ -28,18 +28,15 @@ hypothesis.settings.register_profile("fuzz", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile("steady")
 
 
-@pytest.fixture(autouse=True)
-def umask() -> None:
-    """Neither the machine nor what was tried before chooses the modes of a test's files."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Neither the machine nor what was tried before chooses the modes of a test's files, nor those
+    of a host that a test shares with others: that is made before the fixtures of its own."""
     os.umask(0o022)
 
 
 def pytest_configure() -> None:
-    """Nor of a host's: fixtures of a session or module are made before a test's own.
-
-    Raises `pytest.UsageError` where hosts are required and cannot run.
-    """
-    os.umask(0o022)
+    """Raises `pytest.UsageError` where hosts are required and cannot run."""
     reason = missing()
     if reason and os.environ.get(HOSTS) == "required":
         raise pytest.UsageError(f"{reason} ({HOSTS}=required)")

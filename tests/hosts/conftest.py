@@ -31,7 +31,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = [item for item in items if HERE in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.hosts)
-    left_out = ours if reason else [] if EVERYWHERE in os.environ else _on_the_other_release(ours)
+    # Of those that failed last time all ran: counted anew, some of them would be left out.
+    all_of_them = EVERYWHERE in os.environ or config.getoption("lf", False)
+    left_out = ours if reason else [] if all_of_them else _on_the_other_release(ours)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
