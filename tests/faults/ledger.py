@@ -35,10 +35,12 @@ class Outcome(msgspec.Struct, frozen=True):
 
 class Part(msgspec.Struct):
     """What one commit went through on one release: the points after which the host was in the
-    state before, or after, and those that failed."""
+    state before, or after, and those that failed. `points` is how many calls there were then; 0
+    where that was not written down."""
 
     suite: str
     commit: str
+    points: int = 0
     before: set[int] = msgspec.field(default_factory=set)
     after: set[int] = msgspec.field(default_factory=set)
     failed: dict[int, Tried] = msgspec.field(default_factory=dict)
@@ -82,7 +84,11 @@ class Ledger:
             part.before.discard(tried.number)
             part.after.discard(tried.number)
             part.failed.pop(tried.number, None)
-        part = next((one for one in of_release if one.commit == commit), Part(suite, commit))
+        points = self.points_on(trial, suite)
+        part = next(
+            (one for one in of_release if (one.commit, one.points) == (commit, points)),
+            Part(suite, commit, points),
+        )
         if part not in parts:
             parts.append(part)
         if tried.problems:
@@ -123,14 +129,23 @@ class Ledger:
         """On whichever release."""
         return set().union(*(part.tried for part in self.parts(trial)))
 
+    def tried_as_counted(self, trial: Trial) -> set[int]:
+        """Those that were tried where there were as many calls as when they were last counted: of
+        an earlier commit a number may stand for another call."""
+        return set().union(
+            *(part.tried for part in self.parts(trial)
+              if part.points and part.points == self.points_on(trial, part.suite))
+        )  # fmt: skip
+
     def save(self, path: Path) -> None:
         rows = [
             {
                 "what": trial.what, "fault": trial.fault, "disk": trial.disk,
                 "points": {suite: n for (one, suite), n in self._points.items() if one == trial},
                 "parts": [
-                    {"suite": part.suite, "commit": part.commit, "before": ranges(part.before),
-                     "after": ranges(part.after), "failed": list(part.failed.values())}
+                    {"suite": part.suite, "commit": part.commit, "points": part.points,
+                     "before": ranges(part.before), "after": ranges(part.after),
+                     "failed": list(part.failed.values())}
                     for part in parts if part.tried or part.failed
                 ],
             }
@@ -151,8 +166,8 @@ class Ledger:
             trial = Trial(row.what, row.fault, row.disk)
             ledger._points |= {(trial, suite): n for suite, n in row.points.items()}
             ledger._parts[trial] = [
-                Part(part.suite, part.commit, set(numbers(part.before)), set(numbers(part.after)),
-                     {one.number: one for one in part.failed})
+                Part(part.suite, part.commit, part.points, set(numbers(part.before)),
+                     set(numbers(part.after)), {one.number: one for one in part.failed})
                 for part in row.parts
             ]  # fmt: skip
         return ledger
@@ -164,6 +179,7 @@ class _KeptPart(msgspec.Struct):
     before: str
     after: str
     failed: list[Tried]
+    points: int = 0
 
 
 class _KeptTrial(msgspec.Struct):

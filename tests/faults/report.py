@@ -45,10 +45,15 @@ NOTES: Final = """\
   (`--both`: on both). Where fewer were tried than there are, those tried lie evenly from the first
   to the last. What is tried once is not tried again (`--anew` forgets it), so that a campaign of
   hours is made in parts; which commit went through which points is in
-  [evidence-faults.json](evidence-faults.json).
+  [evidence-faults.json](evidence-faults.json). Where a later commit makes more or fewer calls, a
+  number may stand for another call than it did: "of the present calls" leaves such points out, and
+  those that were tried before the count was kept with them.
 """
 
-HEADS: Final = ("What", "Fault", "Own disk", "Points", "Tried", "Before", "After", "Failed")
+HEADS: Final = (
+    "What", "Fault", "Own disk", "Points", "Tried", "of the present calls", "Before", "After",
+    "Failed",
+)  # fmt: skip
 
 
 def page(ledger: Ledger) -> str:
@@ -61,9 +66,11 @@ def page(ledger: Ledger) -> str:
     ]
     tried = sum(len(ledger.tried(trial)) for trial in trials)
     points = sum(ledger.points(trial) for trial in trials)
+    present = sum(len(ledger.tried_as_counted(trial)) for trial in trials)
     lines = [
         INTRODUCTION,
-        f"**{tried} points tried of {points}, {len(failed)} failed.**",
+        f"**{tried} points tried of {points}, {len(failed)} failed.** {present} of them at commits"
+        " with as many calls as there are now.",
         "",
         *_table((HEADS, *(_cells(ledger, trial) for trial in trials))),
     ]
@@ -79,7 +86,8 @@ def page(ledger: Ledger) -> str:
 def _cells(ledger: Ledger, trial: Trial) -> tuple[str, ...]:
     parts = ledger.parts(trial)
     counted = (
-        ledger.points(trial), len(ledger.tried(trial)), sum(len(part.before) for part in parts),
+        ledger.points(trial), len(ledger.tried(trial)), len(ledger.tried_as_counted(trial)),
+        sum(len(part.before) for part in parts),
         sum(len(part.after) for part in parts), sum(len(part.failed) for part in parts),
     )  # fmt: skip
     return (trial.what, trial.fault, trial.disk or "no", *map(str, counted))

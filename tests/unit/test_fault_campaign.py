@@ -100,6 +100,16 @@ def test_the_last_result_of_a_point_counts() -> None:
     assert ledger.done(KILLED, ["bookworm", "trixie"]) == {1, 2, 4}
 
 
+def test_points_of_other_calls_are_told_apart() -> None:
+    ledger = _ledger()
+    ledger.add(Outcome("trixie", KILLED, 11), "c2")  # two more calls there
+    assert ledger.tried(KILLED) == {1, 2, 4, 7}
+    assert ledger.tried_as_counted(KILLED) == {1, 2}
+    ledger.add(Outcome("trixie", KILLED, 11, _tried(10, "before")), "c2")
+    assert ledger.tried_as_counted(KILLED) == {1, 2, 10}
+    assert "| apply a | killed | no | 11 | 5 | 3 | 3 | 1 | 1 |" in report.page(ledger)
+
+
 def test_what_went_wrong_without_a_fault_is_no_point() -> None:
     ledger = _ledger()
     ledger.add(Outcome("trixie", KILLED, 9, _tried(0, "between", "no boot")), "c1")
@@ -126,6 +136,7 @@ def test_which_side_a_person_is_told() -> None:
 def test_the_page_counts_and_names_what_failed() -> None:
     page = report.page(_ledger())
     assert "**4 points tried of 9, 1 failed.**" in page
-    assert "| apply a | killed | no | 9 | 4 | 2 | 1 | 1 |" in page
+    assert "1 failed.** 4 of them at commits with as many calls as there are now." in page
+    assert "| apply a | killed | no | 9 | 4 | 4 | 2 | 1 | 1 |" in page
     assert "- trixie: apply a, killed, 7: rename x: files /etc/a" in page
     assert "| c1 | trixie | 2 |" in page
