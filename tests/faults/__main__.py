@@ -44,7 +44,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     well = False
     with tempfile.TemporaryDirectory(dir=LAB) as folder, contextlib.suppress(KeyboardInterrupt):
-        jobs = list(_jobs(chosen, recording.ledger, Path(folder)))
+        known = recording.ledger.of(recording.commit) if chosen.again else recording.ledger
+        jobs = list(_jobs(chosen, known, Path(folder)))
         well = sharing.run(jobs, recording.take if kept else recording.count)
     if kept:
         recording.save()
@@ -68,6 +69,11 @@ def _arguments() -> argparse.Namespace:
                         "(as in 'ssh.limits, killed')")  # fmt: skip
     parser.add_argument("--workers", type=int, default=1,
                         help="hosts side by side, for each release (default 1)")  # fmt: skip
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="what was tried at other commits is tried again, and kept until then",
+    )
     parser.add_argument("--anew", action="store_true", help="forget what was tried before")
     parser.add_argument("--only", help="trials that have this in their name; the page stays")
     parser.add_argument("--sample", action="store_true", help="a few; the page stays as it is")
@@ -122,6 +128,7 @@ class Recording:
         self.tried = dict.fromkeys(chosen.suite, 0)
         self.failed = dict.fromkeys(chosen.suite, 0)
         self._facts = machine.summary()
+        self.commit = self._facts["Commit"]
         self._earlier = list(ledger.sessions)
         self._began_s = self._saved_s = time.monotonic()
 
@@ -132,7 +139,7 @@ class Recording:
 
     def take(self, outcome: Outcome) -> None:
         self.count(outcome)
-        self.ledger.add(outcome, self._facts["Commit"])
+        self.ledger.add(outcome, self.commit)
         if time.monotonic() - self._saved_s > SAVE_EVERY_S:
             self.save()
 

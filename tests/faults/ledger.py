@@ -121,6 +121,15 @@ class Ledger:
         counted = [points for (one, _), points in self._points.items() if one == trial]
         return max(*counted, len(self.tried(trial)), 0)
 
+    def of(self, commit: str) -> Ledger:
+        """Only what was tried at that commit."""
+        only = Ledger()
+        for trial, parts in self._parts.items():
+            only._parts[trial] = [part for part in parts if part.commit == commit]
+            for part in only._parts[trial]:
+                only._points[trial, part.suite] = part.points
+        return only
+
     def points_on(self, trial: Trial, suite: str) -> int:
         """How many it had there when it was last counted; 0 where it never was."""
         return self._points.get((trial, suite), 0)

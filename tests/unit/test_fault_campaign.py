@@ -108,6 +108,9 @@ def test_points_of_other_calls_are_told_apart() -> None:
     ledger.add(Outcome("trixie", KILLED, 11, _tried(10, "before")), "c2")
     assert ledger.tried_as_counted(KILLED) == {1, 2, 10}
     assert "| apply a | killed | no | 11 | 5 | 3 | 3 | 1 | 1 |" in report.page(ledger)
+    present = ledger.of("c2")
+    assert present.done(KILLED, ["bookworm", "trixie"]) == {10}
+    assert (present.points_on(KILLED, "trixie"), present.points_on(KILLED, "bookworm")) == (11, 0)
 
 
 def test_what_went_wrong_without_a_fault_is_no_point() -> None:
