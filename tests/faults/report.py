@@ -43,8 +43,8 @@ NOTES: Final = """\
   of a second instead of two; no call that writes lies in between.
 - **Points**: calls counted in a run without a fault. Each is tried on one of the releases, in turn
   (`--both`: on both). Where fewer were tried than there are, those tried lie evenly from the first
-  to the last. What is tried once is not tried again (`--again` does where the commit was another), so that a campaign of
-  hours is made in parts; which commit went through which points is in
+  to the last. What is tried once is not tried again (`--again`: but at its own commit), so that a
+  campaign of hours is made in parts; which commit went through which points is in
   [evidence-faults.json](evidence-faults.json). Where a later commit makes more or fewer calls, a
   number may stand for another call than it did: "of the present calls" leaves such points out, and
   those that were tried before the count was kept with them.
