@@ -41,6 +41,8 @@ NOTES: Final = """\
 - **On a disk of its own**: "/" is everything the host writes; else that directory alone.
 - **Not waited for**: that a unit which took its configuration is still up is asked after a quarter
   of a second instead of two; no call that writes lies in between.
+- **Before, After, Failed** count tries: a point that was tried on both releases, or by two commits,
+  counts twice.
 - **Points**: calls counted in a run without a fault. Each is tried on one of the releases, in turn
   (`--both`: on both). Where fewer were tried than there are, those tried lie evenly from the first
   to the last. What is tried once is not tried again (`--again`: but at its own commit), so that a
