@@ -41,6 +41,7 @@ BY_NAME = {
     r"/var/lib/dpkg/(lock.*|triggers/.*)": "dpkg's locks and its queue",
     r"/var/cache/(apt|debconf|man)/.*": "caches, made anew at any time",
     r"/var/lib/apt/(lists|periodic|mirrors)(/.*)?": "apt's lists and stamps",
+    r"/var/lib/apt/daily_lock": "made by apt's own timer, when that comes",
     r"/var/cache/ldconfig/.*": "a cache, made anew at any time",
     r"/var/lib/systemd/(timers/.*|catalog/.*|random-seed|credential\.secret|timesync/.*|linger)":
         "systemd's own memory of this machine",
