@@ -109,8 +109,9 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
         os.rename(state.points / point_id, draft)
         shutil.rmtree(draft)
     for tx_id in finished:
-        for name in (ORIGINAL, LIST):
-            (records.where(tx_id) / name).unlink(missing_ok=True)
+        for path in (records.where(tx_id) / name for name in (ORIGINAL, LIST)):
+            if path.exists():  # of most it went with an earlier pruning
+                path.unlink()
     sweep(state)
     for sha256 in list(store.all()):
         if sha256 not in needed:

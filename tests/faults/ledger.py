@@ -79,6 +79,9 @@ class Ledger:
             self._points[trial, suite] = outcome.points
             for part in of_release:
                 part.failed.pop(0, None)
+                if trial.fault == "killed":  # at each call: there is none of a higher number now
+                    for number in [one for one in part.failed if one > outcome.points]:
+                        del part.failed[number]
             return
         for part in of_release:
             part.before.discard(tried.number)

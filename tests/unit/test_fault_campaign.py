@@ -113,6 +113,12 @@ def test_points_of_other_calls_are_told_apart() -> None:
     assert (present.points_on(KILLED, "trixie"), present.points_on(KILLED, "bookworm")) == (11, 0)
 
 
+def test_a_call_that_is_no_more_is_no_failure() -> None:
+    ledger = _ledger()
+    ledger.add(Outcome("trixie", KILLED, 6), "c2")
+    assert ledger.failed(KILLED, ["trixie"]) == set()
+
+
 def test_what_went_wrong_without_a_fault_is_no_point() -> None:
     ledger = _ledger()
     ledger.add(Outcome("trixie", KILLED, 9, _tried(0, "between", "no boot")), "c1")
