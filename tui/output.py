@@ -257,7 +257,8 @@ def event_text(
 def _guard_event(out: Out, event: dict[str, Any], program: str) -> None:
     phase = event.get("phase", "")
     if phase == "waiting":
-        does = "are applied, and wait" if ", " in event["step"] else "is applied, and waits"
+        # Of an apply and of an undo alike.
+        does = "are done, and wait" if ", " in event["step"] else "is done, and waits"
         out.line(f"  {event['step']} {does} for your confirmation.", "warn")
         wrapped(
             out,

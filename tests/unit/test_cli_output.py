@@ -40,7 +40,7 @@ def test_a_finding_says_what_is_now_and_what_after_a_restart() -> None:
 
 @pytest.mark.parametrize(
     ("steps", "said"),
-    [("a.b", "a.b is applied, and waits"), ("a.b, c.d", "a.b, c.d are applied, and wait for")],
+    [("a.b", "a.b is done, and waits"), ("a.b, c.d", "a.b, c.d are done, and wait for")],
 )
 def test_one_or_several_that_wait(
     capsys: pytest.CaptureFixture[str], steps: str, said: str
