@@ -110,6 +110,11 @@ def each_difference(
                 yield Delta(domain, key, left, right)
 
 
+def only_changes(deltas: Iterable[Delta]) -> Iterator[Delta]:
+    """Without what a window only tells of: there nothing changed from its start to its end."""
+    return (delta for delta in deltas if not same(delta.before, delta.after))
+
+
 def _unlike(old: Mapping[str, Item], new: Mapping[str, Item]) -> list[str]:
     """The keys at which two captures of one kind differ, sorted."""
     # Mostly nothing came or went; a union of 50,000 paths would cost 5 MB then.

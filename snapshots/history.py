@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from snapshots import differences_text, drift_accepted, drift_carried, intact, sums
-from snapshots.captured import is_metadata_only
+from snapshots.captured import is_metadata_only, only_changes
 from snapshots.decision import by_key
 from snapshots.model import (
     UNFINISHED,
@@ -93,7 +93,7 @@ def show(state: StateDir, tx_id: str) -> TransactionDetail:
     did = _original(records, tx_id, is_needed=bool(answers_for and undos))
     return TransactionDetail(
         record=record,
-        deltas=tuple(_shown(answers_for if did is None else did, store)),
+        deltas=tuple(_shown(only_changes(answers_for if did is None else did), store)),
         journal=tuple(f"{line.time} {line.summary}" for line in records.journal_of(tx_id)),
         since=_since(undos, did, answers_for, store)
         if did is not None and record.in_force
@@ -137,7 +137,7 @@ def _since(
     store: ObjectStore,
 ) -> Since | None:
     """`None` where it answers for what it did."""
-    before, now = by_key(did), by_key(answers_for)
+    before, now = by_key(only_changes(did)), by_key(only_changes(answers_for))
     other = [delta for key, delta in now.items() if before.get(key) != delta]
     let_go = [delta for key, delta in before.items() if key not in now]
     if not other and not let_go:
@@ -150,7 +150,8 @@ def _since(
     )
 
 
-def _shown(deltas: list[Delta], store: ObjectStore) -> Iterator[ShownDelta]:
+def _shown(shown: Iterable[Delta], store: ObjectStore) -> Iterator[ShownDelta]:
+    deltas = list(shown)
     alike: dict[str, list[Delta]] = {}
     for delta in deltas:
         if delta.domain == "files" and is_metadata_only(delta.after):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from snapshots import chain_remains, disputes, packaged, remains, witnesses
-from snapshots.captured import Captured, same
+from snapshots.captured import Captured, only_changes, same
 from snapshots.chains import is_chain, rules_of_others
 from snapshots.decision import DERIVED, Clash, Decision, Kept, Key, Later, name_of
 from snapshots.inverse import Contents, How, Inverse
@@ -371,7 +371,7 @@ def invert(
         frozenset(packaged),
         resolutions,
     )
-    for delta in deltas:
+    for delta in deltas if record.kind == "apply" else only_changes(deltas):
         inversion.decide(delta)
     remains.settle_directories(inversion, former)
     chain_remains.settle_chains(inversion)

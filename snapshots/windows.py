@@ -16,7 +16,8 @@ from host import scratch
 from host.base import Host, HostError
 from snapshots import settle
 from snapshots.capture import Keeper
-from snapshots.captured import Captured, each_difference
+from snapshots.captured import Captured, each_difference, same
+from snapshots.decision import Key, by_key
 from snapshots.durable import sync_directory
 from snapshots.model import (
     Activation,
@@ -91,6 +92,7 @@ def begin(
 def finish(host: Host, state: StateDir, tx_id: str, progress: Progress) -> TransactionRecord:
     """Take the restore point of the end; what differs is what the window changed.
 
+    It also tells what it did not change but transactions in it did.
     May be repeated after `reopen`, or where it was cut off. Raises `HostError`: it is under way
     still.
     """
@@ -114,6 +116,23 @@ def finish(host: Host, state: StateDir, tx_id: str, progress: Progress) -> Trans
                 f" {error.strerror}. Make room there, then close it again."
             ) from None
     return record
+
+
+def told(before: Captured, after: Captured, inside: Iterable[Delta]) -> list[Delta]:
+    """What a window tells of, sorted: what differs, and what does not though transactions in it
+    changed it (`inside`). Pure.
+
+    Its own undo leaves the latter alone. But an undo of an earlier transaction may change what
+    would have stood at its start and not at its end, or the other way.
+    """
+    found: dict[Key, Delta] = {}
+    for delta in inside:
+        domain, key = delta.domain, delta.key
+        began, ended = (side.get(domain, {}).get(key) for side in (before, after))
+        if same(began, ended):
+            found[domain, key] = Delta(domain, key, began, ended)
+    found.update(by_key(each_difference(before, after)))
+    return [found[key] for key in sorted(found)]
 
 
 def look(host: Host, state: StateDir, tx_id: str, progress: Progress) -> list[Delta]:
@@ -180,7 +199,10 @@ def _now(
     after = keeper.capture_settled(record.roots, before, progress)
     progress.doing("writing the restore point")
     keeper.write(point_after(record.id), record.roots, after)
-    return keeper, list(each_difference(before, after))
+    records = Records(state)
+    inside = (one.id for one in records.all() if one.id > record.id and one.in_force)
+    changed = (delta for tx_id in inside for delta in records.each_delta(tx_id, {}))
+    return keeper, told(before, after, changed)
 
 
 def _start(keeper: Keeper, record: TransactionRecord) -> Captured:

@@ -38,16 +38,12 @@ class Walks:
     """Of each thing that witnesses tell of: the later steps that were passed, oldest first."""
 
     def __init__(self, witnesses: Iterable[Later]) -> None:
-        self._told: set[Key] = set()
-        self._all = False
-        for one in witnesses:
-            self._told.update(one.deltas)
-            self._all |= one.record.kind == "window"
+        self._told = {key for one in witnesses for key in one.deltas}
         self.of: dict[Key, list[Passed]] = {}
 
     def watch(self, key: Key) -> bool:
-        """Whether a witness tells of it, or may have to: in a window it was changed and back."""
-        return self._all or key in self._told
+        """Whether a witness tells of it."""
+        return key in self._told
 
     def passed(self, step: Later, found: Delta, left: Delta | None) -> None:
         """Remember what is taken out where a later step found a thing, and where it left it."""
@@ -87,15 +83,12 @@ def rebase(inversion: Inversion) -> None:
         if decision.how == "conflict" or not inversion.walks.watch(key):
             continue
         for witness, ended in ends:
-            if key in inversion.rebased.get(witness.record.id, {}):
-                continue  # it inherited this
             told = witness.deltas.get(key)
+            if told is None or key in inversion.rebased.get(witness.record.id, {}):
+                continue  # it tells nothing of it, or inherited this
             if decision.how == "regenerated":
-                if told is not None:
-                    _refresh(inversion, decision, witness, told, ended)
-                continue
-            told = told or _back_again(inversion, decision, key, witness, ended)
-            if told is not None:
+                _refresh(inversion, decision, witness, told, ended)
+            else:
                 _rebase(inversion, decision, witness, told, ended)
 
 
@@ -110,29 +103,6 @@ def _refresh(
     inversion.rebase(witness, Delta(*key, before, told.after), keep=True)
     if not any(key in one.deltas and one.record.id > ended for one in inversion.later):
         inversion.refresh.add((witness.record.id, key))
-
-
-def _back_again(
-    inversion: Inversion, decision: Decision, key: Key, witness: Later, ended: str
-) -> Delta | None:
-    """What a window says of what was at its end as at its beginning, though steps in it changed it.
-
-    `None` where that state is not known for sure, or no step did.
-    """
-    walk = inversion.walks.of.get(key, [])
-    inside = _encloses(witness.record, inversion.record)
-    before = [one for one in walk if one.step <= (ended if inside else witness.record.id)]
-    if not inside and not any(witness.record.id < one.step <= ended for one in walk):
-        return None
-    left = before[-1].left if before else decision.delta
-    after = (*inversion.later, *inversion.witnesses)
-    coming = [one for one in after if one.record.id > ended and key in one.deltas]
-    stood = inversion.now(decision.delta)
-    if coming:
-        stood = min(coming, key=lambda one: one.record.id).deltas[key].before
-    if not inside and (left is None or not same(left.after, stood)):
-        return None
-    return Delta(*key, stood, stood)
 
 
 def _rebase(
@@ -150,7 +120,7 @@ def _rebase(
     except _Unclear:
         left = told.after
     if not (same(began, told.before) and same(left, told.after)):
-        inversion.rebase(witness, as_told(told, began, left))
+        inversion.rebase(witness, as_told(told, began, left), keep=True)
 
 
 class _Unclear(Exception):

@@ -21,6 +21,7 @@ import msgspec
 from host.base import HostError
 from host.facts.running_versions import versions
 from snapshots import window_units, windows
+from snapshots.captured import only_changes
 from snapshots.history import open_for_step
 from snapshots.model import Busy
 from snapshots.records import Records
@@ -219,7 +220,7 @@ def _report(
     how: Literal["closed", "deadline", "undone"],
     sealed: tuple[str, ...],
 ) -> WindowReport:
-    deltas = Records(engine.state).deltas(window.id)
+    deltas = list(only_changes(Records(engine.state).deltas(window.id)))
     try:
         after = versions(engine.host, window.trees)
         ports = listening(engine)

@@ -20,6 +20,7 @@ import msgspec
 from host.base import HostError
 from host.names import exact_json
 from snapshots import undo, window_units, windows
+from snapshots.captured import only_changes
 from snapshots.differences_text import between
 from snapshots.history import open_for_step
 from snapshots.model import (
@@ -311,7 +312,7 @@ def _planned(engine: Engine, plan_of_window: UndoPlan, window: Window) -> Iterab
             yield UndoItem(
                 domain=item.domain, key=item.key, how=item.how, diff=item.diff, note=item.note
             )
-    deltas = Records(engine.state).deltas(window.id)
+    deltas = only_changes(Records(engine.state).deltas(window.id))
     inside = [d for d in deltas if d.domain == "files" and d.key.startswith(trees)]
     yield from _from_now(engine, inside)
 

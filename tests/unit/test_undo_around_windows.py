@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from host.base import FileState
-from snapshots import windows
+from snapshots import history, undo, windows
+from snapshots.captured import only_changes
 from snapshots.decision import Kept, Later, by_key
 from snapshots.drift import Key
 from snapshots.drift_settle import settle
@@ -107,7 +108,7 @@ def test_a_window_with_a_step_in_it(bench: Bench, order: tuple[str, ...]) -> Non
 
 
 def test_what_a_step_put_right_again_in_a_window_goes_back_with_it(bench: Bench) -> None:
-    """At its end all is as at its beginning: of what was done in between a window says nothing."""
+    """At its end all is as at its beginning, and the window changed nothing."""
     first = bench.fingerprint()
     with window(bench) as window_id:
         bench.host.write_file(MODE, b"of the update\n", FileState(kind="file", mode=0o644))
@@ -129,6 +130,40 @@ def test_an_undo_that_is_taken_back_leaves_the_window_as_it_was(bench: Bench) ->
 
     assert bench.undo(done.id, prove=fails).status == "rolled-back"
     assert (bench.state.transactions / window_id / "delta.jsonl").read_bytes() == listed
+
+
+PUT_RIGHT = [
+    order
+    for order in itertools.permutations(["t1", "w1", "t2", "w2"])
+    if order.index("t1") < order.index("w1") and order.index("t2") < order.index("w2")
+]
+"""What was applied in a window is undone before it."""
+
+
+@pytest.mark.parametrize("order", PUT_RIGHT)
+def test_two_windows_in_each_of_which_a_step_took_away_what_came(
+    bench: Bench, order: tuple[str, ...]
+) -> None:
+    first = bench.fingerprint()
+    done: dict[str, str] = {}
+    for number in "12":
+        with window(bench) as done[f"w{number}"]:
+            bench.host.write_file("/etc/came.conf", b"each time\n")
+            done[f"t{number}"] = bench.apply("t", RemoveFile("/etc/came.conf")).id
+    for one in order:
+        assert bench.undo(done[one]).status == "committed"
+    assert bench.fingerprint() == first
+
+
+def test_of_what_was_put_right_in_it_a_window_is_not_shown_as_the_changer(bench: Bench) -> None:
+    with window(bench) as window_id:
+        bench.host.write_file(MODE, b"of the update\n", FileState(kind="file", mode=0o644))
+        bench.apply("t", WriteFile(path=MODE, content=b"one\n"))
+    detail = history.show(bench.state, window_id)
+    assert (detail.deltas, detail.told) == ((), "all")
+    assert history.verify(bench.state) == []
+    plan = undo.plan_undo(bench.host, bench.state, window_id)
+    assert plan.items == ()
 
 
 @pytest.mark.parametrize("order", ["sd", "ds"])
@@ -215,7 +250,8 @@ def upgraded_in_a_window(
         kept=kept or Kept(), pristine=packaged, packaged=packaged,
     )  # fmt: skip
     assert not inversion.conflicts
-    return {delta.key: (delta.before, delta.after) for delta in inversion.deltas_of(later)}
+    changed = only_changes(inversion.deltas_of(later))
+    return {delta.key: (delta.before, delta.after) for delta in changed}
 
 
 def test_what_was_upgraded_in_a_window_goes_as_a_whole() -> None:

@@ -21,6 +21,7 @@ from snapshots.model import (
     Resolutions,
     TransactionRecord,
 )
+from snapshots.windows import told
 from snapshots.witnesses import outlasts
 
 STORE: dict[str, bytes] = {}
@@ -82,7 +83,9 @@ class World:
             id=began, kind="window", steps=(), title="Update window", status="committed",
             started=began, ended=self._moment(),
         )  # fmt: skip
-        self.history.append(Later(record, by_key(differences(before, self.now))))
+        inside = [one for one in self.history if one.record.id > began]
+        changed = [delta for one in inside for delta in one.deltas.values()]
+        self.history.append(Later(record, by_key(told(before, self.now, changed))))
         self.history.sort(key=lambda one: one.record.id)
 
     def _copy(self) -> Captured:
