@@ -7,8 +7,10 @@ file holds is that content kept, root only, because nothing else could bring it 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
+import os
 from collections.abc import Iterable
 
 import msgspec
@@ -20,6 +22,7 @@ from snapshots.durable import write_durably
 from snapshots.model import SnapshotError
 from snapshots.state import StateDir
 
+_GONE = os.strerror(errno.ENOENT)
 SCHEMA = "harden-tui/secret-paths/1"
 PREFIX = "hmac:"
 LIMIT_BYTES = 16 * 1024 * 1024
@@ -39,32 +42,50 @@ class SecretPaths:
 
     @property
     def paths(self) -> frozenset[str]:
-        """Raises `SnapshotError` where the register is damaged, or the key: nothing may be
-        captured then, or a secret would be copied as it is.
+        """Raises `SnapshotError` where the register is damaged or gone, or the key: nothing may
+        be captured then, or a secret would be copied as it is.
         """
         if self._paths is None:
             self._paths = self._read()
         return self._paths
 
     def _read(self) -> frozenset[str]:
-        file = self._state.secret_paths
         try:
-            found = read_exact_json(twins.read(file), _File)
-        except FileNotFoundError:
-            return frozenset()
+            found = read_exact_json(twins.read(self._state.secret_paths), _File)
+        except FileNotFoundError as error:
+            if self._state.key() is None:  # there never was a secret: the register comes first
+                return frozenset()
+            raise self._lost(error) from None
         except (OSError, ValueError) as error:
-            raise SnapshotError(
-                f"{file} cannot be read ({twins.why(error)}), nor its copy beside it, so it is "
-                "not known which files are secret; nothing was changed. Put one of the two back "
-                "from a backup of the state directory. Without one, the restore.sh of a restore "
-                f"point in {self._state.points} still puts files back."
-            ) from None
-        self._state.key()
+            raise self._lost(error) from None
+        if found.paths and self._state.key() is None:
+            raise self._state.lost_key(_GONE)
         return frozenset(found.paths)
+
+    def _lost(self, error: OSError | ValueError) -> SnapshotError:
+        return SnapshotError(
+            f"{self._state.secret_paths} cannot be read ({twins.why(error)}), nor its copy beside "
+            "it, so it is not known which files are secret; nothing was changed. Put one of the "
+            "two back from a backup of the state directory. Without one, the restore.sh of a "
+            f"restore point in {self._state.points} still puts files back."
+        )
+
+    def _key(self) -> bytes:
+        """Made on first use. With another one each secret would look changed: once there was one,
+        `SnapshotError` is raised.
+        """
+        key = self._state.key()
+        if key is not None:
+            return key
+        if self.paths or any(self._state.secret_contents.iterdir()):
+            raise self._state.lost_key(_GONE)
+        if not twins.exists(self._state.secret_paths):
+            self._write_down(frozenset())  # where there is a key and no register, it was lost
+        return self._state.make_key()
 
     def register(self, paths: Iterable[str]) -> None:
         """From now on these are secret; durable on return."""
-        self._state.key()  # there before the first secret is: later its loss is seen
+        self._key()  # there before the first secret is: later its loss is seen
         self._write(self.paths | set(paths))
 
     def keep_only(self, paths: Iterable[str]) -> None:
@@ -73,13 +94,16 @@ class SecretPaths:
 
     def _write(self, paths: frozenset[str]) -> None:
         if paths != self.paths:
-            text = exact_json(_File(SCHEMA, sorted(paths)), indent=2)
-            twins.write(self._state.secret_paths, text + b"\n")
-            self._paths = paths
+            self._write_down(paths)
+
+    def _write_down(self, paths: frozenset[str]) -> None:
+        text = exact_json(_File(SCHEMA, sorted(paths)), indent=2)
+        twins.write(self._state.secret_paths, text + b"\n")
+        self._paths = paths
 
     def hashed(self, sha256: str) -> str:
         """What stands in a capture instead of the content's SHA-256, which could be guessed at."""
-        digest = hmac.new(self._state.key(), sha256.encode("ascii"), hashlib.sha256)
+        digest = hmac.new(self._key(), sha256.encode("ascii"), hashlib.sha256)
         return PREFIX + digest.hexdigest()
 
     def keep_content(self, host: Host, path: str) -> str:

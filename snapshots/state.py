@@ -135,26 +135,28 @@ class StateDir:
     def _reserve(self) -> Path:
         return self.path / "reserve"
 
-    def key(self) -> bytes:
-        """The key of this host's keyed hashes, made on first use.
+    def key(self) -> bytes | None:
+        """The key of this host's keyed hashes; `None` where there is none.
 
-        Raises `SnapshotError` where it is damaged, or gone although there are secrets: with another
-        one each of them would look changed.
+        Raises `SnapshotError` where it is damaged.
         """
         try:
             return msgspec.json.decode(twins.read(self._key), type=_Key).key
-        except FileNotFoundError as error:
-            if twins.exists(self.secret_paths) or any(self.secret_contents.iterdir()):
-                raise self._lost_key(error) from None
+        except FileNotFoundError:
+            return None
         except (OSError, ValueError) as error:
-            raise self._lost_key(error) from None
+            raise self.lost_key(twins.why(error)) from None
+
+    def make_key(self) -> bytes:
+        """The first key; durable on return."""
         key = _Key(secrets.token_bytes(KEY_BYTES))
         twins.write(self._key, msgspec.json.format(msgspec.json.encode(key)) + b"\n")
         return key.key
 
-    def _lost_key(self, error: OSError | ValueError) -> SnapshotError:
+    def lost_key(self, why: str) -> SnapshotError:
+        """What it means that secrets can no longer be compared."""
         return SnapshotError(
-            f"{self._key} cannot be read ({twins.why(error)}), nor its copy beside it, so "
+            f"{self._key} cannot be read ({why}), nor its copy beside it, so "
             "secret files cannot be compared; nothing was changed. Put one of the two back from a "
             "backup of the state directory. Without one, the restore.sh of a restore point in "
             f"{self.points} still puts files back."

@@ -15,7 +15,7 @@ from snapshots.state import StateDir
 
 def test_everything_is_for_the_owner_alone(tmp_path: Path) -> None:
     state = StateDir(tmp_path / "state")
-    state.key()
+    state.make_key()
     for path in state.path.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     assert stat.S_IMODE(state.path.stat().st_mode) == 0o700
