@@ -135,19 +135,19 @@ class Inverse:
 
     def _content(self, now: str, after: str, before: str | None) -> str | None:
         """The hash without the transaction; `None` where that cannot be told."""
-        if before is not None and before == after:
+        if before == after:
             return now
+        old = EMPTY if before is None else before
         if now == after:
-            return EMPTY if before is None else before
-        if before is not None and now == before:
+            return old
+        if now == before:
             return now
-        if any(is_opaque(sha256) for sha256 in (now, after, before or EMPTY)):
+        if any(is_opaque(sha256) for sha256 in (now, after, old)):
             return None
         if not self._merging:
             return None
-        sides = [
-            self._contents.get(s) if s != EMPTY else b"" for s in (after, now, before or EMPTY)
-        ]
+        sides = [b"" if sha256 == EMPTY else self._contents.get(sha256)
+                 for sha256 in (after, now, old)]  # fmt: skip
         if any(len(side) > MERGE_LIMIT_BYTES for side in sides):
             return None
         merged = merge3(*sides)

@@ -197,6 +197,7 @@ class Inversion:
         for later in chain:
             told = later.deltas[key]
             theirs = seeing_content(told, out.after)
+            out = seeing_content(out, theirs.before)  # it may have read what ours only sealed
             name = name_of(later.record)
             before, how = Inverse(out, self.contents).of(theirs.before)
             if _clashes(out, theirs.before, how):
@@ -228,6 +229,7 @@ class Inversion:
             out = Delta(*key, after, theirs.after)
             self.walks.passed(later, found, out)
         target, how = Inverse(out, self.contents).of(now)
+        target = as_told(Delta(*key, None, now), None, target).after  # ours does not read it
         if _clashes(out, now, how):
             settled = self._settle(delta, out, now)
             if settled is not None:
