@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -191,8 +192,7 @@ class StateDir:
             _descriptors[mine] = descriptor
         try:
             told = Holder(os.getpid(), holder, datetime.now(UTC).isoformat(timespec="seconds"))
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, msgspec.json.encode(told), 0)
+            _tell_holder(descriptor, msgspec.json.encode(told))
             yield
         finally:
             with _held_guard:
@@ -214,8 +214,7 @@ class StateDir:
             yield
         finally:
             self._wait_for(descriptor, wait_s)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, told, 0)
+            _tell_holder(descriptor, told)
 
     def holder(self) -> Holder | None:
         """Who holds the lock now; `None` where it is free."""
@@ -289,3 +288,14 @@ class StateDir:
             )
         if seen.st_mode & 0o077:
             os.chmod(self.path, 0o700)
+
+
+def _tell_holder(descriptor: int, told: bytes) -> None:
+    """For others who wait. Written in place, which needs no room on a full disk; where it cannot
+    be said all the same, nobody is named."""
+    try:
+        os.pwrite(descriptor, told, 0)
+        os.ftruncate(descriptor, len(told))
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)

@@ -7,6 +7,7 @@ also when nothing of us is left.
 
 from __future__ import annotations
 
+import errno
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -210,6 +211,8 @@ def confirm(engine: Engine, *, without_login: bool = False) -> tuple[int, str]:
             finish_confirmed(engine.host, engine.state)
     except (Busy, SnapshotError) as error:
         return REFUSED, str(error)
+    except OSError as error:
+        return _not_written(engine, error)
     names = ", ".join(guard.steps)
     by = f"after a new login of {login}" if login else "without a new login"
     problem = engine.record("confirm", steps=list(guard.steps), login=login)
@@ -229,9 +232,31 @@ def extend(engine: Engine, seconds: int) -> tuple[int, str]:
                 guards.set_deadline(engine.state, seconds)
     except (Busy, SnapshotError) as error:
         return REFUSED, str(error)
+    except OSError as error:
+        return _not_written(engine, error)
     problem = engine.record("guard", phase="extended", steps=list(guard.steps), seconds=seconds)
     sentence = f"{', '.join(guard.steps)} waits {spoken(seconds)} from now. {problem}"
     return (NEEDS_PERSON if problem else GOOD), sentence.rstrip()
+
+
+def _not_written(engine: Engine, error: OSError) -> tuple[int, str]:
+    """What became of an answer during which the disk failed or was full."""
+    why = f"{error.filename or engine.state.path}: {error.strerror}"
+    mend = "Make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Mend that"
+    guard = guards.read(engine.state)
+    if guard is None:
+        return NEEDS_PERSON, f"{why}. Nothing waits any more; `harden-tui history list` shows it."
+    names = ", ".join(guard.steps)
+    if guard.phase == "confirmed":
+        return NEEDS_PERSON, (
+            f"{names} is confirmed and kept, but not all of that could be written down ({why})."
+            f" {mend}, then run `harden-tui recover`, which completes it."
+        )
+    left = spoken(guards.left_s(engine.state, guard))
+    return REFUSED, (
+        f"Your answer could not be written down ({why}); {names} still waits. {mend}, then run"
+        f" `{guard.typed} confirm` again ({left} left, then it is taken back)."
+    )
 
 
 def standing(engine: Engine) -> Guard | None:

@@ -15,7 +15,7 @@ from snapshots.guard import Guard, spoken
 from steps import guard_look, guarding, new_login
 from steps.events import Done
 from tui.cli_change import duration, must_be_root
-from tui.failures import refused, usage
+from tui.failures import Stop, usage
 from tui.options import Options
 from tui.out import Out, note_whose
 from tui.paths import is_root
@@ -24,7 +24,7 @@ from tui.typed_word import insist
 
 
 def confirm(options: Options, arguments: argparse.Namespace) -> int:
-    """Exit 0 where it is kept (or said), 3 where nothing waits or nobody logged in."""
+    """Exit 0 where it is kept (or said), 3 where it is not, 5 where a person must look."""
     _must_be_one(arguments)
     seconds = 0 if arguments.extend is None else duration("--extend", arguments.extend)
     session = open_session(options, site_needed=False, answers_needed=False)
@@ -53,7 +53,7 @@ def _must_be_one(arguments: argparse.Namespace) -> None:
 
 def _answer(out: Out, options: Options, exit_status: int, sentence: str) -> int:
     if exit_status:
-        raise refused(sentence)
+        raise Stop(exit_status, sentence)
     if options.format == "text":
         out.line(sentence)
     else:

@@ -61,7 +61,8 @@ def _confirm(commands: Any) -> None:
         "at its deadline, and after a reboot, unless somebody logged in anew over SSH and\n"
         "confirmed it. Leave the session you have as it is, log in from a second terminal, and\n"
         "run this there. `recover` takes the change back at once.\n"
-        "Exit 0: kept. 3: nothing waits, or nobody has logged in since.",
+        "Exit 0: kept. 3: nothing waits, nobody has logged in since, or the answer could not be\n"
+        "written down. 5: kept, but not all of that could be written down.",
         "  sudo harden-tui confirm\n"
         "  sudo harden-tui confirm --extend 10m\n"
         "  sudo harden-tui confirm --status --format json",

@@ -76,7 +76,7 @@ class Field:
             self._sync()
             ended = self.worker.run(command, self.step, decide=at(number))
             if ended.exit == 0:  # the fault did no harm: it is for a person to confirm
-                self.worker.confirm()
+                self._confirm()
             guarded = self.worker.is_guarded
             mend()
             one = self._judged(ended, sides, f"{command} {self.step}", fault, number, guarded)
@@ -131,7 +131,8 @@ class Field:
         by_itself = self._taken_back_by_itself() if guarded else ""
         recovered = self.worker.say("recover", "--yes")
         said = by_itself + recovered.stdout + recovered.stderr
-        exit_status = -1 if what.startswith("recover") else ended.exit
+        taken_back = guarded and ended.exit == 0  # there was no way to confirm it
+        exit_status = -1 if what.startswith("recover") or taken_back else ended.exit
         told = side_told(exit_status, ended.said, said)
         verdict = judge(self.worker, sides, told, f"exit {ended.exit}: {ended.said} / {said}")
         problems = list(verdict.problems)
@@ -139,6 +140,19 @@ class Field:
             problems.append(f"recover: exit {recovered.returncode}: {said}")
         point = point_told(ended.calls, number)
         return Tried(what, fault, number, point, verdict.side, tuple(problems))
+
+    def _confirm(self) -> None:
+        """On a full or read-only disk the answer cannot be written down, which must be said. With
+        room it is given again; without any, the change is taken back at the next boot."""
+        refusal = self.worker.try_to_confirm()
+        host = self.worker.host
+        if not refusal:
+            return
+        if not isinstance(host, DiskHost) or "still waits" not in refusal:
+            raise AssertionError(f"confirm: {refusal}")
+        if "Make room there" in refusal:
+            host.make_room()
+            self.worker.confirm()
 
     def _taken_back_by_itself(self) -> str:
         """What a guard said that took the change back after a boot; empty where none did."""
