@@ -148,10 +148,14 @@ class Field:
         host = self.worker.host
         if not refusal:
             return
-        if not isinstance(host, DiskHost) or "still waits" not in refusal:
+        is_kept = "is confirmed and kept" in refusal  # recover does the rest
+        if not isinstance(host, DiskHost) or not (is_kept or "still waits" in refusal):
             raise AssertionError(f"confirm: {refusal}")
         if "Make room there" in refusal:
             host.make_room()
+        if is_kept:
+            self.worker.say("recover", "--yes")
+        elif "Make room there" in refusal:
             self.worker.confirm()
 
     def _taken_back_by_itself(self) -> str:
