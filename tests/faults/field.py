@@ -77,8 +77,7 @@ class Field:
             ended = self.worker.run(command, self.step, decide=at(number))
             if ended.exit == 0:  # the fault did no harm: it is for a person to confirm
                 self._confirm()
-            guarded = self.worker.is_guarded
-            mend()
+            guarded = self._mended(mend)
             one = self._judged(ended, sides, f"{command} {self.step}", fault, number, guarded)
             yield one
             if one.side == "between":
@@ -101,8 +100,7 @@ class Field:
             self.worker.run("apply", self.step, decide=killed_before_it_counts())
             self._sync()
             ended = self.worker.run("recover", decide=at(number))
-            guarded = self.worker.is_guarded
-            mend()
+            guarded = self._mended(mend)
             what = f"recover {self.step}"
             one = self._judged(ended, self.sides, what, fault, number, guarded)
             yield one
@@ -140,6 +138,12 @@ class Field:
             problems.append(f"recover: exit {recovered.returncode}: {said}")
         point = point_told(ended.calls, number)
         return Tried(what, fault, number, point, verdict.side, tuple(problems))
+
+    def _mended(self, mend: Mend) -> bool:
+        """Whether something waited for its confirmation, and the machine booted meanwhile."""
+        was_guarded, leader = self.worker.is_guarded, self.worker.host.leader
+        mend()
+        return was_guarded and self.worker.host.leader != leader
 
     def _confirm(self) -> None:
         """On a full or read-only disk the answer cannot be written down, which must be said. With
