@@ -43,8 +43,9 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def counted(records: Iterable[TransactionRecord]) -> list[TransactionRecord]:
-    """The transactions after which the host was as they left it, oldest first."""
-    return [record for record in records if record.status in ("committed", "undone")]
+    """The transactions after which the host was as they left it, in the order of their ends."""
+    found = (record for record in records if record.status in ("committed", "undone"))
+    return sorted(found, key=lambda record: record.at_end)
 
 
 def standing_of(records: Records, all_records: Iterable[TransactionRecord]) -> list[Standing]:
@@ -86,13 +87,17 @@ def find(
     record = next((one for one in reversed(with_points) if one.id not in settling), last)
     first = min([record.id, *(one.record.id for one in standing)])
     walk = _Walk(points, store, touched(standing), tuple(accepted), tuple(carried))
-    for one in records:
-        if one.id < first or one.status in ("rolled-back", "under-way"):
+    for one, is_closing in _moments(records):
+        if one.at_end[0] < first or one.status in ("rolled-back", "under-way"):
             continue
-        if one in line and point_before(one.id) in known and point_after(one.id) in known:
-            walk.go(one, settles=one.id in settling)
-        else:
+        if not (one in line and point_before(one.id) in known and point_after(one.id) in known):
             walk.blind = True
+        elif is_closing:
+            walk.close(one)
+        elif one.kind == "window":
+            walk.open(one)
+        else:
+            walk.go(one, settles=one.id in settling)
     # Accounts come and go with applications; the step that minds them asks at each check.
     domains: set[DomainName] = {"files", *(domain for domain, _ in touched(standing))}
     domains.discard("mariadb")
@@ -118,6 +123,13 @@ def find(
     )
 
 
+def _moments(records: Iterable[TransactionRecord]) -> list[tuple[TransactionRecord, bool]]:
+    """In order: each transaction, and once more each window, when it was closed."""
+    found = [((one.id, False), one, False) for one in records]
+    found += [((one.at_end[0], True), one, True) for one in records if one.kind == "window"]
+    return [(one, is_closing) for _, one, is_closing in sorted(found, key=lambda each: each[0])]
+
+
 class _Walk:
     """From one restore point to the next."""
 
@@ -139,6 +151,8 @@ class _Walk:
         self.chunks: dict[str, str] = {}
         """Name of a part -> the hash of its list, as the transaction last looked at left it."""
         self._seen: set[str] = set()
+        self._at_start: dict[str, frozenset[Key]] = {}
+        """Window -> what was expected already when it was opened."""
         self.blind = True
         """What happened between the last one looked at and the next is not known."""
 
@@ -146,6 +160,11 @@ class _Walk:
         """Past one transaction."""
         before = self._points.manifest(point_before(record.id))
         after = self._points.manifest(point_after(record.id))
+        self._arrive(before, settles=settles)
+        self._left(record, before, after, settles=settles)
+
+    def _arrive(self, before: Manifest, *, settles: bool) -> None:
+        """At the beginning of a transaction: what became otherwise until then is others'."""
         if self.blind:
             self.expected.clear()
         else:
@@ -159,6 +178,25 @@ class _Walk:
                     continue
                 if same(self.expected[key], new):
                     del self.expected[key]
+
+    def open(self, record: TransactionRecord) -> None:
+        """To the start of an update window."""
+        before = self._points.manifest(point_before(record.id))
+        self._arrive(before, settles=False)
+        self._take(before)
+        self.blind = False
+        self._at_start[record.id] = frozenset(self.expected)
+
+    def close(self, record: TransactionRecord) -> None:
+        """To its end: whatever became otherwise since its start is the window's."""
+        started = self._at_start.pop(record.id, frozenset())
+        self.expected = {key: item for key, item in self.expected.items() if key in started}
+        before = self._points.manifest(point_before(record.id))
+        self._left(record, before, self._points.manifest(point_after(record.id)), settles=False)
+
+    def _left(
+        self, record: TransactionRecord, before: Manifest, after: Manifest, *, settles: bool
+    ) -> None:
         for key, old, _ in self._differing(before.chunks, after.chunks, _tops(before)):
             if settles and record.kind == "rollback":
                 self.expected[key] = old

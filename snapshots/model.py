@@ -296,6 +296,15 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     pid: int = 0
     journaled: int = 0
     """How many lines its journal had when it ended; 0 where that is not known."""
+    until: str = ""
+    """Of a window that was closed: the id of the last transaction then. Clocks are set back, ids
+    are not."""
+
+    @property
+    def at_end(self) -> tuple[str, bool]:
+        """When it ended, among all beginnings and ends: the id of the last transaction then, and
+        whether that was one in it."""
+        return self.until or self.id, self.until not in ("", self.id)
 
     @property
     def in_force(self) -> bool:

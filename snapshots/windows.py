@@ -29,7 +29,7 @@ from snapshots.model import (
 )
 from snapshots.opening import changing
 from snapshots.progress import Progress
-from snapshots.records import Records, now_text
+from snapshots.records import LIST, ORIGINAL, Records, now_text
 from snapshots.state import StateDir
 from snapshots.transaction import point_after, point_before
 
@@ -103,10 +103,13 @@ def finish(host: Host, state: StateDir, tx_id: str, progress: Progress) -> Trans
         keeper, deltas = _now(host, state, record, progress)
         try:
             records.write_deltas(tx_id, deltas)
+            if any(tx_id in one.rebased for one in records.all()):
+                records.keep_original(tx_id)
             validations, activations = daemons_of(deltas)
             record = msgspec.structs.replace(
                 record, status="committed", ended=now_text(), validations=validations,
                 activations=activations, journaled=records.journaled(tx_id),
+                until=records.ids()[-1],
             )  # fmt: skip
             records.end(record)
         except OSError as error:
@@ -152,7 +155,10 @@ def reopen(state: StateDir, tx_id: str) -> None:
     records = Records(state)
     record = records.read(tx_id)
     if record.status == "committed":
-        records.write(msgspec.structs.replace(record, status="under-way", ended=""))
+        records.write(msgspec.structs.replace(record, status="under-way", ended="", until=""))
+    for name in (ORIGINAL, LIST):  # of an end that was none
+        (records.where(tx_id) / name).unlink(missing_ok=True)
+    sync_directory(records.where(tx_id))
     _remove_point(state, point_after(tx_id))
 
 

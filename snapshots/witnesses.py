@@ -70,14 +70,14 @@ def apart(later: Iterable[Later]) -> tuple[list[Later], list[Later]]:
 
 def outlasts(one: TransactionRecord, record: TransactionRecord) -> bool:
     """Whether `one` ended after `record` began: it came later, or is the window it was made in."""
-    return one.id > record.id or (one.kind == "window" and one.ended > record.started)
+    return one.id > record.id or record.id <= one.until
 
 
 def rebase(inversion: Inversion) -> None:
     """Change what the witnesses tell, once everything is decided."""
     if not inversion.witnesses:
         return
-    ends = [(one, _ended(one.record, inversion.later)) for one in inversion.witnesses]
+    ends = [(one, one.record.at_end[0]) for one in inversion.witnesses]
     for decision in inversion.decisions:
         key: Key = (decision.delta.domain, decision.delta.key)
         if decision.how == "conflict" or not inversion.walks.watch(key):
@@ -168,11 +168,3 @@ def _taken_out(
 def _encloses(window: TransactionRecord, record: TransactionRecord) -> bool:
     """Of what ended after `record` began: whether it began before that too."""
     return window.id < record.id
-
-
-def _ended(record: TransactionRecord, later: Iterable[Later]) -> str:
-    """The id of the last transaction before the end of `record`: the last one in a window."""
-    inside = (
-        one.record.id for one in later if one.record.id > record.id and outlasts(record, one.record)
-    )
-    return max(inside, default=record.id)

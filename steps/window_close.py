@@ -83,7 +83,8 @@ def close(engine: Engine, window: Window, how: Literal["closed", "deadline"]) ->
     records = Records(engine.state)
     try:
         record = records.read(window.id)
-        if record.status == "committed" and not _sealed_since(engine, window):
+        let_go = bool(window.hold) and not window_hold.holds(engine)
+        if record.status == "committed" and not let_go and not _sealed_since(engine, window):
             # Cut off before a seal was back: what changed since belongs to the window too.
             windows.reopen(engine.state, window.id)
             record = records.read(window.id)

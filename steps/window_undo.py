@@ -149,7 +149,10 @@ def go_on(engine: Engine, window: Window) -> Ended:
     ended, said, done = window_seals.lift(engine, window.seals)
     inner = _applied_in(engine, window)
     if ended == GOOD and inner:
-        ended, said, undone = rollback.rollback(engine, [one.id for one in inner], False, None)
+        # All that stands in an open window goes with it, what was changed after a step in it too.
+        chosen = Resolutions("keep-current") if window.was_open else UNRESOLVED
+        ids = [one.id for one in inner]
+        ended, said, undone = rollback.rollback(engine, ids, False, None, chosen)
         done += undone
     if ended == GOOD and records.read(window.id).status == "committed":
         resolutions = _resolutions(engine, window)
@@ -259,16 +262,16 @@ def _conflict(planned: UndoPlan, window: Window) -> str:
 
 def _applied_in(engine: Engine, window: Window) -> list[TransactionRecord]:
     """What stands of what was applied in the window, newest first; after it what stands stays."""
-    last = window_store.last(engine.state)
-    closed = last.report.closed if last is not None and last.window.id == window.id else ""
+    records = Records(engine.state)
+    until = records.read(window.id).until
     return [
         record
-        for record in reversed(Records(engine.state).all())
+        for record in reversed(records.all())
         if record.id > window.id
         and record.in_force
         and record.kind in ("apply", "drift")
         and not set(record.steps) & {*window.steps, window_hold.STEP}
-        and (not closed or record.started[:19] <= closed[:19])
+        and (not until or record.id <= until)
     ]
 
 

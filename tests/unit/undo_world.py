@@ -82,6 +82,7 @@ class World:
         record = TransactionRecord(
             id=began, kind="window", steps=(), title="Update window", status="committed",
             started=began, ended=self._moment(),
+            until=max([began, *(one.record.id for one in self.history)]),
         )  # fmt: skip
         inside = [one for one in self.history if one.record.id > began]
         changed = [delta for one in inside for delta in one.deltas.values()]
