@@ -76,6 +76,8 @@ class Inversion:
             packaged.hand_over(self, delta, now, chain, self._kept)
         elif delta.domain == "files" and DERIVED.fullmatch(delta.key):
             packaged.made_anew(self, delta, now, chain)
+        elif chain and (heir := remains.filler(self, delta, chain[0])):
+            self._fill_in(delta, heir)
         elif chain:
             self._among_others(delta, now, chain)
         elif decided := self._decided_before(delta, now):
@@ -240,6 +242,14 @@ class Inversion:
             self.say(delta, "already")
         else:
             self.say(delta, "restore" if same(now, delta.after) else "merge", target)
+
+    def _fill_in(self, delta: Delta, heir: Later) -> None:
+        """It put something into our directory before another took that away: whose directory it
+        is shows once that is undone."""
+        self.inherit(heir, delta, delta.after)
+        self.walks.stop(delta, heir.record.id)
+        note = f"{name_of(heir.record)} put something in it"
+        self.say(delta, "handed-over", note=note, heirs=(heir.record,))
 
     def _relied_on(self, delta: Delta, later: Later) -> bool:
         """Whether the next changer found it as we left it, and claims all of it besides."""

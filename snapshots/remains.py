@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from host.base import FileState
+from snapshots.captured import same
 from snapshots.decision import Clash
 from snapshots.disputes import KEPT
 from snapshots.model import Delta, FileItem, Item
@@ -186,11 +187,27 @@ def _stays(inversion: Inversion, decision: Decision, heir: Later | None, holds: 
     inversion.walks.stop(decision.delta, heir.record.id if heir else "")
 
 
-def _heir(inversion: Inversion, domain: str, inside: str) -> Later | None:
-    """The first later step, or else the first witness, that put something there."""
-    for later in (*inversion.later, *inversion.witnesses):
-        for key, delta in inversion.theirs(later).items():
-            there = delta is not None and delta.after is not None
-            if there and key[0] == domain and key[1].startswith(inside):
-                return later
-    return None
+def filler(inversion: Inversion, delta: Delta, before: Later) -> Later | None:
+    """Of a directory that our step made: who put something in it before `before` changed it."""
+    if delta.domain != "files" or delta.before is not None or not _is_dir(delta.after):
+        return None
+    heir = _heir(inversion, "files", f"{delta.key}/", new=True)
+    return heir if heir is not None and heir.record.at_end < before.record.at_end else None
+
+
+def _heir(inversion: Inversion, domain: str, inside: str, *, new: bool = False) -> Later | None:
+    """The first later step or witness that left something there (`new`: that was not there
+    before)."""
+    found = [
+        later
+        for later in (*inversion.later, *inversion.witnesses)
+        if any(
+            delta is not None
+            and delta.after is not None
+            and not (delta.before is not None if new else same(delta.before, delta.after))
+            and key[0] == domain
+            and key[1].startswith(inside)
+            for key, delta in inversion.theirs(later).items()
+        )
+    ]
+    return min(found, key=lambda one: one.record.at_end, default=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -219,6 +219,60 @@ def test_a_directory_goes_with_the_window_that_put_something_in_it(order: str) -
     for digit in order:
         world.undo((one, window_id)[int(digit)])
     assert set(world.now["files"]) == {"/etc"}
+
+
+def in_order(bench: Bench, done: dict[str, str], order: str) -> None:
+    first = done.pop("first")
+    for one in order:
+        assert bench.undo(done[one]).status == "committed"
+    assert str(bench.fingerprint()) == first
+
+
+def by_hand(bench: Bench, step: str, change: Callable[[], None]) -> str:
+    """A transaction in which the host changes itself, as by a program a step runs."""
+    tx = bench.begin(step)
+    change()
+    return tx.commit().id
+
+
+@pytest.mark.parametrize("order", ["".join(each) for each in itertools.permutations("usw")])
+def test_a_directory_goes_with_whoever_first_put_something_in_it(bench: Bench, order: str) -> None:
+    """A window did, in the directory of a step; a later step changed that file."""
+    done = {"first": str(bench.fingerprint())}
+    place = FileState(kind="dir", mode=0o755)
+    done["u"] = by_hand(bench, "u", lambda: bench.host.put("/etc/d", place))
+    with window(bench) as done["w"]:
+        bench.host.write_file("/etc/d/a", b"one\ntwo\n")
+    done["s"] = bench.apply("s", WriteFile(path="/etc/d/a", content=b"one\ntwo\nthree\n")).id
+    in_order(bench, done, order)
+
+
+@pytest.mark.parametrize("order", ["".join(each) for each in itertools.permutations("012")])
+def test_a_directory_that_came_back_goes_with_whoever_filled_it(bench: Bench, order: str) -> None:
+    done = {"first": str(bench.fingerprint())}
+    place = FileState(kind="dir", mode=0o755)
+
+    def take_away() -> None:
+        bench.host.put("/etc/d/a", None)
+        bench.host.put("/etc/d", None)
+
+    done["0"] = by_hand(bench, "zero", lambda: bench.host.put("/etc/d", place))
+    done["1"] = bench.apply("one", WriteFile(path="/etc/d/a", content=b"a\n")).id
+    done["2"] = by_hand(bench, "two", take_away)
+    in_order(bench, done, order)
+
+
+def test_after_a_window_that_encloses_it_a_directory_goes_with_the_window(bench: Bench) -> None:
+    """A step in it made the directory, the update put something there, later steps came."""
+    done = {"first": str(bench.fingerprint())}
+    place = FileState(kind="dir", mode=0o755)
+    with window(bench) as done["w"]:
+        done["t"] = by_hand(bench, "t", lambda: bench.host.put("/etc/d", place))
+        bench.host.write_file("/etc/d/a", b"one\n")
+    closed = msgspec.structs.replace(place, mode=0o700)
+    done["m"] = by_hand(bench, "m", lambda: bench.host.put("/etc/d", closed))
+    done["s"] = bench.apply("s", WriteFile(path="/etc/d/a", content=b"one\ntwo\n")).id
+    in_order(bench, done, "tmsw")
 
 
 def record(tx_id: str, kind: str = "apply") -> TransactionRecord:
