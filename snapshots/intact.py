@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from host.names import read_exact_json
 from snapshots import guard as guards
 from snapshots import leaving, sums, twins
 from snapshots.answers import Answers
@@ -294,13 +295,47 @@ def _readable(state: StateDir) -> Iterator[str]:
     """What people may write by hand carries no sum, and no undo needs it."""
     for path in (state.window, state.last_window):
         try:
-            twins.read(path)
+            text = twins.read(path)
+            if path == state.window:
+                window = read_exact_json(text, _Window)
+            else:
+                window = read_exact_json(text, _LastWindow).window
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
             yield f"{path} cannot be read ({twins.why(error)}), nor its copy beside it."
+            continue
+        if path == state.window or not twins.exists(state.window):  # the next one's opening
+            yield from _dumps(window)  # lets go of them
     for read in (lambda: Answers(state), lambda: Guides(state).all()):
         try:
             read()
         except SnapshotError as error:
             yield str(error)
+
+
+class _Dump(msgspec.Struct, frozen=True):
+    path: str
+    sha256: str
+
+
+class _Window(msgspec.Struct, frozen=True):
+    """Of an update window: the databases as they were, and what its undo gave up."""
+
+    dumps: tuple[_Dump, ...] = ()
+    given_up: tuple[_Dump, ...] = ()
+
+
+class _LastWindow(msgspec.Struct, frozen=True):
+    window: _Window
+
+
+def _dumps(window: _Window) -> Iterator[str]:
+    for dump in (*window.dumps, *window.given_up):
+        try:
+            is_whole = sums.file_hash(Path(dump.path)) == dump.sha256
+        except OSError as error:
+            yield f"The dump {dump.path} cannot be read ({error.strerror})."
+            continue
+        if not is_whole:
+            yield f"The dump {dump.path} was altered on the disk."

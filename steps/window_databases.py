@@ -27,11 +27,12 @@ BEFORE_UNDO = "before-undo"
 def lacking(engine: Engine, window: Window) -> Iterator[str]:
     """A sentence for each dump of the start that could not be read back."""
     for dump in window.dumps:
-        there = engine.host.state(dump.path)
-        if there is None or there.size_bytes != dump.bytes_:
+        there = engine.host.state(dump.path, content=True)
+        if there is None or (there.size_bytes, there.sha256) != (dump.bytes_, dump.sha256):
+            what = "is not there any more" if there is None else "was altered since it was written"
             yield (
-                f"The dump {dump.path} of the database {dump.database} is not there any more, or"
-                " not whole; nothing was undone. Put it back from a backup."
+                f"The dump {dump.path} of the database {dump.database} {what}; nothing was undone."
+                " Put it back from a backup."
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from host import dumps as dumping
 from host.base import FileState, Host
+from snapshots import history
 from steps import apply, recovery, rollback, window, window_store
 from steps.outcome import NEEDS_PERSON, ROLLED_BACK
 from tests.unit.window_scene import Scene, opened, update
@@ -34,7 +36,7 @@ class Server:
                 host.put("/".join(parts[:depth]), FileState("dir", 0o700))
         content = self.holds[name].encode()
         host.put(path, FileState("file", 0o600), content)
-        return dumping.Kept(len(content), "")
+        return dumping.Kept(len(content), hashlib.sha256(content).hexdigest())
 
     def restore(self, host: Host, name: str, path: str, *_: Any) -> None:
         self.restored += 1
@@ -129,6 +131,33 @@ def test_an_undo_whose_dump_is_gone_touches_nothing(scene: Scene, server: Server
     assert status == 3
     assert "backup" in said
     assert window.current(scene.state) == found
+
+
+def test_an_altered_dump_is_seen_before_anything_is_undone(scene: Scene, server: Server) -> None:
+    """Of the same size, so that only its content tells."""
+    found = opened(scene, dumps=["shop"])
+    update(scene)
+    path = found.dumps[0].path
+    content = scene.host.read_bytes(path)
+    scene.host.put(path, scene.host.state(path), content[:-1] + b"X")
+    (refusal,) = window.plan_undo(scene.engine()).refusals
+    assert f"The dump {path} of the database shop was altered" in refusal
+    status, said, _ = window.undoing(scene.engine())
+    assert (status, "nothing was undone" in said) == (3, True)
+    assert window.current(scene.state) == found
+
+
+def test_history_verify_looks_at_the_dumps(scene: Scene, server: Server) -> None:
+    found = opened(scene, dumps=["shop"])
+    there = Path(found.dumps[0].path)  # on a real host the one and only
+    there.write_bytes(scene.host.read_bytes(str(there)))
+    assert history.verify(scene.state) == []
+    assert window.closing(scene.engine())[0] == 0
+    there.write_bytes(b"at the Start")
+    assert history.verify(scene.state) == [f"The dump {there} was altered on the disk."]
+    there.unlink()
+    (said,) = history.verify(scene.state)
+    assert said == f"The dump {there} cannot be read (No such file or directory)."
 
 
 def test_an_undo_that_counts_is_not_given_up_for_a_log_that_is_full(
