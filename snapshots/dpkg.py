@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
-from host.base import CommandFailed, CommandMissing, Completed, Host, HostError
+from host.base import CommandFailed, CommandMissing, Completed, Host
 from host.holders import describe
 from snapshots import leftovers
 from snapshots.model import Busy, SnapshotError
@@ -39,9 +39,6 @@ APT_OPTIONS = (
     "-o", "Dpkg::Use-Pty=0",
     "-o", "APT::Get::AutomaticRemove=false",
 )  # fmt: skip
-
-SCRATCH = "/var/lib/dpkg/tmp.ci"
-"""Where it unpacks what controls a package."""
 
 _HALF = frozenset({"half-installed", "unpacked", "half-configured", "reinst-required"})
 
@@ -166,15 +163,6 @@ def settle_dpkg(host: Host, progress: Progress) -> None:
     """
     with contextlib.suppress(CommandMissing, CommandFailed):
         run_dpkg(host, progress, "--configure", "--pending", wait_s=OUTLIVED_WAIT_S)
-
-
-def clear_scratch(host: Host) -> None:
-    """Take away what a dpkg that was killed left in its own scratch directory.
-
-    Call it with dpkg's lock held: it would do so itself before the next package it unpacks.
-    """
-    with contextlib.suppress(HostError):
-        leftovers.remove(host, (SCRATCH,))
 
 
 def is_offered(host: Host, name: str, version: str) -> bool:

@@ -9,7 +9,7 @@ from host.base import Host
 from snapshots import guard as guards
 from snapshots import leftovers
 from snapshots.capture import Keeper
-from snapshots.dpkg import clear_scratch, packages_held, settle_dpkg
+from snapshots.dpkg import packages_held, settle_dpkg
 from snapshots.execute import wait_for_outlived
 from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.model import SnapshotError, TransactionRecord
@@ -52,7 +52,6 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             keyed(keeper, before["files"], keeper.secret_paths.paths)
             held = ExitStack()
             held.enter_context(packages_held(host, progress))
-            clear_scratch(host)
             host.strange_packages.update(records.strange_packages(record.id))
             tx = Transaction(keeper, records, record, before, progress, held)
             ended.append(tx.roll_back(_reason(state, record)))

@@ -12,7 +12,7 @@ from itertools import chain
 import msgspec
 
 from host.base import FileState, HostError
-from snapshots import leaving, leftovers, stale_marks, strangers, ucf
+from snapshots import leaving, leftovers, scraps, stale_marks, strangers, ucf
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
@@ -205,6 +205,7 @@ class Transaction:
                 tables = self._records.kept_tables(self.id)
                 ucf.put_back(self._keeper.host, tables)
                 stale_marks.put_back(self._keeper.host, tables)
+                self._clear_scraps()
                 self._require_no_doubt()
                 status: TransactionStatus = "rolled-back"
                 theirs = self._of_strangers()
@@ -234,6 +235,11 @@ class Transaction:
 
     def _remove_what_came(self) -> None:
         leftovers.remove(self._keeper.host, self._records.came(self.id))
+
+    def _clear_scraps(self) -> None:
+        host = self._keeper.host
+        if host.has_packages_locked:
+            scraps.clear(host, self.record.started)
 
     def _require_no_doubt(self) -> None:
         """Raise `SnapshotError` where something may be left that nobody knows of any more."""

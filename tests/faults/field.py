@@ -44,6 +44,7 @@ class Field:
         self.worker = worker
         self.step = step
         self.roots = roots
+        self._meanwhile = ""
         self.clean("apply")  # the first captures of a host store a thousand contents more
         self.clean("rollback")
         before = self._look()
@@ -112,6 +113,11 @@ class Field:
         self.worker.run("apply", self.step, decide=killed_before_it_counts())
         return self.worker.run("recover", decide=let_through).calls
 
+    def recovered_meanwhile(self) -> None:
+        """A recover before the machine is mended, which may fail; what it said counts."""
+        done = self.worker.say("recover", "--yes")
+        self._meanwhile = done.stdout + done.stderr
+
     def differs(self, side: str) -> list[str]:
         """How the host differs from that side."""
         wanted = self.sides.before if side == "before" else self.sides.after
@@ -128,7 +134,8 @@ class Field:
     ) -> Tried:
         by_itself = self._taken_back_by_itself() if guarded else ""
         recovered = self.worker.say("recover", "--yes")
-        said = by_itself + recovered.stdout + recovered.stderr
+        said = by_itself + self._meanwhile + recovered.stdout + recovered.stderr
+        self._meanwhile = ""
         taken_back = guarded and ended.exit == 0  # there was no way to confirm it
         exit_status = -1 if what.startswith("recover") or taken_back else ended.exit
         told = side_told(exit_status, ended.said, said)

@@ -171,7 +171,7 @@ def _recover_then(field: Field, mend: Callable[[], None]) -> Mend:
     """A recover while the disk is still full may fail, and must leave what a later one needs."""
 
     def again() -> None:
-        field.worker.say("recover", "--yes")
+        field.recovered_meanwhile()
         mend()
 
     return again
