@@ -121,16 +121,24 @@ def finish(host: Host, state: StateDir, tx_id: str, progress: Progress) -> Trans
     return record
 
 
-def told(before: Captured, after: Captured, inside: Iterable[Delta]) -> list[Delta]:
+def told(
+    before: Captured, after: Captured, inside: Iterable[Delta], roots: Iterable[Root] = ()
+) -> list[Delta]:
     """What a window tells of, sorted: what differs, and what does not though transactions in it
     changed it (`inside`). Pure.
 
     Its own undo leaves the latter alone. But an undo of an earlier transaction may change what
-    would have stood at its start and not at its end, or the other way.
+    would have stood at its start and not at its end, or the other way. Of what was not captured,
+    outside of /etc and `roots`, nothing is told.
     """
     found: dict[Key, Delta] = {}
+    tops = ("/etc/", *(f"{root.path.rstrip('/')}/" for root in roots))
     for delta in inside:
         domain, key = delta.domain, delta.key
+        if domain == "files" and not f"{key}/".startswith(tops):
+            continue
+        if domain == "mariadb" and not (before.get(domain) and after.get(domain)):
+            continue
         began, ended = (side.get(domain, {}).get(key) for side in (before, after))
         if same(began, ended):
             found[domain, key] = Delta(domain, key, began, ended)
@@ -208,7 +216,7 @@ def _now(
     records = Records(state)
     inside = (one.id for one in records.all() if one.id > record.id and one.in_force)
     changed = (delta for tx_id in inside for delta in records.each_delta(tx_id, {}))
-    return keeper, told(before, after, changed)
+    return keeper, told(before, after, changed, record.roots)
 
 
 def _start(keeper: Keeper, record: TransactionRecord) -> Captured:

@@ -23,6 +23,7 @@ from snapshots.model import (
     Delta,
     Item,
     RemoveFile,
+    Root,
     RunCommand,
     SnapshotError,
     TransactionRecord,
@@ -326,3 +327,14 @@ def test_a_package_that_another_needs_stays_as_the_window_found_it() -> None:
         ValueItem("1;manual"),
         ValueItem("2;manual"),
     )
+
+
+def test_of_what_a_window_does_not_capture_it_tells_nothing() -> None:
+    inside = [
+        Delta("files", "/var/lib/apache2/module", text("on\n"), None),
+        Delta("files", "/srv/app/x", text("a\n"), text("b\n")),
+        Delta("files", "/etc/x", None, text("b\n")),
+        Delta("mariadb", "root@localhost", ValueItem("a"), None),
+    ]
+    roots = (Root("/srv/app", content=True),)
+    assert [one.key for one in windows.told({}, {}, inside, roots)] == ["/etc/x", "/srv/app/x"]
