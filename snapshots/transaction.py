@@ -238,7 +238,7 @@ class Transaction:
 
     def _clear_scraps(self) -> None:
         host = self._keeper.host
-        if host.has_packages_locked:
+        if host.has_packages_locked or host.is_practice:  # else they may be another tool's
             scraps.clear(host, self.record.started)
 
     def _require_no_doubt(self) -> None:
