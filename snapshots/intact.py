@@ -119,6 +119,7 @@ def problems(state: StateDir) -> Iterator[str]:
     yield from _secrets(state)
     for kept in state.kept_twice:
         yield from twins.problems(kept)
+    yield from _windows(state)
     yield from _readable(state)
     if guards.is_damaged(state):
         yield f"{guards.directory(state) / 'guard.json'} was altered on the disk."
@@ -293,6 +294,15 @@ def _secrets(state: StateDir) -> Iterator[str]:
 
 def _readable(state: StateDir) -> Iterator[str]:
     """What people may write by hand carries no sum, and no undo needs it."""
+    for read in (lambda: Answers(state), lambda: Guides(state).all()):
+        try:
+            read()
+        except SnapshotError as error:
+            yield str(error)
+
+
+def _windows(state: StateDir) -> Iterator[str]:
+    """Where the update window stands, and its dumps; those of the last one until the next opens."""
     for path in (state.window, state.last_window):
         try:
             text = twins.read(path)
@@ -305,13 +315,8 @@ def _readable(state: StateDir) -> Iterator[str]:
         except (OSError, ValueError) as error:
             yield f"{path} cannot be read ({twins.why(error)}), nor its copy beside it."
             continue
-        if path == state.window or not twins.exists(state.window):  # the next one's opening
-            yield from _dumps(window)  # lets go of them
-    for read in (lambda: Answers(state), lambda: Guides(state).all()):
-        try:
-            read()
-        except SnapshotError as error:
-            yield str(error)
+        if path == state.window or not twins.exists(state.window):
+            yield from _dumps(window)
 
 
 class _Dump(msgspec.Struct, frozen=True):

@@ -383,6 +383,7 @@ def invert(
         frozenset(packaged),
         resolutions,
     )
+    # What a window only tells of is not undone with it; a step has no such, but 50,000 others.
     for delta in deltas if record.kind == "apply" else only_changes(deltas):
         inversion.decide(delta)
     remains.settle_directories(inversion, former)

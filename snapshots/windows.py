@@ -99,7 +99,7 @@ def finish(host: Host, state: StateDir, tx_id: str, progress: Progress) -> Trans
     records = Records(state)
     with changing(host, state, "window close", progress):
         record = records.read(tx_id)
-        _remove_point(state, point_after(tx_id))
+        _forget_end(state, tx_id)
         keeper, deltas = _now(host, state, record, progress)
         try:
             records.write_deltas(tx_id, deltas)
@@ -164,10 +164,7 @@ def reopen(state: StateDir, tx_id: str) -> None:
     record = records.read(tx_id)
     if record.status == "committed":
         records.write(msgspec.structs.replace(record, status="under-way", ended="", until=""))
-    for name in (ORIGINAL, LIST):  # of an end that was none
-        (records.where(tx_id) / name).unlink(missing_ok=True)
-    sync_directory(records.where(tx_id))
-    _remove_point(state, point_after(tx_id))
+    _forget_end(state, tx_id)
 
 
 def discard(state: StateDir, tx_id: str) -> None:
@@ -227,6 +224,15 @@ def _start(keeper: Keeper, record: TransactionRecord) -> Captured:
     before = keeper.points.load(point_before(record.id))
     settle.keyed(keeper, before["files"], keeper.secret_paths.paths)
     return before
+
+
+def _forget_end(state: StateDir, tx_id: str) -> None:
+    """Nothing is left of an end that was none; may be repeated after a crash in between."""
+    where = Records(state).where(tx_id)
+    for name in (ORIGINAL, LIST):
+        (where / name).unlink(missing_ok=True)
+    sync_directory(where)
+    _remove_point(state, point_after(tx_id))
 
 
 def _remove_point(state: StateDir, point_id: str) -> None:

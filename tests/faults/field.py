@@ -165,7 +165,9 @@ class Field:
         if "Make room there" in refusal:
             host.make_room()
         if is_kept:
-            self.worker.say("recover", "--yes")
+            completed = self.worker.say("recover", "--yes")
+            if completed.returncode != 0 or self.worker.is_guarded:
+                raise AssertionError(f"recover: {completed.stdout}{completed.stderr}")
         elif "Make room there" in refusal:
             self.worker.confirm()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from snapshots import drift_settle
@@ -56,7 +54,7 @@ def test_what_was_accepted_in_it_is_no_drift(bench: Bench) -> None:
     assert drifted(bench) == []
 
 
-def test_an_edit_after_it_is_drift(bench: Bench, tmp_path: Path) -> None:
+def test_an_edit_after_it_is_drift(bench: Bench) -> None:
     with window(bench):
         bench.apply("t", WriteFile(path=MODE, content=b"two\n"))
     bench.host.write_file(MODE, b"mine\n")
