@@ -30,6 +30,7 @@ from snapshots.inverse import (
 )
 from snapshots.merge_keeping import merge_keeping
 from snapshots.model import Delta, FileItem, Item, Resolution, TransactionRecord, ValueItem
+from snapshots.unread import is_unread
 
 KEPT = "stays as it is now, as you chose; the step lets go of it"
 GIVEN_UP = "what was changed since is given up, as you chose; it lies in the restore point of "
@@ -73,6 +74,14 @@ def why_no_merge(delta: Delta, x: Item | None, contents: Contents) -> str:
         _merged(delta, x, contents)
     except Unmergeable as error:
         return str(error)
+    return ""
+
+
+def why_no_restore(delta: Delta, x: Item | None) -> str:
+    """Why what was before cannot take the place of `x`; empty if it can."""
+    is_file = isinstance(x, FileItem) and x.state.kind == "file"
+    if is_unread(delta.before) and not is_file:
+        return "its content was not kept, so it cannot come back"
     return ""
 
 

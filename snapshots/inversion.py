@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from snapshots import chain_remains, disputes, packaged, remains, witnesses
+from snapshots import (
+    chain_remains,
+    directories,
+    disputes,
+    heirs,
+    packaged,
+    remains,
+    soundness,
+    witnesses,
+)
 from snapshots.captured import Captured, only_changes, same
 from snapshots.chains import is_chain, rules_of_others
 from snapshots.decision import DERIVED, Clash, Decision, Kept, Key, Later, name_of
@@ -25,7 +34,7 @@ from snapshots.model import (
     TransactionRecord,
     UndoHow,
 )
-from snapshots.unread import as_told, seeing_content
+from snapshots.unread import as_told, is_unread, same_content, seeing_content
 
 
 class Inversion:
@@ -51,8 +60,18 @@ class Inversion:
         self.refresh: set[tuple[str, Key]] = set()
         """(id of a later transaction, what of it is known only afterwards): its `after`."""
         self.rebased: dict[str, dict[Key, Delta | None]] = {}
+        self.moved: dict[str, dict[Key, Delta]] = {}
+        """Of `rebased`: files that come or go, with both sides also where they are equal now."""
+        self.foreseen: dict[str, dict[Key, Delta | None]] = {}
+        """As `rebased`: what witnesses will tell, as far as is decided."""
+        self.inhabited: dict[str, Item] = {}
+        """Directories in which something comes back, by path, as they will stand."""
+        self.hidden: dict[str, Later] = {}
+        """What does not come back, by path, and who made its directory something else."""
         self.contents = contents
         self.later, self.witnesses = witnesses.apart(later)
+        self.everybody = sorted(later, key=lambda one: one.record.at_end)
+        """Of later transactions, in the order in which they ended."""
         self.walks = witnesses.Walks(self.witnesses)
         self.current = current
         self._kept = kept
@@ -76,8 +95,10 @@ class Inversion:
             packaged.hand_over(self, delta, now, chain, self._kept)
         elif delta.domain == "files" and DERIVED.fullmatch(delta.key):
             packaged.made_anew(self, delta, now, chain)
-        elif chain and (heir := remains.filler(self, delta, chain[0])):
-            self._fill_in(delta, heir)
+        elif heirs.was_hidden(self, delta) or (
+            directories.is_made(delta) and heirs.went_since(self, delta, now, chain)
+        ):
+            pass
         elif chain:
             self._among_others(delta, now, chain)
         elif decided := self._decided_before(delta, now):
@@ -169,12 +190,14 @@ class Inversion:
         """
         self._clashed.append(Clash(out.after, x, by))
         choice = self.resolutions.of(delta.key)
-        why = ""
-        if choice in (None, "merge"):
-            why = disputes.why_no_merge(out, x, self.contents)
-        if choice is None or why:
+        cannot: dict[Resolution, str] = {}
+        if choice in (None, "merge") and (why := disputes.why_no_merge(out, x, self.contents)):
+            cannot["merge"] = why
+        if choice in (None, "restore") and (why := disputes.why_no_restore(out, x)):
+            cannot["restore"] = why
+        if choice is None or cannot:
             self.say(delta, "conflict", note=note)
-            self.decisions[-1].cannot = {"merge": why} if why else {}
+            self.decisions[-1].cannot = cannot
             return None
         return disputes.settle(choice, out, x, self.contents, by)
 
@@ -222,6 +245,9 @@ class Inversion:
             found = out = Delta(*key, before, theirs.before)
             after, how = Inverse(out, self.contents, merging=merging).of(theirs.after)
             if how in ("failed", "gone"):
+                if is_unread(told.after) and not same_content(before, theirs.after):
+                    self._cannot_inherit(delta, now, later, theirs)
+                    return
                 self.rebase(later, as_told(told, before, theirs.after))
                 self.walks.passed(later, found, None)
                 note = f"{name} needs it as it is" + (f"; {chosen}" if chosen else "")
@@ -243,13 +269,18 @@ class Inversion:
         else:
             self.say(delta, "restore" if same(now, delta.after) else "merge", target)
 
-    def _fill_in(self, delta: Delta, heir: Later) -> None:
-        """It put something into our directory before another took that away: whose directory it
-        is shows once that is undone."""
-        self.inherit(heir, delta, delta.after)
-        self.walks.stop(delta, heir.record.id)
-        note = f"{name_of(heir.record)} put something in it"
-        self.say(delta, "handed-over", note=note, heirs=(heir.record,))
+    def _cannot_inherit(self, delta: Delta, now: Item | None, heir: Later, theirs: Delta) -> None:
+        """It would have to give back a content or take one away, and never read any."""
+        self._clashed.append(Clash(theirs.before, theirs.after, heir.record))
+        if self.resolutions.of(delta.key) == "keep-current":
+            untouched = Delta(delta.domain, delta.key, theirs.before, theirs.before)
+            self.walks.passed(heir, untouched, None)
+            self._stands(delta, now, now, disputes.KEPT)
+            return
+        self.say(delta, "conflict")
+        name = name_of(heir.record)
+        why = f"{name} only changed its mode or owner, not its content; undo {name} first"
+        self.decisions[-1].cannot = {"restore": why, "merge": why}
 
     def _relied_on(self, delta: Delta, later: Later) -> bool:
         """Whether the next changer found it as we left it, and claims all of it besides."""
@@ -284,27 +315,30 @@ class Inversion:
     def rebase(self, later: Later, delta: Delta, *, keep: bool = False) -> None:
         """Change what a later transaction did to one thing; none at all is dropped."""
         key: Key = (delta.domain, delta.key)
+        moved = self.moved.setdefault(later.record.id, {})
+        if soundness.moves(later.deltas.get(key), delta):
+            moved[key] = delta
+        else:
+            moved.pop(key, None)
         drop = same(delta.before, delta.after) and not keep
         self.rebased.setdefault(later.record.id, {})[key] = None if drop else delta
-
-    def inherit(self, heir: Later, delta: Delta, after: Item | None) -> None:
-        """Let a later transaction take this back with its own changes; it left `after`.
-
-        The window in which ours was made knows what was there at its own beginning.
-        """
-        key: Key = (delta.domain, delta.key)
-        if heir.record.id > self.record.id:
-            self.rebase(heir, Delta(*key, delta.before, after))
-        elif key in heir.deltas:
-            self.rebase(heir, Delta(*key, heir.deltas[key].before, after))
 
     def comes_with_package(self, path: str) -> bool:
         """Whether this is a configuration file of a package that goes."""
         return path in self._packaged
 
+    def tells(self, later: Later, key: Key) -> Delta | None:
+        """One of `theirs`."""
+        tx_id = later.record.id
+        for told in (self.rebased.get(tx_id, {}), self.foreseen.get(tx_id, {})):
+            if key in told:
+                return told[key]
+        return later.deltas.get(key)
+
     def theirs(self, later: Later) -> dict[Key, Delta | None]:
         """What a later transaction did, as far as is decided (`None`: nothing any more)."""
-        return {**later.deltas, **self.rebased.get(later.record.id, {})}
+        tx_id = later.record.id
+        return {**later.deltas, **self.foreseen.get(tx_id, {}), **self.rebased.get(tx_id, {})}
 
     def deltas_of(self, later: Later, now: Captured | None = None) -> list[Delta]:
         """The differences of a later transaction as they are after the undo."""
@@ -384,12 +418,23 @@ def invert(
         resolutions,
     )
     # What a window only tells of is not undone with it; a step has no such, but 50,000 others.
+    made: list[Delta] = []
     for delta in deltas if record.kind == "apply" else only_changes(deltas):
+        if directories.is_made(delta):
+            made.append(delta)  # whose it becomes depends on what becomes of that in it
+        else:
+            inversion.decide(delta)
+    if made:
+        witnesses.foresee(inversion)
+    for delta in sorted(made, key=lambda one: one.key, reverse=True):
         inversion.decide(delta)
     remains.settle_directories(inversion, former)
     chain_remains.settle_chains(inversion)
     remains.settle_tables(inversion)
+    inversion.foreseen.clear()
     witnesses.rebase(inversion)
+    soundness.never_removed(inversion)
+    soundness.make_sound(inversion)
     return inversion
 
 

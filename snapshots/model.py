@@ -306,6 +306,10 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
         whether that was one in it."""
         return self.until or self.id, self.until not in ("", self.id)
 
+    def holds(self, other: TransactionRecord) -> bool:
+        """Whether it is a window in which the other was made."""
+        return self.id < other.id <= self.until
+
     @property
     def in_force(self) -> bool:
         """Whether it changed the host, counts, and can be undone."""

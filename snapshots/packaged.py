@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from snapshots.captured import same
 from snapshots.decision import Kept, Key, Later, name_of
+from snapshots.heirs import inherit
 from snapshots.model import Delta, Item
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def hand_over(
         default=None,
     )
     if first is None or first.record.id > heir_id:
-        inversion.inherit(heir, delta, delta.after if first else now)
+        inherit(inversion, heir, delta, delta.after if first else now)
     else:
-        inversion.inherit(first, delta, first.deltas[key].after)
+        inherit(inversion, first, delta, first.deltas[key].after)
     inversion.walks.stop(delta, min(heir_id, first.record.id) if first else heir_id)
     note = f"kept: needed by {needer} ({name_of(heir.record)})"
     inversion.say(delta, "handed-over", note=note, heirs=(heir.record,))

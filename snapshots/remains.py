@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from host.base import FileState
-from snapshots.captured import same
-from snapshots.decision import Clash
+from snapshots.decision import Clash, name_of
+from snapshots.directories import coverer, emptied, first_inside, is_dir, parents
 from snapshots.disputes import KEPT
+from snapshots.heirs import inherit, leave_hidden
 from snapshots.model import Delta, FileItem, Item
 
 if TYPE_CHECKING:
@@ -33,14 +34,21 @@ def settle_directories(
                 gone[decision.delta.key] = decision
             else:
                 come[decision.delta.key] = decision.target
-    _add_parents(inversion, come, gone.keys(), former)
     there = inversion.current.get("files", {})
-    emptied = any(_is_dir(there.get(path)) and not _is_dir(item) for path, item in come.items())
-    needed = _needed(there, gone.keys(), come) if gone or emptied else {}
+    back = [path for path in come if path not in there]
+    _add_parents(inversion, come, gone.keys(), former)
+    is_emptied = any(is_dir(there.get(path)) and not is_dir(item) for path, item in come.items())
+    needed = _needed(there, gone.keys(), come) if gone or is_emptied else {}
     for path, decision in gone.items():
         now = there.get(path)
-        if now is not None and path in needed and _is_dir(now):
+        if now is None or not is_dir(now):
+            continue
+        if path in needed:
             _keep_directory(inversion, decision, now, needed[path])
+        elif heir := emptied(inversion, decision.delta):
+            note = f"stays: {name_of(heir.record)} put something in it"
+            _stays(inversion, decision, heir, note)
+            inherit(inversion, heir, decision.delta, now)
 
     def stands(path: str) -> Item | None:
         return come.get(path) or (None if path in gone else there.get(path))
@@ -48,9 +56,18 @@ def settle_directories(
     sound: set[str] = set()  # directories in which something can lie; a tree has few
     for decision in list(inversion.decisions):
         if decision.delta.domain == "files" and decision.changes and decision.target is not None:
-            obstacle = _in_the_way(decision, stands, needed, sound)
-            if obstacle:
-                _blocked(inversion, decision, obstacle)
+            path = decision.delta.key
+            if path in needed and not is_dir(decision.target):
+                _overlaid(inversion, decision, needed[path])
+            elif obstacle := _in_the_way(path, stands, sound):
+                _covered(inversion, decision, obstacle)
+    for path in back:
+        for above in parents(path):
+            if above in inversion.inhabited:
+                break
+            item = stands(above)
+            if item is not None and is_dir(item):
+                inversion.inhabited[above] = item
 
 
 def _moves(inversion: Inversion) -> bool:
@@ -76,35 +93,44 @@ def _needed(there: dict[str, Item], gone: Collection[str], come: dict[str, Item]
     for path in (*there, *come):
         if path in gone:
             continue
-        above = path.rpartition("/")[0]
-        while above and above not in needed:
+        for above in parents(path):
+            if above in needed:
+                break
             needed[above] = path
-            above = above.rpartition("/")[0]
     return needed
 
 
-def _is_dir(item: Item | None) -> bool:
-    return isinstance(item, FileItem) and item.state.kind == "dir"
-
-
-def _in_the_way(
-    decision: Decision,
-    stands: Callable[[str], Item | None],
-    needed: dict[str, str],
-    sound: set[str],
-) -> str:
-    """Why this cannot stand where it should: only a directory holds something else."""
-    path, target = decision.delta.key, decision.target
-    if path in needed and isinstance(target, FileItem) and target.state.kind != "dir":
-        return f"{needed[path]} lies in the directory that is there now"
-    above = path.rpartition("/")[0]
-    while above and above not in sound:
+def _in_the_way(path: str, stands: Callable[[str], Item | None], sound: set[str]) -> str:
+    """What is no directory, of those that this should lie in."""
+    for above in parents(path):
+        if above in sound:
+            break
         item = stands(above)
-        if isinstance(item, FileItem) and item.state.kind != "dir":
-            return f"{above}, in which it lay, is no directory now"
+        if item is not None and not is_dir(item):
+            return above
         sound.add(above)
-        above = above.rpartition("/")[0]
     return ""
+
+
+def _overlaid(inversion: Inversion, decision: Decision, holds: str) -> None:
+    """A directory stands there that others put something into: it goes with that."""
+    now = inversion.now(decision.delta)
+    heir = first_inside(inversion, "files", f"{decision.delta.key}/")
+    if heir is None or not is_dir(decision.delta.after):
+        _blocked(inversion, decision, f"{holds} lies in the directory that is there now")
+        return
+    _stays(inversion, decision, heir, f"stays: {holds} lies in it")
+    inherit(inversion, heir, decision.delta, now)
+
+
+def _covered(inversion: Inversion, decision: Decision, obstacle: str) -> None:
+    """Something else stands where its directory was: it comes back once that is gone."""
+    heir = coverer(inversion, obstacle)
+    if heir is None or not leave_hidden(inversion, heir, decision.delta, decision.target):
+        _blocked(inversion, decision, f"{obstacle}, in which it lay, is no directory now")
+        return
+    decision.how, decision.heirs = "handed-over", (heir.record,)
+    decision.note = f"{obstacle}, in which it lay, is no directory since {name_of(heir.record)}"
 
 
 def _blocked(inversion: Inversion, decision: Decision, stands: str) -> None:
@@ -138,14 +164,15 @@ def _add_parents(
         if above == last:
             continue
         last = above
-        while (
-            above.startswith(inside) and above not in come and (above in gone or above not in there)
-        ):
+        while above.startswith(inside) and above not in come:
+            stands = there.get(above)
+            if stands is not None and (above not in gone or is_dir(stands)):
+                break
             if as_they_were is None:
                 as_they_were = former()
             known = as_they_were.get(above)
             usual = FileItem(FileState(kind="dir", mode=0o755))
-            come[above] = known if known is not None and _is_dir(known) else usual
+            come[above] = known if known is not None and is_dir(known) else usual
             delta = Delta("files", above, come[above], None)
             inversion.say(delta, "restore", come[above], note=f"made anew for {path}")
             above = above.rpartition("/")[0]
@@ -153,10 +180,10 @@ def _add_parents(
 
 def _keep_directory(inversion: Inversion, decision: Decision, now: Item, holds: str) -> None:
     path = decision.delta.key
-    heir = _heir(inversion, "files", f"{path}/")
-    _stays(inversion, decision, heir, holds)
+    heir = first_inside(inversion, "files", f"{path}/")
+    _stays(inversion, decision, heir, f"stays: {holds} lies in it")
     if heir is not None:
-        inversion.inherit(heir, decision.delta, now)
+        inherit(inversion, heir, decision.delta, now)
 
 
 def settle_tables(inversion: Inversion) -> None:
@@ -170,44 +197,18 @@ def settle_tables(inversion: Inversion) -> None:
         stays = next((key for key in present if key.startswith(f"{table} ")), None)
         if stays is None:
             continue
-        heir = _heir(inversion, "firewall", f"{table} ")
+        heir = first_inside(inversion, "firewall", f"{table} ")
         if delta.key == table:
-            _stays(inversion, decision, heir, stays)
+            _stays(inversion, decision, heir, f"stays: {stays} lies in it")
         elif not delta.key.rpartition(" ")[2].isupper():
             continue  # a chain of its own, unlike "ip filter INPUT"
         if heir is not None:
-            inversion.inherit(heir, delta, inversion.now(delta))
+            inherit(inversion, heir, delta, inversion.now(delta))
             inversion.refresh.add((heir.record.id, ("firewall", delta.key)))
 
 
-def _stays(inversion: Inversion, decision: Decision, heir: Later | None, holds: str) -> None:
+def _stays(inversion: Inversion, decision: Decision, heir: Later | None, note: str) -> None:
     decision.how = "handed-over" if heir else "already"
-    decision.note = f"stays: {holds} lies in it"
+    decision.note = note
     decision.heirs = (heir.record,) if heir else ()
     inversion.walks.stop(decision.delta, heir.record.id if heir else "")
-
-
-def filler(inversion: Inversion, delta: Delta, before: Later) -> Later | None:
-    """Of a directory that our step made: who put something in it before `before` changed it."""
-    if delta.domain != "files" or delta.before is not None or not _is_dir(delta.after):
-        return None
-    heir = _heir(inversion, "files", f"{delta.key}/", new=True)
-    return heir if heir is not None and heir.record.at_end < before.record.at_end else None
-
-
-def _heir(inversion: Inversion, domain: str, inside: str, *, new: bool = False) -> Later | None:
-    """The first later step or witness that left something there (`new`: that was not there
-    before)."""
-    found = [
-        later
-        for later in (*inversion.later, *inversion.witnesses)
-        if any(
-            delta is not None
-            and delta.after is not None
-            and not (delta.before is not None if new else same(delta.before, delta.after))
-            and key[0] == domain
-            and key[1].startswith(inside)
-            for key, delta in inversion.theirs(later).items()
-        )
-    ]
-    return min(found, key=lambda one: one.record.at_end, default=None)

@@ -25,19 +25,27 @@ def as_told(theirs: Delta, before: Item | None, after: Item | None) -> Delta:
     )
 
 
-def _is_unread(item: Item | None) -> bool:
+def is_unread(item: Item | None) -> bool:
+    """Whether it is a file whose content nobody read."""
     return isinstance(item, FileItem) and item.state.kind == "file" and not item.state.sha256
+
+
+def same_content(left: Item | None, right: Item | None) -> bool:
+    """Whether both are files of the same content, or of none that anybody read."""
+    if not isinstance(left, FileItem) or not isinstance(right, FileItem):
+        return False
+    return left.state.kind == right.state.kind and left.state.sha256 == right.state.sha256
 
 
 def _filled(item: Item | None, content: Item | None) -> Item | None:
     if not isinstance(item, FileItem) or not isinstance(content, FileItem):
         return item
-    if not _is_unread(item) or not content.state.sha256:
+    if not is_unread(item) or not content.state.sha256:
         return item
     return FileItem(msgspec.structs.replace(item.state, sha256=content.state.sha256))
 
 
 def _like(item: Item | None, told: Item | None) -> Item | None:
-    if not isinstance(item, FileItem) or not _is_unread(told):
+    if not isinstance(item, FileItem) or not is_unread(told):
         return item
     return FileItem(msgspec.structs.replace(item.state, sha256=""))

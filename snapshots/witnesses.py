@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from snapshots import disputes
 from snapshots.captured import same
 from snapshots.decision import Decision, Key, Later
 from snapshots.inverse import Inverse
@@ -73,6 +74,16 @@ def outlasts(one: TransactionRecord, record: TransactionRecord) -> bool:
     return one.id > record.id or record.id <= one.until
 
 
+def foresee(inversion: Inversion) -> None:
+    """Lay down what the witnesses will tell, as far as everything is decided."""
+    rebased = {tx_id: dict(told) for tx_id, told in inversion.rebased.items()}
+    moved = {tx_id: dict(told) for tx_id, told in inversion.moved.items()}
+    refresh = set(inversion.refresh)
+    rebase(inversion)
+    inversion.foreseen = inversion.rebased
+    inversion.rebased, inversion.moved, inversion.refresh = rebased, moved, refresh
+
+
 def rebase(inversion: Inversion) -> None:
     """Change what the witnesses tell, once everything is decided."""
     if not inversion.witnesses:
@@ -114,7 +125,7 @@ def _rebase(
         if not _encloses(witness.record, inversion.record):
             began = _without(inversion, decision, key, told.before, witness.record.id)
     except _Unclear:
-        return  # neither side can be told from ours: its own undo shows it as a conflict
+        began = told.before
     try:
         left = _without(inversion, decision, key, told.after, ended)
     except _Unclear:
@@ -160,9 +171,14 @@ def _taken_out(
         item, how = Inverse(out, inversion.contents).of(seen)
     except SnapshotError:  # a content that is damaged: the undo itself needs none of it
         raise _Unclear from None
-    if how == "failed":
+    if how != "failed":
+        return item
+    if not decision.chosen:
         raise _Unclear
-    return item
+    try:  # as a person wanted it where it stands now
+        return disputes.settle(decision.chosen, out, seen, inversion.contents).item
+    except (disputes.Unmergeable, SnapshotError):
+        raise _Unclear from None
 
 
 def _encloses(window: TransactionRecord, record: TransactionRecord) -> bool:

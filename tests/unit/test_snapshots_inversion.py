@@ -20,12 +20,10 @@ from snapshots.model import (
     DomainName,
     FileItem,
     Item,
-    Resolution,
-    Resolutions,
     TransactionRecord,
     ValueItem,
 )
-from tests.unit.undo_world import STORE, World, content_of, simplified, text
+from tests.unit.undo_world import STORE, World, content_of, simplified, text, undone
 
 LINES = st.lists(st.sampled_from("abcdefgh"), max_size=6).map(
     lambda lines: "".join(f"{line}\n" for line in lines)
@@ -118,20 +116,6 @@ def test_so_it_is_with_update_windows_in_between(
             if tx_id in standing:
                 undone(world, tx_id, data.draw(st.sampled_from(RESOLUTIONS)))
     assert simplified(world.now) == start
-
-
-def undone(world: World, tx_id: str, choice: Resolution) -> None:
-    """Undo; of what is in conflict the choice is made, where it is possible."""
-    single: dict[str, Resolution] = {}
-    while conflicts := [
-        one for one in world.invert(tx_id, Resolutions(single=single)).decisions
-        if one.how == "conflict"
-    ]:  # fmt: skip
-        for one in conflicts:
-            can = choice not in one.cannot and one.delta.key not in single
-            assert single.get(one.delta.key) != "keep-current"
-            single[one.delta.key] = choice if can else "keep-current"
-    world.decided(tx_id, Resolutions(single=single))
 
 
 def test_two_steps_in_one_file_undone_oldest_first() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from host.base import FileState
 from snapshots import undo, windows
-from snapshots.model import Root, WriteFile
+from snapshots.model import Conflict, Resolutions, Root, WriteFile
 from snapshots.progress import Silent
 from snapshots.transaction import Transaction
 from tests.unit.snapshots_host import Bench
@@ -94,3 +94,43 @@ def test_sealed_then_written_in_a_window(bench: Bench, order: str) -> None:
     for one in order:
         assert bench.undo(done[one]).status == "committed"
     assert here(bench, FILE) == ("first\n", 0o644)
+
+
+def became_a_link(bench: Bench) -> None:
+    bench.host.put(FILE, None)
+    bench.host.put(FILE, FileState(kind="symlink", mode=0o777, target="/elsewhere"))
+
+
+def test_what_was_not_read_is_not_offered_to_come_back(bench: Bench) -> None:
+    sealed = changed(bench, "sealed", Root("/srv/app"), lambda _: chmod(bench, FILE, 0o600))
+    became_a_link(bench)
+    (item,) = undo.plan_undo(bench.host, bench.state, sealed).items
+    assert item.how == "conflict"
+    assert item.cannot["restore"] == "its content was not kept, so it cannot come back"
+    with pytest.raises(Conflict, match="cannot be undone with --restore: its content was not kept"):
+        bench.undo(sealed, resolutions=Resolutions("restore"))
+    assert bench.undo(sealed, resolutions=Resolutions("keep-current")).status == "committed"
+    state = bench.host.state(FILE)
+    assert state is not None and state.target == "/elsewhere"
+
+
+def test_a_content_is_not_left_to_who_never_read_it(bench: Bench) -> None:
+    """A link became a file, which another step sealed: that one could not give the link back
+    without losing what was written since."""
+    became_a_link(bench)
+
+    def written(tx: Transaction) -> None:
+        bench.host.put(FILE, None)
+        tx.perform(WriteFile(path=FILE, content=b"second\n", mode=0o644, uid=0, gid=0))
+
+    wrote = changed(bench, "wrote", Root("/srv/app", content=True), written)
+    sealed = changed(bench, "sealed", Root("/srv/app"), lambda _: chmod(bench, FILE, 0o600))
+    (item,) = undo.plan_undo(bench.host, bench.state, wrote).items
+    assert item.how == "conflict"
+    with pytest.raises(Conflict, match="not its content; undo sealed first"):
+        bench.undo(wrote, resolutions=Resolutions("restore"))
+    assert here(bench, FILE) == ("second\n", 0o600)
+    assert bench.undo(sealed).status == "committed"
+    assert bench.undo(wrote).status == "committed"
+    state = bench.host.state(FILE)
+    assert state is not None and state.target == "/elsewhere"

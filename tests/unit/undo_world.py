@@ -136,9 +136,27 @@ class World:
         return inversion.decisions
 
 
+def undone(world: World, tx_id: str, choice: Resolution) -> list[Decision]:
+    """Undo; of what is in conflict the choice is made, where it is possible."""
+    single: dict[str, Resolution] = {}
+    while conflicts := [
+        one for one in world.invert(tx_id, Resolutions(single=single)).decisions
+        if one.how == "conflict"
+    ]:  # fmt: skip
+        for one in conflicts:
+            can = choice not in one.cannot and one.delta.key not in single
+            assert single.get(one.delta.key) != "keep-current"
+            single[one.delta.key] = choice if can else "keep-current"
+    return world.decided(tx_id, Resolutions(single=single))
+
+
 def simplified(captured: Captured) -> dict[str, object]:
     found: dict[str, object] = {}
     for items in captured.values():
         for key, item in items.items():
-            found[key] = (item.state.mode, content_of(item)) if isinstance(item, FileItem) else item
+            if isinstance(item, FileItem):
+                content = content_of(item) if item.state.sha256 else item.state.target
+                found[key] = (item.state.kind, item.state.mode, content)
+            else:
+                found[key] = item
     return found

@@ -1,0 +1,146 @@
+"""Directories in a history: who took one away, who needed it, who made it something else. Pure.
+
+Without the transaction that is undone, whoever first put something in its directory would have made
+that directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from snapshots.captured import same
+from snapshots.decision import Key, Later
+from snapshots.model import Delta, FileItem, Item
+
+if TYPE_CHECKING:
+    from snapshots.inversion import Inversion
+
+
+def is_dir(item: Item | None) -> bool:
+    return isinstance(item, FileItem) and item.state.kind == "dir"
+
+
+def is_other(item: Item | None) -> bool:
+    """Whether nothing can lie in it."""
+    return item is not None and not is_dir(item)
+
+
+def parents(path: str) -> Iterator[str]:
+    """The directories that it lies in, from the nearest."""
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+def is_made(delta: Delta) -> bool:
+    """Whether it is about a directory where there was none before."""
+    return delta.domain == "files" and is_dir(delta.after) and not is_dir(delta.before)
+
+
+def remover(inversion: Inversion, delta: Delta) -> Later | None:
+    """Who first took our directory away, or found it taken away."""
+    key: Key = (delta.domain, delta.key)
+    found = [
+        later
+        for later in inversion.everybody
+        if later.record.id > inversion.record.id
+        and (theirs := later.deltas.get(key))
+        and not (is_dir(theirs.before) and is_dir(theirs.after))
+    ]
+    return min(found, key=lambda one: one.record.at_end, default=None)
+
+
+def filler(inversion: Inversion, delta: Delta, until: Later | None) -> Later | None:
+    """Who first put something in our directory, before that other one ended."""
+    heir = first_inside(inversion, "files", f"{delta.key}/", new=True)
+    if heir is None or (until is not None and heir.record.at_end > until.record.at_end):
+        return None
+    return heir
+
+
+def finder(inversion: Inversion, delta: Delta, until: Later | None) -> Later | None:
+    """Who first found something in it that nobody is known to have put there, no later than that
+    other one."""
+    found = [
+        later
+        for later in inversion.everybody
+        if later.record.id > inversion.record.id
+        and not (until is not None and later.record.id > until.record.id)
+        and any(
+            theirs is not None and theirs.before is not None
+            for key, theirs in inversion.theirs(later).items()
+            if key[0] == "files" and key[1].startswith(f"{delta.key}/")
+        )
+    ]
+    return min(found, key=lambda one: one.record.id, default=None)
+
+
+def emptied(inversion: Inversion, delta: Delta) -> Later | None:
+    """Of our directory, empty now: who first put something in it, if a later one took that out."""
+    heir = first_inside(inversion, "files", f"{delta.key}/", new=True)
+    if heir is None:
+        return None
+    taken_out = any(
+        theirs is not None and theirs.before is not None and key[1].startswith(f"{delta.key}/")
+        for later in inversion.everybody
+        for key, theirs in inversion.theirs(later).items()
+        if later.record.at_end > heir.record.at_end and key[0] == "files"
+    )
+    return heir if taken_out else None
+
+
+def first_inside(
+    inversion: Inversion, domain: str, inside: str, *, new: bool = False
+) -> Later | None:
+    """The first later step or witness that left something there (`new`: that was not there
+    before)."""
+    found = [
+        later
+        for later in inversion.everybody
+        if any(
+            delta is not None
+            and delta.after is not None
+            and not (delta.before is not None if new else same(delta.before, delta.after))
+            and key[0] == domain
+            and key[1].startswith(inside)
+            for key, delta in inversion.theirs(later).items()
+        )
+    ]
+    return min(found, key=lambda one: one.record.at_end, default=None)
+
+
+def first_coverer(inversion: Inversion, delta: Delta) -> tuple[str, Later] | None:
+    """Who first made a directory something else in which our file would have lain, and which one.
+
+    `None` also where others told of the file itself before that.
+    """
+    key: Key = (delta.domain, delta.key)
+    above: list[Key] = [("files", path) for path in parents(delta.key)]
+    for later in inversion.everybody:
+        for place in above:
+            theirs = inversion.tells(later, place)
+            if theirs is not None and is_other(theirs.after):
+                return place[1], later
+        if later.record.kind != "window" and inversion.tells(later, key):
+            return None  # a window tells of what is in it
+    return None
+
+
+def coverer(inversion: Inversion, path: str) -> Later | None:
+    """Who made this directory something else, which it is since."""
+    key: Key = ("files", path)
+    found: list[tuple[str, Later | None]] = []  # id at whose end it was so, and who did it
+    by: Later | None = None
+    for later in inversion.everybody:
+        theirs = inversion.tells(later, key)
+        if theirs is None:
+            continue
+        if not is_other(theirs.after):
+            by = None
+        elif is_other(theirs.before) and later.record.kind == "window":  # whatever was in it
+            earlier = (one for end, one in reversed(found) if end < later.record.id)
+            by = next(earlier, None) or by or later
+        else:
+            by = by or later
+        found.append((later.record.at_end[0], by))
+    return by

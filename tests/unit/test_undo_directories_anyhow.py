@@ -1,0 +1,180 @@
+"""Undoing in any order where files lie in directories that come, go and become links."""
+
+from __future__ import annotations
+
+import itertools
+from random import Random
+from typing import Literal
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snapshots.model import RESOLUTIONS, FileItem, Item
+from tests.unit.undo_world import World, content_of, directory, link, simplified, text, undone
+
+D, A, B = "/etc/d", "/etc/d/a", "/etc/d/b"
+
+
+def some_changes(rng: Random, world: World, mark: str) -> dict[str, Item | None]:
+    """Of some files; what is left can stand on a disk."""
+    now = world.now["files"]
+    changes: dict[str, Item | None] = {}
+    for path in rng.sample([D, A, B, "/etc/x", "/etc/y"], rng.randint(1, 4)):
+        if path == D:
+            changes[path] = rng.choice([None, directory(), directory(0o700), link("/etc/z")])
+        else:
+            changes[path] = some_file(rng, now.get(path), mark)
+    after = {**now, **changes}
+    place = after.get(D)
+    if not (isinstance(place, FileItem) and place.state.kind == "dir"):
+        changes |= {path: None for path in (A, B) if after.get(path) is not None}
+    return {path: item for path, item in changes.items() if item is not None or path in now}
+
+
+def some_file(rng: Random, old: Item | None, mark: str) -> Item | None:
+    choice = rng.random()
+    if choice < 0.2:
+        return None
+    if choice < 0.3:
+        return link(rng.choice(["/one", "/two"]))
+    is_file = isinstance(old, FileItem) and old.state.kind == "file"
+    if choice < 0.5 and isinstance(old, FileItem) and is_file:
+        mode = rng.choice([0o600, 0o640, 0o644])
+        return FileItem(msgspec.structs.replace(old.state, mode=mode))
+    if choice < 0.7:
+        before = content_of(old) if is_file else ""
+        return text(f"{before}{rng.choice('uvwx')}{mark}\n")
+    lines = rng.sample("abcdef", rng.randint(0, 4))
+    return text("".join(f"{line}{mark}\n" for line in lines), rng.choice([0o600, 0o644]))
+
+
+def a_history(rng: Random, world: World) -> dict[str, list[str]]:
+    """Steps, windows with edits and steps in them; returns the latter by window."""
+    inside: dict[str, list[str]] = {}
+    number = itertools.count(1)
+    for _ in range(rng.randint(1, 4)):
+        if rng.random() < 0.4:
+            mark = str(next(number))
+            world.apply(f"step-{mark}", some_changes(rng, world, mark))
+            continue
+        with world.window() as window:
+            for _ in range(rng.randint(0, 3)):
+                mark = str(next(number))
+                changes = some_changes(rng, world, mark)
+                what = rng.choice(["apply", "edit", "edit", "drift"])
+                if what == "edit":
+                    world.edit(changes)
+                else:
+                    kind: Literal["apply", "drift"] = "apply" if what == "apply" else "drift"
+                    made = world.apply(f"step-{mark}", changes, kind=kind)
+                    inside.setdefault(window, []).append(made)
+    return inside
+
+
+def related(path: str, others: set[str]) -> bool:
+    return any(
+        path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
+        for other in others
+    )
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.data(), st.randoms(use_true_random=False))
+def test_undoing_everything_gives_back_the_first_state(data: st.DataObject, rng: Random) -> None:
+    """But for what somebody wanted to keep."""
+    first: dict[str, Item] = {"/etc": directory(), "/etc/x": text("a\nb\nc\n")}
+    if rng.random() < 0.6:
+        first |= {D: directory(), A: text("q\n")}
+    world = World(first)
+    start = simplified(world.now)
+    inside = a_history(rng, world)
+    kept: set[str] = set()
+    while world.history:
+        one = data.draw(st.sampled_from([one.record.id for one in world.history]))
+        standing = {one.record.id for one in world.history}
+        for tx_id in (*reversed(inside.get(one, [])), one):
+            if tx_id in standing:
+                decided = undone(world, tx_id, data.draw(st.sampled_from(RESOLUTIONS)))
+                kept |= {one.delta.key for one in decided if one.chosen not in ("", "restore")}
+    end = simplified(world.now)
+    differ = {path for path in {*start, *end} if start.get(path) != end.get(path)}
+    assert {path for path in differ if not related(path, kept)} == set()
+
+
+def assert_all_undone(
+    world: World, start: dict[str, object], done: dict[str, str], order: tuple[str, ...]
+) -> None:
+    for one in order:
+        world.undo(done[one])
+    assert simplified(world.now) == start
+
+
+def begun(files: dict[str, Item]) -> tuple[World, dict[str, object], dict[str, str]]:
+    world = World({"/etc": directory(), **files})
+    return world, simplified(world.now), {}
+
+
+FULL: dict[str, Item] = {D: directory(), A: text("q\n")}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("rl")))
+def test_a_removed_file_whose_directory_became_a_link(order: tuple[str, ...]) -> None:
+    world, start, done = begun(FULL)
+    done["r"] = world.apply("remove", {D: None, A: None})
+    done["l"] = world.apply("link", {D: link("/srv/d")})
+    (item, *_) = [one for one in world.invert(done["r"]).decisions if one.delta.key == A]
+    assert item.how == "handed-over"
+    assert_all_undone(world, start, done, order)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("rlm")))
+def test_so_it_is_if_the_link_became_a_directory_again(order: tuple[str, ...]) -> None:
+    world, start, done = begun(FULL)
+    done["r"] = world.apply("remove", {A: None})
+    done["l"] = world.apply("link", {D: link("/srv/d")})
+    done["m"] = world.apply("make", {D: directory(0o700), A: text("other\n")})
+    assert_all_undone(world, start, done, order)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("mfe")))
+def test_a_directory_that_was_filled_and_emptied_again(order: tuple[str, ...]) -> None:
+    world, start, done = begun({})
+    done["m"] = world.apply("make", {D: directory(0o750)})
+    done["f"] = world.apply("fill", {A: text("a\n")})
+    done["e"] = world.apply("empty", {A: None})
+    assert_all_undone(world, start, done, order)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("rem")))
+def test_a_directory_that_could_not_have_been_removed(order: tuple[str, ...]) -> None:
+    """Had the first step not taken the file out of it."""
+    world, start, done = begun(FULL)
+    done["r"] = world.apply("take out", {A: None})
+    done["e"] = world.apply("remove", {D: None})
+    done["m"] = world.apply("make", {D: directory(0o700), B: text("b\n")})
+    assert_all_undone(world, start, done, order)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("mw")))
+def test_a_directory_with_what_came_in_a_window(order: tuple[str, ...]) -> None:
+    """Somebody closes the directory meanwhile, and a step in the window takes all of it away."""
+    world, start, done = begun({})
+    done["m"] = world.apply("make", {D: directory(), A: text("a\n")})
+    with world.window() as done["w"]:
+        world.edit({D: directory(0o700), B: text("b\n")})
+        done["t"] = world.apply("remove", {D: None, A: None, B: None})
+    assert_all_undone(world, start, done, ("t", *order))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("fsw")))
+def test_a_file_of_a_window_in_the_directory_of_a_step(order: tuple[str, ...]) -> None:
+    if order.index("s") > order.index("w"):
+        return  # what was applied in a window is undone before it
+    world, start, done = begun({})
+    done["f"] = world.apply("first", {D: directory(), A: text("a\n")})
+    with world.window() as done["w"]:
+        world.edit({B: text("b\n")})
+        done["s"] = world.apply("second", {A: text("other\n"), B: text("other\n")})
+    assert_all_undone(world, start, done, order)
