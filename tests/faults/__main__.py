@@ -36,7 +36,7 @@ def main() -> int:
     if reason:
         print(f"make faults breaks real hosts, and {reason}", file=sys.stderr)
         return 2
-    kept = not (chosen.sample or chosen.only)
+    kept = not chosen.sample
     recording = Recording(chosen, Ledger.load(LEDGER) if kept and not chosen.anew else Ledger())
     for suite in chosen.suite:
         base(suite)
@@ -75,7 +75,12 @@ def _arguments() -> argparse.Namespace:
         help="what was tried at other commits is tried again, and kept until then",
     )
     parser.add_argument("--anew", action="store_true", help="forget what was tried before")
-    parser.add_argument("--only", help="trials that have this in their name; the page stays")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="TITLE",
+        help="settings with a trial that has this in its title, and no others",
+    )
     parser.add_argument("--sample", action="store_true", help="a few; the page stays as it is")
     parser.add_argument("--layer", type=Path, help="a host's changes with the program installed")
     return parser.parse_args()
@@ -84,7 +89,7 @@ def _arguments() -> argparse.Namespace:
 def _jobs(chosen: argparse.Namespace, ledger: Ledger, folder: Path) -> list[Job]:
     settings = tuple(
         setting for setting in (SAMPLE if chosen.sample else SETTINGS)
-        if not chosen.only or chosen.only in f"{setting.step} {setting.trials} {setting.disk}"
+        if any(chosen.only in f"{trial.title}, {trial.disk}" for trial in trials_of(setting))
     )  # fmt: skip
     extent = Extent(
         tuple(chosen.every), chosen.points, chosen.minutes * 60 if chosen.minutes else None
