@@ -21,6 +21,7 @@ from host.base import Host, HostError
 from snapshots import guard as guards
 from snapshots import guard_units, leaving
 from snapshots.activation import is_active
+from snapshots.decision import name_of
 from snapshots.durable import private_directory, sync_directory, write_durably
 from snapshots.guard import Guard
 from snapshots.model import Activation, SnapshotError, TransactionRecord
@@ -77,7 +78,7 @@ class Switch:
         standing = guards.read(self.state)
         guard = Guard(
             transactions=(*(standing.transactions if standing else ()), record.id),
-            steps=(*(standing.steps if standing else ()), *record.steps),
+            steps=(*(standing.steps if standing else ()), *(record.steps or (name_of(record),))),
             phase="working",
             boot=guards.this_boot(),
             window_s=self.window_s,

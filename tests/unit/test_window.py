@@ -190,6 +190,18 @@ def test_what_was_applied_in_the_window_is_undone_with_it(scene: Scene) -> None:
     assert files_of(scene) == before
 
 
+def test_a_window_whose_journal_was_altered_is_undone_without_waiting(scene: Scene) -> None:
+    """Of a step it would not be known what it wrote, and its undo would wait for a new login."""
+    before = files_of(scene)
+    made = opened(scene)
+    update(scene)
+    journal = scene.state.transactions / made.id / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b"opened", b"0pened"))
+    status, said, _ = window.undoing(scene.engine())
+    assert status == 0, said
+    assert files_of(scene) == before
+
+
 def test_the_seals_can_be_undone_after_a_window_in_any_order(scene: Scene) -> None:
     assert scene.engine().apply(["files.banners"]).exit == 0
     opened(scene)
