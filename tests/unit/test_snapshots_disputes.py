@@ -389,7 +389,7 @@ def test_merging_every_conflict_leaves_exactly_what_a_person_wrote_in_any_order(
         world.undo(tx_id, "merge")
     lines = (world.file(PATH) or "").splitlines()
     assert lines[1::2] == mine
-    assert simplified(world.now)[PATH] == (my_mode, world.file(PATH))
+    assert simplified(world.now)[PATH] == ("file", my_mode, world.file(PATH))
 
 
 def test_a_mode_that_was_given_anew_by_a_later_step_stays_that_steps() -> None:
@@ -398,6 +398,6 @@ def test_a_mode_that_was_given_anew_by_a_later_step_stays_that_steps() -> None:
     world.edit({PATH: text("a\nb\n", 0o640)})
     two = world.apply("two", {PATH: text("a\nb\n", 0o600)})
     world.undo(one)
-    assert simplified(world.now)[PATH] == (0o600, "a\n")
+    assert simplified(world.now)[PATH] == ("file", 0o600, "a\n")
     world.undo(two)
-    assert simplified(world.now)[PATH] == (0o640, "a\n")
+    assert simplified(world.now)[PATH] == ("file", 0o640, "a\n")
