@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from snapshots.captured import same
 from snapshots.decision import Key, Later
-from snapshots.model import Delta, FileItem, Item
+from snapshots.model import Delta, DomainName, FileItem, Item
 
 if TYPE_CHECKING:
     from snapshots.inversion import Inversion
@@ -35,6 +35,11 @@ def parents(path: str) -> Iterator[str]:
 def is_made(delta: Delta) -> bool:
     """Whether it is about a directory where there was none before."""
     return delta.domain == "files" and is_dir(delta.after) and not is_dir(delta.before)
+
+
+def is_covered(delta: Delta) -> bool:
+    """Whether it made something else of a directory, in which nothing can lie."""
+    return delta.domain == "files" and is_dir(delta.before) and is_other(delta.after)
 
 
 def remover(inversion: Inversion, delta: Delta) -> Later | None:
@@ -67,12 +72,19 @@ def finder(inversion: Inversion, delta: Delta, until: Later | None) -> Later | N
         if later.record.id > inversion.record.id
         and not (until is not None and later.record.id > until.record.id)
         and any(
-            theirs is not None and theirs.before is not None
-            for key, theirs in inversion.theirs(later).items()
-            if key[0] == "files" and key[1].startswith(f"{delta.key}/")
+            theirs.before is not None and theirs.key not in inversion.makes
+            for theirs in inversion.below(later, "files", f"{delta.key}/")
         )
     ]
     return min(found, key=lambda one: one.record.id, default=None)
+
+
+def came_in(inversion: Inversion, delta: Delta, finder: Later, window: Later) -> bool:
+    """Whether all that was found in the directory came in the window in which it was found."""
+    inside = f"{delta.key}/"
+    found = [one for one in inversion.below(finder, "files", inside) if one.before is not None]
+    told = [inversion.tells(window, ("files", one.key)) for one in found]
+    return all(one is not None and one.before is None for one in told)
 
 
 def emptied(inversion: Inversion, delta: Delta) -> Later | None:
@@ -81,16 +93,16 @@ def emptied(inversion: Inversion, delta: Delta) -> Later | None:
     if heir is None:
         return None
     taken_out = any(
-        theirs is not None and theirs.before is not None and key[1].startswith(f"{delta.key}/")
+        theirs.before is not None
         for later in inversion.everybody
-        for key, theirs in inversion.theirs(later).items()
-        if later.record.at_end > heir.record.at_end and key[0] == "files"
+        if later.record.at_end > heir.record.at_end
+        for theirs in inversion.below(later, "files", f"{delta.key}/")
     )
     return heir if taken_out else None
 
 
 def first_inside(
-    inversion: Inversion, domain: str, inside: str, *, new: bool = False
+    inversion: Inversion, domain: DomainName, inside: str, *, new: bool = False
 ) -> Later | None:
     """The first later step or witness that left something there (`new`: that was not there
     before)."""
@@ -98,12 +110,9 @@ def first_inside(
         later
         for later in inversion.everybody
         if any(
-            delta is not None
-            and delta.after is not None
-            and not (delta.before is not None if new else same(delta.before, delta.after))
-            and key[0] == domain
-            and key[1].startswith(inside)
-            for key, delta in inversion.theirs(later).items()
+            theirs.after is not None
+            and not (theirs.before is not None if new else same(theirs.before, theirs.after))
+            for theirs in inversion.below(later, domain, inside)
         )
     ]
     return min(found, key=lambda one: one.record.at_end, default=None)
@@ -117,7 +126,10 @@ def first_coverer(inversion: Inversion, delta: Delta) -> tuple[str, Later] | Non
     key: Key = (delta.domain, delta.key)
     above: list[Key] = [("files", path) for path in parents(delta.key)]
     for later in inversion.everybody:
+        encloses = later.record.holds(inversion.record)
         for place in above:
+            if encloses and place[1] in inversion.covers:
+                continue  # it tells of what ours did
             theirs = inversion.tells(later, place)
             if theirs is not None and is_other(theirs.after):
                 return place[1], later

@@ -90,6 +90,11 @@ def went_since(inversion: Inversion, delta: Delta, now: Item | None, chain: list
         inherit(inversion, heir, delta, delta.after)
     elif heir := directories.finder(inversion, delta, remover):
         heirs, note = (), f"{name_of(heir.record)} found something in it"
+        for window in _windows_of(inversion, heir):
+            lasted = remover is None or remover.record.at_end > window.record.at_end
+            if lasted and directories.came_in(inversion, delta, heir, window):
+                heir, heirs = window, (window.record,)
+                inherit(inversion, heir, delta, delta.after)
     else:
         return False
     for later in chain:

@@ -6,7 +6,8 @@ Then any order of undoing ends at the same first state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import bisect
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from snapshots import (
     chain_remains,
@@ -68,6 +69,12 @@ class Inversion:
         """Directories in which something comes back, by path, as they will stand."""
         self.hidden: dict[str, Later] = {}
         """What does not come back, by path, and who made its directory something else."""
+        self.makes: set[str] = set()
+        """Directories of ours, which were none before."""
+        self.covers: set[str] = set()
+        """What was a directory before ours, and something else after it."""
+        self._paths: dict[str, list[str]] = {}
+        """The files of which a later transaction tells, sorted, by its id."""
         self.contents = contents
         self.later, self.witnesses = witnesses.apart(later)
         self.everybody = sorted(later, key=lambda one: one.record.at_end)
@@ -320,6 +327,8 @@ class Inversion:
             moved[key] = delta
         else:
             moved.pop(key, None)
+        if key not in later.deltas:
+            self._paths.pop(later.record.id, None)
         drop = same(delta.before, delta.after) and not keep
         self.rebased.setdefault(later.record.id, {})[key] = None if drop else delta
 
@@ -334,6 +343,23 @@ class Inversion:
             if key in told:
                 return told[key]
         return later.deltas.get(key)
+
+    def below(self, later: Later, domain: DomainName, inside: str) -> Iterator[Delta]:
+        """Of `theirs`: what has a key that begins so. Of 50,000 files few are looked at."""
+        if domain != "files":
+            for key, theirs in self.theirs(later).items():
+                if theirs is not None and key[0] == domain and key[1].startswith(inside):
+                    yield theirs
+            return
+        paths = self._paths.get(later.record.id)
+        if paths is None:
+            paths = sorted(key[1] for key in self.theirs(later) if key[0] == "files")
+            self._paths[later.record.id] = paths
+        for at in range(bisect.bisect_left(paths, inside), len(paths)):
+            if not paths[at].startswith(inside):
+                break
+            if theirs := self.tells(later, ("files", paths[at])):
+                yield theirs
 
     def theirs(self, later: Later) -> dict[Key, Delta | None]:
         """What a later transaction did, as far as is decided (`None`: nothing any more)."""
@@ -419,15 +445,19 @@ def invert(
     )
     # What a window only tells of is not undone with it; a step has no such, but 50,000 others.
     made: list[Delta] = []
-    for delta in deltas if record.kind == "apply" else only_changes(deltas):
+    mine = list(deltas if record.kind == "apply" else only_changes(deltas))
+    inversion.makes = {one.key for one in mine if directories.is_made(one)}
+    inversion.covers = {one.key for one in mine if directories.is_covered(one)}
+    for delta in mine:
         if directories.is_made(delta):
             made.append(delta)  # whose it becomes depends on what becomes of that in it
         else:
             inversion.decide(delta)
     if made:
-        witnesses.foresee(inversion)
+        witnesses.foresee(inversion, inversion.decisions)
     for delta in sorted(made, key=lambda one: one.key, reverse=True):
         inversion.decide(delta)
+        witnesses.foresee(inversion, inversion.decisions[-1:])
     remains.settle_directories(inversion, former)
     chain_remains.settle_chains(inversion)
     remains.settle_tables(inversion)

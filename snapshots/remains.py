@@ -49,18 +49,26 @@ def settle_directories(
             note = f"stays: {name_of(heir.record)} put something in it"
             _stays(inversion, decision, heir, note)
             inherit(inversion, heir, decision.delta, now)
+            for above in parents(path):
+                needed.setdefault(above, path)
 
     def stands(path: str) -> Item | None:
         return come.get(path) or (None if path in gone else there.get(path))
 
+    coming = [
+        decision
+        for decision in inversion.decisions
+        if decision.delta.domain == "files" and decision.changes and decision.target is not None
+    ]
+    for decision in coming:
+        path = decision.delta.key
+        if path in needed and not is_dir(decision.target):
+            _overlaid(inversion, decision, needed[path])
+            del come[path]
     sound: set[str] = set()  # directories in which something can lie; a tree has few
-    for decision in list(inversion.decisions):
-        if decision.delta.domain == "files" and decision.changes and decision.target is not None:
-            path = decision.delta.key
-            if path in needed and not is_dir(decision.target):
-                _overlaid(inversion, decision, needed[path])
-            elif obstacle := _in_the_way(path, stands, sound):
-                _covered(inversion, decision, obstacle)
+    for decision in coming:
+        if decision.changes and (obstacle := _in_the_way(decision.delta.key, stands, sound)):
+            _covered(inversion, decision, obstacle)
     for path in back:
         for above in parents(path):
             if above in inversion.inhabited:
@@ -102,13 +110,15 @@ def _needed(there: dict[str, Item], gone: Collection[str], come: dict[str, Item]
 
 def _in_the_way(path: str, stands: Callable[[str], Item | None], sound: set[str]) -> str:
     """What is no directory, of those that this should lie in."""
+    passed: list[str] = []
     for above in parents(path):
         if above in sound:
             break
         item = stands(above)
         if item is not None and not is_dir(item):
             return above
-        sound.add(above)
+        passed.append(above)
+    sound.update(passed)
     return ""
 
 

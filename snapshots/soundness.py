@@ -50,9 +50,7 @@ def _sound(inversion: Inversion, later: Later, key: Key, side: Literal["before",
     if is_dir(old) and not is_dir(new):
         inside = f"{key[1]}/"
         return any(
-            theirs is not None and getattr(theirs, side) is not None
-            for place, theirs in inversion.theirs(later).items()
-            if place[0] == "files" and place[1].startswith(inside)
+            getattr(theirs, side) is not None for theirs in inversion.below(later, "files", inside)
         )
     if old is None and new is not None:
         above = (inversion.tells(later, ("files", path)) for path in parents(key[1]))

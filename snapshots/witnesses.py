@@ -8,7 +8,7 @@ theirs. Pure but for contents.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -74,33 +74,38 @@ def outlasts(one: TransactionRecord, record: TransactionRecord) -> bool:
     return one.id > record.id or record.id <= one.until
 
 
-def foresee(inversion: Inversion) -> None:
-    """Lay down what the witnesses will tell, as far as everything is decided."""
-    rebased = {tx_id: dict(told) for tx_id, told in inversion.rebased.items()}
-    moved = {tx_id: dict(told) for tx_id, told in inversion.moved.items()}
-    refresh = set(inversion.refresh)
-    rebase(inversion)
-    inversion.foreseen = inversion.rebased
-    inversion.rebased, inversion.moved, inversion.refresh = rebased, moved, refresh
+def foresee(inversion: Inversion, decisions: Iterable[Decision]) -> None:
+    """Lay down what the witnesses will tell of what is decided."""
+    for decision, witness, told, ended in _told(inversion, decisions):
+        anew = _anew(inversion, decision, witness, told, ended)
+        if anew is not None and decision.how != "regenerated":
+            inversion.foreseen.setdefault(witness.record.id, {})[anew.domain, anew.key] = anew
 
 
 def rebase(inversion: Inversion) -> None:
     """Change what the witnesses tell, once everything is decided."""
+    for decision, witness, told, ended in _told(inversion, inversion.decisions):
+        if decision.how == "regenerated":
+            _refresh(inversion, decision, witness, told, ended)
+        elif anew := _anew(inversion, decision, witness, told, ended):
+            inversion.rebase(witness, anew, keep=True)
+
+
+def _told(
+    inversion: Inversion, decisions: Iterable[Decision]
+) -> Iterator[tuple[Decision, Later, Delta, str]]:
+    """What the witnesses tell of what is decided, and when they ended; not what they inherited."""
     if not inversion.witnesses:
         return
     ends = [(one, one.record.at_end[0]) for one in inversion.witnesses]
-    for decision in inversion.decisions:
+    for decision in decisions:
         key: Key = (decision.delta.domain, decision.delta.key)
         if decision.how == "conflict" or not inversion.walks.watch(key):
             continue
         for witness, ended in ends:
             told = witness.deltas.get(key)
-            if told is None or key in inversion.rebased.get(witness.record.id, {}):
-                continue  # it tells nothing of it, or inherited this
-            if decision.how == "regenerated":
-                _refresh(inversion, decision, witness, told, ended)
-            else:
-                _rebase(inversion, decision, witness, told, ended)
+            if told is not None and key not in inversion.rebased.get(witness.record.id, {}):
+                yield decision, witness, told, ended
 
 
 def _refresh(
@@ -116,10 +121,11 @@ def _refresh(
         inversion.refresh.add((witness.record.id, key))
 
 
-def _rebase(
+def _anew(
     inversion: Inversion, decision: Decision, witness: Later, told: Delta, ended: str
-) -> None:
-    key: Key = (told.domain, told.key)
+) -> Delta | None:
+    """What it tells then; `None` where that is what it tells now."""
+    key: Key = (decision.delta.domain, decision.delta.key)
     began = told.before
     try:
         if not _encloses(witness.record, inversion.record):
@@ -130,8 +136,9 @@ def _rebase(
         left = _without(inversion, decision, key, told.after, ended)
     except _Unclear:
         left = told.after
-    if not (same(began, told.before) and same(left, told.after)):
-        inversion.rebase(witness, as_told(told, began, left), keep=True)
+    if same(began, told.before) and same(left, told.after):
+        return None
+    return as_told(told, began, left)
 
 
 class _Unclear(Exception):

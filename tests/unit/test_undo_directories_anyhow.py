@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from random import Random
 from typing import Literal
@@ -15,6 +16,9 @@ from snapshots.model import RESOLUTIONS, FileItem, Item
 from tests.unit.undo_world import World, content_of, directory, link, simplified, text, undone
 
 D, A, B = "/etc/d", "/etc/d/a", "/etc/d/b"
+E_, F = "/etc/d/e", "/etc/d/e/f"
+FULL: dict[str, Item] = {D: directory(), A: text("q\n")}
+DEEP: dict[str, Item] = {**FULL, E_: directory(), F: text("deep\n")}
 
 
 def some_changes(rng: Random, world: World, mark: str) -> dict[str, Item | None]:
@@ -103,6 +107,21 @@ def test_undoing_everything_gives_back_the_first_state(data: st.DataObject, rng:
     assert {path for path in differ if not related(path, kept)} == set()
 
 
+@settings(max_examples=500, deadline=None)
+@given(st.randoms(use_true_random=False), st.booleans())
+def test_undoing_the_last_step_gives_back_what_was_before_it(rng: Random, in_window: bool) -> None:
+    world = World({"/etc": directory(), "/etc/x": text("a\n"), **FULL})
+    a_history(rng, world)
+    with contextlib.ExitStack() as stack:
+        if in_window:
+            stack.enter_context(world.window())
+            world.edit(some_changes(rng, world, "edit"))
+        before = simplified(world.now)
+        last = world.apply("last", some_changes(rng, world, "last"))
+    world.undo(last)
+    assert simplified(world.now) == before
+
+
 def assert_all_undone(
     world: World, start: dict[str, object], done: dict[str, str], order: tuple[str, ...]
 ) -> None:
@@ -114,9 +133,6 @@ def assert_all_undone(
 def begun(files: dict[str, Item]) -> tuple[World, dict[str, object], dict[str, str]]:
     world = World({"/etc": directory(), **files})
     return world, simplified(world.now), {}
-
-
-FULL: dict[str, Item] = {D: directory(), A: text("q\n")}
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations("rl")))
@@ -178,3 +194,43 @@ def test_a_file_of_a_window_in_the_directory_of_a_step(order: tuple[str, ...]) -
         world.edit({B: text("b\n")})
         done["s"] = world.apply("second", {A: text("other\n"), B: text("other\n")})
     assert_all_undone(world, start, done, order)
+
+
+def test_what_a_step_in_a_window_hid_comes_back_with_that_step_alone() -> None:
+    """The window around it tells of the link, too, which is none of its own."""
+    world, _, done = begun(DEEP)
+    with world.window():
+        before = simplified(world.now)
+        done["l"] = world.apply("link", {F: None, E_: None, A: None, D: link("/srv/d")})
+    assert_all_undone(world, before, done, ("l",))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("mw")))
+def test_nested_directories_that_went_in_a_window(order: tuple[str, ...]) -> None:
+    """None of them is a stranger's because another of them lies in it."""
+    world, start, done = begun({})
+    done["m"] = world.apply("make", {D: directory(), E_: directory(), F: directory(0o700)})
+    with world.window() as done["w"]:
+        world.edit({F: None, E_: None, D: None})
+    assert_all_undone(world, start, done, order)
+
+
+@pytest.mark.parametrize("order", [("m", "o", "w"), ("o", "m", "w"), ("m", "w", "o")])
+def test_a_directory_in_place_of_a_file_that_was_filled_and_emptied(order: tuple[str, ...]) -> None:
+    world, start, done = begun({D: text("a file\n")})
+    with world.window() as done["w"]:
+        done["m"] = world.apply("make", {D: directory(), E_: directory()})
+        world.edit({F: text("f\n")})
+    done["o"] = world.apply("out", {F: None})
+    assert_all_undone(world, start, done, order)
+
+
+def test_nothing_comes_back_below_a_link_of_somebody_however_deep() -> None:
+    world, _, done = begun({**DEEP, "/etc/d/e/g": text("g\n")})
+    gone = [F, "/etc/d/e/g", E_, A, D]
+    done["r"] = world.apply("remove", dict.fromkeys(gone))
+    world.edit({D: link("/srv/d")})
+    decisions = world.invert(done["r"]).decisions
+    assert {one.how for one in decisions if one.delta.key in gone} == {"conflict"}
+    assert world.undo(done["r"], "keep-current").keys() == set(gone)
+    assert set(world.now["files"]) == {"/etc", D}
