@@ -308,7 +308,7 @@ class Host(ABC):
         With `content`, regular files carry their SHA-256; without, sizes and times may be left out
         (0) and equal states be one object, because trees are large. `known` (an earlier walk) may
         let a host that can tell for certain that a file did not change keep its hash without
-        reading it again. With `content`, the directories `without` are listed and not entered.
+        reading it again. The directories `without` are listed and not entered.
         """
 
     def walked(self, root: str, since_s: float | None) -> Iterator[tuple[str, FileState]] | None:

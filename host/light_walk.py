@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from array import array
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Container, Generator, Iterable, Iterator
 from typing import Any, Final
 
 from host import attributes, files, paths, second_process, walk_ahead
@@ -112,14 +112,14 @@ class LightCache:
 
 
 def below(
-    root: str, root_fd: int, device: int, cache: LightCache
+    root: str, root_fd: int, device: int, cache: LightCache, without: Container[str] = ()
 ) -> Generator[tuple[str, FileState], None, set[str]]:
     """See `host.walk.walk`. Takes over `root_fd`; returns what was entered. Raises `HostError`.
 
     From `second_process.WORTH_IT` entries on a second process comes from the other end; at once
     where there were as many the last time.
     """
-    look = Look(cache, device)
+    look = Look(cache, device, without)
     pending: Pending = [(root, root_fd)]
     ahead: walk_ahead.Ahead | None = None
     seen = cache.entries(root)
@@ -154,10 +154,11 @@ def below(
 class Look:
     """Looks at directories of one file system, for one walk."""
 
-    def __init__(self, cache: LightCache, device: int) -> None:
+    def __init__(self, cache: LightCache, device: int, without: Container[str] = ()) -> None:
         self.cache = cache
         self._shared = cache.shared
         self.device = device
+        self._without = without
         self._at_rest_ns = 0
 
     def before(self, directory: str) -> Listed:
@@ -199,7 +200,9 @@ class Look:
                     deeper = self._entry(path, fd, name, opens, now)
                 except FileNotFoundError:
                     continue
-                if deeper >= 0:
+                if deeper >= 0 and path in self._without:
+                    os.close(deeper)
+                elif deeper >= 0:
                     inner.append((path, deeper))
         except BaseException as error:
             for _, deeper in inner:

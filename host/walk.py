@@ -112,8 +112,9 @@ def walk(
         yield from _below(root.rstrip("/"), fd, device, cache, without)
     else:
         light_cache = light_cache or LightCache()
-        entered = yield from light_walk.below(root.rstrip("/"), fd, device, light_cache)
-        light_cache.ended(root, began_s, first, entered)
+        entered = yield from light_walk.below(root.rstrip("/"), fd, device, light_cache, without)
+        if not without:  # what was left out would be missing for whoever asks for it again
+            light_cache.ended(root, began_s, first, entered)
 
 
 def _below(

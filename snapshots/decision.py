@@ -46,7 +46,8 @@ class Kept(msgspec.Struct, frozen=True):
 
     `packages`: name -> the package that needs it. `files` and `units`: key -> package they belong
     to. `heirs`: package -> id of the later transaction that inherits it ("" where none does).
-    `wanted`: those of `packages` that a person asked apt to keep -> how, as one clause.
+    `wanted`: those of `packages` that a person asked apt to keep -> how, as one clause. `beyond`:
+    files that nothing of packages is reached by any more -> why, as one clause.
     """
 
     packages: dict[str, str] = {}
@@ -54,14 +55,15 @@ class Kept(msgspec.Struct, frozen=True):
     units: dict[str, str] = {}
     heirs: dict[str, str] = {}
     wanted: dict[str, str] = {}
+    beyond: dict[str, str] = {}
 
     def owner(self, delta: Delta) -> str:
-        """The staying package this belongs to, or ""."""
+        """The staying package this belongs to, or ""; what is `beyond` is its own."""
         match delta.domain:
             case "packages":
                 return delta.key if delta.key in self.packages else ""
             case "files":
-                return self.files.get(delta.key, "")
+                return delta.key if delta.key in self.beyond else self.files.get(delta.key, "")
             case "units":
                 return self.units.get(delta.key, "")
             case _:

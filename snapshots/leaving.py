@@ -41,9 +41,10 @@ def prepare(records: Records, undo_id: str, going: Iterable[str], staying: Itera
 
 
 def finish(host: Host, state: StateDir) -> list[str]:
-    """Remove what left with every undo that counts; a sentence for each thing that would not go.
+    """Remove what left with every undo that counts; a sentence for each thing that did not go.
 
-    That one is tried again the next time. Call it with the lock held; it may be called at any time.
+    What would not is tried again the next time; what is mounted stays. Call it with the lock held;
+    it may be called at any time.
     """
     records = Records(state)
     told = []
@@ -67,11 +68,11 @@ def _finish(host: Host, record: TransactionRecord, path: Path) -> list[str]:
     # What is younger than the undo is somebody else's.
     until_ns = int(datetime.fromisoformat(record.ended).timestamp() * 1e9)
     try:
-        leftovers.remove(host, leaving.going, leaving.staying, until_ns=until_ns)
+        told = leftovers.remove(host, leaving.going, leaving.staying, until_ns=until_ns)
     except HostError as error:
         return [str(error)]
     _forget(path)
-    return []
+    return told
 
 
 def _forget(path: Path) -> None:

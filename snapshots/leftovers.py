@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from host.base import CommandMissing, FileState, Host, HostError
 from host.holders import booted_s
+from host.mounted import mount_points
 from host.names import visible
 from snapshots.model import Delta, FileItem, Item, Root, SnapshotError
 
@@ -46,10 +47,11 @@ large daemons whose removal only a person decides."""
 
 
 def survey(host: Host) -> dict[str, FileState]:
-    """Every name in `TREES` down to `DEPTH` -> its state; links are not followed."""
+    """Every name in `TREES` down to `DEPTH` -> its state; neither links nor mounts are entered."""
     found: dict[str, FileState] = {}
+    covered = _covered(host)
     for tree in TREES:
-        _look(host, tree, DEPTH, found)
+        _look(host, tree, DEPTH, covered, found)
     return found
 
 
@@ -57,9 +59,14 @@ def came(host: Host, before: Container[str], after: Mapping[str, FileState]) -> 
     """What is new and came with packages, without what lies below something new, sorted.
 
     A running application may have written in the same minute. Its own directories belong to its
-    user, or no package knows them; nothing in those is counted.
+    user, or no package knows them; nothing in those is counted, nor anything that is mounted.
     """
-    new = _tops(path for path in after if path not in before)
+    covered = _covered(host)
+    new = [
+        path
+        for path in _tops(path for path in after if path not in before)
+        if not _mounted_on(path, covered)
+    ]
     homes = {_home(path) for path in new} - set(new)
     known = _known_to_dpkg(host, homes)
     return [
@@ -140,13 +147,76 @@ def _is_roots_own(directory: FileState | None) -> bool:
 
 
 def states(host: Host, paths: Iterable[str]) -> dict[str, Item]:
-    """What is there at and below `paths`, without contents."""
+    """What is there at and below `paths`, without contents.
+
+    What is mounted there is named and not entered, as is what a link leads to now.
+    """
     found: dict[str, Item] = {}
+    covered = _covered(host)
     for path in paths:
-        if host.state(path) is not None:
-            for below, state in host.walk(path, content=False):
-                found[below] = FileItem(state)
+        state = host.state(path)
+        if state is None:
+            continue
+        found[path] = FileItem(state)
+        if not _why_it_stays(host, path, covered, {}):
+            for below, inner in host.walk(path, content=False, without=covered):
+                found[below] = FileItem(inner)
     return found
+
+
+def beyond(host: Host, paths: Iterable[str]) -> dict[str, str]:
+    """Those of `paths` that did not come with packages as they are now -> why, as one clause.
+
+    Something is mounted there, or on a directory above, or a link leads to somewhere else: that
+    is an administrator's, and nothing may be removed through it.
+    """
+    covered = _covered(host)
+    links: dict[str, bool] = {}
+    return {path: why for path in paths if (why := _why_it_stays(host, path, covered, links))}
+
+
+def sentences(stays: Mapping[str, str]) -> list[str]:
+    """One for each place of `beyond`, without what lies below it."""
+    return [f"{visible(path)} stays: {stays[path]}." for path in _tops(stays)]
+
+
+def _covered(host: Host) -> frozenset[str]:
+    """Where something is mounted in `TREES`, by the names that `survey` has.
+
+    Not the trees themselves: one with a file system of its own has what packages put there.
+    """
+    points = mount_points(host)
+    found = set[str]()
+    for tree in TREES if points else ():
+        inside = f"{host.realpath(tree)}/"
+        found |= {f"{tree}/{at.removeprefix(inside)}" for at in points if at.startswith(inside)}
+    return frozenset(found)
+
+
+def _mounted_on(path: str, covered: Container[str]) -> str:
+    """The mount point that `path` is or lies below, or ""."""
+    return next((at for at in (*_above(path), path) if at in covered), "")
+
+
+def _above(path: str) -> list[str]:
+    """The directories between a tree and `path`: ["/var/lib/php", "/var/lib/php/modules"]."""
+    tree = next((tree for tree in TREES if path.startswith(f"{tree}/")), "")
+    names = path[len(tree) + 1 :].split("/")[:-1]
+    return [f"{tree}/{'/'.join(names[:depth])}" for depth in range(1, len(names) + 1)]
+
+
+def _why_it_stays(host: Host, path: str, covered: Container[str], links: dict[str, bool]) -> str:
+    """See `beyond`. `links`: which directories are links, as far as they were looked at."""
+    mounted = _mounted_on(path, covered)
+    if mounted:
+        return f"something is mounted {'there' if mounted == path else f'on {visible(mounted)}'}"
+    for above in _above(path):
+        if above not in links:
+            state = host.state(above)
+            links[above] = state is not None and state.kind == "symlink"
+        if links[above]:
+            return f"{visible(above)}, in which it lay, is a symbolic link now"
+    return ""
 
 
 def outside(paths: Iterable[str], roots: Iterable[Root]) -> list[str]:
@@ -164,16 +234,18 @@ def tops_of(deltas: Iterable[Delta], roots: Iterable[Root]) -> list[str]:
 
 def remove(
     host: Host, paths: Iterable[str], staying: Iterable[str] = (), *, until_ns: int | None = None
-) -> None:
+) -> list[str]:
     """Remove these and what lies below them now, without `staying` and what holds it.
 
     `until_ns`: a file that was changed later (in ns since 1970) stays, and what holds it.
-    Removal scripts write there too, so what is below is asked anew. Raises `SnapshotError` naming
-    what would not go.
+    Removal scripts write there too, so what is below is asked anew. Returns `sentences` about what
+    else stays. Raises `SnapshotError` naming what would not go.
     """
     left = []
-    there = states(host, _tops(paths)).keys() - set(staying)
-    for path in sorted(there, key=lambda path: (-path.count("/"), path)):
+    there = states(host, _tops(paths)).keys()
+    stays = beyond(host, there)  # asked last: it may have been mounted while that was looked for
+    going = there - set(staying) - stays.keys()
+    for path in sorted(going, key=lambda path: (-path.count("/"), path)):
         now = host.state(path)
         if now is None or (now.kind == "dir" and host.listdir(path)):
             continue
@@ -188,9 +260,12 @@ def remove(
             f"{left[0]} came with packages that are gone and could not be removed; everything else "
             "was put back. Remove it by hand."
         )
+    return sentences({path: stays[path] for path in stays.keys() - set(staying)})
 
 
-def _look(host: Host, directory: str, depth: int, found: dict[str, FileState]) -> None:
+def _look(
+    host: Host, directory: str, depth: int, covered: Container[str], found: dict[str, FileState]
+) -> None:
     names = host.listdir(directory)
     if len(names) > MANY:
         return
@@ -202,5 +277,5 @@ def _look(host: Host, directory: str, depth: int, found: dict[str, FileState]) -
         if state is None:
             continue
         found[path] = state
-        if state.kind == "dir" and depth > 1:
-            _look(host, path, depth - 1, found)
+        if state.kind == "dir" and depth > 1 and path not in covered:
+            _look(host, path, depth - 1, covered, found)

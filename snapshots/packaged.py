@@ -24,6 +24,10 @@ def hand_over(
         inversion.walks.stop(delta)
         inversion.say(delta, "kept", note=kept.wanted[delta.key])
         return
+    if delta.domain == "files" and delta.key in kept.beyond:
+        inversion.walks.stop(delta)
+        inversion.say(delta, "already", note=f"stays: {kept.beyond[delta.key]}")
+        return
     owner = kept.owner(delta)
     needer = kept.packages.get(owner, owner)
     heir_id = kept.heirs.get(owner, "")

@@ -201,7 +201,7 @@ class Transaction:
                 self._records.journal(self.id, "undo", "going back to the state before")
             try:
                 notes, _ = bring_back(self._keeper, self.goal(), self._progress)
-                self._remove_what_came()
+                mounted = self._remove_what_came()
                 tables = self._records.kept_tables(self.id)
                 ucf.put_back(self._keeper.host, tables)
                 stale_marks.put_back(self._keeper.host, tables)
@@ -209,7 +209,7 @@ class Transaction:
                 self._require_no_doubt()
                 status: TransactionStatus = "rolled-back"
                 theirs = self._of_strangers()
-                words = [*notes, *self._what_stayed(), *([theirs] if theirs else [])]
+                words = [*notes, *mounted, *self._what_stayed(), *([theirs] if theirs else [])]
                 reason = " ".join([_sentence(reason) if words else reason, *words]).strip()
             except (HostError, OSError) as error:
                 status = "needs-person"
@@ -233,8 +233,8 @@ class Transaction:
             self._switch.leave(self.id)
         return self.record
 
-    def _remove_what_came(self) -> None:
-        leftovers.remove(self._keeper.host, self._records.came(self.id))
+    def _remove_what_came(self) -> list[str]:
+        return leftovers.remove(self._keeper.host, self._records.came(self.id))
 
     def _clear_scraps(self) -> None:
         host = self._keeper.host

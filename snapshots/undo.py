@@ -187,6 +187,7 @@ def _perform(
     target = inversion.target()
     outside = leftovers.outside(inversion.current["files"], record.roots)
     gone = _going(inversion, outside)
+    left = leftovers.sentences(leftovers.beyond(keeper.host, outside))
     for path in outside:
         target["files"].pop(path, None)
     goal = Goal(
@@ -215,7 +216,7 @@ def _perform(
         if later.record.id in touched
     }
     settle.prepare(records, tx.id, rebased, revocable=tx.kept_as == "pending")
-    return tx.finish(" ".join([*notes, *meanwhile]), tuple(rebased))
+    return tx.finish(" ".join([*notes, *left, *meanwhile]), tuple(rebased))
 
 
 def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:
@@ -324,6 +325,7 @@ def _invert(
         and current["packages"].get(delta.key) not in (None, delta.before)
     }
     kept = with_leftovers(keeper.host, kept, came, going)
+    kept = msgspec.structs.replace(kept, beyond=leftovers.beyond(keeper.host, came))
     pristine, packaged = conffiles(keeper.host, going, current)
     if going:
         before = keeper.points.load(point_before(record.id))["files"]

@@ -42,8 +42,9 @@ class Files(Domain):
         secret = self._secret_paths.paths
         for root in roots_of(scope):
             walked = None if root.content else host.walked(root.path, scope.seen_since_s)
+            without = frozenset(root.without if root.content else ())
             for path, state in walked or host.walk(
-                root.path, content=root.content, without=frozenset(root.without)
+                root.path, content=root.content, without=without
             ):
                 if not root.content:
                     # Equal states are one object there, mostly; so are the items made of them,

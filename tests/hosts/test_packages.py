@@ -148,3 +148,31 @@ def test_a_package_that_took_the_place_of_another_gives_it_back(host: LabHost) -
     _without_sources(host)
     roll_back(host, "site.packages")
     assert differences(first, fingerprint(host)) == []
+
+
+def test_what_was_mounted_where_a_package_was_survives_its_undo(host: LabHost) -> None:
+    """A disk of its own on the package's directory; a directory of the same disk bound below it."""
+    _site_step(host, "installed: [vsftpd]")
+    first = fingerprint(host)
+    for where in ("/srv/ftp", "/srv/ftp/my pictures"):
+        apply(host, "site.packages")
+        host.run("mkdir", "-p", "/home/data", where)
+        host.run("sh", "-c", "echo precious > /home/data/1.jpg")
+        host.run("mount", "--bind", "/home/data", where)
+        host.run("mkdir", f"{where}/disk")
+        host.run("mount", "-t", "tmpfs", "none", f"{where}/disk")
+        host.run("sh", "-c", f"echo precious > '{where}/disk/2.jpg'")
+        shown = harden(host, "rollback", "site.packages", "--dry-run").stdout
+        assert f"files: {where}: is so already" in shown, shown
+        assert "stays: something is mounted there" in shown and ".jpg" not in shown, shown
+        done = harden(host, "rollback", "--checklist", "i-doit", "site.packages", "--yes")
+        said = " ".join(done.stdout.split())
+        assert f"{where} stays: something is mounted there." in said, said
+        assert "by hand" not in said and "could not be removed" not in said, said
+        assert (
+            host.out("cat", "/home/data/1.jpg", f"{where}/disk/2.jpg").split() == ["precious"] * 2
+        )
+        host.run("umount", f"{where}/disk")
+        host.run("umount", where)
+        host.run("rm", "-r", "/home/data", "/srv/ftp")
+        assert differences(first, fingerprint(host)) == []
