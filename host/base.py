@@ -287,11 +287,20 @@ class Host(ABC):
         """
 
     @abstractmethod
-    def put(self, path: str, state: FileState | None, content: bytes | None = None) -> None:
+    def put(
+        self,
+        path: str,
+        state: FileState | None,
+        content: bytes | None = None,
+        *,
+        within: str = "",
+    ) -> None:
         """Make `path` exactly what `state` says: any kind, or absent (`None`).
 
         A regular file whose `content` is `None` keeps its content and gets the metadata.
-        Parent directories must exist. A directory is removed only when it is empty.
+        Parent directories must exist. A directory is removed only when it is empty. With `within`,
+        a directory above `path`, a link from there on down is refused (`UnsafePath`), whoever made
+        it: for what lay in directories, and is put back where there may be others' files now.
         """
 
     @abstractmethod

@@ -85,9 +85,16 @@ class LocalHost(Host):
         self.light_cache.changed()
         writing.write_file(path, content, state)
 
-    def put(self, path: str, state: FileState | None, content: bytes | None = None) -> None:
+    def put(
+        self,
+        path: str,
+        state: FileState | None,
+        content: bytes | None = None,
+        *,
+        within: str = "",
+    ) -> None:
         self.light_cache.changed()
-        writing.put(path, state, content)
+        writing.put(path, state, content, within=within)
 
     def walk(
         self,

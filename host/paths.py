@@ -53,17 +53,45 @@ def split(path: str) -> tuple[str, str]:
     return directory or "/", name
 
 
+def linked(path: str, link: str) -> str:
+    """Why nothing is done to `path`, as a sentence."""
+    return (
+        f"{path} was not touched: {link}, in which it lay, is a symbolic link now, and nothing is "
+        "changed through that; move the link away first"
+    )
+
+
 @contextlib.contextmanager
-def directory(path: str) -> Iterator[int]:
+def directory(path: str, within: str = "", of: str = "") -> Iterator[int]:
     """Open the directory at `path` safely, for work below it.
 
-    Raises `UnsafePath` for a link of somebody else, `OSError` for what the kernel says.
+    From `within` on, which `path` is or lies in, no link at all is followed. Raises `UnsafePath`
+    for a link of somebody else and for such a one (`of`: the file that it is about), `OSError` for
+    what the kernel says.
     """
-    fd = _open(path)
+    strictly = within and f"{path}/".startswith(f"{within}/")
+    fd = _open_within(path, within, of or path) if strictly else _open(path)
     try:
         yield fd
     finally:
         os.close(fd)
+
+
+def _open_within(path: str, within: str, of: str) -> int:
+    at = within.rpartition("/")[0]
+    fd = _open(at)
+    for part in path[len(at) + 1 :].split("/"):
+        above, at = fd, f"{at}/{part}"
+        try:
+            fd = os.open(part, _DIRECTORY, dir_fd=above)
+        except OSError as error:
+            is_link = error.errno in (errno.ELOOP, errno.ENOTDIR)
+            if is_link and stat.S_ISLNK(os.lstat(part, dir_fd=above).st_mode):
+                raise UnsafePath(linked(of, at)) from None
+            raise
+        finally:
+            os.close(above)
+    return fd
 
 
 def _open(path: str) -> int:

@@ -43,9 +43,11 @@ def write_file(path: str, content: bytes, wanted: FileState | None = None) -> No
         _replace(path, dir_fd, name, content, wanted)
 
 
-def put(path: str, wanted: FileState | None, content: bytes | None = None) -> None:
+def put(
+    path: str, wanted: FileState | None, content: bytes | None = None, *, within: str = ""
+) -> None:
     """Make `path` exactly what `wanted` says; see `host.base.Host.put`. Raises `HostError`."""
-    with _changing("restored", path) as (dir_fd, name):
+    with _changing("restored", path, within) as (dir_fd, name):
         there = _lstat(dir_fd, name)
         kind = KINDS[stat.S_IFMT(there.st_mode)] if there else None
         if wanted is None:
@@ -207,12 +209,12 @@ def _make_node(dir_fd: int, name: str, there: os.stat_result | None, wanted: Fil
 
 
 @contextlib.contextmanager
-def _changing(verb: str, path: str) -> Iterator[tuple[int, str]]:
+def _changing(verb: str, path: str, within: str = "") -> Iterator[tuple[int, str]]:
     """The directory of `path`, safely opened, and its name in it; failures become sentences."""
     above, name = paths.split(path)
     with contextlib.ExitStack() as stack:
         try:
-            dir_fd = stack.enter_context(paths.directory(above))
+            dir_fd = stack.enter_context(paths.directory(above, within, path))
         except OSError as error:
             raise HostError(
                 f"{path} could not be {verb}: the directory {above} could not be opened: "

@@ -138,6 +138,15 @@ class PracticeFiles:
                 self._remember(clean, state)
         self.save()
 
+    def link_above(self, path: str, within: str) -> str:
+        """The first link on the way from `within` to `path`, or ""."""
+        above = os.path.dirname(path) if within and path.startswith(f"{within}/") else ""
+        found = ""
+        while above.startswith(within) and len(above) > 1:
+            found = above if self.real(above).is_symlink() else found
+            above = os.path.dirname(above)
+        return found
+
     def write_file(self, path: str, content: bytes, state: FileState | None) -> None:
         there = self.state(path)
         if there is not None and there.kind != "file":

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from host import paths
 from host.base import (
     CommandFailed,
     CommandMissing,
@@ -20,6 +21,7 @@ from host.base import (
     Service,
     Session,
     TreeRule,
+    UnsafePath,
 )
 from host.logins import SshLogin
 from host.practice.files import PracticeFiles
@@ -107,7 +109,16 @@ class PracticeHost(Host):
     def write_file(self, path: str, content: bytes, state: FileState | None = None) -> None:
         self.files.write_file(path, content, state)
 
-    def put(self, path: str, state: FileState | None, content: bytes | None = None) -> None:
+    def put(
+        self,
+        path: str,
+        state: FileState | None,
+        content: bytes | None = None,
+        *,
+        within: str = "",
+    ) -> None:
+        if link := self.files.link_above(path, within):
+            raise UnsafePath(paths.linked(path, link))
         self.files.put(path, state, content)
 
     def walk(

@@ -15,6 +15,7 @@ from snapshots.model import DomainName, FileItem, Item, Root, SnapshotError
 from snapshots.objects import ObjectStore
 from snapshots.progress import Progress
 from snapshots.secret_paths import PREFIX, SecretPaths
+from snapshots.ways import Ways
 
 LIMIT_BYTES = 512 * 1024 * 1024
 """A larger file below a root with content is refused: it would be held in memory."""
@@ -35,11 +36,13 @@ class Files(Domain):
         self.about_to_change: frozenset[str] = frozenset()
         """Files whose content will be needed if a change fails. What is kept of them from earlier
         is read, and where it was damaged kept anew: now the true content is on the host still."""
+        self._ways = Ways(("/etc",))
 
     def capture(self, host: Host, scope: Scope) -> dict[str, Item]:
         found: dict[str, Item] = {}
         shared: dict[int, FileItem] = {}
         secret = self._secret_paths.paths
+        self._ways = Ways(root.path for root in roots_of(scope))
         for root in roots_of(scope):
             walked = None if root.content else host.walked(root.path, scope.seen_since_s)
             without = frozenset(root.without if root.content else ())
@@ -68,6 +71,9 @@ class Files(Domain):
     def restore(self, host: Host, wanted: Mapping[str, Item | None], progress: Progress) -> None:
         there: dict[str, FileState] = {}
         gone: list[str] = []
+        linked = self._ways.linked(host, wanted)
+        if linked:
+            wanted = {path: item for path, item in wanted.items() if path not in linked}
         for path, item in wanted.items():
             if item is None:
                 gone.append(path)
@@ -89,6 +95,13 @@ class Files(Domain):
             host.apply_states(
                 _metadata_only(wanted),
                 on_progress=lambda done: progress.doing("putting modes back", done, total),
+            )
+        if linked:
+            first, link = next(iter(linked.items()))
+            more = f" and {len(linked) - 1} more" if len(linked) > 1 else ""
+            raise HostError(
+                f"{first}{more} could not be put back: {link}, in which it lay, is a symbolic link "
+                "now, and nothing is changed through that. Move the link away first."
             )
         if kept:
             raise HostError(
@@ -120,7 +133,7 @@ class Files(Domain):
 
     def _put(self, host: Host, path: str, state: FileState) -> None:
         if state.kind != "file":
-            host.put(path, state)
+            host.put(path, state, within=self._ways.top(path))
             return
         now = host.state(path, content=True)
         if (
@@ -128,9 +141,11 @@ class Files(Domain):
             and now.kind == "file"
             and self._hash_of(path, now, state) == state.sha256
         ):
-            host.put(path, state)  # only what is around the content differs
+            host.put(
+                path, state, within=self._ways.top(path)
+            )  # only what is around the content differs
             return
-        host.put(path, state, self.content(path, state))
+        host.put(path, state, self.content(path, state), within=self._ways.top(path))
 
     def _hash_of(self, path: str, now: FileState, wanted: FileState) -> str:
         if wanted.sha256.startswith(PREFIX):
@@ -150,14 +165,13 @@ class Files(Domain):
             )
         return content
 
-    @staticmethod
-    def _remove(host: Host, path: str) -> bool:
+    def _remove(self, host: Host, path: str) -> bool:
         now = host.state(path)
         if now is None:
             return True
         if now.kind == "dir" and host.listdir(path):
             return False
-        host.put(path, None)
+        host.put(path, None, within=self._ways.top(path))
         return True
 
 

@@ -105,3 +105,23 @@ def test_a_changed_file_of_a_package_that_goes_outlives_the_purge_if_so_chosen(
     assert host.out("cat", JAILS) == changed
     left = differences(first, fingerprint(host))
     assert [line for line in left if "/etc/fail2ban" not in line] == []
+
+
+def test_what_lay_in_directories_is_not_put_back_through_a_link(host: LabHost) -> None:
+    """Taken away in an update window; then the administrator links the directory elsewhere."""
+    host.run("mkdir", "-p", "/etc/site/deep/er", "/srv/site/deep/er")
+    for name in ("/etc/site/deep/er/a", "/etc/site/deep/er/b", "/srv/site/deep/er/a"):
+        host.write(name, f"{name}\n")
+    harden(host, "window", "open", "--yes")
+    host.run("rm", "-r", "/etc/site")
+    harden(host, "window", "close", "--yes")
+    host.run("ln", "-s", "../srv/site", "/etc/site")
+    look = ("find", "/srv/site", "-printf", "%p %M %u %l %T@\\n")
+    before = host.out(*look)
+    done = harden(host, "window", "undo", "--yes", check=False)
+    assert done.returncode != 0, done.stdout
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "/etc/site" in said and "Traceback" not in said, said
+    assert host.out(*look) == before
+    assert host.out("cat", "/srv/site/deep/er/a") == "/srv/site/deep/er/a"
+    assert host.out("readlink", "/etc/site") == "../srv/site"

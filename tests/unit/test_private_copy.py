@@ -20,11 +20,18 @@ class Refusing(PracticeHost):
         super().__init__(root)
         self.refused: dict[str, int] = {}
 
-    def put(self, path: str, wanted: FileState | None, content: bytes | None = None) -> None:
+    def put(
+        self,
+        path: str,
+        wanted: FileState | None,
+        content: bytes | None = None,
+        *,
+        within: str = "",
+    ) -> None:
         if wanted is None and self.refused.setdefault(path, 0) < self.times:
             self.refused[path] += 1
             raise HostError(f"{path} could not be removed: Input/output error")
-        super().put(path, wanted, content)
+        super().put(path, wanted, content, within=within)
 
 
 def test_a_copy_goes_although_the_disk_refuses_once(tmp_path: Path) -> None:

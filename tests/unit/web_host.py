@@ -131,7 +131,14 @@ class WebHost(Host):
     def write_file(self, path: str, content: bytes, state: FileState | None = None) -> None:
         self.files[path] = content.decode()
 
-    def put(self, path: str, state: FileState | None, content: bytes | None = None) -> None:
+    def put(
+        self,
+        path: str,
+        state: FileState | None,
+        content: bytes | None = None,
+        *,
+        within: str = "",
+    ) -> None:
         assert state is None
         self.files.pop(path, None)
 

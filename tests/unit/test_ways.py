@@ -1,0 +1,139 @@
+"""What lay in real directories is never put back, nor taken away, through a link."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from host import writing
+from host.base import FileState, HostError, UnsafePath
+from host.practice import PracticeHost
+from snapshots.model import Resolutions, Root
+from snapshots.ways import Ways
+from tests.unit.snapshots_host import Bench
+
+DIRECTORY = FileState(kind="dir", mode=0o755)
+LINK = FileState(kind="symlink", mode=0o777, target="../srv/d")
+INNER = ("/etc/d", "/etc/d/e", "/etc/d/e/f")
+
+
+def directories(host: PracticeHost, *paths: str) -> None:
+    for path in paths:
+        if host.state(path) is None:
+            host.put(path, DIRECTORY)
+
+
+def of_srv(host: PracticeHost) -> dict[str, object]:
+    return {path: (s.kind, s.mode, s.sha256) for path, s in host.walk("/srv", content=True)}
+
+
+def theirs(bench: Bench) -> dict[str, object]:
+    """The administrator makes /etc/d a link to a directory of their own."""
+    host = bench.host
+    directories(host, "/srv", "/srv/d", "/srv/d/e", "/srv/d/e/f")
+    host.write_file("/srv/d/e/f/a", b"the administrator's own\n")
+    host.put("/etc/d", LINK)
+    return of_srv(host)
+
+
+def test_an_undo_writes_nothing_through_a_link(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    host = bench.host
+    directories(host, *INNER)
+    files = ("/etc/d/a", "/etc/d/e/f/a", "/etc/d/e/f/b")
+    for path in files:
+        host.write_file(path, b"old\n")
+    tx = bench.begin("rm")
+    for path in (*files, *reversed(INNER)):
+        host.put(path, None)
+    made = tx.commit().id
+    before = theirs(bench)
+    ended = bench.undo(made, resolutions=Resolutions("keep-current"))
+    assert of_srv(host) == before
+    if ended.status != "committed":  # where the plan did not leave these files to the person
+        assert ended.status == "rolled-back"
+        assert "/etc/d, in which it lay, is a symbolic link now" in ended.reason
+
+
+def test_going_back_takes_nothing_away_through_a_link(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    host = bench.host
+    directories(host, *INNER)
+    host.write_file("/etc/d/e/f/a", b"old\n")
+    host.write_file("/etc/other", b"old\n")
+    tx = bench.begin("step")
+    host.write_file("/etc/other", b"new\n")
+    for path in ("/etc/d/e/f/a", *reversed(INNER)):
+        host.put(path, None)
+    before = theirs(bench)
+    ended = tx.roll_back("something failed")
+    # The link itself becomes the directory again that it was; what it led to stays as it is.
+    assert ended.status == "rolled-back", ended.reason
+    assert of_srv(host) == before
+    assert bench.read("/etc/d/e/f/a") == bench.read("/etc/other") == "old\n"
+
+
+def test_the_files_domain_refuses_and_does_the_rest(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    host = bench.host
+    directories(host, *INNER)
+    for path in ("/etc/d/e/f/a", "/etc/other"):
+        host.write_file(path, b"old\n")
+    tx = bench.begin("step")
+    goal = {k: v for k, v in tx._before["files"].items() if k in ("/etc/d/e/f/a", "/etc/other")}
+    for path in ("/etc/d/e/f/a", *reversed(INNER)):
+        host.put(path, None)
+    host.write_file("/etc/other", b"new\n")
+    before = theirs(bench)
+    with pytest.raises(
+        HostError, match=r"/etc/d/e/f/a and 1 more could not be put back: /etc/d, in"
+    ):
+        tx._keeper.files.restore(host, {**goal, "/etc/d/e/f/b": None}, tx._progress)
+    assert of_srv(host) == before and bench.read("/etc/other") == "old\n"
+
+
+def test_links_above_a_root_are_followed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    host = bench.host
+    directories(host, "/data", "/data/app", "/data/app/sub")
+    host.put("/srv", FileState(kind="symlink", mode=0o777, target="data"))
+    tx = bench.begin("step", roots=(Root("/srv/app", content=True),))
+    host.write_file("/srv/app/sub/new", b"new\n")
+    assert tx.roll_back("something failed").status == "rolled-back"
+    assert host.state("/data/app/sub/new") is None
+
+
+def test_the_way_to_a_file(tmp_path: Path) -> None:
+    host = PracticeHost(tmp_path)
+    directories(host, "/data", "/data/real")
+    host.put("/srv", FileState(kind="symlink", mode=0o777, target="data"))
+    host.put("/data/link", FileState(kind="symlink", mode=0o777, target="real"))
+    ways = Ways(("/etc", "/srv/link/inner/", "/srv/link"))
+    assert ways.top("/srv/link/inner/x") == "/srv/link"
+    assert ways.top("/srv/other") == ways.top("/etc") == ""
+    wanted = {"/srv/link/inner/x": None, "/srv/other": None, "/srv/link": None}
+    assert ways.linked(host, wanted) == {"/srv/link/inner/x": "/srv/link"}
+
+
+@pytest.mark.parametrize("practice", [False, True])
+def test_a_link_is_refused_from_there_on_down_only(tmp_path: Path, practice: bool) -> None:
+    host = PracticeHost(tmp_path / "host")
+    real = tmp_path / ("host/root" if practice else "tree")
+    root = "" if practice else str(real)
+    (real / "real/top/in").mkdir(parents=True)
+    (real / "up").symlink_to("real")
+    (real / "real/top/link").symlink_to("in")
+    put = host.put if practice else writing.put
+    file = FileState(kind="file", mode=0o600, uid=os.geteuid(), gid=os.getegid())
+
+    put(f"{root}/up/top/in/a", file, b"x", within=f"{root}/up/top")
+    assert (real / "real/top/in/a").read_bytes() == b"x"
+    put(f"{root}/up/top/link/b", file, b"x")  # root's own link, and nobody said it was none
+    for wanted, content in ((file, b"y"), (None, None)):
+        with pytest.raises(UnsafePath, match=r"up/top/link, in which it lay, is a symbolic link"):
+            put(f"{root}/up/top/link/b", wanted, content, within=f"{root}/up/top")
+        with pytest.raises(UnsafePath, match=r"/up, in which it lay"):
+            put(f"{root}/up/top/in/a", wanted, content, within=f"{root}/up")
+    assert (real / "real/top/in/b").read_bytes() == b"x"
