@@ -29,7 +29,7 @@ from snapshots.model import (
     ValueItem,
 )
 from snapshots.progress import Progress
-from snapshots.strangers import left_to_them
+from snapshots.strangers import left_to_them, with_what_came
 
 SYSTEM_TREES = ("/", "/etc", "/usr", "/var")
 """Where programs write; each may be a file system of its own."""
@@ -43,7 +43,8 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     """What the host shall become, and what makes daemons take it.
 
     `free` are files that are left as package tools make them; `named` those that count although
-    they are volatile.
+    they are volatile. `besides`: packages that apt brings with others and of which nobody knows
+    what they bring; all of it stays but the files that are `decided`.
     """
 
     captured: Captured
@@ -52,6 +53,8 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     activations: tuple[Activation, ...] = ()
     named: frozenset[str] = frozenset()
     free: frozenset[str] = frozenset()
+    besides: frozenset[str] = frozenset()
+    decided: frozenset[str] = frozenset()
 
     @property
     def loose(self) -> tuple[str, ...]:
@@ -98,7 +101,7 @@ def converge(
             _restore(keeper, goal, keeper.firewall, progress)
     known = len(keeper.host.strange_packages)
     touched = restore(keeper.packages, packages)
-    if len(keeper.host.strange_packages) > known:
+    if len(keeper.host.strange_packages) > known or (touched and goal.besides):
         goal = _without_strangers(keeper, goal, progress)
     if touched:
         # ucf syncs nothing: the shorter its table is in memory only, the better.
@@ -142,8 +145,13 @@ def converge(
 
 def _without_strangers(keeper: Keeper, goal: Goal, progress: Progress) -> Goal:
     """The goal with what other package tools changed meanwhile as they left it."""
-    now = keeper.capture(goal.roots, progress)
+    return accepting(keeper, goal, keeper.capture(goal.roots, progress))
+
+
+def accepting(keeper: Keeper, goal: Goal, now: Captured) -> Goal:
+    """The goal with what others changed, or packages brought that came `besides`, as it is now."""
     captured = left_to_them(keeper.host, goal.captured, now, goal.named)
+    captured = with_what_came(keeper.host, captured, now, goal.decided | goal.named, goal.besides)
     return msgspec.structs.replace(goal, captured=captured)
 
 

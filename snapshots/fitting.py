@@ -1,14 +1,16 @@
-"""Whether packages that an undo brings back still fit what was upgraded since. Asks only."""
+"""Whether packages that an undo brings back still fit what was upgraded since, and what apt would
+bring with them. Asks only."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 
-from host.base import CommandFailed, Host
+import msgspec
+
+from host.base import CommandFailed, CommandMissing, Host
 from snapshots.debs import KeptDebs
 from snapshots.dpkg import run_apt
-from snapshots.model import SnapshotError
 from snapshots.progress import Silent
 
 _INSTALL = (
@@ -24,8 +26,21 @@ _UNMET = re.compile(
 )
 _WORDS = {"Depends": "depends on", "Pre-Depends": "depends on", "Breaks": "breaks",
           "Conflicts": "conflicts with"}  # fmt: skip
-_REMOVES = re.compile(r"^Remv (\S+)|^E: Packages need to be removed", re.MULTILINE)
+_MUST_REMOVE = re.compile(r"^E: Packages need to be removed", re.MULTILINE)
 _REMOVED = re.compile(r"^Remv (\S+)", re.MULTILINE)
+# "Inst libdaemon0 (0.14-7.1 Debian:13/stable [amd64])", "Inst libc6:i386 [1] (2 … [i386])"
+_INSTALLED = re.compile(r"^Inst (\S+)(?: \[[^\]]*\])? \((\S+) ", re.MULTILINE)
+
+
+class Fit(msgspec.Struct, frozen=True):
+    """What apt says of packages that shall come.
+
+    `why` they could not be installed together now, in one sentence without its end; empty if they
+    could. `besides`: what it would install with them, as dpkg names it -> version.
+    """
+
+    why: str = ""
+    besides: dict[str, str] = {}
 
 
 def words_for_apt(debs: KeptDebs, versions: Mapping[str, str], *, practice: bool) -> list[str]:
@@ -68,41 +83,82 @@ def _bare(name: str) -> str:
     return name.partition(":")[0]
 
 
-def misfit(
+def fit(
     host: Host, debs: KeptDebs, versions: Mapping[str, str], leaving: Set[str] = frozenset()
-) -> str:
-    """Why these packages (name -> version) could not be installed together now, in one sentence
-    without its end; empty if they could. `leaving` may go for them. Raises `HostError` where apt
-    cannot be asked."""
+) -> Fit:
+    """What apt would do to install these packages (name -> version) together now.
+
+    `leaving` may go for them. Raises `HostError` where apt cannot be asked.
+    """
     if not versions or host.is_practice:
-        return ""
+        return Fit()
     try:
         words = words_to_install(host, debs, versions, leaving)
-        if not leaving:
-            run_apt(host, Silent(), *words, simulate=True)
+        said = run_apt(host, Silent(), *words, simulate=True).stdout
     except CommandFailed as error:
-        said = error.completed.stdout + error.completed.stderr
-        names = ", ".join(sorted(versions))
-        unmet = _UNMET.search(said)
-        if unmet:
-            name, version = unmet["name"], versions.get(unmet["name"], "")
-            other = f", but {unmet['why']}" if unmet["why"] else ""
-            return f"{name} {version}".rstrip() + f" {_WORDS[unmet['what']]} {unmet['on']}{other}"
-        if _REMOVES.search(said):
-            return f"apt would have to remove other packages for {names}"
-        last = [line for line in said.splitlines() if line.startswith("E: ")]
-        return f"apt cannot install {names}" + (f" ({last[-1][3:].rstrip('.')})" if last else "")
-    return ""
+        answer = error.completed.stdout + error.completed.stderr
+        return Fit(why=_misfit(host, debs, versions, answer))
+    return Fit(besides=_besides(host, said, versions))
 
 
-def require_fit(
-    host: Host, debs: KeptDebs, versions: Mapping[str, str], leaving: Set[str] = frozenset()
-) -> None:
-    """Raise `SnapshotError` where something was upgraded since that keeps these packages away."""
-    why = misfit(host, debs, versions, leaving)
-    if why:
-        raise SnapshotError(
-            f"What was removed cannot come back as it was: {why}. Nothing was touched. Bring the "
-            "other package to a version that fits, or install by hand a version that does "
-            f"(the old packages are kept in {debs.path}), then try again."
-        )
+def _misfit(host: Host, debs: KeptDebs, versions: Mapping[str, str], said: str) -> str:
+    """What keeps packages away, read from apt's refusal."""
+    names = ", ".join(sorted(versions))
+    unmet = _UNMET.search(said)
+    if unmet:
+        name, version = unmet["name"], versions.get(unmet["name"], "")
+        other = f", but {unmet['why']}" if unmet["why"] else ""
+        return f"{name} {version}".rstrip() + f" {_WORDS[unmet['what']]} {unmet['on']}{other}"
+    if _MUST_REMOVE.search(said):
+        others = ", ".join(_in_the_way(host, debs, versions)) or "other packages"
+        return f"apt would have to remove {others} for {names}"
+    last = [line for line in said.splitlines() if line.startswith("E: ")]
+    return f"apt cannot install {names}" + (f" ({last[-1][3:].rstrip('.')})" if last else "")
+
+
+def _in_the_way(host: Host, debs: KeptDebs, versions: Mapping[str, str]) -> list[str]:
+    """The packages that would have to go; none where apt does not say."""
+    words = words_for_apt(debs, versions, practice=host.is_practice)
+    try:
+        said = run_apt(host, Silent(), *_INSTALL, *words, simulate=True).stdout
+    except CommandFailed:
+        return []
+    return sorted(set(_REMOVED.findall(said)))
+
+
+def _besides(host: Host, said: str, versions: Mapping[str, str]) -> dict[str, str]:
+    """What `apt-get -s` would install that is none of `versions`, as dpkg names it -> version."""
+    bare = {_bare(name) for name in versions}
+    more = {
+        name: version
+        for name, version in _INSTALLED.findall(said)
+        if name not in versions and name not in bare
+    }
+    if not more:
+        return {}
+    try:
+        known = host.run(("apt-cache", "show", *(f"{n}={v}" for n, v in sorted(more.items()))))
+    except (CommandFailed, CommandMissing):
+        return more
+    full = several_at_once(known.stdout.split("\n\n"))
+    return {full.get(name, name): version for name, version in more.items()}
+
+
+def several_at_once(stanzas: Iterable[str]) -> dict[str, str]:
+    """`apt-cache show` -> "libc6": "libc6:amd64" of packages that can be installed for several
+    architectures at once: those dpkg always names with theirs."""
+    found = {}
+    for stanza in stanzas:
+        fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line)
+        if fields.get("Multi-Arch") == "same" and {"Package", "Architecture"} <= fields.keys():
+            found[fields["Package"]] = f"{fields['Package']}:{fields['Architecture']}"
+    return found
+
+
+def refusal(debs: KeptDebs, why: str) -> str:
+    """The sentences of an undo that is not begun because packages do not fit."""
+    return (
+        f"What was removed cannot come back as it was: {why}. Nothing was touched. Bring the other "
+        "package to a version that fits or remove it, or install by hand a version that does "
+        f"(the old packages are kept in {debs.path}), then try again."
+    )

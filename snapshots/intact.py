@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -165,18 +165,21 @@ def require_lists(records: Records, tx_id: str) -> None:
             raise SnapshotError(_cannot(f"the list of differences {path} is missing"))
 
 
-def require_contents(
+def lacking(
     state: StateDir, deltas: Iterable[Delta], *, practice: bool, offered: Offered
-) -> None:
-    """Raise `SnapshotError` where an undo would come to something that is not there any more.
+) -> dict[str, str]:
+    """What an undo would come to and is not there any more: key -> what it is, a clause.
 
     `offered` says whether the host's sources have a package in a version.
     """
     stores = Stores(state, practice=practice, offered=offered)
-    lacking = [said for delta in deltas if (said := stores.lacks(delta))]
-    if lacking:
-        more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
-        raise SnapshotError(_cannot(f"{lacking[0]}{more}"))
+    return {delta.key: said for delta in deltas if (said := stores.lacks(delta))}
+
+
+def without(gone: Mapping[str, str]) -> str:
+    """The sentences of an undo that `lacking` found something of."""
+    more = f" (and {len(gone) - 1} more)" if len(gone) > 1 else ""
+    return _cannot(f"{next(iter(gone.values()))}{more}")
 
 
 def _cannot(what: str) -> str:

@@ -75,6 +75,8 @@ class Inversion:
         """What was a directory before ours, and something else after it."""
         self._paths: dict[str, list[str]] = {}
         """The files of which a later transaction tells, sorted, by its id."""
+        self.besides: dict[str, str] = {}
+        """Packages that apt brings with those that come back, and their versions."""
         self.contents = contents
         self.later, self.witnesses = witnesses.apart(later)
         self.everybody = sorted(later, key=lambda one: one.record.at_end)

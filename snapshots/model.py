@@ -367,6 +367,9 @@ class UndoPlan(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[str, ...]
     """The commands an undo will run besides (purge, daemon-reload, reload …), as typed."""
     fingerprint: str
+    cannot: str = ""
+    """Why it cannot be done now, whatever is chosen, in sentences: packages that do not fit, or
+    something kept that is missing. Of an undo after another that is not known yet."""
 
     @property
     def conflicts(self) -> tuple[UndoItem, ...]:

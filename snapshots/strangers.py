@@ -6,14 +6,14 @@ package is told as an undo tells it (`package_ties`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from host.base import Host
 from snapshots.captured import Captured, differences
 from snapshots.decision import DERIVED
 from snapshots.domains.packages import Package
 from snapshots.drift_origin import deeds_since
-from snapshots.model import Delta
+from snapshots.model import Delta, DomainName
 from snapshots.package_growth import ETC, WHOLE_S, of_others
 from snapshots.package_ties import conffiles, files_of, listed, units_of, with_accounts
 
@@ -44,12 +44,8 @@ def left_to_them(host: Host, state: Captured, now: Captured, declared: Collectio
         return state
     present = {name for name in names if Package.of(now["packages"].get(name)) is not None}
     new = {name for name in present if Package.of(state["packages"].get(name)) is None}
-    theirs = {domain: dict(items) for domain, items in state.items()}
     changes = differences({"files": state["files"]}, {"files": now["files"]})
-    brought = {path: name for name in sorted(new) for path in listed(host, (name,))}
-    files = set(
-        files_of(changes, dict.fromkeys(new, ""), brought, set(declared), with_accounts(host, new))
-    )
+    files, units = _brought(host, new, changes, declared)
     pristine, _ = conffiles(host, present, now)
     files |= {
         delta.key
@@ -57,15 +53,47 @@ def left_to_them(host: Host, state: Captured, now: Captured, declared: Collectio
         if delta.key not in declared and (delta.key in pristine or DERIVED.fullmatch(delta.key))
     }
     files |= _written_by_scripts(host, changes, now, declared)
-    keys = {"packages": set(names), "files": files, "units": set(units_of(brought))}
-    for domain, mine in theirs.items():
+    return _as_it_is(state, now, {"packages": set(names), "files": files, "units": units})
+
+
+def with_what_came(
+    host: Host, state: Captured, now: Captured, declared: Collection[str], names: Collection[str]
+) -> Captured:
+    """`state` with what its packages `names` brought as it is `now`, but for files `declared`."""
+    there = {name for name in names if Package.of(now["packages"].get(name)) is not None}
+    if not there:
+        return state
+    changes = differences({"files": state["files"]}, {"files": now["files"]})
+    files, units = _brought(host, there, changes, declared)
+    files |= {
+        delta.key for delta in changes if delta.key not in declared and DERIVED.fullmatch(delta.key)
+    }
+    return _as_it_is(state, now, {"files": files, "units": units})
+
+
+def _brought(
+    host: Host, names: Collection[str], changes: list[Delta], declared: Collection[str]
+) -> tuple[set[str], set[str]]:
+    """(files among `changes`, units) that came with the packages `names`."""
+    brought = {path: name for name in sorted(names) for path in listed(host, (name,))}
+    accounts = with_accounts(host, names)
+    files = files_of(changes, dict.fromkeys(names, ""), brought, set(declared), accounts)
+    return set(files), set(units_of(brought))
+
+
+def _as_it_is(
+    state: Captured, now: Captured, keys: Mapping[DomainName, Collection[str]]
+) -> Captured:
+    """A copy of `state` with these things as they are `now`."""
+    taken = {domain: dict(items) for domain, items in state.items()}
+    for domain, mine in taken.items():
         for key in keys.get(domain, ()):
             item = now[domain].get(key)
             if item is None:
                 mine.pop(key, None)
             else:
                 mine[key] = item
-    return theirs
+    return taken
 
 
 def _written_by_scripts(

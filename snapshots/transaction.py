@@ -16,7 +16,15 @@ from snapshots import leaving, leftovers, scraps, stale_marks, strangers, ucf
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
-from snapshots.converge import SYSTEM_TREES, Goal, Mind, converge, describe_left, what_is_left
+from snapshots.converge import (
+    SYSTEM_TREES,
+    Goal,
+    Mind,
+    accepting,
+    converge,
+    describe_left,
+    what_is_left,
+)
 from snapshots.execute import describe, execute, may_bring_packages, path_of
 from snapshots.found import keep_found
 from snapshots.guard_switch import Switch
@@ -352,9 +360,7 @@ def bring_back(
         notes = converge(keeper, goal, progress, None if all_or_nothing else errors, now, mind)
         progress.doing("comparing with what it shall be")
         now = keeper.capture_settled(goal.roots, goal.captured, progress)
-        goal = msgspec.structs.replace(
-            goal, captured=left_to_them(keeper.host, goal.captured, now, goal.named)
-        )
+        goal = accepting(keeper, goal, now)
         left = what_is_left(goal, now)
         if not left:
             return notes, now

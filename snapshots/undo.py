@@ -9,7 +9,7 @@ import msgspec
 
 from host.base import Host
 from host.names import visible
-from snapshots import intact, leaving, leftovers, settle, undo_plan, witnesses
+from snapshots import intact, leaving, leftovers, settle, undo_packages, undo_plan, witnesses
 from snapshots import inversion as inverting
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured
@@ -17,7 +17,7 @@ from snapshots.converge import Goal
 from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
 from snapshots.dpkg import is_offered, refuse_interrupted
-from snapshots.fitting import misfit, require_fit
+from snapshots.fitting import refusal
 from snapshots.found import keep_strangers
 from snapshots.guard_switch import Switch
 from snapshots.inverse import Contents
@@ -67,19 +67,17 @@ def plan_undos(
     contents = Contents(keeper.store.get)
     standing = _standing(keeper, records, tx_ids, _paths(current))
     plans: list[UndoPlan] = []
+    coming: dict[str, str] = {}
     for record in chosen:
         mine = standing.pop(record.id)
         later = [one for one in standing.values() if witnesses.outlasts(one.record, record)]
         deltas = list(mine.deltas.values())
         inversion = _invert(keeper, records, record, deltas, later, current, contents, resolutions)
-        coming = _coming(inversion)
+        why = undo_packages.take_along(keeper, inversion, current, coming)
         # Of an undo after another it is known only when its turn has come.
-        unfit = (
-            misfit(host, keeper.debs, coming, _leaving(inversion, current).keys())
-            if not plans
-            else ""
-        )
-        plans.append(undo_plan.plan_of(host, inversion, dict.fromkeys(coming, unfit)))
+        unfit, cannot = ({}, "") if plans else _impediments(keeper, inversion, why)
+        plans.append(undo_plan.plan_of(host, inversion, unfit, cannot))
+        coming |= undo_packages.coming(inversion)
         current = inversion.target()
         for one in later:
             one.deltas = by_key(inversion.deltas_of(one, current))
@@ -125,6 +123,7 @@ def undo(
         del deltas, later, standing  # 50,000 of a tree, which the decisions have, or let go of
         if inversion.conflicts:
             raise Conflict(undo_plan.refusal(undo_plan.plan_of(host, inversion), resolutions))
+        misfit = undo_packages.take_along(keeper, inversion, current)
         approved = expect_fingerprint is None or expect_fingerprint == undo_plan.fingerprint(
             host, inversion
         )
@@ -152,15 +151,10 @@ def undo(
         )
         for content in inversion.contents.made.values():
             keeper.store.add(content)
-        intact.require_contents(
-            state,
-            _needed(inversion),
-            practice=host.is_practice,
-            offered=partial(is_offered, host),
-        )
-        leaving = _leaving(inversion, current)
-        require_fit(host, keeper.debs, _coming(inversion), leaving.keys())
-        keeper.debs.keep(host, leaving, progress)
+        _, cannot = _impediments(keeper, inversion, misfit)
+        if cannot:
+            raise SnapshotError(cannot)
+        keeper.debs.keep(host, undo_packages.leaving(inversion, current), progress)
         secrets = _keep_secrets(keeper, inversion)
         ready()
         tx = open_transaction(
@@ -199,6 +193,12 @@ def _perform(
             d.delta.key for d in inversion.decisions if d.changes and d.delta.key in VOLATILE_FILES
         ),
         free=frozenset(inversion.free),
+        besides=frozenset(inversion.besides),
+        decided=frozenset(
+            d.delta.key
+            for d in inversion.decisions
+            if inversion.besides and d.changes and d.delta.domain == "files"
+        ),
     )
     inversion.let_go()
     meanwhile: list[str] = []
@@ -229,11 +229,31 @@ def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:
     ]
 
 
+def _impediments(keeper: Keeper, inversion: Inversion, misfit: str) -> tuple[dict[str, str], str]:
+    """Why things could not come back now, by key, and what that means for the whole undo.
+
+    `misfit`: what keeps its packages away. What is missing is told first: apt stumbles over it.
+    """
+    lacking = intact.lacking(
+        keeper.state,
+        _needed(inversion),
+        practice=keeper.host.is_practice,
+        offered=partial(is_offered, keeper.host),
+    )
+    if lacking:
+        return lacking, intact.without(lacking)
+    if misfit:
+        coming = undo_packages.coming(inversion)
+        return dict.fromkeys(coming, misfit), refusal(keeper.debs, misfit)
+    return {}, ""
+
+
 def _needed(inversion: Inversion) -> Iterator[Delta]:
     """What will be put back and was kept for it, as differences from now."""
     for decision in inversion.decisions:
         if (
             decision.changes
+            and decision.delta.key not in inversion.besides
             and not _is_without_content(decision.target)
             and not _is_made(inversion, decision.target)
         ):
@@ -379,26 +399,3 @@ def _keyed(keeper: Keeper, delta: Delta) -> Delta:
         for item in (delta.before, delta.after)
     )
     return msgspec.structs.replace(delta, before=before, after=after)
-
-
-def _coming(inversion: Inversion) -> dict[str, str]:
-    """The packages the undo installs, with their versions."""
-    found = {}
-    for decision in inversion.decisions:
-        if decision.delta.domain == "packages" and decision.changes:
-            now, goal = Package.of(inversion.now(decision.delta)), Package.of(decision.target)
-            if goal is not None and (now is None or goal.version != now.version):
-                found[decision.delta.key] = goal.version
-    return found
-
-
-def _leaving(inversion: Inversion, current: Captured) -> dict[str, str]:
-    """The packages the undo takes away, with their present versions."""
-    found = {}
-    for decision in inversion.decisions:
-        if decision.delta.domain == "packages" and decision.changes:
-            now = Package.of(current["packages"].get(decision.delta.key))
-            goal = Package.of(decision.target)
-            if now is not None and (goal is None or goal.version != now.version):
-                found[decision.delta.key] = now.version
-    return found

@@ -25,10 +25,15 @@ MANY = 20
 """From here on files that change alike are shown as one line."""
 
 
-def plan_of(host: Host, inversion: Inversion, unfit: Mapping[str, str] | None = None) -> UndoPlan:
+def plan_of(
+    host: Host,
+    inversion: Inversion,
+    unfit: Mapping[str, str] | None = None,
+    cannot: str = "",
+) -> UndoPlan:
     """The plan, with a fingerprint that changes with anything that would be done differently.
 
-    `unfit`: why packages could not come back now, by name.
+    `unfit`: why things could not come back now, by key; `cannot`: what that means for the whole.
     """
     record = inversion.record
     commands = _commands(host, inversion)
@@ -38,6 +43,7 @@ def plan_of(host: Host, inversion: Inversion, unfit: Mapping[str, str] | None = 
         items=tuple(_with_misfits(_items(inversion), unfit or {})),
         commands=commands,
         fingerprint=_fingerprint(inversion, commands),
+        cannot=cannot,
     )
 
 
@@ -47,9 +53,10 @@ def fingerprint(host: Host, inversion: Inversion) -> str:
 
 
 def refusal(plan: UndoPlan, resolutions: Resolutions) -> str:
-    """What the conflicts of a plan mean, for a person; empty where none is left."""
+    """Why a plan cannot be done as it is, for a person: what is left in conflict, or does not fit
+    or is missing; empty where nothing is."""
     if not plan.conflicts:
-        return ""
+        return plan.cannot
     first = plan.conflicts[0]
     more = f" and {len(plan.conflicts) - 1} more" if len(plan.conflicts) > 1 else ""
     choice = resolutions.of(first.key)
@@ -69,7 +76,7 @@ def refusal(plan: UndoPlan, resolutions: Resolutions) -> str:
 
 def _with_misfits(items: Iterable[UndoItem], unfit: Mapping[str, str]) -> Iterator[UndoItem]:
     for item in items:
-        why = unfit.get(item.key, "") if item.domain == "packages" else ""
+        why = unfit.get(item.key, "")
         yield msgspec.structs.replace(item, note=f"cannot come back now: {why}") if why else item
 
 
@@ -155,13 +162,17 @@ def _commands(host: Host, inversion: Inversion) -> tuple[str, ...]:
     commands = []
     purge = sorted(d.delta.key for d in by_domain.get("packages", []) if d.target is None)
     remove = sorted(d.delta.key for d in by_domain.get("packages", []) if _is_left(d.target))
-    again = sorted(d.delta.key for d in by_domain.get("packages", []) if is_present(d.target))
+    again = {d.delta.key for d in by_domain.get("packages", []) if is_present(d.target)}
     if remove:
         commands.append("dpkg --remove " + " ".join(remove))
     if purge:
         commands.append("dpkg --purge " + " ".join(purge))
     if again:
-        commands.append("apt-get install " + " ".join(again) + " (from the kept packages)")
+        kept = " ".join(sorted(again - inversion.besides.keys()))
+        commands.append(f"apt-get install {kept} (from the kept packages)")
+    if inversion.besides:
+        needed = " ".join(sorted(inversion.besides))
+        commands.append(f"apt-get install {needed} (with them, from the host's sources)")
     if (
         remove
         or purge

@@ -8,7 +8,7 @@ import pytest
 
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
-from tests.hosts.program import apply, harden, roll_back
+from tests.hosts.program import apply, harden, history, roll_back
 
 pytestmark = pytest.mark.either_release
 
@@ -176,3 +176,30 @@ def test_what_was_mounted_where_a_package_was_survives_its_undo(host: LabHost) -
         host.run("umount", where)
         host.run("rm", "-r", "/home/data", "/srv/ftp")
         assert differences(first, fingerprint(host)) == []
+
+
+@pytest.mark.parametrize("autoremove", ["autoremove", "autoremove --purge"])
+def test_what_was_removed_needs_what_is_gone_since(host: LabHost, autoremove: str) -> None:
+    """Its dependencies, with configuration and services of their own, come from the sources."""
+    install = "apt-get install -y -q --no-install-recommends exim4-daemon-light avahi-daemon"
+    host.run("sh", "-c", f"export DEBIAN_FRONTEND=noninteractive; {install}")
+    _site_step(host, "purged: [exim4-daemon-light, exim4-base, avahi-daemon]")
+    first = fingerprint(host)
+    apply(host, "site.packages")
+    host.run("sh", "-c", f"DEBIAN_FRONTEND=noninteractive apt-get {autoremove} -y -q")
+    second = fingerprint(host)
+    assert any("packages exim4-config" in line for line in differences(first, second))
+
+    preview = harden(host, "rollback", "site.packages", "--dry-run").stdout
+    for part in ("packages: exim4-config", "packages: libdaemon0:amd64", "with them, from the"):
+        assert part in preview, part
+    roll_back(host, "site.packages")
+    third = fingerprint(host)
+    left = [line for line in differences(first, third) if "packages " in line]
+    assert [line for line in left if "automatic " not in line] == []
+    assert host.out("systemctl", "is-active", "exim4", "avahi-daemon") == "active\nactive"
+    assert host.out("stat", "-c", "%n", "/etc/exim4/exim4.conf.template")
+    shown = harden(host, "history", "show", history(host)[-1]["id"]).stdout
+    assert "packages: exim4-config" in shown
+    came_anew = "--purge" in autoremove  # else its configuration was there all the time
+    assert ("/etc/exim4/exim4.conf.template" in shown) is came_anew
