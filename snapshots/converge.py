@@ -34,7 +34,7 @@ from snapshots.strangers import left_to_them, with_what_came
 SYSTEM_TREES = ("/", "/etc", "/usr", "/var")
 """Where programs write; each may be a file system of its own."""
 
-Mind = Callable[[Iterable[str], Mapping[str, Item]], None]
+Mind = Callable[[Mapping[str, Item | None], Mapping[str, Item]], None]
 
 UNIT_DIRECTORIES = ("/etc/systemd/", "/etc/init.d/", "/etc/rc")
 
@@ -77,7 +77,7 @@ def converge(
     cannot be brought back completely, as much as possible shall be. Without, raises `HostError`,
     also where the configuration then is not sound or a daemon does not take it.
     `now`: the host as it was captured a moment ago; a large tree need not be walked again then.
-    `mind` is told the files that will be written over, and what they are now.
+    `mind` is told the files that will be written over, as they shall be, and what they are now.
     """
 
     def restore(

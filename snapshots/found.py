@@ -10,6 +10,7 @@ from host.names import visible
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, differences, is_metadata_only
 from snapshots.model import FileItem, Item, TransactionRecord
+from snapshots.own_dpkg import by_own_dpkg
 from snapshots.progress import Progress
 from snapshots.records import Records
 from snapshots.secret_paths import PREFIX
@@ -65,17 +66,21 @@ def moved_on(keeper: Keeper, seen: Mapping[str, Item], paths: Iterable[str]) -> 
 def keep_strangers(
     keeper: Keeper,
     record: TransactionRecord,
-    first: Mapping[str, Item],
+    first: Captured,
     told: list[str],
     progress: Progress,
-    wanted: Iterable[str],
+    wanted: Mapping[str, Item | None],
     now: Mapping[str, Item],
 ) -> None:
     """Keep what is written over and was in no preview: somebody wrote it while this was undone.
 
-    `first` are the files as the preview saw them; a sentence about it goes to `told`.
+    `first` is the host as the preview saw it; a sentence about it goes to `told`. What our own dpkg
+    wrote is nobody else's.
     """
-    strange = _strangers(wanted, now, first)
+    strange = _strangers(wanted, now, first["files"])
+    if strange:
+        ours = by_own_dpkg(keeper, record.started, first, now, wanted)
+        strange = [path for path in strange if path not in ours]
     if strange:
         point_id = keep_found(keeper, record, progress)
         more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""

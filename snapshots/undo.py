@@ -202,7 +202,7 @@ def _perform(
     )
     inversion.let_go()
     meanwhile: list[str] = []
-    mind = partial(keep_strangers, keeper, tx.record, current["files"], meanwhile, progress)
+    mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
     notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True, mind=mind)
     progress.doing("proving the result")
     prove()

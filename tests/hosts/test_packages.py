@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -203,3 +204,34 @@ def test_what_was_removed_needs_what_is_gone_since(host: LabHost, autoremove: st
     assert "packages: exim4-config" in shown
     came_anew = "--purge" in autoremove  # else its configuration was there all the time
     assert ("/etc/exim4/exim4.conf.template" in shown) is came_anew
+
+
+def _with_avahi_purged(host: LabHost) -> None:
+    install = "apt-get install -y -q --no-install-recommends avahi-daemon"
+    host.run("sh", "-c", f"export DEBIAN_FRONTEND=noninteractive; {install}")
+    host.run("ln", "-sf", "/srv/x", "/etc/avahi/hosts")
+    _site_step(host, "purged: [avahi-daemon]")
+    apply(host, "site.packages")
+
+
+def test_what_our_own_dpkg_writes_is_no_strangers(host: LabHost) -> None:
+    """Accounts and configuration that a package makes anew before ours is put over them."""
+    _with_avahi_purged(host)
+    said = harden(host, "rollback", "site.packages", "--yes").stdout
+    assert "something else" not in said
+    assert ".found" not in host.out("ls", "/var/lib/harden-tui/snapshots/points")
+
+
+def test_what_a_stranger_writes_while_our_dpkg_runs_is_kept_and_told(host: LabHost) -> None:
+    _with_avahi_purged(host)
+    host.write("/etc/motd", "old\n")
+    work = "test ! -e /run/now || { echo mine > /etc/motd; useradd -M mallory; }"
+    host.write("/etc/apt/apt.conf.d/99work", f'DPkg::Post-Invoke {{"{work}";}};\n')
+    host.run("touch", "/run/now")
+    said = harden(host, "rollback", "site.packages", "--yes").stdout
+    assert "was changed by something else meanwhile" in said
+    assert "found0" in said
+    mine = hashlib.sha256(b"mine\n").hexdigest()
+    host.run("test", "-e", f"/var/lib/harden-tui/snapshots/objects/{mine[:2]}/{mine}")
+    assert host.out("cat", "/etc/motd") == "old"
+    assert "mallory" not in host.out("cat", "/etc/passwd")

@@ -1,0 +1,109 @@
+"""What dpkg itself wrote while an undo brought packages back: it is no stranger's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from snapshots.capture import Keeper
+from snapshots.captured import Captured, differences
+from snapshots.decision import ACCOUNT_FILES, DERIVED
+from snapshots.domains.base import Scope
+from snapshots.domains.packages import Package
+from snapshots.drift_origin import Deed, deeds_since
+from snapshots.model import Delta, FileItem, Item, SnapshotError
+from snapshots.package_growth import WHOLE_S
+from snapshots.package_ties import files_of, listed, with_accounts
+
+NS = 1e9
+_HALF_WAY = (".dpkg-new", ".dpkg-old", ".dpkg-dist", ".dpkg-tmp")
+"""What dpkg puts beside a configuration file that is not as it left it."""
+
+
+def by_own_dpkg(
+    keeper: Keeper,
+    since: str,
+    first: Captured,
+    now: Mapping[str, Item],
+    wanted: Mapping[str, Item | None],
+) -> set[str]:
+    """Files that came or changed from `first` to `now` because packages did, since `since` (ISO).
+
+    Those of the packages, in what is `wanted` back, or derived; written while dpkg was at work on
+    one of them, by its log. In a list of accounts nothing may stand that neither side has.
+    """
+    names = _came(keeper, first["packages"])
+    if not names:
+        return set()
+    since_s = datetime.fromisoformat(since).timestamp()
+    bare = {name.partition(":")[0] for name in names}
+    deeds = [deed for deed in deeds_since(keeper.host, since_s) if deed.package in bare]
+    changes = [
+        delta
+        for delta in differences({"files": first["files"]}, {"files": dict(now)})
+        if delta.after is not None
+    ]
+    return {
+        path
+        for path in _of_packages(keeper, names, changes, wanted)
+        if _was_at_work(deeds, keeper.host.changed_ns(path) / NS)
+        and (path not in ACCOUNT_FILES or _knows_all(keeper, path, first["files"], now, wanted))
+    }
+
+
+def _came(keeper: Keeper, first: Mapping[str, Item]) -> set[str]:
+    """The packages that are there in a version that `first` had not; none of another tool's."""
+    found = set()
+    for name, item in keeper.packages.capture(keeper.host, Scope()).items():
+        there, before = Package.of(item), Package.of(first.get(name))
+        if there is not None and (before is None or before.version != there.version):
+            found.add(name)
+    return found - keeper.host.strange_packages
+
+
+def _of_packages(
+    keeper: Keeper, names: set[str], changes: list[Delta], wanted: Mapping[str, Item | None]
+) -> set[str]:
+    owned = {path: name for name in sorted(names) for path in listed(keeper.host, (name,))}
+    accounts = with_accounts(keeper.host, names)
+    theirs = set(files_of(changes, dict.fromkeys(names, ""), owned, set(), accounts))
+    for delta in changes:
+        path = delta.key
+        beside = path.endswith(_HALF_WAY) and path.rpartition(".dpkg-")[0] in owned
+        is_back = delta.before is None and wanted.get(path) is not None
+        if beside or is_back or DERIVED.fullmatch(path):
+            theirs.add(path)
+    return theirs
+
+
+def _was_at_work(deeds: Iterable[Deed], at_s: float) -> bool:
+    return any(deed.began <= at_s < deed.ended + WHOLE_S for deed in deeds)
+
+
+def _knows_all(
+    keeper: Keeper,
+    path: str,
+    first: Mapping[str, Item],
+    now: Mapping[str, Item],
+    wanted: Mapping[str, Item | None],
+) -> bool:
+    """Whether each line stands in `first` or is `wanted`, or is of an account that only that has.
+
+    An account that comes back may get another number or password than it had.
+    """
+    try:
+        old, goal, there = (_lines(keeper, side.get(path)) for side in (first, wanted, now))
+    except SnapshotError:
+        return False
+    coming = goal.keys() - old.keys()
+    return all(
+        name in coming or line in (old.get(name), goal.get(name)) for name, line in there.items()
+    )
+
+
+def _lines(keeper: Keeper, item: Item | None) -> dict[bytes, bytes]:
+    """The lines of a list of accounts, by name. Raises `SnapshotError`."""
+    if not isinstance(item, FileItem) or not item.state.sha256:
+        return {}
+    lines = keeper.store.get(item.state.sha256).splitlines()
+    return {line.partition(b":")[0]: line for line in lines}

@@ -1,0 +1,86 @@
+"""What our own dpkg wrote during an undo, told from what somebody else wrote meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from host.base import FileState
+from snapshots.capture import Keeper
+from snapshots.captured import Captured
+from snapshots.model import FileItem, Item
+from snapshots.own_dpkg import by_own_dpkg
+from snapshots.progress import Silent
+from tests.unit.snapshots_host import Bench
+
+LOG = "/var/log/dpkg.log"
+
+
+class Scene:
+    """A host on which dpkg brings ufw; `first` is how it was before, `since` when it began."""
+
+    def __init__(self, directory: Path) -> None:
+        self.bench = Bench(directory)
+        self.keeper = Keeper(self.bench.host, self.bench.state)
+        self.bench.host.write_file("/etc/motd", b"old\n")
+        self.first: Captured = self.keeper.capture((), Silent())
+        self.since = datetime.now(UTC).isoformat()
+
+    def dpkg(self, ago_s: float = 0) -> None:
+        self.bench.host.run(("apt-get", "install", "-y", "ufw"))
+        at = datetime.fromtimestamp(time.time() - ago_s).strftime("%Y-%m-%d %H:%M:%S")
+        lines = (f"{at} install ufw:all <none> 1", f"{at} status installed ufw:all 1", "")
+        self.bench.host.put("/var", FileState(kind="dir", mode=0o755))
+        self.bench.host.put("/var/log", FileState(kind="dir", mode=0o755))
+        self.bench.host.write_file(LOG, "\n".join(lines).encode())
+
+    def ours(self, wanted: dict[str, Item | None] | None = None) -> set[str]:
+        now = self.keeper.capture((), Silent())["files"]
+        return by_own_dpkg(self.keeper, self.since, self.first, now, wanted or {})
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def test_what_a_package_brought_is_and_an_edit_meanwhile_is_not(scene: Scene) -> None:
+    scene.dpkg()
+    scene.bench.host.write_file("/etc/motd", b"mine\n")
+    ours = scene.ours()
+    assert any(path.startswith("/etc/ufw/") for path in ours)
+    assert "/etc/motd" not in ours
+
+
+def test_where_no_package_came_nothing_is(scene: Scene) -> None:
+    scene.bench.host.write_file("/etc/motd", b"mine\n")
+    assert scene.ours({"/etc/motd": None}) == set()
+
+
+def test_what_was_written_when_dpkg_was_done_is_not(scene: Scene) -> None:
+    scene.dpkg(ago_s=60)
+    assert scene.ours() == set()
+
+
+@pytest.mark.parametrize(
+    ("line", "is_ours"),
+    [("avahi:x:102:", True), ("mallory:x:103:", False), ("root:x:0:mallory", False)],
+)
+def test_in_a_list_of_accounts_only_what_comes_back_is(
+    scene: Scene, line: str, is_ours: bool
+) -> None:
+    path = "/etc/gshadow-"
+    old = b"root:x:0:\n"
+    scene.bench.host.write_file(path, old)
+    scene.first = scene.keeper.capture((), Silent())
+    goal = old + b"avahi:x:101:\n"
+    scene.keeper.store.add(goal)
+    state = FileState(kind="file", mode=0o644, sha256=hashlib.sha256(goal).hexdigest())
+    scene.dpkg()
+    there = old.decode() + f"{line}\n" if not line.startswith("root") else f"{line}\n"
+    scene.bench.host.write_file(path, there.encode())
+    assert (path in scene.ours({path: FileItem(state)})) is is_ours
