@@ -271,14 +271,20 @@ def _is_made(inversion: Inversion, item: Item | None) -> bool:
     return isinstance(item, FileItem) and item.state.sha256 in inversion.contents.made
 
 
+def why_not(record: TransactionRecord) -> str:
+    """Why a transaction cannot be undone whatever the host is like; empty where it can."""
+    if record.kind == "rollback":
+        return f"{record.id} is itself an undo; nothing was touched. Apply the step again instead."
+    if record.status != "committed":
+        return f"{record.id} is {record.status}, so there is nothing of it to undo."
+    return ""
+
+
 def _undoable(records: Records, tx_id: str) -> TransactionRecord:
     record = records.read(tx_id)
-    if record.kind == "rollback":
-        raise SnapshotError(
-            f"{tx_id} is itself an undo; nothing was touched. Apply the step again instead."
-        )
-    if record.status != "committed":
-        raise SnapshotError(f"{tx_id} is {record.status}, so there is nothing of it to undo.")
+    why = why_not(record)
+    if why:
+        raise SnapshotError(why)
     intact.require_lists(records, tx_id)
     return record
 

@@ -35,12 +35,14 @@ def chosen(engine: Engine, ids: Sequence[str], everything: bool) -> list[Transac
     step.
     """
     records = {record.id: record for record in transactions(engine.state)}
-    undoable = {r.id for r in records.values() if r.kind != "rollback" and r.status == "committed"}
-    wanted: set[str] = {r for r in undoable if records[r].kind == "apply"} if everything else set()
+    wanted: set[str] = set()
+    if everything:
+        wanted = {r.id for r in records.values() if r.kind == "apply" and not undo.why_not(r)}
     for name in ids:
         if name in records:
-            if name not in undoable:
-                raise StepError(f"{name} cannot be undone: it is {records[name].status}.")
+            why = undo.why_not(records[name])
+            if why:
+                raise StepError(why)
             wanted.add(name)
             continue
         of_step = [record.id for record in open_for_step(engine.state, name)]

@@ -14,7 +14,6 @@ from tui.messages import Answered
 from tui.text import BLANK, Line, paragraph
 from tui.undoing import Undoing
 from tui.views import preview
-from tui.views.guard import confirm_command
 from tui.waiting import clock, left_s
 from tui.wire import HandsError, PlanAnswer, StepInfo
 from tui.working import Values
@@ -281,7 +280,7 @@ class Changing(Undoing):
         """Leave; what runs or waits goes on, and is said so."""
         self.stop_listening()
         if self.waiting is not None:
-            confirm = confirm_command(practice=self.hands.options.practice)
+            confirm = f"{self.hands.options.program} confirm"
             left = clock(left_s(self.waiting))
             self.exit(message=f"{self.waiting.names}: goes on waiting ({left} left), then is "
                               f"taken back. Log in a second time, then: {confirm}")  # fmt: skip

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tui import garbage
@@ -65,11 +66,14 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse, but a bare `--restore` does not take the next word for its path."""
-        from tui.cli_parsers_change import Resolve
+        from tui.cli_parsers_change import BARE, Resolve
 
         bare = {o for a in self._actions if isinstance(a, Resolve) for o in a.option_strings}
         if args is not None and bare:
-            args = [f"{word}=" if word in bare else word for word in args]
+            for word, after in pairwise(args):
+                if word in bare and after.startswith("/"):
+                    self.error(f"A choice for a path is written {word}={after}.")
+            args = [f"{word}={BARE}" if word in bare else word for word in args]
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:

@@ -13,8 +13,15 @@ HIDDEN_VERBS: Final = ("keep-packages",)
 """What apt's hook calls, and no person."""
 
 
+BARE = "\0"
+"""The value of an option that was given without one: no argument of a program can be this."""
+
+
 class Resolve(argparse._AppendAction):
-    """An option that may be bare or `--option=PATH`; a word after it is never its path."""
+    """An option that may be bare or `--option=PATH`; a word after it is never its path.
+
+    Its value is `BARE` then: `--option=` with nothing after it is not the same.
+    """
 
 
 def _apply(commands: Any) -> None:
@@ -98,7 +105,7 @@ def _rollback(commands: Any) -> None:
         "  sudo harden-tui rollback ssh.limits\n"
         "  sudo harden-tui rollback --all --dry-run\n"
         "  sudo harden-tui rollback ssh.limits --merge --restore=/etc/ssh/sshd_config --dry-run\n"
-        "  sudo harden-tui rollback 20261121-093000-1a2b --yes",
+        "  sudo harden-tui rollback 20261121T093000.497508Z-06ea43 --yes",
     )  # fmt: skip
     parser.add_argument(
         "steps", metavar="STEP|TRANSACTION", nargs="*", help="what to undo (see history list)"

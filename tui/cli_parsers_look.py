@@ -76,7 +76,7 @@ def _history(commands: Any) -> None:
         "all that can be undone stays.\n"
         "Exit 0: done. Of verify: 1 a restore point is damaged.",
         "  sudo harden-tui history\n"
-        "  sudo harden-tui history show 20261121-093000-1a2b\n"
+        "  sudo harden-tui history show 20261121T093000.497508Z-06ea43\n"
         "  sudo harden-tui history prune --keep-days 90 --dry-run\n"
         "  sudo harden-tui history prune --keep-days 90 --yes",
     )  # fmt: skip

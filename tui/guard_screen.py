@@ -39,10 +39,11 @@ class GuardScreen(Dialog):
         Binding("enter,q", "close", show=False),
     ]
 
-    def __init__(self, waiting: Waiting, *, practice: bool) -> None:
+    def __init__(self, waiting: Waiting, *, practice: bool, program: str) -> None:
         super().__init__()
         self._waiting = waiting
         self._practice = practice
+        self._program = program
         self._hint = ""
         self._warns = False
 
@@ -83,7 +84,9 @@ class GuardScreen(Dialog):
     def _draw_body(self) -> None:
         pane = self.query_one("#body", LinePane)
         if pane.size.width:
-            lines = view.panel(self._waiting, pane.size.width, practice=self._practice)
+            lines = view.panel(
+                self._waiting, pane.size.width, practice=self._practice, program=self._program
+            )
             pane.show([*lines, *view.said(self._hint, self._warns, pane.size.width)])
             self.query_one("#rule", Fixed).update()
 

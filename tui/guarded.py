@@ -152,7 +152,9 @@ class Guarded(Drifting):
         def left(_answer: object) -> None:
             self._guard_screen = None
 
-        self._guard_screen = GuardScreen(what, practice=self.hands.options.practice)
+        self._guard_screen = GuardScreen(
+            what, practice=self.hands.options.practice, program=self.hands.options.program
+        )
         self.push_screen(self._guard_screen, left)
 
     def why_not_confirm(self) -> str:
@@ -247,5 +249,5 @@ class Guarded(Drifting):
         """What waits, for whatever is shown now; nothing where nothing does."""
         if self.waiting is None:
             return []
-        practice = self.hands.options.practice
-        return view.banner(self.waiting, left_s(self.waiting), width, practice=practice)
+        program = self.hands.options.program
+        return view.banner(self.waiting, left_s(self.waiting), width, program=program)

@@ -11,6 +11,7 @@ import msgspec
 
 from host.names import visible
 from snapshots.model import RESOLUTIONS, Resolution, Resolutions, UndoItem, UndoPlan
+from tui.cli_parsers_change import BARE
 from tui.failures import usage
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ def given(arguments: argparse.Namespace) -> Resolutions:
     everything: Resolution | None = None
     single: dict[str, Resolution] = {}
     for resolution in RESOLUTIONS:
-        for key in getattr(arguments, resolution.replace("-", "_")) or ():
+        for value in getattr(arguments, resolution.replace("-", "_")) or ():
+            if not value:
+                raise usage(
+                    f"--{resolution}= names no path. For every conflict it is --{resolution} alone."
+                )
+            key = "" if value == BARE else value
             if key and single.get(key, resolution) != resolution:
                 raise usage(f"Give either --{single[key]} or --{resolution} for {key}.")
             if not key and everything not in (None, resolution):

@@ -48,11 +48,21 @@ def test_each_second_changes_nothing_but_digits() -> None:
 
 
 def test_the_practice_host_says_that_its_login_is_pretended() -> None:
-    text = plain_text(guard.panel(SEEN, 80, practice=True))
+    text = plain_text(guard.panel(SEEN, 80, practice=True, program="harden-tui --practice"))
     assert "Pretended here" in text
     assert "harden-tui --practice confirm" in text
     assert "sudo" not in text
     assert "Pretended" not in plain_text(guard.panel(SEEN, 80, practice=False))
+
+
+def test_the_command_is_for_the_same_state_directory() -> None:
+    program = "sudo harden-tui --state-dir /srv/a-rather-long-name/of-a-state/directory"
+    for lines in (
+        guard.banner(WAITING, 252, 80, program=program),
+        guard.panel(WAITING, 80, practice=False, program=program),
+    ):
+        assert all(length(line) <= 80 for line in lines)
+        assert f"{program} confirm" in " ".join(plain_text(lines).split())
 
 
 def test_five_minutes_more_and_never_more_than_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,7 +202,9 @@ def test_undo_by_step_by_transaction_and_all(run: Run) -> None:
     assert run("apply", STEP, "--yes")[0] == 0
     latest = answer(run, "history", "list")["transactions"][-1]["id"]
     assert run("rollback", latest, "--yes")[0] == 0
-    refused(run, 2, "cannot be undone: it is undone", "rollback", latest, "--yes")
+    refused(run, 2, "is undone, so there is nothing of it to undo", "rollback", latest, "--yes")
+    its_undo = answer(run, "history", "list")["transactions"][-1]["id"]
+    refused(run, 2, "is itself an undo; nothing was touched", "rollback", its_undo, "--yes")
     assert run("rollback", "--all", "--yes")[0] == 0
     assert run("plan", STEP)[0] == 1, "it is as it was in the beginning"
 

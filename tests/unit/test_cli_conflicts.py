@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.test_cli_commands import Run, answer, refused, run, state
 from tui.cli import build_parser
+from tui.cli_parsers_change import BARE
 
 __all__ = ["run", "state"]  # the fixtures
 
@@ -96,6 +97,9 @@ def test_a_choice_settles_it_as_the_preview_said(
         (["--restore=/etc/x", "--merge=/etc/x"], "Give either --restore or --merge for /etc/x"),
         (["--restore=/etc/hosts"], "--restore=/etc/hosts: not in conflict; nothing is"),
         (["--restore", "/etc/hosts"], "is written --restore=/etc/hosts"),
+        ([STEP, "--merge", "/etc/hosts"], "is written --merge=/etc/hosts"),
+        (["--restore="], "--restore= names no path"),
+        (["--keep-current", "--merge="], "--merge= names no path"),
     ],
 )
 def test_a_choice_that_means_nothing_is_a_usage_error(
@@ -109,7 +113,7 @@ def test_a_bare_choice_takes_no_step_for_its_path() -> None:
     parsed = build_parser().parse_args(
         ["rollback", "--restore", STEP, "--merge=/etc/a", "--merge=/etc/b=c", "--yes"]
     )
-    assert (parsed.steps, parsed.restore, parsed.merge) == ([STEP], [""], ["/etc/a", "/etc/b=c"])
+    assert (parsed.steps, parsed.restore, parsed.merge) == ([STEP], [BARE], ["/etc/a", "/etc/b=c"])
     assert parsed.keep_current is None
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
+from snapshots.typed import TYPED
 from tui.text import BLANK, Line, Role, aligned, labelled, paragraph, wrap
 from tui.waiting import Waiting, clock, spoken_window
-
-CONFIRM: Final = "sudo harden-tui confirm"
-_CONFIRM_PRACTICE: Final = "harden-tui --practice confirm"
 
 _COLUMN = 22
 
 
-def banner(waiting: Waiting, left_s: int, width: int, *, practice: bool = False) -> list[Line]:
-    """Above every place while something waits: what, how long, and what to do about it."""
-    confirm = confirm_command(practice=practice)
+def banner(waiting: Waiting, left_s: int, width: int, *, program: str = TYPED) -> list[Line]:
+    """Above every place while something waits: what, how long, and what to do about it.
+
+    `program`: what is typed to start it for this host and state.
+    """
+    confirm = f"{program} confirm"
     what: Line = (("! ", "warn"), (waiting.sentence, "warn"))
     lines = [
         aligned(what, (*_count(left_s), (" · ", "dim"), ("c", "key"), (" answers", "")), width)
@@ -42,11 +42,7 @@ def title(waiting: Waiting, left_s: int, width: int) -> Line:
     return aligned(((waiting.sentence, "bold"),), _count(left_s), width)
 
 
-def confirm_command(*, practice: bool) -> str:
-    return _CONFIRM_PRACTICE if practice else CONFIRM
-
-
-def panel(waiting: Waiting, width: int, *, practice: bool) -> list[Line]:
+def panel(waiting: Waiting, width: int, *, practice: bool, program: str = TYPED) -> list[Line]:
     """What has happened, what to try from a second terminal, and who has logged in since."""
     if waiting.phase != "waiting":
         return _ending(waiting, width)
@@ -60,7 +56,7 @@ def panel(waiting: Waiting, width: int, *, practice: bool) -> list[Line]:
         *_item("1  ", "Leave this session as it is. In a second terminal, try:", width),
         *_command(waiting.attempt, width),
         *_item("2  ", "If it lets you in, keep the change: press c here, or type there:", width),
-        *_command(confirm_command(practice=practice), width),
+        *_command(f"{program} confirm", width),
         BLANK,
     ]
     if waiting.login:
