@@ -88,8 +88,25 @@ def is_active(host: Host, unit: str) -> bool:
 
 def is_gone(host: Host, unit: str) -> bool:
     """Whether systemd has no unit file for it any more."""
+    return _load_state(host, unit) == "not-found"
+
+
+def is_masked(host: Host, unit: str) -> bool:
+    """Whether systemd takes no order for it, whatever runs of it."""
+    return _load_state(host, unit) == "masked"
+
+
+def _load_state(host: Host, unit: str) -> str:
     argv = ("systemctl", "show", "-p", "LoadState", "--value", unit)
-    return host.run(argv, ok=None).stdout.strip() == "not-found"
+    try:
+        return host.run(argv, ok=None).stdout.strip()
+    except CommandMissing:
+        return ""
+
+
+def command_of(activation: Activation) -> str:
+    """As typed."""
+    return shlex.join(_argv(activation))
 
 
 def _argv(activation: Activation) -> tuple[str, ...]:

@@ -16,8 +16,10 @@ from snapshots import mariadb_cells
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import WITHOUT_FILE, Captured, each_difference, is_locked
+from snapshots.daemons import taking
 from snapshots.domains.base import Domain, Scope
 from snapshots.domains.packages import LEFTOVER
+from snapshots.domains.units import MASK
 from snapshots.found import moved_on
 from snapshots.model import (
     Activation,
@@ -128,8 +130,9 @@ def converge(
             raise
         notes.append(str(error))  # it may have been so before; what counts is measured afterwards
     try:
-        activate(keeper.host, goal.activations, progress)
-    except SnapshotError as error:
+        known_units = now["units"] if now is not None and not touched else None
+        activate(keeper.host, _taking(keeper, goal, known_units, notes, progress), progress)
+    except HostError as error:
         if errors is None:
             raise
         notes.append(str(error))
@@ -141,6 +144,28 @@ def converge(
         keeper.firewall.restore(keeper.host, {}, progress)
     restore(keeper.mariadb)
     return notes
+
+
+def _taking(
+    keeper: Keeper,
+    goal: Goal,
+    now: dict[str, Item] | None,
+    notes: list[str],
+    progress: Progress,
+) -> list[Activation]:
+    """What daemons shall take, with nothing masked any more that shall not be. Raises `HostError`.
+
+    `now`: the units as they are, if that is known.
+    """
+    if not goal.activations:
+        return []
+    if now is None:
+        now = keeper.units.capture(keeper.host, Scope())
+    wanted = goal.captured.get("units", {})
+    masks = [key for key in now if key.startswith(MASK) and key not in wanted]
+    if masks:
+        keeper.units.restore(keeper.host, dict.fromkeys(masks), progress)
+    return taking(keeper.host, goal.activations, now, wanted, notes)
 
 
 def _without_strangers(keeper: Keeper, goal: Goal, progress: Progress) -> Goal:

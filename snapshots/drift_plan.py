@@ -13,6 +13,8 @@ from host.base import Host
 from host.names import exact_json
 from snapshots.capture import Keeper
 from snapshots.captured import same
+from snapshots.converge import UNIT_DIRECTORIES
+from snapshots.daemons import commands_of, unit_commands
 from snapshots.domains.packages import commands_to_mark
 from snapshots.drift import Choice, Drifted, Key, Standing, choices_of, why_kept
 from snapshots.drift_baseline import Baseline
@@ -231,17 +233,18 @@ def plan_of(keeper: Keeper, settling: Settling) -> SettlePlan:
     if settling.choice != "accept" and settling.targets:
         host = keeper.host
         packages = [one for one in settling.things if one.domain == "packages"]
+        targets = settling.targets
         commands = commands_to_mark(
-            {one.key: settling.targets.get(("packages", one.key)) for one in packages},
+            {one.key: targets.get(("packages", one.key)) for one in packages},
             {one.key: one.now for one in packages if one.now is not None},
         )
+        if any(domain == "files" and key.startswith(UNIT_DIRECTORIES) for domain, key in targets):
+            commands.append("systemctl daemon-reload")
         commands += [
             shlex.join(v.argv) for v in settling.validations if host.which(v.argv[0]) is not None
         ]
-        commands += [
-            shlex.join(a.argv) if a.how == "command" else f"systemctl {a.how} {a.unit}".rstrip()
-            for a in settling.activations
-        ]
+        commands += commands_of(host, settling.activations, targets)
+        commands += unit_commands(targets)
     return SettlePlan(
         choice=settling.choice,
         items=tuple(items),

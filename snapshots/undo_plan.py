@@ -12,8 +12,8 @@ import msgspec
 
 from host.base import Host
 from host.names import exact_json
-from snapshots.activation import is_active
 from snapshots.captured import is_locked, is_metadata_only
+from snapshots.daemons import commands_of, unit_commands
 from snapshots.decision import Decision, name_of
 from snapshots.differences_text import between, metadata_change, side_text
 from snapshots.domains import mounts
@@ -187,22 +187,19 @@ def _commands(host: Host, inversion: Inversion) -> tuple[str, ...]:
     for validation in inversion.record.validations:
         if host.which(validation.argv[0]) is not None:
             commands.append(shlex.join(validation.argv))
-    for activation in inversion.record.activations:
-        if activation.how == "command":
-            commands.append(shlex.join(activation.argv))
-        elif activation.how == "daemon-reload":
-            commands.append("systemctl daemon-reload")
-        elif is_active(host, activation.unit):
-            commands.append(f"systemctl {activation.how} {activation.unit}")
+    targets = {
+        (d.delta.domain, d.delta.key): d.target
+        for domain in ("files", "units")
+        for d in by_domain.get(domain, [])
+    }
+    commands += commands_of(host, inversion.record.activations, targets)
     tables = {decision.delta.key.partition(" ")[0] for decision in by_domain.get("mariadb", [])}
     cells = sorted(name for name in tables if not name.startswith("mysql."))
     if cells:
         commands.append(f"MariaDB> (rows of {', '.join(cells)})")
     if len(tables) > len(cells):
         commands.append("MariaDB> (rows of accounts and grants); FLUSH PRIVILEGES;")
-    for decision in by_domain.get("units", []):
-        verb = "start" if getattr(decision.target, "value", "") == "active" else "stop"
-        commands.append(f"systemctl {verb} {decision.delta.key}")
+    commands += unit_commands(targets)
     return tuple(dict.fromkeys(commands))
 
 

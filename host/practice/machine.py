@@ -106,6 +106,9 @@ class Machine:
         state = self.files.state(f"/etc/systemd/system/{unit}")
         if state is not None and state.target == "/dev/null":
             return "masked"
+        state = self.files.state(f"/run/systemd/system/{unit}")
+        if state is not None and state.target == "/dev/null":
+            return "masked-runtime"
         pattern = f"/etc/systemd/system/*.wants/{unit}"
         return "enabled" if self.files.glob(pattern) else "disabled"
 

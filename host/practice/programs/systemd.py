@@ -11,6 +11,8 @@ _VERBS = (
     "start stop restart reload enable disable reset-failed daemon-reload try-restart"
     " try-reload-or-restart reload-or-restart mask unmask"
 ).split()
+_REFUSED = ("start", "restart", "reload", "reload-or-restart")
+"""What systemd does not do with a unit that is masked."""
 
 
 def systemctl(machine: Machine, args: list[str], stdin: bytes, env: dict[str, str]) -> Answer:
@@ -39,7 +41,10 @@ def systemctl(machine: Machine, args: list[str], stdin: bytes, env: dict[str, st
     if verb == "cat":
         return Answer(0, f"# /lib/systemd/system/{words[1]}\n")
     if verb in _VERBS:
-        return _change(machine, verb, [_full(unit) for unit in words[1:]], "--now" in options)
+        units = [_full(unit) for unit in words[1:]]
+        if "--runtime" in options and verb in ("mask", "unmask"):
+            return _mask_until_boot(machine, verb, units)
+        return _change(machine, verb, units, "--now" in options)
     return Answer(1, "", f"Unknown command verb {verb}.\n")
 
 
@@ -114,7 +119,7 @@ def _properties(machine: Machine, name: str) -> dict[str, str]:
         "Id": name,
         "Names": name,
         "Description": unit.description,
-        "LoadState": "masked" if service.enabled == "masked" else "loaded",
+        "LoadState": "masked" if service.enabled.startswith("masked") else "loaded",
         "ActiveState": service.active,
         "SubState": service.sub,
         "UnitFileState": service.enabled,
@@ -135,6 +140,16 @@ def _properties(machine: Machine, name: str) -> dict[str, str]:
     }
 
 
+def _mask_until_boot(machine: Machine, verb: str, units: list[str]) -> Answer:
+    for unit in units:
+        path = f"/run/systemd/system/{unit}"
+        if verb == "mask":
+            machine.link(path, "/dev/null")
+        else:
+            machine.remove(path)
+    return Answer()
+
+
 def _change(machine: Machine, verb: str, units: list[str], now: bool) -> Answer:
     for unit in units:
         if unit not in machine.memory.units:
@@ -150,6 +165,8 @@ def _change(machine: Machine, verb: str, units: list[str], now: bool) -> Answer:
         elif verb == "unmask" and machine.enabled(unit) == "masked":
             machine.remove(f"/etc/systemd/system/{unit}")
         active = machine.memory.units[unit].active
+        if verb in _REFUSED and machine.enabled(unit).startswith("masked"):
+            return Answer(1, "", f"Failed to {verb} {unit}: Unit {unit} is masked.\n")
         if verb in ("start", "restart", "reload-or-restart") or (now and verb == "enable"):
             machine.start(unit)
         elif verb == "stop" or (now and verb in ("disable", "mask")):
