@@ -14,14 +14,15 @@ from host.names import exact_json
 from snapshots.capture import Keeper
 from snapshots.captured import same
 from snapshots.converge import UNIT_DIRECTORIES
-from snapshots.daemons import commands_of, unit_commands
+from snapshots.daemons import commands_of, is_mask, mask_file, unit_commands
 from snapshots.domains.packages import commands_to_mark
+from snapshots.domains.units import MASK, masked_until_boot
 from snapshots.drift import Choice, Drifted, Key, Standing, choices_of, why_kept
 from snapshots.drift_baseline import Baseline
 from snapshots.drift_look import Reader, baseline_of, drifted, is_secret
 from snapshots.drift_merge import merged
 from snapshots.inverse import Contents
-from snapshots.model import Activation, FileItem, Item, SnapshotError, Validation
+from snapshots.model import Activation, FileItem, Item, SnapshotError, Validation, ValueItem
 from snapshots.state import StateDir
 
 
@@ -147,22 +148,53 @@ def decide(
                 settling.targets[key] = target
     if choice == "restore":
         _with_directories(settling, things)
+        _with_masks(keeper.host, settling, things)
     return settling
 
 
 def _with_directories(settling: Settling, things: list[Drifted]) -> None:
-    """The directories that went together with a file that comes back."""
+    """The directories that a file lay in which comes back, where none is any more: they went
+    together, or a link or a file lies there now, which makes way."""
     gone = {
         one.key: one
         for one in things
-        if one.domain == "files" and one.kind == "gone" and isinstance(one.before, FileItem)
+        if one.domain == "files" and _is_directory(one.before) and not _is_directory(one.now)
     }
-    for domain, path in list(settling.targets):
+    for (domain, path), target in list(settling.targets.items()):
         above = path.rpartition("/")[0]
-        while domain == "files" and above in gone and ("files", above) not in settling.targets:
-            settling.targets["files", above] = gone[above].before
-            settling.things.append(gone[above])
+        while domain == "files" and target is not None and above in gone:
+            _take_along(settling, gone[above])
             above = above.rpartition("/")[0]
+
+
+def _is_directory(item: Item | None) -> bool:
+    return isinstance(item, FileItem) and item.state.kind == "dir"
+
+
+def _with_masks(host: Host, settling: Settling, things: list[Drifted]) -> None:
+    """What masks a unit that shall run again; without it systemd would not start it."""
+    files = {one.key: one for one in things if one.domain == "files"}
+    for (domain, unit), target in list(settling.targets.items()):
+        if domain != "units" or target != ValueItem("active"):
+            continue
+        mask = files.get(mask_file(unit))
+        if mask is not None and is_mask(mask.now) and not is_mask(mask.before):
+            _take_along(settling, mask)
+        if masked_until_boot(host, unit):
+            _take_along(settling, _runtime_mask(unit))
+
+
+def _runtime_mask(unit: str) -> Drifted:
+    return Drifted(
+        domain="units", key=MASK + unit, kind="new", before=None, now=ValueItem("masked")
+    )
+
+
+def _take_along(settling: Settling, one: Drifted) -> None:
+    key = (one.domain, one.key)
+    if key not in settling.targets:
+        settling.targets[key] = one.before
+        settling.things.append(one)
 
 
 def _concerned(things: Iterable[Drifted], standing: Sequence[Standing]) -> tuple[Standing, ...]:

@@ -63,9 +63,9 @@ class Units(Domain):
             if unit not in found and unit.endswith(KINDS) and active in ("active", "failed"):
                 found[unit] = ValueItem(WITHOUT_FILE if sub == "exited" else active)
         for path in host.glob("/run/systemd/system/*"):
-            state = host.state(path)
-            if state is not None and state.kind == "symlink" and state.target == "/dev/null":
-                found[MASK + path.rpartition("/")[2]] = ValueItem("masked")
+            unit = path.rpartition("/")[2]
+            if masked_until_boot(host, unit):
+                found[MASK + unit] = ValueItem("masked")
         return found
 
     def restore(self, host: Host, wanted: Mapping[str, Item | None], progress: Progress) -> None:
@@ -103,6 +103,12 @@ class Units(Domain):
         linger = [u for u, v in plain.items() if v in ("", WITHOUT_FILE) and _is(now, u, "failed")]
         for unit in linger:
             _systemctl(host, progress, "reset-failed", unit)
+
+
+def masked_until_boot(host: Host, unit: str) -> bool:
+    """Whether `systemctl mask --runtime` laid its link over a unit."""
+    state = host.state(f"/run/systemd/system/{unit}")
+    return state is not None and state.kind == "symlink" and state.target == "/dev/null"
 
 
 def value_of(service: Service) -> str:

@@ -39,6 +39,20 @@ def test_a_masked_unit_is_put_back_and_masked_again_in_any_order(host: LabHost) 
     assert differences(first, fingerprint(host)) == []
 
 
+def test_a_mask_until_the_next_boot_is_lifted_with_its_unit_and_laid_again(host: LabHost) -> None:
+    apply(host, "defence.fail2ban")
+    left = fingerprint(host)
+    host.run("systemctl", "mask", "--runtime", "--now", UNIT)
+    masked = fingerprint(host)
+    assert drifted(host) == {UNIT}
+    settling = put_back(host)
+    assert host.out("systemctl", "is-active", UNIT) == "active"
+    assert differences(left, fingerprint(host)) == []
+    roll_back(host, settling)
+    assert host.out("readlink", f"/run/systemd/system/{UNIT}") == "/dev/null"
+    assert differences(masked, fingerprint(host)) == []
+
+
 def put_back(host: LabHost) -> str:
     """Everything that drifted; returns the id of the transaction."""
     harden(host, "drift", "restore", "--all", "--yes")

@@ -188,6 +188,34 @@ def test_a_removed_directory_comes_back_with_its_file(bench: Bench) -> None:
     assert bench.fingerprint() == left
 
 
+@pytest.mark.parametrize("settling_first", [True, False])
+@pytest.mark.parametrize("stands", ["link", "file"])
+def test_a_directory_that_became_something_else_comes_back_with_its_file(
+    bench: Bench, stands: str, settling_first: bool
+) -> None:
+    """What stands in its place is never written through, and comes back with the undo."""
+    bench.host.put("/etc/app", FileState(kind="dir", mode=0o750))
+    step = bench.apply("a.b", write("/etc/app/sub/x.conf"))
+    left = bench.fingerprint()
+    for path in ("/etc/app/sub/x.conf", "/etc/app/sub", "/etc/app"):
+        bench.host.put(path, None)
+    if stands == "link":
+        for path in ("/var/app", "/var/app/sub"):
+            bench.host.put(path, FileState(kind="dir", mode=0o755))
+        bench.host.put("/etc/app", FileState(kind="symlink", mode=0o777, target="/var/app"))
+    else:
+        edit(bench, "/etc/app", "a file\n")
+    replaced = bench.fingerprint()
+    record = put_back(bench, ("files", "/etc/app/sub/x.conf"))
+    assert record.status == "committed", record.reason
+    assert bench.fingerprint() == left
+    assert bench.host.state("/var/app/sub/x.conf") is None
+    for tx_id in (record.id, step.id) if settling_first else (step.id, record.id):
+        ended = bench.undo(tx_id)
+        assert ended.status == "committed", ended.reason
+    assert bench.fingerprint() == replaced
+
+
 def test_what_cannot_be_proved_is_taken_back(bench: Bench) -> None:
     bench.apply("a.b", write())
     edit(bench, DROP_IN, "A 7\n")

@@ -104,3 +104,27 @@ def test_a_stopped_unit_is_not_restarted_before_it_is_stopped_again(bench: Bench
     assert RESTART not in plan_undo(bench.host, bench.state, record.id).commands
     bench.undo(record.id)
     assert bench.fingerprint() == stopped
+
+
+def test_a_mask_until_the_next_boot_is_lifted_with_its_unit_and_laid_again(bench: Bench) -> None:
+    left = bench.fingerprint()
+    systemctl(bench, "mask", "--runtime", CUPS)
+    systemctl(bench, "stop", CUPS)
+    masked = bench.fingerprint()
+    shown = plan(bench.host, bench.state, "restore", [("units", CUPS)])
+    assert shown.commands == (f"systemctl unmask --runtime {CUPS}", f"systemctl start {CUPS}")
+    record = put_back(bench, [("units", CUPS)])
+    assert record.status == "committed" and bench.fingerprint() == left
+    commands = plan_undo(bench.host, bench.state, record.id).commands
+    assert commands == (f"systemctl mask --runtime {CUPS}", f"systemctl stop {CUPS}")
+    assert bench.undo(record.id).status == "committed"
+    assert bench.fingerprint() == masked
+
+
+def test_what_masks_a_unit_goes_with_it_where_only_the_unit_is_put_back(bench: Bench) -> None:
+    systemctl(bench, "mask", "--now", CUPS)
+    masked = bench.fingerprint()
+    record = put_back(bench, [("units", CUPS)])
+    assert record.status == "committed" and bench.host.state(MASK) is None
+    assert bench.undo(record.id).status == "committed"
+    assert bench.fingerprint() == masked
