@@ -7,6 +7,8 @@ STATE/guard/by-script    `guard.sh` put the restore points back without us
 STATE/guard/incomplete   … but not all that was in them
 STATE/guard/…            what `guard.sh` needs to take it back without us
 
+Where STATE is full or read-only, `guard.sh` leaves its marks and its log in /run/harden-tui.
+
 The time is that since boot (CLOCK_BOOTTIME, /proc/uptime): no clock that is set, or stands still,
 can move it.
 """
@@ -33,6 +35,8 @@ from snapshots.state import StateDir
 from snapshots.typed import TYPED, by_number
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+SPARE: Final = Path("/run/harden-tui")
+LOG: Final = "fired.log"
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,16 +124,49 @@ def is_armed(state: StateDir) -> bool:
 
 def was_put_back_by_script(state: StateDir) -> bool:
     """Whether the restore points were put back without us; our records do not say so yet."""
-    return (directory(state) / "by-script").exists()
+    return _is_marked(state, "by-script")
+
+
+def _is_marked(state: StateDir, name: str) -> bool:
+    """Whether `guard.sh` left this mark, in the state directory or, with the guard it is of, in
+    /run."""
+    place = directory(state)
+    if (place / name).exists():
+        return True
+    try:
+        names = b"".join((place / part).read_bytes() for part in ("points", "deadline"))
+        return (SPARE / name).read_bytes() == names
+    except OSError:
+        return False
 
 
 def told_of_script(state: StateDir) -> str:
     """What `guard.sh` did without us, the end of a sentence: all of it, or what it could."""
-    place = directory(state)
     told = "the restore points were put back by their restore.sh"
-    if not (place / "incomplete").exists():
-        return told
-    return f"{told} but for what {place / 'fired.log'} names"
+    return f"{told} but for what {_log(state)} names" if _is_marked(state, "incomplete") else told
+
+
+def _log(state: StateDir) -> Path:
+    """What `guard.sh` said."""
+    spare = SPARE / LOG
+    return spare if os.access(spare, os.R_OK) else directory(state) / LOG
+
+
+def told_of_deadline(state: StateDir, guard: Guard) -> str:
+    """How it stands with a guard whose deadline has passed, in sentences; "" while it waits."""
+    names = ", ".join(guard.steps)
+    recover = f"`{guard.typed.removeprefix('sudo ')} recover`"
+    if was_put_back_by_script(state):
+        return f"{names}: not confirmed, and {told_of_script(state)}. Run {recover} to complete it."
+    if guard.phase == "confirmed" or left_s(state, guard) > 0:
+        return ""
+    said = f"{names}: not confirmed before its deadline, and being taken back."
+    if not os.access(SPARE / LOG, os.R_OK):
+        return said
+    return (
+        f"{said} The disk was full or read-only, so it is tried again every minute; {SPARE / LOG}"
+        f" names what is missing. Mend that, then it goes on by itself, or with {recover}."
+    )
 
 
 def why_fired(state: StateDir) -> str:
@@ -164,6 +201,9 @@ def waiting(state: StateDir) -> str:
             "takes it back."
         )
     what = f"{', '.join(guard.steps)} {by_number(guard.steps, 'waits', 'wait')}"
+    past = told_of_deadline(state, guard)
+    if past:
+        return f"{past} Nothing was changed now."
     it = by_number(guard.steps, "it", "them")
     program = guard.typed.removeprefix("sudo ")
     return (
@@ -187,7 +227,8 @@ def set_deadline(state: StateDir, seconds: float) -> None:
 @contextlib.contextmanager
 def decisive(state: StateDir) -> Iterator[None]:
     """Nothing is taken back by `guard.sh` meanwhile. Raises `Busy` where it just is."""
-    descriptor = os.open(directory(state) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # The directory itself, as in guard.sh: nothing has to be written for it.
+    descriptor = os.open(directory(state), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -240,5 +281,8 @@ def forget(state: StateDir) -> None:
         # First what would set it off, last what names it.
         (place / "armed").unlink(missing_ok=True)
         sync_directory(place)
+        for name in ("by-script", "incomplete", LOG):
+            with contextlib.suppress(OSError):
+                (SPARE / name).unlink(missing_ok=True)
         shutil.rmtree(place)
         sync_directory(state.path)

@@ -9,6 +9,10 @@
 # commands of live.sh. It needs a POSIX shell, coreutils and flock, and goes by the time since boot,
 # which no clock that is set or stands still can change.
 #
+# It has to write nothing here: a disk that is full or read-only keeps nothing from being taken back
+# that can be. What it says and what it must know again goes to /run/harden-tui then, and where a
+# restore.sh failed for want of room it is tried again until there is some.
+#
 # Beside it lie: armed (there is something to take back), boot (the boot it was armed in), deadline
 # (seconds since boot), worker (process number and start time of whoever is making the change),
 # program (the words that start harden-tui), points (restore points, latest first; none of a
@@ -22,8 +26,54 @@ export PATH LC_ALL
 PROGRAM_LIMIT_S=600
 COMMAND_LIMIT_S=60
 LAST_RETRY=5
+FIRST_PAUSE_S=5
+LONGEST_PAUSE_S=60
+ROOM_BYTES=262144
+# How a restore.sh ends, and so do we, for which there is no room.
+NO_ROOM=75
 
-say() { echo "$(date -u +%FT%TZ) $*" >>fired.log; }
+spare=/run/harden-tui
+log=fired.log
+
+# say WORDS: for the journal, too.
+say() {
+    echo "$*"
+    { echo "$(date -u +%FT%TZ) $*" >>"$log"; } 2>/dev/null
+}
+
+# can_write FILE: it is there then.
+can_write() { (: >>"$1") 2>/dev/null; }
+
+# has_room: whether harden-tui could write here what it must.
+has_room() {
+    { head -c "$ROOM_BYTES" /dev/zero >room; } 2>/dev/null
+    status=$?
+    rm -f room 2>/dev/null
+    return "$status"
+}
+
+# choose_log: a file that takes words, in $log.
+choose_log() {
+    log=fired.log
+    if has_room && can_write "$log"; then return 0; fi
+    mkdir -p "$spare" 2>/dev/null
+    log=$spare/fired.log
+    can_write "$log" || log=/dev/null
+}
+
+# mark NAME: something that must be known until all of this is over; where it cannot be written here,
+# in /run, with what names this guard.
+mark() {
+    ! can_write "$1" || return 0
+    mkdir -p "$spare" && cat points deadline >"$spare/$1"
+}
+
+# is_marked NAME: whether it was, in this boot.
+is_marked() {
+    is_same_boot || return 1
+    [ ! -e "$1" ] || return 0
+    [ -f "$spare/$1" ] && [ "$(cat points deadline)" = "$(cat "$spare/$1")" ]
+} 2>/dev/null
 
 # uptime_s: whole seconds since boot, in $up.
 uptime_s() {
@@ -54,7 +104,7 @@ wait_for_deadline() {
 
 # end_worker: whoever still makes the change has had its time.
 end_worker() {
-    read -r pid start <worker 2>/dev/null || return 0
+    read -r pid start 2>/dev/null <worker || return 0
     [ -r "/proc/$pid/stat" ] || return 0
     stat=$(cat "/proc/$pid/stat" 2>/dev/null)
     set -- ${stat##*) }
@@ -66,7 +116,7 @@ end_worker() {
 # run WORDS: that one command fails keeps no other from running.
 run() {
     [ "$manager" = yes ] || [ "$1" != systemctl ] || return 0
-    timeout -k 5 "$COMMAND_LIMIT_S" "$@" >>fired.log 2>&1 </dev/null 9>&- ||
+    timeout -k 5 "$COMMAND_LIMIT_S" "$@" >>"$log" 2>&1 </dev/null 9>&- ||
         say "\`$*\` ended with exit status $?"
 }
 
@@ -85,7 +135,7 @@ by_program() {
     while IFS= read -r word; do set -- "$@" "$word"; done <program
     tries=0
     while :; do
-        timeout -k 5 "$PROGRAM_LIMIT_S" "$@" recover --yes >>fired.log 2>&1 </dev/null 9>&-
+        timeout -k 5 "$PROGRAM_LIMIT_S" "$@" recover --yes >>"$log" 2>&1 </dev/null 9>&-
         status=$?
         say "harden-tui recover: exit status $status"
         [ "$status" -eq 0 ] && [ ! -e armed ] && return 0
@@ -107,17 +157,20 @@ wake_sshd() {
 by_script() {
     if [ ! -e points ]; then
         say "there are no restore points to put back by hand"
+        has_room || return "$NO_ROOM"
         return 1
     fi
+    ended=0
     say "the restore points are put back by their restore.sh"
     # One that is damaged keeps neither an earlier one from its turn nor the daemons from what came
     # back: it has put back all of which it could be sure. The switch is off afterwards even so: at
     # the next boot nothing more could be had, and what a person mended meanwhile would be undone.
     while IFS= read -r point; do
-        sh "$point/restore.sh" >>fired.log 2>&1 </dev/null 9>&- || {
-            say "$point/restore.sh ended with exit status $?: what it names above is not put back"
-            : >incomplete
-        }
+        sh "$point/restore.sh" >>"$log" 2>&1 </dev/null 9>&-
+        status=$?
+        [ "$status" -ne 0 ] || continue
+        say "$point/restore.sh ended with exit status $status: what it names above is not put back"
+        if [ "$status" -eq "$NO_ROOM" ]; then ended=$NO_ROOM; else mark incomplete; fi
     done <points
     run systemctl daemon-reload
     if [ -s rules.nft ] && command -v nft >/dev/null; then run nft -f rules.nft; fi
@@ -128,9 +181,25 @@ by_script() {
     done
     . ./live.sh
     [ "$manager" = yes ] || wake_sshd
-    : >by-script
-    rm -f armed
+    [ "$ended" -eq 0 ] || return "$ended"
+    mark by-script
+    rm -f armed 2>/dev/null
     sync
+}
+
+# take_back: fails with $NO_ROOM where another try may do it.
+take_back() {
+    choose_log
+    say "taking back what was not confirmed ($why)"
+    end_worker
+    ask_manager
+    if has_room; then
+        echo "$why" >why
+        by_program && return 0
+    else
+        say "$PWD has no room, so harden-tui is not asked"
+    fi
+    by_script
 }
 
 main() {
@@ -145,10 +214,11 @@ main() {
             ;;
     esac
     [ -e armed ] || exit 0
-    exec 9>>lock
+    # The directory itself: nothing has to be written for it.
+    exec 9<.
     flock 9
     # The other one was quicker, or somebody confirmed or moved the deadline in the last moment.
-    [ -e armed ] || exit 0
+    if [ ! -e armed ] || is_marked by-script; then exit 0; fi
     if is_same_boot; then
         left_s
         if [ "$left" -gt 0 ]; then exec sh ./guard.sh "$@" 9>&-; fi
@@ -156,11 +226,16 @@ main() {
     else
         why=boot
     fi
-    echo "$why" >why
-    say "taking back what was not confirmed ($why)"
-    end_worker
-    ask_manager
-    by_program || by_script
+    pause=$FIRST_PAUSE_S
+    until take_back; do
+        status=$?
+        [ "$status" -eq "$NO_ROOM" ] || exit "$status"
+        say "there was no room for all of it; another try follows in $pause s"
+        sleep "$pause" 9>&-
+        [ -e armed ] || exit 0
+        pause=$((pause * 2))
+        [ "$pause" -le "$LONGEST_PAUSE_S" ] || pause=$LONGEST_PAUSE_S
+    done
 }
 
 main "$@"

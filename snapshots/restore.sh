@@ -12,6 +12,11 @@
 #
 # Nothing is deleted: what was not there then is moved to set-aside.N beside this script.
 #
+# A disk that is full or read-only keeps nothing from coming back that can: what this script itself
+# has to write goes to /run then, what is set aside too (until the next boot only), and a file for
+# which there is no room twice is written over in its place. The exit status is 75 where that was not
+# enough: what is named is not put back, and another try may do it. 1: no other try would.
+#
 # It believes nothing that was altered on the disk: SHA256SUMS proves this script and restore.list,
 # the name of a list or content is its SHA-256, and a kept secret is proved with this host's key.
 # Where any of what says what was there is damaged or missing, that is named, nothing that seems to
@@ -46,17 +51,24 @@ if [ -n "$prefix" ]; then
     prefix=${PWD%/}
 fi
 
+NO_ROOM=75
+IN_PLACE_BYTES=1048576
+spare=/run/harden-tui
 number=1
-while [ -e "$here/set-aside.$number" ]; do number=$((number + 1)); done
+while [ -e "$here/set-aside.$number" ] || [ -e "$spare/set-aside.${here##*/}.$number" ]; do
+    number=$((number + 1))
+done
 aside=$here/set-aside.$number
-work=$here/.work.$$
-mkdir "$work" || exit 1
-trap 'rm -rf "$work"' EXIT
+spare_aside=$spare/set-aside.${here##*/}.$number
+work=
+trap '[ -z "$work" ] || rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 problems=0
 changed=0
 doubtful=
 full=
+no_room=
+whys=
 key_is=
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -69,6 +81,8 @@ mark=$(printf '\001')
 
 problem() {
     problems=$((problems + 1))
+    printf %s "$whys" >&2
+    whys=
     echo "restore.sh: $*" >&2
 }
 
@@ -77,6 +91,37 @@ problem() {
 doubt() {
     doubtful=yes
     problem "$* What came since is left where it is."
+}
+
+# attempt WORDS: runs them. What they said where they fail, in $whys, for the problem that follows if
+# nothing else helps; whether that was for want of room, in $no_room.
+attempt() {
+    said=$("$@" 2>&1) && return 0
+    case $said in
+        *'No space left on device'* | *'Disk quota exceeded'* | *'Read-only file system'*)
+            no_room=yes
+            ;;
+    esac
+    [ -z "$said" ] || whys=$whys$said$newline
+    return 1
+}
+
+# make_work: a directory for lists of our own, in $work, where there is room for them.
+make_work() {
+    bytes=65536
+    for list in $lists; do
+        saved_in "$list"
+        bytes=$((bytes + 3 * $(stat -c %s -- "$from")))
+    done
+    for work in "$here/.work.$$" "$spare/work.$$"; do
+        if mkdir -p "$work" && head -c "$bytes" /dev/zero >"$work/room"; then
+            rm -f "$work/room"
+            return 0
+        fi 2>/dev/null
+        rm -rf "$work"
+    done
+    echo "restore.sh: there is room neither in $here nor in $spare; nothing was changed." >&2
+    exit "$NO_ROOM"
 }
 
 # note LIST LINE: adds to a list of our own; half of one (on a full disk) must not be taken for all.
@@ -365,11 +410,28 @@ is_kind() {
 
 is_there() { [ -L "$item" ] || [ -e "$item" ]; }
 
+# put_aside COMMAND: does so with $item, which is $file; where it is then, in $kept.
+put_aside() {
+    # What cannot be taken from here shall not be copied again with every try.
+    attempt is_writable . || return 1
+    before=$no_room
+    for kept in "$aside$file" "$spare_aside$file"; do
+        if attempt mkdir -p -- "$(dirname "$kept")" && attempt "$@" -- "$item" "$kept"; then
+            no_room=$before
+            whys=
+            return 0
+        fi
+    done
+    return 1
+}
+
+is_writable() { [ -w "$1" ] || { echo "$PWD: Read-only file system"; return 1; }; }
+
 # set_aside: $item, which is $file. Where that fails nothing may be put in its place.
 set_aside() {
     unlock .
     unlock "$item"
-    if ! { mkdir -p "$aside$(dirname "$file")" && mv -- "$item" "$aside$file"; }; then
+    if ! put_aside mv; then
         problem "$file could not be moved away."
         return 1
     fi
@@ -456,7 +518,7 @@ put_back() {
                 fi
                 set_aside || return 0
             fi
-            mkdir -- "$item" || problem "The directory $file could not be made."
+            attempt mkdir -- "$item" || problem "The directory $file could not be made."
             changed=$((changed + 1))
             ;;
         file) put_back_file ;;
@@ -465,20 +527,20 @@ put_back() {
             if [ -L "$item" ] && [ "$(readlink -- "$item"; echo x)" = "$name
 x" ]; then return 0; fi
             if is_there; then set_aside || return 0; fi
-            ln -s -n -- "$name" "$item" || problem "The link $file could not be made."
+            attempt ln -s -n -- "$name" "$item" || problem "The link $file could not be made."
             changed=$((changed + 1))
             ;;
         fifo)
             if is_kind; then return 0; fi
             if is_there; then set_aside || return 0; fi
-            mkfifo -- "$item" || problem "The pipe $file could not be made."
+            attempt mkfifo -- "$item" || problem "The pipe $file could not be made."
             ;;
         char | block)
             if is_kind; then return 0; fi
             if [ "$kind" = char ]; then letter=c; else letter=b; fi
             if is_there; then set_aside || return 0; fi
             # Linux: eight bits of the minor number, twelve of the major, the rest of the minor
-            mknod -- "$item" $letter $(((rdev >> 8) & 0xfff)) \
+            attempt mknod -- "$item" $letter $(((rdev >> 8) & 0xfff)) \
                 $(((rdev & 0xff) | ((rdev >> 12) & 0xfff00))) ||
                 problem "The device $file could not be made."
             changed=$((changed + 1))
@@ -513,8 +575,14 @@ put_back_file() {
     elif is_there; then
         set_aside || return 0
     fi
-    (write_file) || problem "$file could not be written."
-    changed=$((changed + 1))
+    before=$no_room
+    if attempt write_file || { is_kind && attempt write_over; }; then
+        no_room=$before
+        whys=
+        changed=$((changed + 1))
+    else
+        problem "$file could not be written."
+    fi
 }
 
 # write_file: the content of $from at $item. It is made ready in a directory of its own, which no
@@ -522,7 +590,7 @@ put_back_file() {
 write_file() {
     draft=.harden-tui.$$
     tries=0
-    until mkdir -m 700 -- "$draft" 2>/dev/null; do
+    until mkdir -m 700 -- "$draft"; do
         tries=$((tries + 1))
         draft=.harden-tui.$$.$tries
         [ "$tries" -lt 5 ] || return 1
@@ -536,6 +604,28 @@ write_file() {
     return "$written"
 }
 
+# write_over: the content of $from over that of $item, where there is no room beside it. It grows
+# before anything is written over, so where even for that there is no room it stays as it is.
+write_over() {
+    size=$(stat -c %s -- "$from")
+    there=$(stat -c %s -- "$item")
+    # Another name of it is not ours to write to, and neither is what others may exchange.
+    is_roots "$PWD" && [ "$(stat -c %h -- "$item")" -eq 1 ] && [ "$size" -le "$IN_PLACE_BYTES" ] ||
+        return 1
+    if [ "$size" -gt "$there" ]; then
+        head -c $((size - there)) /dev/zero | over conv=notrunc,fsync oflag=append,nofollow ||
+            { cut_at "$there"; return 1; }
+    fi
+    chown -h "$uid:$gid" -- "$item" && no_link && chmod "$mode" -- "$item" &&
+        over if="$from" conv=notrunc,fsync oflag=nofollow && cut_at "$size" && holds "$item"
+}
+
+# over WORDS: dd to $item, in one piece.
+over() { dd of="$item" bs="$IN_PLACE_BYTES" iflag=fullblock status=none "$@"; }
+
+# cut_at BYTES: what $item has beyond them goes.
+cut_at() { dd if=/dev/null of="$item" bs=1 seek="$1" count=0 oflag=nofollow status=none; }
+
 shape() {
     if is_refused "$file" || ! go_to "$file" || ! is_there; then return 0; fi
     if ! is_kind; then
@@ -544,7 +634,7 @@ shape() {
     fi
     case $kind in
         symlink)
-            [ "$(stat -c '%u:%g' -- "$item")" = "$uid:$gid" ] || chown -h "$uid:$gid" -- "$item" ||
+            [ "$(stat -c '%u:%g' -- "$item")" = "$uid:$gid" ] || attempt chown -h "$uid:$gid" -- "$item" ||
                 problem "The owner of $file could not be set."
             return 0
             ;;
@@ -557,7 +647,7 @@ shape() {
     esac
     if [ "$(stat -c '%a %u %g' -- "$item")" != "$mode $uid $gid" ]; then
         unlock "$item"
-        chown -h "$uid:$gid" -- "$item" && no_link && chmod "$mode" -- "$item" ||
+        attempt chown -h "$uid:$gid" -- "$item" && no_link && attempt chmod "$mode" -- "$item" ||
             problem "Owner or mode of $file could not be set."
         changed=$((changed + 1))
     fi
@@ -571,7 +661,8 @@ shape() {
             problem "The ACL of $file ($acl) was not set: setfacl is not installed."
         else
             unlock "$item"
-            no_link && setfacl -m "$acl" -- "$item" && no_link && chmod "$mode" -- "$item" ||
+            no_link && attempt setfacl -m "$acl" -- "$item" &&
+                no_link && attempt chmod "$mode" -- "$item" ||
                 problem "The ACL of $file could not be set."
         fi
     fi
@@ -607,7 +698,7 @@ shape_flags() {
         return 0
     fi
     unlock "$item"
-    [ -z "$signs" ] || { no_link && chattr "+$signs" -- "$item"; } ||
+    [ -z "$signs" ] || { no_link && attempt chattr "+$signs" -- "$item"; } ||
         problem "The flags of $file could not be set."
 }
 
@@ -626,7 +717,7 @@ shape_attributes() {
             continue
         fi
         unlock "$item"
-        setfattr -h -n "$name" -v "0x${pair##*=}" -- "$item" ||
+        attempt setfattr -h -n "$name" -v "0x${pair##*=}" -- "$item" ||
             problem "The attribute $name of $file could not be set."
     done
 }
@@ -672,8 +763,9 @@ strip() {
     return 0
 }
 
-for list in wanted present extra left refused roots kinds one; do : >"$work/$list" || exit 1; done
 find_lists
+make_work
+for list in wanted present extra left refused roots kinds one; do : >"$work/$list" || exit 1; done
 [ -z "$is_proved" ] || while read -r word value rest; do
     case $word in root | leave) ;; *) continue ;; esac
     plain "$rest"
@@ -698,7 +790,7 @@ each open_up
 if [ -z "$doubtful" ]; then
     echo "Looking for what was not there then"
     find_extra
-    [ -z "$full" ] || doubt "$work could not be written to."
+    [ -z "$full" ] || { no_room=yes && doubt "$work could not be written to."; }
 fi
 [ -n "$doubtful" ] || move_extra
 
@@ -715,9 +807,12 @@ each shape
 
 echo "$changed changes made."
 [ ! -d "$aside" ] || echo "What was not there then lies in $aside"
+[ ! -d "$spare_aside" ] ||
+    echo "What was not there then lies in $spare_aside: take it from there before the next boot"
 echo "Files only: which packages are installed stays as it is, and so does what runs now."
 if [ "$problems" -ne 0 ]; then
     echo "$problems things could not be put back; they are named above." >&2
+    [ -z "$no_room" ] || exit "$NO_ROOM"
     exit 1
 fi
 [ -n "$prefix" ] || echo "Now run 'systemctl daemon-reload' and restart what runs with other settings, or reboot."

@@ -73,6 +73,10 @@ def _status(out: Out, session: Session) -> int:
     if guard is None:
         out.line(guarding.NOTHING_WAITS)
         return 0
+    past = guards.told_of_deadline(session.state, guard)
+    if past:
+        out.line(past)
+        return 0
     left = spoken(guards.left_s(session.state, guard))
     out.line(f"{', '.join(guard.steps)}: {_PHASES[guard.phase]}, {left} left")
     login = new_login.since(engine.ctx, guard)

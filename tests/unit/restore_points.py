@@ -103,6 +103,23 @@ def run_restore(points: Points, tree: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["/bin/sh", script, tree], capture_output=True, text=True, check=False)
 
 
+def run_restore_with(
+    points: Points, tree: Path, *run: str | Path
+) -> subprocess.CompletedProcess[str]:
+    """As `run_restore`, with another /run: what mount(8) takes for it. Needs root."""
+    words = ["mount", *run, "/run"]
+    script = points.path / "one" / "restore.sh"
+    both = f'"$@" && exec sh "{script}" "{tree}"'
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-c", both, "sh", *words],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+NO_RUN = ("-t", "tmpfs", "-o", "ro", "none")
+"""A /run in which nothing can be written."""
+
+
 def restore(points: Points) -> subprocess.CompletedProcess[str]:
     script = points.path / "one" / "restore.sh"
     return subprocess.run(["/bin/sh", script], capture_output=True, text=True, check=False)

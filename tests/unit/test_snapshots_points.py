@@ -35,8 +35,8 @@ from tests.unit.restore_points import (
 )
 
 COREUTILS = (
-    "chmod", "chown", "comm", "cp", "cut", "dirname", "ln", "mkdir", "mkfifo", "mknod", "mv", "od",
-    "readlink", "rm", "rmdir", "sha256sum", "sort", "stat", "sync",
+    "chmod", "chown", "comm", "cp", "cut", "dd", "dirname", "head", "ln", "mkdir", "mkfifo",
+    "mknod", "mv", "od", "readlink", "rm", "rmdir", "sha256sum", "sort", "stat", "sync",
 )  # fmt: skip
 NAMES = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=()), min_size=1, max_size=12
