@@ -156,13 +156,13 @@ def meant(host: Host, progress: Progress, *words: str) -> frozenset[str]:
     return planned(run_apt(host, progress, *words, simulate=True).stdout)
 
 
-def settle_dpkg(host: Host, progress: Progress) -> None:
+def settle_dpkg(host: Host, progress: Progress, wait_s: float = OUTLIVED_WAIT_S) -> None:
     """Let an apt or dpkg that outlived its parent finish, and finish what was cut off.
 
     Raises `Busy` where it does not end; a package that cannot be configured is for later.
     """
     with contextlib.suppress(CommandMissing, CommandFailed):
-        run_dpkg(host, progress, "--configure", "--pending", wait_s=OUTLIVED_WAIT_S)
+        run_dpkg(host, progress, "--configure", "--pending", wait_s=wait_s)
 
 
 def is_offered(host: Host, name: str, version: str) -> bool:

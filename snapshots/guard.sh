@@ -25,7 +25,7 @@ export PATH LC_ALL
 
 PROGRAM_LIMIT_S=600
 COMMAND_LIMIT_S=60
-LAST_RETRY=5
+BUSY_LIMIT_S=20
 FIRST_PAUSE_S=5
 LONGEST_PAUSE_S=60
 ROOM_BYTES=262144
@@ -133,15 +133,16 @@ by_program() {
     [ "$manager" = yes ] || [ ! -d /run/systemd/system ] || return 1
     set --
     while IFS= read -r word; do set -- "$@" "$word"; done <program
-    tries=0
+    uptime_s
+    until=$((up + BUSY_LIMIT_S))
     while :; do
         timeout -k 5 "$PROGRAM_LIMIT_S" "$@" recover --yes >>"$log" 2>&1 </dev/null 9>&-
         status=$?
         say "harden-tui recover: exit status $status"
         [ "$status" -eq 0 ] && [ ! -e armed ] && return 0
-        tries=$((tries + 1))
-        # 3: another harden-tui is at work.
-        [ "$status" -eq 3 ] && [ "$tries" -lt "$LAST_RETRY" ] || return 1
+        # 3: another harden-tui is at work, or a package tool whose packages hang on it.
+        uptime_s
+        [ "$status" -eq 3 ] && [ "$up" -lt "$until" ] || return 1
         sleep 5
     done
 }

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from datetime import datetime
-
 from host.base import Host
 from snapshots import guard as guards
-from snapshots import leftovers
 from snapshots.capture import Keeper
-from snapshots.dpkg import packages_held, settle_dpkg
 from snapshots.execute import wait_for_outlived
 from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.model import SnapshotError, TransactionRecord
 from snapshots.progress import Progress
 from snapshots.records import Records
+from snapshots.recover_packages import hold_packages, settle_packages
 from snapshots.settle import finish_settling, keyed
 from snapshots.state import StateDir
 from snapshots.sweep import sweep
@@ -43,15 +39,15 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             if not host.is_root:
                 raise SnapshotError("Recovering needs root; nothing was changed. Use sudo.")
             wait_for_outlived(host, record.id, progress)
-            _settle_packages(host, records, record, progress)
+            fired = bool(guards.why_fired(state))
+            settle_packages(host, records, record, progress, fired=fired)
             keeper = Keeper(host, state)
             before = keeper.points.load(point_before(record.id))
             secret = {line.path for line in records.journal_of(record.id) if line.secret}
             if secret - keeper.secret_paths.paths:
                 keeper.secret_paths.register(secret)
             keyed(keeper, before["files"], keeper.secret_paths.paths)
-            held = ExitStack()
-            held.enter_context(packages_held(host, progress))
+            held = hold_packages(keeper, records, record, before, progress, fired=fired)
             host.strange_packages.update(records.strange_packages(record.id))
             tx = Transaction(keeper, records, record, before, progress, held)
             ended.append(tx.roll_back(_reason(state, record)))
@@ -59,27 +55,6 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
         if host.is_root and all(record.status == "rolled-back" for record in ended):
             disarm(host, state)
     return ended
-
-
-def _settle_packages(
-    host: Host, records: Records, record: TransactionRecord, progress: Progress
-) -> None:
-    """Let dpkg come to an end, and note what came with packages until then."""
-    before = records.kept_names(record.id)
-    if before is None:
-        settle_dpkg(host, progress)
-        return
-    # Both before dpkg goes on: that is its next word.
-    found = leftovers.survey(host)
-    until_ns = leftovers.cut_off_ns(host, datetime.fromisoformat(record.started).timestamp())
-    settle_dpkg(host, progress)
-    came, younger = leftovers.came_before_the_crash(host, before, found, until_ns)
-    came += leftovers.came(host, found, leftovers.survey(host))
-    for path in came:
-        records.journal(record.id, "came", f"{path} came with packages", path=path)
-    for path in younger:
-        records.journal(record.id, "stayed", f"{path} came with packages or by hand", path=path)
-    records.forget_names(record.id)
 
 
 def interrupted(state: StateDir) -> list[TransactionRecord]:
