@@ -89,21 +89,28 @@ def _knows_all(
 ) -> bool:
     """Whether each line stands in `first` or is `wanted`, or is of an account that only that has.
 
-    An account that comes back may get another number or password than it had.
+    An account that comes back may get another number or password than it had. A copy ("passwd-")
+    holds what stood in the list itself a moment before.
     """
+    both = (path, path.removesuffix("-"))
     try:
-        old, goal, there = (_lines(keeper, side.get(path)) for side in (first, wanted, now))
+        old, goal = (
+            {line for one in both for line in _lines(keeper, side.get(one))}
+            for side in (first, wanted)
+        )
+        there = _lines(keeper, now.get(path))
     except SnapshotError:
         return False
-    coming = goal.keys() - old.keys()
-    return all(
-        name in coming or line in (old.get(name), goal.get(name)) for name, line in there.items()
-    )
+    coming = {_name(line) for line in goal} - {_name(line) for line in old}
+    return all(line in old or line in goal or _name(line) in coming for line in there)
 
 
-def _lines(keeper: Keeper, item: Item | None) -> dict[bytes, bytes]:
-    """The lines of a list of accounts, by name. Raises `SnapshotError`."""
+def _lines(keeper: Keeper, item: Item | None) -> list[bytes]:
+    """The lines of a list of accounts. Raises `SnapshotError`."""
     if not isinstance(item, FileItem) or not item.state.sha256:
-        return {}
-    lines = keeper.store.get(item.state.sha256).splitlines()
-    return {line.partition(b":")[0]: line for line in lines}
+        return []
+    return keeper.store.get(item.state.sha256).splitlines()
+
+
+def _name(line: bytes) -> bytes:
+    return line.partition(b":")[0]

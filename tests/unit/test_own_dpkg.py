@@ -84,3 +84,12 @@ def test_in_a_list_of_accounts_only_what_comes_back_is(
     there = old.decode() + f"{line}\n" if not line.startswith("root") else f"{line}\n"
     scene.bench.host.write_file(path, there.encode())
     assert (path in scene.ours({path: FileItem(state)})) is is_ours
+
+
+def test_a_copy_of_a_list_may_hold_what_the_list_held(scene: Scene) -> None:
+    scene.bench.host.write_file("/etc/gshadow", b"root:x:0:\nbackup:!::\n")
+    scene.bench.host.write_file("/etc/gshadow-", b"root:x:0:\n")
+    scene.first = scene.keeper.capture((), Silent())
+    scene.dpkg()
+    scene.bench.host.write_file("/etc/gshadow-", b"root:x:0:\nbackup:!::\n")
+    assert "/etc/gshadow-" in scene.ours()
