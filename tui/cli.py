@@ -72,7 +72,7 @@ class Parser(argparse.ArgumentParser):
         if args is not None and bare:
             for word, after in pairwise(args):
                 if word in bare and after.startswith("/"):
-                    self.error(f"A choice for a path is written {word}={after}.")
+                    self.error(f"A choice for a path is written {word}={after}")
             args = [f"{word}={BARE}" if word in bare else word for word in args]
         return super().parse_known_args(args, namespace)
 
