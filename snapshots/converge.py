@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from host.base import HostError
-from snapshots import mariadb_cells
+from snapshots import account_undo, mariadb_cells
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import WITHOUT_FILE, Captured, each_difference, is_locked
 from snapshots.daemons import taking
 from snapshots.domains.base import Domain, Scope
-from snapshots.domains.packages import LEFTOVER
+from snapshots.domains.packages import LEFTOVER, Package
 from snapshots.domains.units import MASK
 from snapshots.found import moved_on
 from snapshots.model import (
@@ -73,8 +73,9 @@ def converge(
 ) -> list[str]:
     """Bring the host to `goal`; returns what a person should know although it succeeded.
 
-    Packages come first, while their tools are still there, then files, whatever package scripts
-    made of them; then the kernel and the firewall, then daemons. Doing it again continues.
+    Packages come first, while their tools are still there (accounts of those that come back even
+    before), then files, whatever package scripts made of them; then the kernel and the firewall,
+    then daemons. Doing it again continues.
     With `errors`, what would not come back goes there and the rest is still done: of a host that
     cannot be brought back completely, as much as possible shall be. Without, raises `HostError`,
     also where the configuration then is not sound or a daemon does not take it.
@@ -101,6 +102,13 @@ def converge(
         # What the programs of packages that leave can put back; it is proved again below.
         with contextlib.suppress(HostError):
             _restore(keeper, goal, keeper.firewall, progress)
+    try:
+        if _brings_packages(goal, packages):
+            account_undo.put_ahead(keeper, goal.captured.get("files", {}))
+    except HostError as error:
+        if errors is None:
+            raise
+        errors.append(error)
     known = len(keeper.host.strange_packages)
     touched = restore(keeper.packages, packages)
     if len(keeper.host.strange_packages) > known or (touched and goal.besides):
@@ -178,6 +186,12 @@ def accepting(keeper: Keeper, goal: Goal, now: Captured) -> Goal:
     captured = left_to_them(keeper.host, goal.captured, now, goal.named)
     captured = with_what_came(keeper.host, captured, now, goal.decided | goal.named, goal.besides)
     return msgspec.structs.replace(goal, captured=captured)
+
+
+def _brings_packages(goal: Goal, packages: Mapping[str, Item]) -> bool:
+    """Whether any is to be installed; `packages` are those that dpkg knows now."""
+    wanted = goal.captured.get("packages", {})
+    return any(Package.of(one) and not Package.of(packages.get(k)) for k, one in wanted.items())
 
 
 def _forgotten(goal: Goal, packages: Mapping[str, Item]) -> list[str]:

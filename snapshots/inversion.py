@@ -10,6 +10,7 @@ import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from snapshots import (
+    account_undo,
     chain_remains,
     directories,
     disputes,
@@ -19,6 +20,7 @@ from snapshots import (
     soundness,
     witnesses,
 )
+from snapshots.accounts import NOBODY, Named
 from snapshots.captured import Captured, only_changes, same
 from snapshots.chains import is_chain, rules_of_others
 from snapshots.decision import DERIVED, Clash, Decision, Kept, Key, Later, name_of
@@ -427,13 +429,15 @@ def invert(
     packaged: Iterable[str] = (),
     resolutions: Resolutions = UNRESOLVED,
     former: Callable[[], Mapping[str, Item]] = dict,
+    named: Named = NOBODY,
 ) -> Inversion:
     """Decide for every difference of `record`.
 
     `current` is the host now. `pristine`: configuration files of packages that go, as packaged;
     `packaged`: all of those packages' configuration files. `resolutions`: what a person chose for
     things in conflict; they count only for those. `former` gives the files as they were before
-    `record`; it is asked where a directory that somebody removed since is made anew.
+    `record`; it is asked where a directory that somebody removed since is made anew. `named`: whom
+    dpkg-statoverride names.
     """
     inversion = Inversion(
         record,
@@ -463,8 +467,11 @@ def invert(
     remains.settle_directories(inversion, former)
     chain_remains.settle_chains(inversion)
     remains.settle_tables(inversion)
+    fitted = account_undo.settle(inversion, named)
     inversion.foreseen.clear()
     witnesses.rebase(inversion)
+    if fitted is not None:
+        account_undo.retell(inversion, fitted)
     soundness.never_removed(inversion)
     soundness.make_sound(inversion)
     return inversion

@@ -9,7 +9,16 @@ import msgspec
 
 from host.base import Host
 from host.names import visible
-from snapshots import intact, leaving, leftovers, settle, undo_packages, undo_plan, witnesses
+from snapshots import (
+    account_undo,
+    intact,
+    leaving,
+    leftovers,
+    settle,
+    undo_packages,
+    undo_plan,
+    witnesses,
+)
 from snapshots import inversion as inverting
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured
@@ -370,6 +379,7 @@ def _invert(
         packaged=packaged - declared,
         resolutions=resolutions,
         former=lambda: keeper.points.load(point_before(record.id))["files"],
+        named=account_undo.named_by_dpkg(keeper.host, going),
     )
 
 
