@@ -26,16 +26,16 @@ from typing import Final, Literal
 
 import msgspec
 
-from snapshots import sums
+from snapshots import set_aside, sums
 from snapshots.durable import private_directory, sync_directory, write_durably
 from snapshots.model import Busy, SnapshotError
 from snapshots.records import Records
+from snapshots.set_aside import SPARE
 from snapshots.settle import finish_settling, forget_secrets
 from snapshots.state import StateDir
 from snapshots.typed import TYPED, by_number
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-SPARE: Final = Path("/run/harden-tui")
 LOG: Final = "fired.log"
 
 
@@ -146,6 +146,12 @@ def told_of_script(state: StateDir) -> str:
     return f"{told} but for what {_log(state)} names" if _is_marked(state, "incomplete") else told
 
 
+def told_of_aside(state: StateDir, guard: Guard) -> str:
+    """Where lies what the scripts set aside, a sentence; "" where nothing does."""
+    points = [f"{tx_id}.before" for tx_id in guard.transactions]
+    return set_aside.sentence(set_aside.places(state, points))
+
+
 def _log(state: StateDir) -> Path:
     """What `guard.sh` said."""
     spare = SPARE / LOG
@@ -157,7 +163,8 @@ def told_of_deadline(state: StateDir, guard: Guard) -> str:
     names = ", ".join(guard.steps)
     recover = f"`{guard.typed.removeprefix('sudo ')} recover`"
     if was_put_back_by_script(state):
-        return f"{names}: not confirmed, and {told_of_script(state)}. Run {recover} to complete it."
+        said = f"{names}: not confirmed, and {told_of_script(state)}. Run {recover} to complete it."
+        return f"{said} {told_of_aside(state, guard)}".rstrip()
     if guard.phase == "confirmed" or left_s(state, guard) > 0:
         return ""
     said = f"{names}: not confirmed before its deadline, and being taken back."

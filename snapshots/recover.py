@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from host.base import Host
 from snapshots import guard as guards
+from snapshots import set_aside
 from snapshots.capture import Keeper
 from snapshots.execute import wait_for_outlived
 from snapshots.guard_switch import disarm, finish_confirmed
@@ -50,6 +51,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             held = hold_packages(keeper, records, record, before, progress, fired=fired)
             host.strange_packages.update(records.strange_packages(record.id))
             tx = Transaction(keeper, records, record, before, progress, held)
+            set_aside.bring_home(host, state, point_before(record.id))
             ended.append(tx.roll_back(_reason(state, record)))
             sweep(state)
         if host.is_root and all(record.status == "rolled-back" for record in ended):
@@ -75,6 +77,11 @@ def _to_recover(records: Records) -> list[TransactionRecord]:
 
 
 def _reason(state: StateDir, record: TransactionRecord) -> str:
+    aside = set_aside.sentence(set_aside.places(state, (point_before(record.id),)))
+    return f"{_why(state, record)} {aside}".rstrip()
+
+
+def _why(state: StateDir, record: TransactionRecord) -> str:
     if record.status == "pending":
         return {
             "deadline": "Nobody confirmed it before its deadline.",

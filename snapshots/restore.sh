@@ -10,7 +10,8 @@
 # Files only: packages stay as they are, and services, kernel settings and the packet filter follow
 # their files at the next boot.
 #
-# Nothing is deleted: what was not there then is moved to set-aside.N beside this script.
+# Nothing is deleted: what was not there then is moved to set-aside.N beside this script, and a file
+# that held something else is copied to it before it is written over.
 #
 # A disk that is full or read-only keeps nothing from coming back that can: what this script itself
 # has to write goes to /run then, what is set aside too (until the next boot only), and a file for
@@ -413,14 +414,17 @@ is_there() { [ -L "$item" ] || [ -e "$item" ]; }
 # put_aside COMMAND: does so with $item, which is $file; where it is then, in $kept.
 put_aside() {
     # What cannot be taken from here shall not be copied again with every try.
+    kept=
     attempt is_writable . || return 1
-    before=$no_room
+    lacked=$no_room
     for kept in "$aside$file" "$spare_aside$file"; do
         if attempt mkdir -p -- "$(dirname "$kept")" && attempt "$@" -- "$item" "$kept"; then
-            no_room=$before
+            no_room=$lacked
             whys=
             return 0
         fi
+        # Half a copy is none.
+        [ "$1" != cp ] || rm -f -- "$kept"
     done
     return 1
 }
@@ -550,6 +554,7 @@ x" ]; then return 0; fi
 }
 
 put_back_file() {
+    copy=
     lost="The saved content of $file is missing or was altered; the file was left alone."
     case $sha in
         -) return 0 ;;
@@ -570,8 +575,10 @@ put_back_file() {
         problem "$lost"
         return 0
     fi
+    is_copied=yes
     if is_kind; then
         unlock "$item"
+        copy_aside
     elif is_there; then
         set_aside || return 0
     fi
@@ -580,9 +587,21 @@ put_back_file() {
         no_room=$before
         whys=
         changed=$((changed + 1))
+        [ -n "$is_copied" ] ||
+            problem "There was no room for a copy of $file as it was; it was written over even so."
     else
+        [ ! -f "${copy:-}" ] || rm -f -- "$copy"
         problem "$file could not be written."
     fi
+}
+
+# copy_aside: $item, which is $file and will be written over, to $copy. That there is no room for it
+# keeps the file from nothing, and is no reason to try again: in $is_copied.
+copy_aside() {
+    before=$no_room
+    put_aside cp -d -p || is_copied=
+    no_room=$before
+    copy=$kept
 }
 
 # write_file: the content of $from at $item. It is made ready in a directory of its own, which no
@@ -806,9 +825,9 @@ done <"$here/restore.list"
 each shape
 
 echo "$changed changes made."
-[ ! -d "$aside" ] || echo "What was not there then lies in $aside"
+[ ! -d "$aside" ] || echo "What was not there then, or was written over, lies in $aside"
 [ ! -d "$spare_aside" ] ||
-    echo "What was not there then lies in $spare_aside: take it from there before the next boot"
+    echo "What was not there then, or was written over, lies in $spare_aside, until the next boot"
 echo "Files only: which packages are installed stays as it is, and so does what runs now."
 if [ "$problems" -ne 0 ]; then
     echo "$problems things could not be put back; they are named above." >&2

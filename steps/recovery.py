@@ -13,11 +13,13 @@ import msgspec
 
 from host.base import HostError
 from snapshots import guard as guards
+from snapshots import set_aside
 from snapshots.history import transactions
 from snapshots.leftovers import left_there
 from snapshots.model import Busy, TransactionRecord
 from snapshots.records import Records
 from snapshots.recover import recover as roll_back_open
+from snapshots.transaction import point_before
 from steps.apply import LOCK_WAIT_S
 from steps.listener import Listener
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, ROLLED_BACK
@@ -87,6 +89,8 @@ def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, l
         sentences.append(f"Brought back to the state before: {names}.")
         stayed = [path for one in records for path in Records(engine.state).stayed(one.id)]
         sentences += filter(None, [left_there(engine.host, dict.fromkeys(stayed))])
+        points = [point_before(record.id) for record in records]
+        sentences += filter(None, [set_aside.sentence(set_aside.places(engine.state, points))])
     if damaged:
         sentences.append(SWITCHED_OFF)
     if window[1]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.hosts.lab import LabHost
-from tests.hosts.lockout import begin, last_status, situation, until_taken_back
+from tests.hosts.lockout import GUARD, begin, last_status, situation, until_taken_back
 
 pytestmark = pytest.mark.either_release
 
@@ -61,8 +61,9 @@ def test_a_step_of_packages_waits_only_for_them(
 def until_in(host: LabHost, within_s: float) -> None:
     until_s = time.monotonic() + within_s
     while not host.can_log_in():
-        assert time.monotonic() < until_s, "nobody comes in again"
+        log = host.root / GUARD[1:] / "fired.log"
+        assert time.monotonic() < until_s, log.read_text() if log.exists() else "it never fired"
         time.sleep(0.5)
-    while not (host.root / "var/lib/harden-tui/guard/by-script").exists():
+    while not (host.root / GUARD[1:] / "by-script").exists():
         assert time.monotonic() < until_s, "it was never said"
         time.sleep(0.5)

@@ -62,9 +62,12 @@ def test_the_state_directory_is_full(state_disk: DiskHost, request: pytest.Fixtu
         said = host.run("harden-tui", "confirm", "--status").stdout
         assert f"{STEP}: not confirmed, and the restore points were put back" in said
         host.make_room()
-        assert (
-            f"Brought back to the state before: {STEP}" in harden(host, "recover", "--yes").stdout
-        )
+        said = harden(host, "recover", "--yes").stdout
+        assert f"Brought back to the state before: {STEP}" in said
+        # What had to go to /run is beside the other things of its restore point now.
+        (aside,) = (host.root / f"{STATE[1:]}/snapshots/points").glob("*/set-aside.1")
+        assert f"lie in /{aside.relative_to(host.root)}." in said
+        assert list((aside / "etc/ssh/sshd_config.d").iterdir()) != []
     assert last_status(host)[0] == "rolled-back"
 
 

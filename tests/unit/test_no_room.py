@@ -19,6 +19,7 @@ from snapshots.points import Points
 from snapshots.state import StateDir
 from tests.unit.restore_points import (
     ETC,
+    NO_RUN,
     capture,
     make_points,
     make_tree,
@@ -114,8 +115,8 @@ def test_a_state_directory_without_room_keeps_nothing_from_going_back(
     done = run_restore(points, tree, spare)
     assert (done.returncode, done.stderr) == (0, "")
     assert summary(tree) == before
-    assert aside(spare)["new"] == "came since\n"
-    assert "/run/harden-tui/set-aside.one.1: take it from there before the next boot" in done.stdout
+    assert aside(spare) == {"new": "came since\n", "hosts": "changed\n"}
+    assert "lies in /run/harden-tui/set-aside.one.1, until the next boot" in done.stdout
     assert [path.name for path in (spare / "harden-tui").iterdir()] == ["set-aside.one.1"]
 
 
@@ -157,6 +158,20 @@ def test_what_finds_no_room_is_named_and_goes_back_with_another_try(
     done = run_restore(points, tree, spare)
     assert (done.returncode, done.stderr) == (0, "")
     assert summary(tree) == before
+
+
+def test_no_room_for_a_copy_is_said(tmp_path: Path, small: Disk) -> None:
+    """There is a little for the lists, not for a large file."""
+    tree = make_tree(tmp_path)
+    points = make_points(small.path)
+    before = summary(tree)
+    points.write("one", "host", ETC, capture(tree, points._store))
+    (tree / "etc/hosts").write_bytes(b"#" * (5 << 20))
+    done = run_restore_with(points, tree, *NO_RUN)
+    assert done.returncode == 1
+    assert f"There was no room for a copy of {tree}/etc/hosts as it was" in done.stderr
+    assert summary(tree) == before
+    assert [path for path in points.path.rglob("set-aside.*/**/*") if path.is_file()] == []
 
 
 # --- guard.sh ------------------------------------------------------------------------------------

@@ -125,7 +125,10 @@ def test_restore_sh_puts_everything_back(points: Points, tree: Path) -> None:
     assert summary(tree) == before
     aside = points.path / "one" / "set-aside.1"
     kept = {path.name: path.read_text() for path in aside.rglob("*") if path.is_file()}
-    assert kept == {"inner": "in the way\n", "link": "no link any more\n", "new": "was not there\n"}
+    assert kept == {
+        "hosts": "changed\n", "inner": "in the way\n", "link": "no link any more\n",
+        "new": "was not there\n",
+    }  # fmt: skip
     again = run_restore(points, tree)
     assert (again.returncode, again.stderr) == (0, "")
     assert "0 changes made" in again.stdout
