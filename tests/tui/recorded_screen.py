@@ -27,8 +27,16 @@ class RecordedHands(Hands):
         return [sys.executable, str(HERE / "recorded_hands.py"), *arguments]
 
 
+class RecordedOptions(Options, frozen=True):
+    """Started as usual, although there is no state where it says."""
+
+    @property
+    def program(self) -> str:
+        return "harden-tui --practice" if self.practice else "sudo harden-tui"
+
+
 def options(*, practice: bool = False) -> Options:
-    return Options(
+    return RecordedOptions(
         practice=practice,
         state_dir=Path("/nonexistent/state"),
         log_dir=Path("/nonexistent/log"),
