@@ -61,8 +61,8 @@ choose_log() {
     can_write "$log" || log=/dev/null
 }
 
-# mark NAME: something that must be known until all of this is over; where it cannot be written here,
-# in /run, with what names this guard.
+# mark NAME: something that must be known until all of this is over; where it cannot be written
+# here, in /run, with what names this guard.
 mark() {
     ! can_write "$1" || return 0
     mkdir -p "$spare" && cat points deadline >"$spare/$1"
@@ -155,6 +155,16 @@ wake_sshd() {
     mkdir -p /run/sshd && run /usr/sbin/sshd
 }
 
+# put_rules_back: the packet filter's, by its own tools.
+put_rules_back() {
+    if [ -s rules.nft ] && command -v nft >/dev/null; then run nft -f rules.nft; fi
+    for program in iptables:rules.v4 ip6tables:rules.v6; do
+        rules=${program#*:}
+        program=${program%:*}-restore
+        if [ -s "$rules" ] && command -v "$program" >/dev/null; then run "$program" "$rules"; fi
+    done
+}
+
 by_script() {
     if [ ! -e points ]; then
         say "there are no restore points to put back by hand"
@@ -163,6 +173,8 @@ by_script() {
     fi
     ended=0
     say "the restore points are put back by their restore.sh"
+    # Before the files, too: a tool that came with the change goes with its link in /etc/alternatives.
+    put_rules_back
     # One that is damaged keeps neither an earlier one from its turn nor the daemons from what came
     # back: it has put back all of which it could be sure. The switch is off afterwards even so: at
     # the next boot nothing more could be had, and what a person mended meanwhile would be undone.
@@ -174,12 +186,7 @@ by_script() {
         if [ "$status" -eq "$NO_ROOM" ]; then ended=$NO_ROOM; else mark incomplete; fi
     done <points
     run systemctl daemon-reload
-    if [ -s rules.nft ] && command -v nft >/dev/null; then run nft -f rules.nft; fi
-    for program in iptables:rules.v4 ip6tables:rules.v6; do
-        rules=${program#*:}
-        program=${program%:*}-restore
-        if [ -s "$rules" ] && command -v "$program" >/dev/null; then run "$program" "$rules"; fi
-    done
+    put_rules_back
     . ./live.sh
     [ "$manager" = yes ] || wake_sshd
     [ "$ended" -eq 0 ] || return "$ended"

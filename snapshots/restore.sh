@@ -15,8 +15,8 @@
 #
 # A disk that is full or read-only keeps nothing from coming back that can: what this script itself
 # has to write goes to /run then, what is set aside too (until the next boot only), and a file for
-# which there is no room twice is written over in its place. The exit status is 75 where that was not
-# enough: what is named is not put back, and another try may do it. 1: no other try would.
+# which there is no room twice is written over in its place. The exit status is 75 where that was
+# not enough: what is named is not put back, and another try may do it. 1: no other try would.
 #
 # It believes nothing that was altered on the disk: SHA256SUMS proves this script and restore.list,
 # the name of a list or content is its SHA-256, and a kept secret is proved with this host's key.
@@ -94,8 +94,8 @@ doubt() {
     problem "$* What came since is left where it is."
 }
 
-# attempt WORDS: runs them. What they said where they fail, in $whys, for the problem that follows if
-# nothing else helps; whether that was for want of room, in $no_room.
+# attempt WORDS: runs them. What they said where they fail, in $whys, for the problem that follows
+# if nothing else helps; whether that was for want of room, in $no_room.
 attempt() {
     said=$("$@" 2>&1) && return 0
     case $said in
@@ -653,7 +653,8 @@ shape() {
     fi
     case $kind in
         symlink)
-            [ "$(stat -c '%u:%g' -- "$item")" = "$uid:$gid" ] || attempt chown -h "$uid:$gid" -- "$item" ||
+            [ "$(stat -c '%u:%g' -- "$item")" = "$uid:$gid" ] ||
+                attempt chown -h "$uid:$gid" -- "$item" ||
                 problem "The owner of $file could not be set."
             return 0
             ;;
