@@ -111,5 +111,7 @@ def by_key(deltas: Iterable[Delta]) -> dict[Key, Delta]:
 
 
 def name_of(record: TransactionRecord) -> str:
-    """The steps of a transaction, as a person knows them."""
-    return ", ".join(record.steps) or record.title or record.id
+    """A transaction as a person knows it: its steps, or its title where it is not theirs."""
+    if record.is_of_steps:
+        return ", ".join(record.steps)
+    return record.title.removeprefix("Undo: ") or record.id

@@ -37,6 +37,11 @@ _ACCEPT_ALL: Final = (
 )
 
 
+def _names(record: TransactionRecord) -> tuple[str, ...]:
+    """Its steps, or its title where it is not theirs."""
+    return record.steps if record.is_of_steps else (name_of(record),)
+
+
 class Switch:
     """Arms and disarms the guard of one state directory.
 
@@ -78,7 +83,7 @@ class Switch:
         standing = guards.read(self.state)
         guard = Guard(
             transactions=(*(standing.transactions if standing else ()), record.id),
-            steps=(*(standing.steps if standing else ()), *(record.steps or (name_of(record),))),
+            steps=(*(standing.steps if standing else ()), *_names(record)),
             phase="working",
             boot=guards.this_boot(),
             window_s=self.window_s,

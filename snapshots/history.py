@@ -11,7 +11,7 @@ import msgspec
 
 from snapshots import differences_text, drift_accepted, drift_carried, intact, sums
 from snapshots.captured import is_metadata_only, only_changes
-from snapshots.decision import by_key
+from snapshots.decision import by_key, name_of
 from snapshots.model import (
     UNFINISHED,
     Delta,
@@ -142,7 +142,7 @@ def _since(
     let_go = [delta for key, delta in before.items() if key not in now]
     if not other and not let_go:
         return None
-    names = (", ".join(undo.steps) or undo.title.removeprefix("Undo: ") for undo in undos)
+    names = (name_of(undo) for undo in undos)
     return Since(
         undone=tuple(dict.fromkeys(names)),
         deltas=tuple(_shown(other, store)),

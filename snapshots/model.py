@@ -277,6 +277,8 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     ended: str = ""
     user: str = ""
     undoes: str = ""
+    undid: Literal["", "apply", "drift", "window"] = ""
+    """Of an undo: the kind of what it undid, where that was kept."""
     undone_by: str = ""
     reason: str = ""
     validations: tuple[Validation, ...] = ()
@@ -309,6 +311,11 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self, other: TransactionRecord) -> bool:
         """Whether it is a window in which the other was made."""
         return self.id < other.id <= self.until
+
+    @property
+    def is_of_steps(self) -> bool:
+        """Whether it is what its steps do. What settled drift, and its undo, only concern them."""
+        return bool(self.steps) and not {self.kind, self.undid} & {"drift", "window"}
 
     @property
     def in_force(self) -> bool:
@@ -370,6 +377,13 @@ class UndoPlan(msgspec.Struct, frozen=True, kw_only=True):
     cannot: str = ""
     """Why it cannot be done now, whatever is chosen, in sentences: packages that do not fit, or
     something kept that is missing. Of an undo after another that is not known yet."""
+    title: str = ""
+    """What is undone, where it is no step."""
+
+    @property
+    def name(self) -> str:
+        """As a person knows it."""
+        return self.title or ", ".join(self.steps) or self.transaction
 
     @property
     def conflicts(self) -> tuple[UndoItem, ...]:

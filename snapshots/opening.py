@@ -14,6 +14,7 @@ from snapshots import guard as guards
 from snapshots import stale_marks, ucf
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
+from snapshots.decision import name_of
 from snapshots.dpkg import packages_held
 from snapshots.durable import sync_directory
 from snapshots.guard_switch import Switch, finish_confirmed
@@ -125,7 +126,7 @@ def ready(host: Host, state: StateDir, switch: Switch | None = None) -> None:
     if interrupted:
         first = interrupted[0]
         raise SnapshotError(
-            f"An earlier change ({', '.join(first.steps) or first.title or first.id}) was "
+            f"An earlier change ({name_of(first)}) was "
             "interrupted and not taken back yet; nothing was changed now. Run `harden-tui recover`."
         )
     sweep(state)

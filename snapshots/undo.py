@@ -153,6 +153,7 @@ def undo(
             started="",
             user=user,
             undoes=record.id,
+            undid="" if record.kind == "rollback" else record.kind,
             validations=record.validations,
             activations=record.activations,
             roots=record.roots,

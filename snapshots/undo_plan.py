@@ -44,6 +44,7 @@ def plan_of(
         commands=commands,
         fingerprint=_fingerprint(inversion, commands),
         cannot=cannot,
+        title="" if record.is_of_steps else record.title,
     )
 
 
@@ -65,10 +66,10 @@ def refusal(plan: UndoPlan, resolutions: Resolutions) -> str:
             f"{first.key}{more} cannot be undone with --{choice}: {first.cannot[choice]}. "
             "Nothing was touched. Choose another way for it, or settle it by hand."
         )
-    name = ", ".join(plan.steps) or plan.transaction
-    typed = plan.steps[0] if len(plan.steps) == 1 else plan.transaction
+    typed = plan.name if len(plan.steps) == 1 and not plan.title else plan.transaction
+    since = "it was settled" if plan.title else f"{plan.name} was applied"
     return (
-        f"{first.key}{more} was changed by somebody else since {name} was applied, in the same "
+        f"{first.key}{more} was changed by somebody else since {since}, in the same "
         f"place; nothing was touched. See the sides with `harden-tui rollback {typed} --dry-run`, "
         "then choose --keep-current, --restore or --merge."
     )

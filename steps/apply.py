@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from snapshots import guard as guards
+from snapshots.decision import name_of
 from snapshots.history import transactions
 from snapshots.model import Busy
 from snapshots.records import Records
@@ -91,7 +92,7 @@ def interrupted(engine: Engine) -> str:
         if record.status == "pending" and guarding.standing(engine) is not None:
             return guards.waiting(engine.state)
         if record.status == "open":
-            what = ", ".join(record.steps) or record.id
+            what = name_of(record)
             return (
                 f"An earlier change ({what}, {record.started[:19]} UTC) was interrupted;"
                 " nothing was changed now. Run `harden-tui recover` first."

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from host.base import HostError
 from snapshots import guard as guards
+from snapshots.decision import name_of
 from snapshots.guard import Guard, spoken
 from snapshots.guard_switch import Switch, finish_confirmed
 from snapshots.model import Busy, SnapshotError
@@ -147,7 +148,7 @@ class GuardedRun:
         with engine.state.lock("guard", LOCK_WAIT_S):
             finish_confirmed(engine.host, engine.state)
         records = [self._records.read(tx_id) for tx_id in mine]
-        names = names or ", ".join(step for record in records for step in record.steps)
+        names = names or ", ".join(name_of(record) for record in records)
         was = by_number(names.split(", "), "was", "were")
         gone = [record for record in records if record.status == "rolled-back"]
         if guards.was_put_back_by_script(engine.state):

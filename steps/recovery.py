@@ -14,6 +14,7 @@ import msgspec
 from host.base import HostError
 from snapshots import guard as guards
 from snapshots import set_aside
+from snapshots.decision import name_of
 from snapshots.history import transactions
 from snapshots.leftovers import left_there
 from snapshots.model import Busy, TransactionRecord
@@ -139,8 +140,8 @@ def _elsewhere(
 
 
 def _name(record: TransactionRecord) -> str:
-    steps = ", ".join(record.steps) or record.id
-    return f"the undo of {steps}" if record.kind == "rollback" else steps
+    name = name_of(record)
+    return f"the undo of {name}" if record.kind == "rollback" else name
 
 
 def _log(engine: Engine, record: TransactionRecord) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from host.base import HostError
 from snapshots import undo
+from snapshots.decision import name_of
 from snapshots.guard_switch import Switch
 from snapshots.history import open_for_step, transactions
 from snapshots.model import UNRESOLVED, Busy, Conflict, Resolutions, TransactionRecord, UndoPlan
@@ -154,14 +155,15 @@ def _undo_all(
 ) -> tuple[int, str]:
     watch = Watch(engine)
     for number, record in enumerate(records, 1):
-        name = ", ".join(record.steps) or record.id
+        name = name_of(record)
         guarded = is_guarded(engine, record)
         if guarded_run.has_pending and not guarded:
             ended, said = guarded_run.wait(done)
             if ended != GOOD or not engine.guarding.wait:
-                ahead = [", ".join(one.steps) or one.id for one in records[number - 1 :]]
+                ahead = [name_of(one) for one in records[number - 1 :]]
                 return ended or REFUSED, f"{said} {not_begun(ahead, of='The undo of ')}"
-        engine.say(name, "rolling-back", record.title, index=number, of=len(records))
+        title = record.title if record.is_of_steps else ""
+        engine.say(name, "rolling-back", title, index=number, of=len(records))
         switch = guarded_run.switch if guarded else None
         exit_status, sentence = _undo_one(
             engine, record, done, resolutions, watch, told, guarded_run, switch
@@ -169,7 +171,7 @@ def _undo_all(
         if exit_status != GOOD:
             kept = [f"{len(done)} undone.", *told] if done else []
             return exit_status, " ".join([*kept, sentence])
-    names = ", ".join(", ".join(record.steps) or record.id for record in records)
+    names = ", ".join(name_of(record) for record in records)
     return GOOD, " ".join([f"Undone: {names}.", *told])
 
 
@@ -187,9 +189,14 @@ def is_guarded(engine: Engine, record: TransactionRecord) -> bool:
     return bool(records.doubt(record)) or decides_way_in(records.named_paths(record.id))
 
 
+def _about(record: TransactionRecord) -> list[str]:
+    """Its steps for the session log, or its title where it is not theirs."""
+    return list(record.steps) if record.is_of_steps else [name_of(record)]
+
+
 def _told_refusal(engine: Engine, records: Sequence[TransactionRecord], reason: str) -> str:
     """The refusal, after telling it to whoever listens and to the session log."""
-    steps = [step for record in records for step in record.steps]
+    steps = [name for record in records for name in _about(record)]
     engine.emit(GuardEvent(step=", ".join(steps), reasons=(reason,)))
     problem = engine.record(
         "rollback-refused",
@@ -212,7 +219,7 @@ def _undo_one(
 ) -> tuple[int, str]:
     """Exit status, and a sentence where it is not good; what else is to be said goes to `told`."""
     listener = Listener(engine.emit, engine.redact, switch.alive if switch else None)
-    name = ", ".join(record.steps) or record.id
+    name = name_of(record)
     began_s = time.monotonic()
     harm: list[Unhealthy] = []
     gone: list[str] = []
@@ -248,14 +255,14 @@ def _undo_one(
             engine.emit(GuardEvent(step=name, reasons=(sentence,)))
         engine.say(name, "refused", str(error), transaction=record.id)
         problem = engine.record(
-            "rollback-refused", steps=list(record.steps), transaction=record.id, reason=str(error)
+            "rollback-refused", steps=_about(record), transaction=record.id, reason=str(error)
         )
         return REFUSED, f"{sentence} {problem}".rstrip()
     # What the undo saw last of a tree proved it: nothing was changed after that.
     engine.facts.forget(seen_since_s=began_s)
     if ended.status not in ("committed", "undone", "pending"):
         problem = engine.record(
-            "rollback-failed", steps=list(record.steps), transaction=record.id,
+            "rollback-failed", steps=_about(record), transaction=record.id,
             reason=ended.reason, **(harm[0].fields if harm else {}),
         )  # fmt: skip
         still = watch.still_lost() if ended.status == "rolled-back" else ""
@@ -272,7 +279,7 @@ def _undo_one(
         told.append(f"Since {name} is undone: {gone[0]}.")
         more["lost"] = gone
     problem = engine.record(
-        "rollback", steps=list(record.steps), transaction=ended.id, undoes=record.id, **more
+        "rollback", steps=_about(record), transaction=ended.id, undoes=record.id, **more
     )
     engine.say(name, "done", "undone", transaction=ended.id)
     for step_id in record.steps:

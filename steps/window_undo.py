@@ -21,6 +21,7 @@ from host.base import HostError
 from host.names import exact_json
 from snapshots import undo, window_units, windows
 from snapshots.captured import only_changes
+from snapshots.decision import name_of
 from snapshots.differences_text import between
 from snapshots.history import open_for_step
 from snapshots.model import (
@@ -78,7 +79,7 @@ def plan(engine: Engine) -> WindowUndoPlan:
     refusals += window_databases.lacking(engine, window)
     refusals += filter(None, (_waits(engine, one) for one in inner))
     reason = interrupted(engine)
-    steps = tuple(", ".join(one.steps) or one.title for one in inner)
+    steps = tuple(name_of(one) for one in inner)
     bare = WindowUndoPlan(
         window=window.id,
         opened=window.opened,
@@ -159,7 +160,7 @@ def go_on(engine: Engine, window: Window) -> Ended:
         ended, said, undone = rollback.rollback(engine, [window.id], False, None, resolutions)
         done += undone
     if records.read(window.id).status != "undone":
-        gone = [", ".join(one.steps) or one.title for one in inner if one.id in done]
+        gone = [name_of(one) for one in inner if one.id in done]
         return _give_up(engine, window, said, ended, gone)
     window, problems = window_databases.put_back(engine, window, listener)
     if ended != GOOD:

@@ -131,6 +131,7 @@ class Changing(Undoing):
         return "" if self.board.interrupted() else "Nothing was interrupted."
 
     def do_recover(self) -> None:
+        from snapshots.decision import name_of
         from tui.dialogs import Confirm
 
         records = self.board.interrupted()
@@ -141,7 +142,7 @@ class Changing(Undoing):
                 "before each of them.", width,
             )  # fmt: skip
             for record in records:
-                lines += [BLANK, ((", ".join(record.steps) or record.id, "bold"),),
+                lines += [BLANK, ((name_of(record), "bold"),),
                           ((f"  began {record.started[:19]} UTC", "dim"),)]  # fmt: skip
             return lines
 

@@ -180,6 +180,7 @@ _UNFINISHED = {
 def recover(options: Options, arguments: argparse.Namespace) -> int:
     """Undo what was interrupted; exit 0 or 5."""
     from snapshots import guard as guards
+    from snapshots.decision import name_of
     from snapshots.history import transactions
     from snapshots.recover import interrupted
     from steps import window_store
@@ -205,7 +206,7 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
     must_have_consent(arguments)
     if not arguments.yes:
         for record in reversed(pending):
-            what = ", ".join(record.steps) or record.id
+            what = name_of(record)
             how = _UNFINISHED[record.status]
             out.line(f"{what} {how} ({record.started[:19]} UTC, {record.id}).")
         if pending:

@@ -10,6 +10,7 @@ import msgspec
 from snapshots import guard as guards
 from snapshots import history as past
 from snapshots import intact
+from snapshots.decision import name_of
 from snapshots.model import TransactionRecord
 from snapshots.state import StateDir
 from tui import output
@@ -92,12 +93,12 @@ def _list_text(out: Out, records: list[TransactionRecord]) -> None:
 
 def named(record: TransactionRecord) -> str:
     """What a transaction did, in a few words."""
-    if record.kind in ("drift", "window"):
-        return record.title[:1].lower() + record.title[1:]
-    if not record.steps:
-        return record.title[:1].lower() + record.title[1:]
-    verb = "undo of" if record.kind == "rollback" else "apply"
-    return f"{verb} {', '.join(record.steps) or record.title}"
+    name = name_of(record)
+    if not record.is_of_steps:
+        name = name[:1].lower() + name[1:]
+    if record.kind == "rollback":
+        return f"undo of {name}"
+    return f"apply {name}" if record.is_of_steps else name
 
 
 def _role(record: TransactionRecord) -> str:

@@ -166,9 +166,7 @@ HOW: Final = {
 def undo_text(out: Out, plans: Sequence[UndoPlan]) -> None:
     """What undoing would do, transaction by transaction."""
     for plan in plans:
-        out.parts(
-            (", ".join(plan.steps) or plan.transaction, "bold"), (f"  {plan.transaction}", "")
-        )
+        out.parts((plan.name, "bold"), (f"  {plan.transaction}", ""))
         for item in plan.items:
             _undo_item(out, item)
         for command in plan.commands:

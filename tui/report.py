@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from snapshots.decision import name_of
 from snapshots.logchain import Entry, Verdict
 from snapshots.model import SnapshotError, TransactionRecord
 from snapshots.sessionlog import SessionLog, SessionSummary
@@ -157,10 +158,9 @@ def verdict_sentence(verdict: Verdict) -> str:
 
 def title_of(record: TransactionRecord) -> str:
     """A transaction in a few words."""
-    what = ", ".join(record.steps) or record.title or record.id
-    if record.kind in ("drift", "window") or not record.steps:
+    if not record.is_of_steps:
         return record.title or record.id
-    return f"{'Undo of' if record.kind == 'rollback' else 'Apply'} {what}"
+    return f"{'Undo of' if record.kind == 'rollback' else 'Apply'} {name_of(record)}"
 
 
 def facts_of(record: TransactionRecord) -> str:

@@ -201,3 +201,31 @@ def test_what_is_put_back_under_guard_can_be_taken_back_by_us(
     state = str(tmp_path / "state")
     assert started[0].program[-3:] == ("--practice", "--state-dir", state)
     assert started[0].typed == f"harden-tui --practice --state-dir {state}"
+
+
+def test_the_undo_of_what_was_put_back_is_not_told_as_the_steps(run: Run, edited: Path) -> None:
+    """The step stands on; who reads that it was undone would think it gone."""
+    assert run("drift", "restore", CONF, "--yes")[0] == 0
+    settling = answer(run, "history", "list")["transactions"][-1]["id"]
+    _, shown, _ = run("rollback", settling, "--dry-run")
+    assert shown.splitlines()[0] == f"Put back {CONF}  {settling}"
+    status, out, err = run("rollback", settling, "--yes")
+    assert status == 0, out + err
+    assert f"Undone: Put back {CONF}." in out + err and f"Undone: {STEP}" not in out + err
+    _, listed, _ = run("history", "list")
+    assert f"undo of put back {CONF}" in listed and f"undo of {STEP}" not in listed
+    _, logged, _ = run("log", "show")
+    assert f"Put back {CONF}" in logged
+    assert answer(run, "check", STEP)["drift"]["things"], "it drifts again, and the step stands"
+
+
+def test_a_refused_undo_of_what_was_put_back_does_not_name_the_step_to_type(
+    run: Run, edited: Path
+) -> None:
+    assert run("drift", "restore", CONF, "--yes")[0] == 0
+    settling = answer(run, "history", "list")["transactions"][-1]["id"]
+    edited.write_text(edited.read_text().replace("ServerTokens Prod", "ServerTokens Min"))
+    status, out, err = run("rollback", settling, "--yes")
+    said = " ".join((out + err).split())
+    assert status == 3 and "since it was settled" in said
+    assert f"`harden-tui rollback {settling} --dry-run`" in said

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 
+from snapshots.decision import name_of
 from snapshots.model import TransactionRecord
 from tui.board import is_undoable
 from tui.messages import Answered
@@ -122,5 +123,4 @@ class History(PlaceView):
     def do_roll_back(self) -> None:
         record = self._chosen()
         if record is not None:
-            what = record.title if record.kind in ("drift", "window") else ", ".join(record.steps)
-            self.screen_app.begin_roll_back([record.id], what or record.id)
+            self.screen_app.begin_roll_back([record.id], name_of(record))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from snapshots.decision import name_of
 from snapshots.model import TransactionRecord
 from tui.history_words import LET_GO, NOTHING_TOLD, left_to_it
 from tui.text import BLANK, Line, Role, Row, aligned, counted, cut, fit, labelled, paragraph
@@ -39,9 +40,7 @@ def when(time: str) -> str:
 
 def record_line(record: TransactionRecord, width: int) -> Line:
     sign, word, role = how(record)
-    names = ", ".join(record.steps) or record.title or record.id
-    if record.kind in ("drift", "window"):
-        names = record.title
+    names = name_of(record)
     left = f"{when(record.started)}  "
     return aligned(
         ((left, "dim"), (f"{sign} {fit(word, 23)}", role), (cut(names, width), "")),
@@ -84,10 +83,11 @@ def detail(
     `shown` is the answer of `history show`, or why there is none.
     """
     sign, word, role = how(record)
+    about = "Steps" if record.is_of_steps or not record.steps else "Concerns"
     lines: list[Line] = [
         ((record.title or ", ".join(record.steps) or record.id, "bold"),),
         ((f"{sign} {word}", role), (f" · {record.id}", "dim")),
-        *labelled("Steps", ", ".join(record.steps) or "–", width, column=11),
+        *labelled(about, ", ".join(record.steps) or "–", width, column=11),
         *labelled("Began", f"{when(record.started)} UTC", width, column=11),
         *labelled("By", record.user or "–", width, column=11),
     ]
