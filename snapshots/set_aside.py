@@ -7,6 +7,7 @@ STATE/snapshots/points/POINT/set-aside.N     beside the script
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,10 +39,21 @@ def bring_home(host: Host, state: StateDir, point: str) -> None:
     if host.is_practice:
         return
     for place in _spare(point):
-        home = state.points / point / f"set-aside.{place.name.rpartition('.')[2]}"
         with contextlib.suppress(HostError, OSError):
-            if not home.exists():
-                _move(host, place, home)
+            _move(host, place, _free(state.points / point))
+
+
+def _free(point: Path) -> Path:
+    """A place that nothing lies in: a full disk may have taken directories, and no file."""
+    number = 1
+    while True:
+        home = point / f"set-aside.{number}"
+        for folder, _, _ in os.walk(home, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        if not os.path.lexists(home):
+            return home
+        number += 1
 
 
 def _move(host: Host, place: Path, home: Path) -> None:

@@ -66,28 +66,25 @@ def test_the_state_directory_is_full(state_disk: DiskHost, request: pytest.Fixtu
         assert f"Brought back to the state before: {STEP}" in said
         # What had to go to /run is beside the other things of its restore point now.
         (aside,) = (host.root / f"{STATE[1:]}/snapshots/points").glob("*/set-aside.1")
-        assert f"lie in /{aside.relative_to(host.root)}." in said
+        where = f"/{aside.relative_to(host.root)}"
+        assert where in "".join(said.split())  # longer than a line
         assert list((aside / "etc/ssh/sshd_config.d").iterdir()) != []
     assert last_status(host)[0] == "rolled-back"
 
 
-def test_the_state_directory_is_read_only(
-    state_disk: DiskHost, request: pytest.FixtureRequest
-) -> None:
-    """Nothing can be marked there, so the switch is on when the host starts anew, and ends it."""
+def test_the_state_directory_is_read_only(state_disk: DiskHost) -> None:
+    """Nothing can be marked there, so the switch is on still when the host starts anew."""
     host = state_disk
-    with situation(request, host, "the state directory's disk is read-only"):
-        begin(host, STEP)
-        host.make_read_only()
-        until("root never came in again", comes_in(host))
-        until(
-            "it was never said",
-            lambda: "were put back" in host.run("harden-tui", "confirm", "--status").stdout,
-        )
-        host.start_again()
-        until("the guard was left", lambda: not (host.root / GUARD[1:]).exists())
-        assert host.can_log_in("root")
-    assert last_status(host)[0] == "rolled-back"
+    host.person.present = False
+    begin(host, STEP)
+    host.make_read_only()
+    until("root never came in again", comes_in(host))
+    until(
+        "it was never said",
+        lambda: "were put back" in host.run("harden-tui", "confirm", "--status").stdout,
+    )
+    host.start_again()
+    until("root never came in again after the boot", comes_in(host))
 
 
 def test_the_only_disk_is_full(only_disk: DiskHost, request: pytest.FixtureRequest) -> None:
