@@ -45,14 +45,14 @@ def is_covered(delta: Delta) -> bool:
 def remover(inversion: Inversion, delta: Delta) -> Later | None:
     """Who first took our directory away, or found it taken away."""
     key: Key = (delta.domain, delta.key)
-    found = [
+    fitting = (
         later
         for later in inversion.everybody
         if later.record.id > inversion.record.id
         and (theirs := later.deltas.get(key))
         and not (is_dir(theirs.before) and is_dir(theirs.after))
-    ]
-    return min(found, key=lambda one: one.record.at_end, default=None)
+    )
+    return next(fitting, None)
 
 
 def filler(inversion: Inversion, delta: Delta, until: Later | None) -> Later | None:
@@ -106,7 +106,7 @@ def first_inside(
 ) -> Later | None:
     """The first later step or witness that left something there (`new`: that was not there
     before)."""
-    found = [
+    fitting = (
         later
         for later in inversion.everybody
         if any(
@@ -114,8 +114,8 @@ def first_inside(
             and not (theirs.before is not None if new else same(theirs.before, theirs.after))
             for theirs in inversion.below(later, domain, inside)
         )
-    ]
-    return min(found, key=lambda one: one.record.at_end, default=None)
+    )
+    return next(fitting, None)
 
 
 def first_coverer(inversion: Inversion, delta: Delta) -> tuple[str, Later] | None:
