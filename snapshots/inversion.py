@@ -473,6 +473,7 @@ def invert(
     if fitted is not None:
         account_undo.retell(inversion, fitted)
     soundness.never_removed(inversion)
+    soundness.covered_went(inversion)
     soundness.make_sound(inversion)
     return inversion
 

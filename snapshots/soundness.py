@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from snapshots.captured import same
 from snapshots.decision import Key, Later
-from snapshots.directories import is_dir, is_other, parents
+from snapshots.directories import is_covered, is_dir, is_other, parents
 from snapshots.model import Delta, Item
 
 if TYPE_CHECKING:
@@ -79,21 +79,59 @@ def never_removed(inversion: Inversion) -> None:
             _stood(inversion, everybody, path, item)
     for path, heir in inversion.hidden.items():
         until = [one for one in everybody if one.record.at_end < heir.record.at_end]
-        for place in parents(path):
+        for place in reversed(list(parents(path))):
             if place in told:
                 _stood_until(inversion, until, heir, place)
 
 
+def covered_went(inversion: Inversion) -> None:
+    """Whoever made a directory something else took away what others tell anew to lie in it."""
+    anew = sorted({path for moved in inversion.moved.values() for _, path in moved})
+    above = {place for path in anew for place in parents(path)}
+    for coverer in inversion.everybody:
+        if coverer.record.id <= inversion.record.id:
+            continue
+        told = ((place, inversion.tells(coverer, ("files", place))) for place in above)
+        covered = [f"{place}/" for place, theirs in told if theirs and is_covered(theirs)]
+        for path in (one for one in anew if one.startswith(tuple(covered))):
+            key: Key = ("files", path)
+            item = None if inversion.tells(coverer, key) else _last(inversion, coverer, key)
+            if item is not None:
+                inversion.rebase(coverer, Delta(*key, item, None))
+
+
+def _last(inversion: Inversion, until: Later, key: Key) -> Item | None:
+    """How the last that ended before that one began left it, as far as others tell."""
+    for later in reversed(inversion.everybody):
+        theirs = inversion.tells(later, key) if later.record.at_end[0] < until.record.id else None
+        if theirs is not None:
+            return theirs.after
+    return None
+
+
 def _stood_until(inversion: Inversion, before: list[Later], heir: Later, path: str) -> None:
-    """Tell that this directory was there until `heir` made it something else."""
+    """Tell that this directory was there until `heir` made it, or one around it, something else."""
     key: Key = ("files", path)
     told = [theirs for one in before if (theirs := inversion.tells(one, key))]
     item = next((one.before for one in told if is_dir(one.before)), None)
     theirs = inversion.tells(heir, key)
+    if theirs is None and _is_covered_by(inversion, heir, path):
+        theirs = Delta(*key, None, None)
     if item is None or theirs is None or is_dir(theirs.before):
         return
     _stood(inversion, before, path, item)
     inversion.rebase(heir, Delta(*key, item, theirs.after), keep=heir.record.kind == "window")
+    for window in inversion.witnesses:  # began with it, too, if the heir was made in it
+        found = inversion.tells(window, key)
+        is_since = window.record.id > inversion.record.id
+        if found and is_since and window.record.holds(heir.record) and not is_dir(found.before):
+            inversion.rebase(window, Delta(*key, item, found.after), keep=True)
+
+
+def _is_covered_by(inversion: Inversion, later: Later, path: str) -> bool:
+    """Whether it left something else where a directory was in which this lay."""
+    above = (inversion.tells(later, ("files", place)) for place in parents(path))
+    return any(one is not None and is_covered(one) for one in above)
 
 
 def _stood(inversion: Inversion, everybody: list[Later], path: str, item: Item) -> None:

@@ -234,3 +234,40 @@ def test_nothing_comes_back_below_a_link_of_somebody_however_deep() -> None:
     assert {one.how for one in decisions if one.delta.key in gone} == {"conflict"}
     assert world.undo(done["r"], "keep-current").keys() == set(gone)
     assert set(world.now["files"]) == {"/etc", D}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("mlrk")))
+def test_a_directory_below_one_that_became_a_link(order: tuple[str, ...]) -> None:
+    """Without the first link it would have been there until the second."""
+    world, start, done = begun(FULL)
+    done["m"] = world.apply("make", {E_: directory(), F: directory(0o700)})
+    done["l"] = world.apply("link", {E_: link("/srv/e"), F: None})
+    done["r"] = world.apply("remove", {E_: None, A: None, D: None})
+    done["k"] = world.apply("link above", {D: link("/srv/d")})
+    assert_all_undone(world, start, done, order)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("rlw")))
+def test_a_file_given_back_in_what_became_a_link(order: tuple[str, ...]) -> None:
+    world, start, done = begun(FULL)
+    done["r"] = world.apply("remove", {A: None})
+    with world.window() as done["v"]:
+        done["c"] = world.apply("come and go", {A: text("c\n")})
+        world.edit({A: None})
+    done["l"] = world.apply("link", {D: link("/srv/d")})
+    with world.window() as done["w"]:
+        world.edit({D: directory(0o700), A: link("/two")})
+    for one in ("c", *order, "v"):
+        undone(world, done[one], "restore")
+    assert simplified(world.now) == start
+
+
+def test_a_window_in_which_a_directory_became_a_link_and_went() -> None:
+    world, start, done = begun(DEEP)
+    done["l"] = world.apply("link", {D: directory(0o700), E_: link("/srv/e"), F: None})
+    done["r"] = world.apply("remove", {E_: None, A: None, D: None})
+    with world.window() as done["w"]:
+        done["d"] = world.apply("drift", {D: directory(), E_: link("/srv/e")}, kind="drift")
+        done["s"] = world.apply("remove", {E_: None, D: None})
+    done["m"] = world.apply("make", {D: directory(0o700)})
+    assert_all_undone(world, start, done, ("l", "s", "d", "w", "m", "r"))
