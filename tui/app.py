@@ -40,7 +40,7 @@ class HardenApp(Windows):
 
     TITLE = "harden-tui"
     ENABLE_COMMAND_PALETTE = False  # ours is `tui.palette`
-    BINDINGS: ClassVar = []
+    BINDINGS: ClassVar = [("q,ctrl+c", "take('quit')")]  # too small, nothing of a place has the focus
     CSS = """
     Screen { background: ansi_default; color: ansi_default; }
     #small { display: none; height: 1fr; }
@@ -74,6 +74,7 @@ class HardenApp(Windows):
         self._message_warns = False
         self._message_until = 0.0
         self._redraw_waits = False
+        self._is_small = False
         self._filter: FilterBar | None = None
 
     def _answered_exported(self, message: Answered) -> None:
@@ -105,7 +106,18 @@ class HardenApp(Windows):
 
     def on_resize(self, event: Resize) -> None:
         width, height = event.size
-        self.screen.set_class(width < SMALLEST[0] or height < SMALLEST[1], "-small")
+        self._is_small = width < SMALLEST[0] or height < SMALLEST[1]
+        self.base.set_class(self._is_small, "-small")
+        if not self._is_small:
+            self.call_after_refresh(self._focus_again)
+
+    def _focus_again(self) -> None:
+        """What was hidden for want of room lost the focus, and keys mean nothing without one."""
+        if self.screen_stack and self.base.focused is None:
+            if self._filter is not None and self._filter.display:
+                self.base.set_focus(self._filter.field)
+            elif panes := self.view.panes():
+                self.base.set_focus(panes[0])
 
     @property
     def base(self) -> Screen[object]:
@@ -119,7 +131,8 @@ class HardenApp(Windows):
 
     def _draw_small(self, width: int) -> list[Line]:
         need = f"harden-tui needs {SMALLEST[0]} columns and {SMALLEST[1]} rows"
-        return [((f"{need}; this is {self.size.width} by {self.size.height}.", "warn"),)]
+        is_now = f"this is {self.size.width} by {self.size.height}"
+        return [((f"{need}; {is_now}.", "warn"),), (("q leaves.", "dim"),)]
 
     def _draw_header(self, width: int) -> list[Line]:
         return header(
@@ -219,8 +232,13 @@ class HardenApp(Windows):
                 return str(getattr(owner, method)())
         return ""
 
+    def action_take(self, name: str) -> None:
+        self.take(name)
+
     def take(self, name: str) -> None:
-        """Take an action, or say why it cannot be taken."""
+        """Take an action, or say why it cannot be taken; what nobody sees is not begun."""
+        if self._is_small and name != "quit":
+            return
         reason = self.why_not(name)
         if reason:
             self.say(reason, warn=True)

@@ -232,6 +232,27 @@ async def test_beside_the_list_the_gist_and_to_read_the_whole(app: HardenApp) ->
         await until(pilot, lambda: "Give them an account" in words(), "the whole")
 
 
+async def test_keys_mean_what_they_did_once_there_is_room_again(app: HardenApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await checked(pilot, app)
+        await pilot.resize_terminal(60, 20)
+        await pilot.pause()
+        await pilot.press("3", "enter", "a")  # nobody sees what that would do
+        await pilot.pause()
+        assert (app.place, app.screen) == ("checklist", app.base)
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        await pilot.press("2")
+        await until(pilot, lambda: app.place == "live", "the other place")
+
+
+async def test_it_can_be_left_where_there_is_no_room_for_it(app: HardenApp) -> None:
+    async with app.run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        await pilot.press("q")
+        await until(pilot, lambda: app._exit, "the end")
+
+
 async def test_filter_and_its_end(app: HardenApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         view = await checked(pilot, app)
