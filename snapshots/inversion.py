@@ -16,6 +16,7 @@ from snapshots import (
     disputes,
     heirs,
     packaged,
+    reach,
     remains,
     soundness,
     witnesses,
@@ -53,8 +54,11 @@ class Inversion:
         pristine: frozenset[str],
         packaged: frozenset[str],
         resolutions: Resolutions,
+        mounted: frozenset[str],
     ) -> None:
         self.record = record
+        self.mounted = mounted
+        """Where something was mounted since."""
         self.resolutions = resolutions
         self.decisions: list[Decision] = []
         self._clashed: list[Clash] = []
@@ -106,8 +110,10 @@ class Inversion:
             packaged.hand_over(self, delta, now, chain, self._kept)
         elif delta.domain == "files" and DERIVED.fullmatch(delta.key):
             packaged.made_anew(self, delta, now, chain)
-        elif heirs.was_hidden(self, delta) or (
-            directories.is_made(delta) and heirs.went_since(self, delta, now, chain)
+        elif (
+            reach.is_out_of_reach(self, delta, now)
+            or heirs.was_hidden(self, delta)
+            or (directories.is_made(delta) and heirs.went_since(self, delta, now, chain))
         ):
             pass
         elif chain:
@@ -211,6 +217,10 @@ class Inversion:
             self.decisions[-1].cannot = cannot
             return None
         return disputes.settle(choice, out, x, self.contents, by)
+
+    def clash(self, clash: Clash) -> None:
+        """Two changes of one place, for the next thing that is decided."""
+        self._clashed.append(clash)
 
     def _stands(self, delta: Delta, now: Item | None, target: Item | None, note: str) -> None:
         """A person chose what stands at the end."""
@@ -430,6 +440,7 @@ def invert(
     resolutions: Resolutions = UNRESOLVED,
     former: Callable[[], Mapping[str, Item]] = dict,
     named: Named = NOBODY,
+    mounted: frozenset[str] = frozenset(),
 ) -> Inversion:
     """Decide for every difference of `record`.
 
@@ -437,7 +448,7 @@ def invert(
     `packaged`: all of those packages' configuration files. `resolutions`: what a person chose for
     things in conflict; they count only for those. `former` gives the files as they were before
     `record`; it is asked where a directory that somebody removed since is made anew. `named`: whom
-    dpkg-statoverride names.
+    dpkg-statoverride names. `mounted`: where something was mounted since `record`.
     """
     inversion = Inversion(
         record,
@@ -448,6 +459,7 @@ def invert(
         frozenset(pristine),
         frozenset(packaged),
         resolutions,
+        mounted,
     )
     # What a window only tells of is not undone with it; a step has no such, but 50,000 others.
     made: list[Delta] = []

@@ -296,6 +296,8 @@ class TransactionRecord(msgspec.Struct, frozen=True, kw_only=True):
     worked: Worked | None = None
     """What worked before it: its undo must not lose that, but may lose what came only since."""
     pid: int = 0
+    mounted: tuple[str, ...] | None = None
+    """Where something was mounted in what was captured; `None` where that is not known."""
     journaled: int = 0
     """How many lines its journal had when it ended; 0 where that is not known."""
     until: str = ""

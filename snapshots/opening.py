@@ -28,6 +28,7 @@ from snapshots.model import (
     Worked,
 )
 from snapshots.progress import Progress
+from snapshots.reach import mounts_below
 from snapshots.records import Records, now_text
 from snapshots.settle import finish_settling, register_secrets
 from snapshots.state import StateDir
@@ -148,7 +149,11 @@ def open_transaction(
     changed, and `HostError` is raised.
     """
     record = msgspec.structs.replace(
-        record, id=records.create_id(), started=now_text(), pid=os.getpid()
+        record,
+        id=records.create_id(),
+        started=now_text(),
+        pid=os.getpid(),
+        mounted=tuple(sorted(mounts_below(keeper.host, record.roots))),
     )
     with held as on_failure:
         tables = ucf.tables(keeper.host)

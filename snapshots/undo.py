@@ -14,6 +14,7 @@ from snapshots import (
     intact,
     leaving,
     leftovers,
+    reach,
     settle,
     undo_packages,
     undo_plan,
@@ -381,6 +382,7 @@ def _invert(
         resolutions=resolutions,
         former=lambda: keeper.points.load(point_before(record.id))["files"],
         named=account_undo.named_by_dpkg(keeper.host, going),
+        mounted=reach.mounted_since(keeper.host, record),
     )
 
 

@@ -66,6 +66,11 @@ def refusal(plan: UndoPlan, resolutions: Resolutions) -> str:
             f"{first.key}{more} cannot be undone with --{choice}: {first.cannot[choice]}. "
             "Nothing was touched. Choose another way for it, or settle it by hand."
         )
+    if {*first.cannot} >= {"restore", "merge"}:
+        return (
+            f"{first.key}{more} cannot be undone now: {first.cannot['restore']}. Nothing was "
+            "touched. With --keep-current it stays as it is, for good."
+        )
     typed = plan.name if len(plan.steps) == 1 and not plan.title else plan.transaction
     since = "it was settled" if plan.title else f"{plan.name} was applied"
     return (

@@ -29,6 +29,7 @@ from snapshots.model import (
 )
 from snapshots.opening import changing
 from snapshots.progress import Progress
+from snapshots.reach import mounts_below
 from snapshots.records import LIST, ORIGINAL, Records, now_text
 from snapshots.state import StateDir
 from snapshots.transaction import point_after, point_before
@@ -57,9 +58,10 @@ def begin(
     what they hold is kept apart, so that it can come back.
     """
     records = Records(state)
+    roots = tuple(roots)
     record = TransactionRecord(
         id=tx_id, kind="window", steps=(), title=TITLE, status="under-way", started=now_text(),
-        user=user, roots=tuple(roots),
+        user=user, roots=roots, mounted=tuple(sorted(mounts_below(host, roots))),
     )  # fmt: skip
     with changing(host, state, "window open", progress):
         keeper = Keeper(host, state)

@@ -254,6 +254,10 @@ def _conflict(planned: UndoPlan, window: Window) -> str:
     if planned.transaction != window.id or not planned.conflicts:
         return refusal(planned, UNRESOLVED)
     more = f" and {len(planned.conflicts) - 1} more" if len(planned.conflicts) > 1 else ""
+    cannot = planned.conflicts[0].cannot
+    if {*cannot} >= {"restore", "merge"}:
+        why = cannot["restore"]
+        return f"{planned.conflicts[0].key}{more} cannot be undone now: {why}; nothing was undone."
     return (
         f"{planned.conflicts[0].key}{more} was changed by somebody else since the update window was"
         " closed, in the same place; nothing was undone. Make it what the window left"

@@ -40,7 +40,9 @@ class HardenApp(Windows):
 
     TITLE = "harden-tui"
     ENABLE_COMMAND_PALETTE = False  # ours is `tui.palette`
-    BINDINGS: ClassVar = [("q,ctrl+c", "take('quit')")]  # too small, nothing of a place has the focus
+    BINDINGS: ClassVar = [
+        ("q,ctrl+c", "take('quit')")
+    ]  # too small, nothing of a place has the focus
     CSS = """
     Screen { background: ansi_default; color: ansi_default; }
     #small { display: none; height: 1fr; }
