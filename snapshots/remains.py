@@ -36,7 +36,9 @@ def settle_directories(
                 come[decision.delta.key] = decision.target
     there = inversion.current.get("files", {})
     back = [path for path in come if path not in there]
+    first_made = len(inversion.decisions)
     _add_parents(inversion, come, gone.keys(), former)
+    made = {id(decision) for decision in inversion.decisions[first_made:]}
     is_emptied = any(is_dir(there.get(path)) and not is_dir(item) for path, item in come.items())
     needed = _needed(there, gone.keys(), come) if gone or is_emptied else {}
     for path, decision in gone.items():
@@ -69,6 +71,9 @@ def settle_directories(
     for decision in coming:
         if decision.changes and (obstacle := _in_the_way(decision.delta.key, stands, sound)):
             _covered(inversion, decision, obstacle)
+            if decision.how != "handed-over" and id(decision) in made:
+                # All that it was made for is in conflict, too, or kept.
+                inversion.decisions = [one for one in inversion.decisions if one is not decision]
     for path in back:
         for above in parents(path):
             if above in inversion.inhabited:

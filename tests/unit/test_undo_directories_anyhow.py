@@ -271,3 +271,14 @@ def test_a_window_in_which_a_directory_became_a_link_and_went() -> None:
         done["s"] = world.apply("remove", {E_: None, D: None})
     done["m"] = world.apply("make", {D: directory(0o700)})
     assert_all_undone(world, start, done, ("l", "s", "d", "w", "m", "r"))
+
+
+def test_a_conflict_is_named_once() -> None:
+    """Not once more for the directory that would be made anew for what lay in it."""
+    world, _, done = begun(DEEP)
+    done["r"] = world.apply("remove", dict.fromkeys([F, E_, A, D]))
+    world.edit({D: directory(), E_: directory(0o700)})
+    world.apply("remove", {E_: None, D: None})
+    world.edit({D: link("/srv/d")})
+    keys = [one.delta.key for one in world.invert(done["r"]).decisions]
+    assert len(keys) == len(set(keys))
