@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from snapshots import (
     account_undo,
@@ -54,11 +55,11 @@ class Inversion:
         pristine: frozenset[str],
         packaged: frozenset[str],
         resolutions: Resolutions,
-        mounted: frozenset[str],
+        unreachable: Mapping[str, str],
     ) -> None:
         self.record = record
-        self.mounted = mounted
-        """Where something was mounted since."""
+        self.unreachable = unreachable
+        """What cannot be reached now, by path, and why."""
         self.resolutions = resolutions
         self.decisions: list[Decision] = []
         self._clashed: list[Clash] = []
@@ -111,7 +112,7 @@ class Inversion:
         elif delta.domain == "files" and DERIVED.fullmatch(delta.key):
             packaged.made_anew(self, delta, now, chain)
         elif (
-            reach.is_out_of_reach(self, delta, now)
+            reach.is_kept_from_us(self, delta, now)
             or heirs.was_hidden(self, delta)
             or (directories.is_made(delta) and heirs.went_since(self, delta, now, chain))
         ):
@@ -440,7 +441,7 @@ def invert(
     resolutions: Resolutions = UNRESOLVED,
     former: Callable[[], Mapping[str, Item]] = dict,
     named: Named = NOBODY,
-    mounted: frozenset[str] = frozenset(),
+    unreachable: Mapping[str, str] = MappingProxyType({}),
 ) -> Inversion:
     """Decide for every difference of `record`.
 
@@ -448,7 +449,7 @@ def invert(
     `packaged`: all of those packages' configuration files. `resolutions`: what a person chose for
     things in conflict; they count only for those. `former` gives the files as they were before
     `record`; it is asked where a directory that somebody removed since is made anew. `named`: whom
-    dpkg-statoverride names. `mounted`: where something was mounted since `record`.
+    dpkg-statoverride names. `unreachable`: what lies behind a link or under a mount since, and why.
     """
     inversion = Inversion(
         record,
@@ -459,7 +460,7 @@ def invert(
         frozenset(pristine),
         frozenset(packaged),
         resolutions,
-        mounted,
+        unreachable,
     )
     # What a window only tells of is not undone with it; a step has no such, but 50,000 others.
     made: list[Delta] = []

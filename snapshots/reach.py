@@ -1,20 +1,21 @@
 """Whether what was changed can still be reached where it was: not behind a link, nor under a mount.
 
-A capture goes through neither, so what lies there looks as if somebody had removed it. It may be in
-force all the same.
+A capture goes through neither, so what lies there looks as if somebody had removed it. It is in
+force all the same, or will be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from host.base import Host
 from host.mounted import mount_points
 from host.names import visible
 from snapshots import disputes
+from snapshots.captured import Captured
 from snapshots.decision import Clash, Key
-from snapshots.directories import coverer, is_other, parents
+from snapshots.directories import coverer, parents
 from snapshots.model import Delta, FileItem, Item, Root, TransactionRecord
 
 if TYPE_CHECKING:
@@ -27,49 +28,69 @@ def mounts_below(host: Host, roots: Iterable[Root]) -> frozenset[str]:
     return frozenset(point for point in mount_points(host) if point.startswith(inside))
 
 
-def mounted_since(host: Host, record: TransactionRecord) -> frozenset[str]:
-    """Of these, what was not when the transaction began; none where that is not known."""
-    if record.mounted is None:
-        return frozenset()
-    return mounts_below(host, record.roots) - frozenset(record.mounted)
+def out_of_reach(
+    host: Host, record: TransactionRecord, deltas: Iterable[Delta], current: Captured
+) -> dict[str, str]:
+    """Files that the transaction changed -> what stands on the way to them, and what can be done.
+
+    What was mounted before it already is no obstacle; in a record of an earlier version, nothing
+    is. Raises `HostError`.
+    """
+    mounted = frozenset[str]()
+    if record.mounted is not None:
+        mounted = mounts_below(host, record.roots) - frozenset(record.mounted)
+    there = current.get("files", {})
+    found = {}
+    for delta in deltas:
+        path = delta.key
+        if delta.domain != "files" or not (mounted or path not in there):
+            continue
+        if why := _covered(path, mounted) or _behind_link(host, path, there):
+            found[path] = why
+    return found
 
 
-def is_out_of_reach(inversion: Inversion, delta: Delta, now: Item | None) -> bool:
-    """Decide of what cannot be reached: it is a conflict, and can only stay as it is."""
-    stands = _in_the_way(inversion, delta, now) if delta.domain == "files" else ""
-    if not stands:
+def _covered(path: str, mounted: frozenset[str]) -> str:
+    for place in (path, *parents(path)) if mounted else ():
+        if place in mounted:
+            return f"something was mounted on {visible(place)} since; unmount it first"
+    return ""
+
+
+def _behind_link(host: Host, path: str, there: Mapping[str, Item]) -> str:
+    """Empty also where nothing lies behind the link under that name."""
+    if path in there:
+        return ""
+    for above in parents(path):
+        item = there.get(above)
+        if isinstance(item, FileItem) and item.state.kind == "symlink" and host.state(path):
+            return f"{visible(above)}, in which it lay, is a link now; put the directory back first"
+    return ""
+
+
+def is_kept_from_us(inversion: Inversion, delta: Delta, now: Item | None) -> bool:
+    """Decide of what cannot be reached: it is a conflict, and can only stay as it is.
+
+    Not where it went by known hands.
+    """
+    why = inversion.unreachable.get(delta.key) if delta.domain == "files" else None
+    if why is None or (now is None and _is_known_to_be_gone(inversion, delta)):
         return False
     inversion.walks.stop(delta, "")
     inversion.clash(Clash(delta.after, now))
     if inversion.resolutions.of(delta.key) == "keep-current":
         inversion.say(delta, "kept", note=disputes.KEPT)
-        return True
-    inversion.say(delta, "conflict", note=stands)
-    inversion.decisions[-1].cannot = {"restore": stands, "merge": stands}
+    else:
+        inversion.say(delta, "conflict", note=why)
+        inversion.decisions[-1].cannot = {"restore": why, "merge": why}
     return True
 
 
-def _in_the_way(inversion: Inversion, delta: Delta, now: Item | None) -> str:
-    """What stands on the way to it, and what can be done."""
-    for place in (delta.key, *parents(delta.key)) if inversion.mounted else ():
-        if place in inversion.mounted:
-            return f"something was mounted on {visible(place)} since; unmount it first"
-    if now is not None or _last(inversion, delta) is None:
-        return ""
-    there = inversion.current.get("files", {})
-    for above in parents(delta.key):
-        item = there.get(above)
-        if is_other(item):
-            if above in inversion.covers or coverer(inversion, above) is not None:
-                return ""
-            is_link = isinstance(item, FileItem) and item.state.kind == "symlink"
-            what = "a link" if is_link else "no directory"
-            return f"{visible(above)}, in which it lay, is {what} now; put the directory back first"
-    return ""
-
-
-def _last(inversion: Inversion, delta: Delta) -> Item | None:
-    """How it stood after the last transaction that tells of it."""
+def _is_known_to_be_gone(inversion: Inversion, delta: Delta) -> bool:
+    """Whether a transaction took it away, or found it gone, or made the link."""
     key: Key = (delta.domain, delta.key)
     told = (one.deltas[key] for one in reversed(inversion.everybody) if key in one.deltas)
-    return next(told, delta).after
+    return next(told, delta).after is None or any(
+        above in inversion.covers or coverer(inversion, above) is not None
+        for above in parents(delta.key)
+    )

@@ -382,7 +382,7 @@ def _invert(
         resolutions=resolutions,
         former=lambda: keeper.points.load(point_before(record.id))["files"],
         named=account_undo.named_by_dpkg(keeper.host, going),
-        mounted=reach.mounted_since(keeper.host, record),
+        unreachable=reach.out_of_reach(keeper.host, record, deltas, current),
     )
 
 
