@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 
 import msgspec
 
 from host.base import FileState, HostError
-from snapshots import leaving, leftovers, scraps, stale_marks, strangers, ucf
+from snapshots import leaving, leftovers, not_started, scraps, stale_marks, strangers, ucf
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
@@ -25,6 +25,7 @@ from snapshots.converge import (
     describe_left,
     what_is_left,
 )
+from snapshots.domains.units import MASK
 from snapshots.execute import describe, execute, may_bring_packages, path_of
 from snapshots.found import keep_found
 from snapshots.guard_switch import Switch
@@ -208,7 +209,9 @@ class Transaction:
             with contextlib.suppress(OSError):  # a full disk shall not keep us from going back
                 self._records.journal(self.id, "undo", "going back to the state before")
             try:
-                notes, _ = bring_back(self._keeper, self.goal(), self._progress)
+                notes, _ = bring_back(
+                    self._keeper, self.goal(), self._progress, own_units=self._own_units
+                )
                 mounted = self._remove_what_came()
                 tables = self._records.kept_tables(self.id)
                 ucf.put_back(self._keeper.host, tables)
@@ -240,6 +243,17 @@ class Transaction:
         if self._switch is not None and self.record.status == "rolled-back":
             self._switch.leave(self.id)
         return self.record
+
+    def _own_units(self) -> set[str] | None:
+        """The units that it changed, or had take something; `None` where that is not known."""
+        try:
+            after = self._keeper.points.load(point_after(self.id))["units"]
+        except (HostError, OSError):
+            return None  # it never came to its end
+        before = self._before["units"]
+        changed = {unit for unit in before.keys() | after if before.get(unit) != after.get(unit)}
+        told = {activation.unit for activation in self.record.activations}
+        return {unit.removeprefix(MASK) for unit in changed} | told
 
     def _remove_what_came(self) -> list[str]:
         return leftovers.remove(self._keeper.host, self._records.came(self.id))
@@ -348,20 +362,31 @@ def bring_back(
     now: Captured | None = None,
     all_or_nothing: bool = False,
     mind: Mind | None = None,
+    own_units: Callable[[], Collection[str] | None] = lambda: None,
 ) -> tuple[list[str], Captured]:
     """Converge and prove it, twice where a daemon interfered. Raises `HostError`.
 
     Does as much as it can before it raises, or stops at once with `all_or_nothing`. Returns what a
     person should know although all went well, and the host as it is then. `now`: the host as it
-    was captured a moment ago, if it was; `mind` as `converge` has it.
+    was captured a moment ago, if it was; `mind` as `converge` has it. Where the only units that
+    cannot be started are none of a change's `own_units`, that is said and no failure.
     """
     for _ in range(ATTEMPTS):
         errors: list[HostError] = []
         notes = converge(keeper, goal, progress, None if all_or_nothing else errors, now, mind)
         progress.doing("comparing with what it shall be")
-        now = keeper.capture_settled(goal.roots, goal.captured, progress)
-        goal = accepting(keeper, goal, now)
-        left = what_is_left(goal, now)
+        now = after = keeper.capture_settled(goal.roots, goal.captured, progress)
+        goal = accepting(keeper, goal, after)
+        left = what_is_left(goal, after)
+        masked = not_started.masked(keeper.host, left)
+        left = [delta for delta in left if delta not in masked]
+        said = not_started.of_masked(masked)
         if not left:
-            return notes, now
-    raise errors[0] if errors else SnapshotError(f"{describe_left(left)}.")
+            break
+    if left and not_started.are_others(left, own_units()):
+        said.append(not_started.of_others(left, errors))
+    elif left:
+        raise errors[0] if errors else SnapshotError(f"{describe_left(left)}.")
+    for sentence in said:
+        progress.output(sentence)
+    return [*notes, *said], after

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from host.base import CommandMissing, Host, HostError, Service
+from snapshots.activation import is_masked
 from snapshots.captured import CHANGING, WITHOUT_FILE
 from snapshots.domains.base import Domain, Scope
 from snapshots.model import DomainName, Item, ValueItem
@@ -91,18 +92,29 @@ class Units(Domain):
         ]
         if stop:
             _systemctl(host, progress, "stop", *sorted(stop))
-        start = [u for u, v in plain.items() if v == "active" and not _is(now, u, "active")]
+        # One that ran although it was masked stays as it is: systemd starts none.
+        start = [
+            u
+            for u, v in plain.items()
+            if v == "active" and not _is(now, u, "active") and not is_masked(host, u)
+        ]
         # systemd opens no socket for a service that runs without it.
         sockets = {unit for unit in start if unit.endswith(".socket")}
         held = _running_behind(host, sockets)
         if held:
             _systemctl(host, progress, "stop", *held)
+        errors = []
         for unit in sorted({*start, *held}, key=lambda unit: (not unit.endswith(TRIGGERS), unit)):
-            _systemctl(host, progress, "start", unit)
+            try:
+                _systemctl(host, progress, "start", unit)
+            except HostError as error:  # the others shall run even so
+                errors.append(error)
         now = self.capture(host, Scope())
         linger = [u for u, v in plain.items() if v in ("", WITHOUT_FILE) and _is(now, u, "failed")]
         for unit in linger:
             _systemctl(host, progress, "reset-failed", unit)
+        if errors:
+            raise errors[0]
 
 
 def masked_until_boot(host: Host, unit: str) -> bool:
