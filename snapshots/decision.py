@@ -115,3 +115,9 @@ def name_of(record: TransactionRecord) -> str:
     if record.is_of_steps:
         return ", ".join(record.steps)
     return record.title.removeprefix("Undo: ") or record.id
+
+
+def called(record: TransactionRecord) -> str:
+    """The same, told from what it undoes where it is an undo."""
+    name = name_of(record)
+    return f"undo of {name}" if record.kind == "rollback" else name

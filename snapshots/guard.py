@@ -60,6 +60,18 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """What it was confirmed by."""
     typed: str = TYPED
     """What a person types to start harden-tui for the host and state that it guards."""
+    names: tuple[str, ...] = ()
+    """What its transactions are called; empty where an older version wrote it."""
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """What it covers, for a person: `steps`, and of an undo that it is one."""
+        return self.names or self.steps
+
+    @property
+    def program(self) -> str:
+        """`typed`, as it stands in the middle of a sentence."""
+        return self.typed.removeprefix("sudo ")
 
 
 def boottime_s() -> float:
@@ -160,12 +172,19 @@ def _log(state: StateDir) -> Path:
 
 def told_of_deadline(state: StateDir, guard: Guard) -> str:
     """How it stands with a guard whose deadline has passed, in sentences; "" while it waits."""
-    names = ", ".join(guard.steps)
-    recover = f"`{guard.typed.removeprefix('sudo ')} recover`"
+    names = ", ".join(guard.called)
+    recover = f"`{guard.program} recover`"
     if was_put_back_by_script(state):
         said = f"{names}: not confirmed, and {told_of_script(state)}. Run {recover} to complete it."
         return f"{said} {told_of_aside(state, guard)}".rstrip()
-    if guard.phase == "confirmed" or left_s(state, guard) > 0:
+    if guard.phase == "confirmed":
+        return ""
+    if failed(state, guard):
+        return (
+            f"{names} could not be taken back completely; `{guard.program} history list` says why."
+            f" Run {recover} to try it again."
+        )
+    if left_s(state, guard) > 0:
         return ""
     said = f"{names}: not confirmed before its deadline, and being taken back."
     if not os.access(SPARE / LOG, os.R_OK):
@@ -174,6 +193,26 @@ def told_of_deadline(state: StateDir, guard: Guard) -> str:
         f"{said} The disk was full or read-only, so it is tried again every minute; {SPARE / LOG}"
         f" names what is missing. Mend that, then it goes on by itself, or with {recover}."
     )
+
+
+def failed(state: StateDir, guard: Guard) -> bool:
+    """Whether it was to go back, and some of it could not completely."""
+    records = Records(state)
+    known = filter(records.has_record, guard.transactions)
+    statuses = {records.read(tx_id).status for tx_id in known}
+    return "needs-person" in statuses and not statuses & {"open", "pending"}
+
+
+def unfinished(state: StateDir) -> str:
+    """Why nothing may be changed before `recover`: what was guarded went back, but not completely,
+    or not by us; a sentence, "" where that is not so.
+
+    What joined such a guard would be taken back by nobody. Raises `SnapshotError`.
+    """
+    guard = read(state)
+    if guard is None or guard.phase == "confirmed":
+        return ""
+    return waiting(state) if was_put_back_by_script(state) or failed(state, guard) else ""
 
 
 def why_fired(state: StateDir) -> str:
@@ -207,16 +246,15 @@ def waiting(state: StateDir) -> str:
             "An earlier change was never confirmed; nothing was changed now. `harden-tui recover` "
             "takes it back."
         )
-    what = f"{', '.join(guard.steps)} {by_number(guard.steps, 'waits', 'wait')}"
+    what = f"{', '.join(guard.called)} {by_number(guard.called, 'waits', 'wait')}"
     past = told_of_deadline(state, guard)
     if past:
         return f"{past} Nothing was changed now."
-    it = by_number(guard.steps, "it", "them")
-    program = guard.typed.removeprefix("sudo ")
+    it = by_number(guard.called, "it", "them")
     return (
         f"{what} for your confirmation ({spoken(left_s(state, guard))} left); nothing was "
-        f"changed now. Log in a second time and run `{program} confirm` there, or take {it} back "
-        f"with `{program} recover`."
+        f"changed now. Log in a second time and run `{guard.program} confirm` there, or take {it} "
+        f"back with `{guard.program} recover`."
     )
 
 

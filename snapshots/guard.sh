@@ -139,7 +139,8 @@ by_program() {
         timeout -k 5 "$PROGRAM_LIMIT_S" "$@" recover --yes >>"$log" 2>&1 </dev/null 9>&-
         status=$?
         say "harden-tui recover: exit status $status"
-        [ "$status" -eq 0 ] && [ ! -e armed ] && return 0
+        # Off: all of ours went back, whatever became of older changes.
+        [ -e armed ] || return 0
         # 3: another harden-tui is at work, or a package tool whose packages hang on it.
         uptime_s
         [ "$status" -eq 3 ] && [ "$up" -lt "$until" ] || return 1

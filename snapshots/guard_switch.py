@@ -21,10 +21,11 @@ from host.base import Host, HostError
 from snapshots import guard as guards
 from snapshots import guard_units, leaving
 from snapshots.activation import is_active
-from snapshots.decision import name_of
+from snapshots.decision import called, name_of
 from snapshots.durable import private_directory, sync_directory, write_durably
 from snapshots.guard import Guard
 from snapshots.model import Activation, SnapshotError, TransactionRecord
+from snapshots.records import Records
 from snapshots.state import StateDir
 from snapshots.typed import TYPED
 
@@ -37,7 +38,7 @@ _ACCEPT_ALL: Final = (
 )
 
 
-def _names(record: TransactionRecord) -> tuple[str, ...]:
+def _steps(record: TransactionRecord) -> tuple[str, ...]:
     """Its steps, or its title where it is not theirs."""
     return record.steps if record.is_of_steps else (name_of(record),)
 
@@ -80,10 +81,11 @@ class Switch:
         A guard that waits already takes it in. Raises `HostError`; nothing is armed then that was
         not before.
         """
-        standing = guards.read(self.state)
+        standing = self._standing()
         guard = Guard(
             transactions=(*(standing.transactions if standing else ()), record.id),
-            steps=(*(standing.steps if standing else ()), *_names(record)),
+            steps=(*(standing.steps if standing else ()), *_steps(record)),
+            names=(*(standing.called if standing else ()), called(record)),
             phase="working",
             boot=guards.this_boot(),
             window_s=self.window_s,
@@ -116,6 +118,20 @@ class Switch:
                     f"The dead-man's switch could not be armed: {error}; nothing was changed."
                 ) from None
 
+    def _standing(self) -> Guard | None:
+        """The guard that more can join: something waits for its deadline still.
+
+        Raises `HostError` where what it guarded must be recovered first.
+        """
+        unfinished = guards.unfinished(self.state)
+        if unfinished:
+            raise SnapshotError(unfinished)
+        standing = guards.read(self.state)
+        if standing is not None and not guards.is_armed(self.state):
+            disarm(self.host, self.state)  # whoever did so before was killed
+            return None
+        return standing
+
     def took(self, now_s: float) -> None:
         """The host has taken the change at `now_s` (`time.monotonic`): logins count from here."""
         guard = guards.read(self.state)
@@ -145,7 +161,11 @@ class Switch:
         if not left:
             disarm(self.host, self.state)
             return
-        guards.write(self.state, msgspec.structs.replace(guard, transactions=left))
+        records = [Records(self.state).read(one) for one in left]
+        steps = tuple(step for record in records for step in _steps(record))
+        names = tuple(map(called, records))
+        guard = msgspec.structs.replace(guard, transactions=left, steps=steps, names=names)
+        guards.write(self.state, guard)
         if not self.host.is_practice:
             write_durably(guards.directory(self.state) / "points", self._points(left))
 

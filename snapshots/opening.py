@@ -123,6 +123,9 @@ def ready(host: Host, state: StateDir, switch: Switch | None = None) -> None:
     joined = switch.joined if switch is not None else ()
     if any(record.id not in joined for record in Records(state).pending()):
         raise SnapshotError(guards.waiting(state))
+    unfinished = guards.unfinished(state)
+    if unfinished:
+        raise SnapshotError(unfinished)
     interrupted = Records(state).open()
     if interrupted:
         first = interrupted[0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
+
 from host.base import Host
 from snapshots import guard as guards
 from snapshots import set_aside
@@ -16,13 +19,15 @@ from snapshots.settle import finish_settling, keyed
 from snapshots.state import StateDir
 from snapshots.sweep import sweep
 from snapshots.transaction import Transaction, point_before
+from snapshots.unfinished import to_recover
 
 
 def recover(host: Host, state: StateDir, progress: Progress) -> list[TransactionRecord]:
     """Roll back every interrupted transaction and undo; returns how each ended.
 
     What waits for a confirmation is taken back too, and its switch is off then; what was
-    confirmed is kept.
+    confirmed is kept. What could not be taken back `guard.sh` tries at once. Where it has done all
+    that it can, the switch is off in any case: the record alone says what is left.
 
     One that could not be rolled back earlier (`needs-person`) is tried again, as long as nothing
     was applied after it. Raises `Busy` where the one at work is alive, `SnapshotError` without
@@ -36,7 +41,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             finish_confirmed(host, state)
         records = Records(state)
         sweep(state)
-        for record in reversed(_to_recover(records)):
+        for record in reversed(to_recover(records.all())):
             if not host.is_root:
                 raise SnapshotError("Recovering needs root; nothing was changed. Use sudo.")
             wait_for_outlived(host, record.id, progress)
@@ -54,26 +59,23 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             set_aside.bring_home(host, state, point_before(record.id))
             ended.append(tx.roll_back(_reason(state, record)))
             sweep(state)
-        if host.is_root and all(record.status == "rolled-back" for record in ended):
+        if host.is_root and _is_over(state, ended):
             disarm(host, state)
+        elif host.is_root and guards.is_armed(state):
+            # Who wants it back shall not wait until the deadline for what needs none of us.
+            with contextlib.suppress(OSError):
+                guards.set_deadline(state, 0)
     return ended
 
 
-def interrupted(state: StateDir) -> list[TransactionRecord]:
-    """Those that are open although nobody is at work on them, and those that were not confirmed."""
-    records = Records(state)
-    return [] if state.holder() is not None else [*records.pending(), *records.open()]
-
-
-def _to_recover(records: Records) -> list[TransactionRecord]:
-    found: list[TransactionRecord] = []
-    for record in records.all():
-        if record.status in ("open", "pending", "needs-person"):
-            found.append(record)
-        elif record.status == "committed":
-            # Going back beyond this one would take its changes away as well.
-            found = [earlier for earlier in found if earlier.status in ("open", "pending")]
-    return found
+def _is_over(state: StateDir, ended: Sequence[TransactionRecord]) -> bool:
+    """Whether the switch has nothing more to take back, after `ended` went back or could not."""
+    guard = guards.read(state)
+    left = [record.id for record in ended if record.status != "rolled-back"]
+    if guard is None:
+        return not left
+    by_script = guards.was_put_back_by_script(state) and not guards.is_armed(state)
+    return by_script or not set(left) & set(guard.transactions)
 
 
 def _reason(state: StateDir, record: TransactionRecord) -> str:

@@ -9,6 +9,6 @@ TYPED: Final = "sudo harden-tui"
 """How a person starts the program, where nothing else was said."""
 
 
-def by_number(things: Sequence[str], one: str, several: str) -> str:
+def by_number(things: Sequence[object], one: str, several: str) -> str:
     """The word that goes with so many."""
     return one if len(things) == 1 else several

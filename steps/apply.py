@@ -88,6 +88,9 @@ def interrupted(engine: Engine) -> str:
                 f"{window_store.WHAT[window.state]} was interrupted; nothing was changed now. Run"
                 " `harden-tui recover` first."
             )
+    unfinished = guards.unfinished(engine.state)
+    if unfinished:
+        return unfinished
     for record in transactions(engine.state):
         if record.status == "pending" and guarding.standing(engine) is not None:
             return guards.waiting(engine.state)

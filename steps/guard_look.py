@@ -79,10 +79,10 @@ def _seen(engine: Engine, guard: Guard) -> str:
 
 
 def _tell_end(engine: Engine, guard: Guard) -> None:
-    names = ", ".join(guard.steps)
+    names = ", ".join(guard.called)
     if guards.was_put_back_by_script(engine.state):
         reason = (
-            f"{names} {by_number(guard.steps, 'was', 'were')} not confirmed, and"
+            f"{names} {by_number(guard.called, 'was', 'were')} not confirmed, and"
             f" {guards.told_of_script(engine.state)}. Run `harden-tui recover` to complete it."
         )
         engine.emit(GuardEvent(step=names, phase="taken-back", reasons=(reason,)))
@@ -100,18 +100,18 @@ def _tell_end(engine: Engine, guard: Guard) -> None:
     if len(kept) == len(ended):
         engine.emit(GuardEvent(step=names, phase="kept"))
         return
-    reason = _why(guard.steps, ended)
+    reason = _why(guard.called, ended)
     engine.emit(GuardEvent(step=names, phase="taken-back", reasons=(reason,)))
 
 
-def _why(steps: Sequence[str], ended: Sequence[TransactionRecord]) -> str:
-    names = ", ".join(steps)
+def _why(called: Sequence[str], ended: Sequence[TransactionRecord]) -> str:
+    names = ", ".join(called)
     left = [one for one in ended if one.status != "rolled-back"]
     if not left:
-        return f"{names} {by_number(steps, 'was', 'were')} taken back. {ended[0].reason}".rstrip()
+        return f"{names} {by_number(called, 'was', 'were')} taken back. {ended[0].reason}".rstrip()
     status, reason = left[0].status, left[0].reason
     what = (
-        f"{names} {by_number(steps, 'is', 'are')} neither kept nor taken back completely"
+        f"{names} {by_number(called, 'is', 'are')} neither kept nor taken back completely"
         f" ({status}). {reason}".rstrip()
     )
     return f"{what} Run `harden-tui recover`."

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from host.base import HostError
 from snapshots import guard as guards
-from snapshots.decision import name_of
+from snapshots.decision import called, name_of
 from snapshots.guard import Guard, spoken
 from snapshots.guard_switch import Switch, finish_confirmed
-from snapshots.model import Busy, SnapshotError
+from snapshots.model import Busy, SnapshotError, TransactionRecord
 from snapshots.records import Records
 from snapshots.recover import recover
 from snapshots.typed import by_number
@@ -95,8 +96,8 @@ class GuardedRun:
         self.switch.wait()
         guard = guards.read(engine.state)
         if guard is None:
-            return self._ended(mine, "")
-        names = ", ".join(guard.steps)
+            return self._ended(mine)
+        names = ", ".join(guard.called)
         until_s = guards.deadline_s(engine.state)
         self._say(guard, "waiting")
         problem = engine.record("guard", phase="waiting", steps=list(guard.steps))
@@ -104,15 +105,15 @@ class GuardedRun:
             left = spoken(guards.left_s(engine.state, guard))
             return (
                 GOOD,
-                f"{names} {by_number(guard.steps, 'waits', 'wait')} for your confirmation"
+                f"{names} {by_number(guard.called, 'waits', 'wait')} for your confirmation"
                 f" ({left} left): log in a second time and run `{guard.typed} confirm` there, or"
-                f" {by_number(guard.steps, 'it is', 'they are')} taken back. {problem}".rstrip(),
+                f" {by_number(guard.called, 'it is', 'they are')} taken back. {problem}".rstrip(),
                 [],
             )
         with engine.state.let_go():
             self._watch(until_s)
         engine.facts.forget()
-        return self._ended(mine, names)
+        return self._ended(mine)
 
     def _watch(self, until_s: float) -> None:
         """`until_s` is the deadline that was said: it may have been moved since."""
@@ -143,39 +144,42 @@ class GuardedRun:
         except HostError:
             return ""  # `confirm` asks again, and says why it does not know
 
-    def _ended(self, mine: dict[str, str], names: str) -> tuple[int, str, list[str]]:
+    def _ended(self, mine: dict[str, str]) -> tuple[int, str, list[str]]:
         engine = self._engine
         with engine.state.lock("guard", LOCK_WAIT_S):
             finish_confirmed(engine.host, engine.state)
         records = [self._records.read(tx_id) for tx_id in mine]
-        names = names or ", ".join(name_of(record) for record in records)
-        was = by_number(names.split(", "), "was", "were")
+        names = ", ".join(map(called, records))
+        was = by_number(records, "was", "were")
         gone = [record for record in records if record.status == "rolled-back"]
         if guards.was_put_back_by_script(engine.state):
             reason = (
-                f"{names} {was} not confirmed, and harden-tui could not take it back:"
+                f"{names} {was} not confirmed, and harden-tui could not take"
+                f" {by_number(records, 'it', 'them')} back:"
                 f" {guards.told_of_script(engine.state)}. Run `harden-tui recover` to complete it."
             )
-            self._tell(names, "taken-back", reason)
+            self._tell(records, "taken-back", reason)
             return NEEDS_PERSON, reason, list(mine.values())
         if not gone and all(record.status in ("committed", "undone") for record in records):
-            self._tell(names, "kept", "")
+            self._tell(records, "kept", "")
             return GOOD, f"{names}: confirmed and kept.", []
         if len(gone) == len(records):
             reason = f"{names} {was} taken back. {gone[0].reason}"
-            self._tell(names, "taken-back", reason)
+            self._tell(records, "taken-back", reason)
             return TAKEN_BACK, reason, [mine[record.id] for record in gone]
         left = next(record for record in records if record not in gone)
         reason = (
-            f"{names} {by_number(names.split(', '), 'is', 'are')} neither kept nor taken back"
+            f"{names} {by_number(records, 'is', 'are')} neither kept nor taken back"
             f" ({left.status}). {left.reason}".rstrip()
         )
-        self._tell(names, "taken-back", reason)
+        self._tell(records, "taken-back", reason)
         return NEEDS_PERSON, f"{reason} Run `harden-tui recover`.", [mine[r.id] for r in gone]
 
-    def _tell(self, names: str, phase: GuardPhase, reason: str) -> None:
+    def _tell(self, records: Sequence[TransactionRecord], phase: GuardPhase, reason: str) -> None:
+        names = ", ".join(map(called, records))
         self._engine.emit(GuardEvent(step=names, phase=phase, reasons=(reason,) if reason else ()))
-        self._engine.record("guard", phase=phase, steps=names.split(", "), reason=reason)
+        steps = list(map(name_of, records))
+        self._engine.record("guard", phase=phase, steps=steps, reason=reason)
 
     def _say(self, guard: Guard, phase: GuardPhase, login: str = "") -> None:
         self._engine.emit(event(self._engine, guard, phase, login))
@@ -186,7 +190,7 @@ def event(engine: Engine, guard: Guard, phase: GuardPhase, login: str = "") -> G
     left_s = guards.left_s(engine.state, guard)
     deadline = datetime.now(UTC) + timedelta(seconds=left_s)
     return GuardEvent(
-        step=", ".join(guard.steps),
+        step=", ".join(guard.called),
         phase=phase,
         deadline=deadline.isoformat(timespec="seconds"),
         until_s=guards.deadline_s(engine.state),
@@ -214,10 +218,10 @@ def confirm(engine: Engine, *, without_login: bool = False) -> tuple[int, str]:
         return REFUSED, str(error)
     except OSError as error:
         return _not_written(engine, error)
-    names = ", ".join(guard.steps)
+    names = f"{', '.join(guard.called)} {by_number(guard.called, 'is', 'are')}"
     by = f"after a new login of {login}" if login else "without a new login"
     problem = engine.record("confirm", steps=list(guard.steps), login=login)
-    return (NEEDS_PERSON if problem else GOOD), f"{names} is kept, {by}. {problem}".rstrip()
+    return (NEEDS_PERSON if problem else GOOD), f"{names} kept, {by}. {problem}".rstrip()
 
 
 def extend(engine: Engine, seconds: int) -> tuple[int, str]:
@@ -236,7 +240,8 @@ def extend(engine: Engine, seconds: int) -> tuple[int, str]:
     except OSError as error:
         return _not_written(engine, error)
     problem = engine.record("guard", phase="extended", steps=list(guard.steps), seconds=seconds)
-    sentence = f"{', '.join(guard.steps)} waits {spoken(seconds)} from now. {problem}"
+    waits = by_number(guard.called, "waits", "wait")
+    sentence = f"{', '.join(guard.called)} {waits} {spoken(seconds)} from now. {problem}"
     return (NEEDS_PERSON if problem else GOOD), sentence.rstrip()
 
 
@@ -247,16 +252,17 @@ def _not_written(engine: Engine, error: OSError) -> tuple[int, str]:
     guard = guards.read(engine.state)
     if guard is None:
         return NEEDS_PERSON, f"{why}. Nothing waits any more; `harden-tui history list` shows it."
-    names = ", ".join(guard.steps)
+    names, several = ", ".join(guard.called), len(guard.called) > 1
     if guard.phase == "confirmed":
         return NEEDS_PERSON, (
-            f"{names} is confirmed and kept, but not all of that could be written down ({why})."
-            f" {mend}, then run `harden-tui recover`, which completes it."
+            f"{names} {'are' if several else 'is'} confirmed and kept, but not all of that could"
+            f" be written down ({why}). {mend}, then run `harden-tui recover`, which completes it."
         )
     left = spoken(guards.left_s(engine.state, guard))
     return REFUSED, (
-        f"Your answer could not be written down ({why}); {names} still waits. {mend}, then run"
-        f" `{guard.typed} confirm` again ({left} left, then it is taken back)."
+        f"Your answer could not be written down ({why}); {names} still"
+        f" {'wait' if several else 'waits'}. {mend}, then run `{guard.typed} confirm` again"
+        f" ({left} left, then {'they are' if several else 'it is'} taken back)."
     )
 
 
@@ -276,9 +282,13 @@ def _waiting(engine: Engine) -> tuple[Guard | None, str]:
             f"The deadline has passed, and {guards.told_of_script(engine.state)}; there is nothing"
             " left to confirm. Run `harden-tui recover` to complete it."
         )
+    if guards.failed(engine.state, guard):
+        return None, (
+            f"{guards.told_of_deadline(engine.state, guard)} There is nothing left to confirm."
+        )
     if Records(engine.state).open():
         return None, (
-            f"{', '.join(guard.steps)} was interrupted before it was proved, so it cannot be"
+            f"{', '.join(guard.called)} was interrupted before it was proved, so it cannot be"
             " confirmed. `harden-tui recover` takes it back."
         )
     return guard, ""
@@ -286,9 +296,10 @@ def _waiting(engine: Engine) -> tuple[Guard | None, str]:
 
 def _no_login(engine: Engine, guard: Guard) -> str:
     left = spoken(guards.left_s(engine.state, guard))
+    made = f"{', '.join(guard.called)} {by_number(guard.called, 'was', 'were')} made"
     return (
-        f"No administrator has logged in anew since {', '.join(guard.steps)} was applied, so"
-        f" nothing was confirmed. Leave this session as it is, open a second terminal, and try"
+        f"No administrator has logged in anew since {made}, so nothing was confirmed. Leave this"
+        " session as it is, open a second terminal, and try"
         f" `{new_login.attempt(engine.ctx.session, engine.host.name)}`: if it lets you in, run"
         f" `{guard.typed} confirm` there ({left} left). --without-login keeps it all the same."
     )

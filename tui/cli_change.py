@@ -180,9 +180,9 @@ _UNFINISHED = {
 def recover(options: Options, arguments: argparse.Namespace) -> int:
     """Undo what was interrupted; exit 0 or 5."""
     from snapshots import guard as guards
-    from snapshots.decision import name_of
+    from snapshots.decision import called
     from snapshots.history import transactions
-    from snapshots.recover import interrupted
+    from snapshots.unfinished import to_recover
     from steps import window_store
 
     out = Out()
@@ -193,20 +193,20 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
             f"Another harden-tui is at work on this host: {holder}; nothing is interrupted."
             " See it with `harden-tui follow`."
         )
-    pending = interrupted(session.state)
-    pending += [r for r in transactions(session.state) if r.status == "needs-person"]
+    pending = to_recover(transactions(session.state))
     cut_off = runs.cut_off(options.state_dir)
     window = window_store.read(session.state)
     halfway = window if window_store.was_interrupted(session.state, window) else None
     damaged = guards.is_damaged(session.state)
-    if not pending and not cut_off and halfway is None and not damaged:
+    guarded_still = not damaged and guards.read(session.state) is not None
+    if not (pending or cut_off or halfway is not None or damaged or guarded_still):
         _nothing_to_recover(out, options)
         return 0
     must_be_root(session)
     must_have_consent(arguments)
     if not arguments.yes:
         for record in reversed(pending):
-            what = name_of(record)
+            what = called(record)
             how = _UNFINISHED[record.status]
             out.line(f"{what} {how} ({record.started[:19]} UTC, {record.id}).")
         if pending:
@@ -219,6 +219,8 @@ def recover(options: Options, arguments: argparse.Namespace) -> int:
                 "What the dead-man's switch remembers cannot be read, so nothing counts as"
                 " confirmed; it is switched off."
             )
+        elif not pending and guarded_still:
+            out.line("Nothing is left to take back; the dead-man's switch is taken away.")
         elif not pending:
             what = ", ".join(step for run in cut_off.values() for step in run.steps)
             out.line(

@@ -12,6 +12,7 @@ import msgspec
 
 from snapshots import guard as guards
 from snapshots.guard import Guard, spoken
+from snapshots.typed import by_number
 from steps import guard_look, guarding, new_login
 from steps.events import Done
 from tui.cli_change import duration, must_be_root
@@ -78,7 +79,8 @@ def _status(out: Out, session: Session) -> int:
         out.line(past)
         return 0
     left = spoken(guards.left_s(session.state, guard))
-    out.line(f"{', '.join(guard.steps)}: {_PHASES[guard.phase]}, {left} left")
+    how = by_number(guard.called, *_PHASES[guard.phase])
+    out.line(f"{', '.join(guard.called)}: {how}, {left} left")
     login = new_login.since(engine.ctx, guard)
     out.line(f"logged in since: {login or 'nobody'}")
     if not login:
@@ -102,7 +104,10 @@ def _look_on(out: Out, session: Session) -> int:
     return 0
 
 
-_PHASES = {"working": "being applied", "waiting": "waits for your confirmation"}
+_PHASES = {
+    "working": ("being applied", "being applied"),
+    "waiting": ("waits for your confirmation", "wait for your confirmation"),
+}
 
 
 def _document(session: Session, guard: Guard | None) -> dict[str, Any] | None:
@@ -111,6 +116,7 @@ def _document(session: Session, guard: Guard | None) -> dict[str, Any] | None:
     event = guarding.event(session.engine, guard, "waiting")
     return {
         "steps": guard.steps,
+        "names": guard.called,
         "transactions": guard.transactions,
         "phase": guard.phase,
         "seconds_left": round(guards.left_s(session.state, guard), 1),

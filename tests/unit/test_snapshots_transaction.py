@@ -27,6 +27,7 @@ from snapshots.objects import ObjectStore
 from snapshots.points import Points
 from snapshots.progress import Silent
 from snapshots.records import Records
+from snapshots.unfinished import to_recover
 from tests.unit.snapshots_host import Bench, dies_in_the_middle
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-test.conf"
@@ -178,7 +179,7 @@ def test_a_killed_transaction_is_recovered(bench: Bench) -> None:
     dies_in_the_middle(bench, work)
     fresh = Bench(bench.state.path.parent)
     assert fresh.fingerprint() != first
-    assert [r.steps for r in recover.interrupted(fresh.state)] == [("a",)]
+    assert [r.steps for r in to_recover(Records(fresh.state).all())] == [("a",)]
     with pytest.raises(SnapshotError, match="harden-tui recover"):
         fresh.begin("b")
     (record,) = recover.recover(fresh.host, fresh.state, Silent())
