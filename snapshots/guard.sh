@@ -2,7 +2,8 @@
 # The dead-man's switch of harden-tui: takes a guarded change back unless it was confirmed.
 #
 #     guard.sh deadline    from a timer or a watcher, at the deadline or some time before it
-#     guard.sh boot        from a unit of its own, after the next boot
+#     guard.sh boot        from a unit of its own, after the next boot; after a soft reboot, which
+#                          starts no kernel and so is no boot, it waits as above
 #
 # It asks harden-tui to take the change back, and where that does not succeed (no Python, a broken
 # package, a service manager that does not answer) it uses the restore points' restore.sh and the
@@ -216,7 +217,8 @@ main() {
     [ -e armed ] || exit 0
     case ${1:-} in
         deadline) ! is_same_boot || wait_for_deadline ;;
-        boot) ! is_same_boot || exit 0 ;;
+        # A soft reboot ends the watcher, and has the timer begin anew, in the same boot.
+        boot) ! is_same_boot || wait_for_deadline ;;
         *)
             echo "guard.sh: deadline or boot?" >&2
             exit 2

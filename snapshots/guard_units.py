@@ -41,7 +41,7 @@ DefaultDependencies=no
 StartLimitIntervalSec=0
 
 [Service]
-Type=oneshot
+Type={type}
 ExecStart=/bin/sh {script} {word}
 TimeoutStartSec=infinity
 Restart=on-failure
@@ -81,7 +81,7 @@ def take_away(host: Host, made: Sequence[str], *, waiters_too: bool) -> None:
 
     Without `waiters_too` whatever has waited for the deadline ends by itself: it is what calls us.
     """
-    waiters = (SERVICE, f"{WATCH}*.scope") if waiters_too else ()
+    waiters = (SERVICE, BOOT_SERVICE, f"{WATCH}*.scope") if waiters_too else ()
     host.run(("systemctl", "stop", TIMER, *waiters), ok=None)
     paths = [f"{DIRECTORY}/{name}" for name in (*WANTS, SERVICE, TIMER, BOOT_SERVICE)]
     units = (TIMER, SERVICE, BOOT_SERVICE)
@@ -96,10 +96,14 @@ def missing(host: Host) -> list[str]:
 def units(script: str, window_s: int) -> dict[str, str]:
     """Name -> content of each unit file."""
     word, place = quoted(script), quoted(os.path.dirname(script))
-    at_deadline = _SERVICE.format(about=_ABOUT, after="", place=place, script=word, word="deadline")
-    at_boot = _SERVICE.format(
-        about=_ABOUT, after="After=multi-user.target\n", place=place, script=word, word="boot"
+    at_deadline = _SERVICE.format(
+        about=_ABOUT, after="", type="oneshot", place=place, script=word, word="deadline"
     )
+    # It may wait there for the deadline: the boot is complete without it.
+    at_boot = _SERVICE.format(
+        about=_ABOUT, after="After=multi-user.target\n", type="exec", place=place, script=word,
+        word="boot",
+    )  # fmt: skip
     timer = _TIMER.format(about=_ABOUT, window_s=window_s, service=SERVICE)
     return {SERVICE: at_deadline, BOOT_SERVICE: at_boot, TIMER: timer}
 
