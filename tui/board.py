@@ -8,6 +8,7 @@ import msgspec
 
 from snapshots.guide_model import Guide
 from snapshots.model import TransactionRecord
+from snapshots.unfinished import to_recover
 from steps.drift_model import DriftReport, DriftRow
 from steps.model import STAGES, Stage, Status, StepResult
 from tui.wire import PlanAnswer, StepInfo
@@ -196,6 +197,12 @@ class Board:
         """What must be recovered first: it was cut off, or never confirmed and guarded no more."""
         left = {"open"} if self._guarded else {"open", "pending"}
         return [record for record in self.records if record.status in left]
+
+    def recoverable(self) -> list[TransactionRecord]:
+        """The same, and what could not be taken back before, where that can be tried again."""
+        left = self.interrupted()
+        tried = [record for record in to_recover(self.records) if record.status == "needs-person"]
+        return [record for record in self.records if record in left or record in tried]
 
 
 def is_undoable(record: TransactionRecord) -> bool:

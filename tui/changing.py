@@ -128,21 +128,24 @@ class Changing(Undoing):
             return f"Wait: {self.work.state_line()}."
         if self.hands.rights == "user":
             return "Recovering needs root: b lets sudo ask for your password once."
-        return "" if self.board.interrupted() else "Nothing was interrupted."
+        return "" if self.board.recoverable() else "Nothing was interrupted."
 
     def do_recover(self) -> None:
-        from snapshots.decision import name_of
+        from snapshots.decision import called
         from tui.dialogs import Confirm
 
-        records = self.board.interrupted()
+        records = self.board.recoverable()
+        was = {
+            "open": "cut off", "pending": "never confirmed",
+            "needs-person": "not taken back completely",
+        }  # fmt: skip
 
         def body(width: int) -> list[Line]:
             lines = paragraph(
-                "The work on these was cut off. Recovering brings the host back to where it was "
-                "before each of them.", width,
-            )  # fmt: skip
+                "Recovering brings the host back to where it was before each of these.", width
+            )
             for record in records:
-                lines += [BLANK, ((name_of(record), "bold"),),
+                lines += [BLANK, ((called(record), "bold"), (f"  {was[record.status]}", "warn")),
                           ((f"  began {record.started[:19]} UTC", "dim"),)]  # fmt: skip
             return lines
 

@@ -112,7 +112,7 @@ class Guarded(Drifting):
         if self._guard_screen is not None:
             self._guard_screen.show(how)
         elif how.phase == "kept":
-            self.say(f"{how.names} is kept.")
+            self.say(f"{how.names} {how.by_number('is', 'are')} kept.")
         else:
             self.say(how.reason, warn=True)
             if self.may_interrupt():

@@ -87,7 +87,8 @@ class Work:
         said: list[tuple[str, str]] = [("guard", reason) for reason in event.reasons]
         if event.phase == "waiting":
             until = f"{event.deadline[11:19]} UTC"
-            said = [("guard", f"{event.step}: waits for your confirmation until {until}")]
+            wait = "wait" if ", " in event.step else "waits"
+            said = [("guard", f"{event.step}: {wait} for your confirmation until {until}")]
         elif event.phase == "login":
             said = [("change", f"{event.step}: new login of {event.login}")]
         elif event.phase == "kept":
@@ -138,6 +139,13 @@ class Work:
 def ending(exit_status: int) -> tuple[str, Role]:
     """How an exit status is said."""
     return _ENDINGS.get(exit_status, (f"ended with exit status {exit_status}", "bad"))
+
+
+def while_away(exit_status: int) -> str:
+    """The same of a run that nobody looked on at, in the 32 cells that the header has for it."""
+    short = {0: "done", 3: "refused", 4: "rolled back", 5: "needs a person"}
+    how = short.get(exit_status, f"exit status {exit_status}")
+    return f"{'while away' if exit_status else 'finished while away'}: {how} (o)"
 
 
 def _dash(note: str) -> str:

@@ -15,7 +15,7 @@ MORE_S = 300
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """`names` are its steps; `until_s` (seconds since boot) is when it is taken back.
+    """`names` are what it covers; `until_s` (seconds since boot) is when it is taken back.
 
     `phase`: "waiting", or how it ended, then with the reason.
     """
@@ -30,7 +30,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sentence(self) -> str:
         """ "ssh.limits waits for your confirmation"."""
-        return f"{self.names} wait{'' if ', ' in self.names else 's'} for your confirmation"
+        return f"{self.names} {self.by_number('waits', 'wait')} for your confirmation"
+
+    def by_number(self, one: str, several: str) -> str:
+        """The word that goes with so many of them."""
+        return several if ", " in self.names else one
 
 
 def waits(event: GuardEvent) -> Waiting:

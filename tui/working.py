@@ -18,7 +18,7 @@ from tui.client import Call, Hands, wants_password
 from tui.mends import QuietCrash
 from tui.messages import Answered, Ended, Said
 from tui.paths import xdg_state
-from tui.running import Work, ending
+from tui.running import Work, while_away
 from tui.waiting import Waiting
 from tui.wire import HandsError, HistoryAnswer, PlanAnswer, StepsAnswer
 
@@ -212,7 +212,7 @@ class Working(QuietCrash):
         if self.board.interrupted():
             return "interrupted: R recovers"
         if self.work is not None and self.work.done is not None and not self.work_is_ours:
-            return f"finished while away: {ending(self.work.done.exit)[0]} (o)"
+            return while_away(self.work.done.exit)
         return "checking…" if self.board.checking else ""
 
     def needs_attention(self) -> bool:

@@ -10,8 +10,10 @@ from steps.events import GuardEvent
 from tests.tui import recorded_hands
 from tui import waiting
 from tui.board import Board, is_undoable
+from tui.running import Work, while_away
 from tui.text import cells, length, plain, plain_text
 from tui.views import guard, history, preview
+from tui.views.frame import Frame, header
 from tui.waiting import Waiting
 from tui.wire import PlanAnswer
 
@@ -112,3 +114,55 @@ def test_a_pending_transaction_is_said_in_words_and_is_not_interrupted_while_gua
     assert not is_undoable(pending)
     board.take_records([pending])  # nothing takes it back any more: somebody must
     assert board.interrupted() == [pending]
+
+
+def test_an_undo_that_waits_is_called_one_and_so_is_its_row() -> None:
+    event = GuardEvent(step="undo of ssh.limits", phase="waiting")
+    text = plain_text(guard.banner(waiting.waits(event), 252, 80))
+    assert "undo of ssh.limits waits for your confirmation" in text
+    kept = waiting.ended(GuardEvent(step="undo of ssh.limits", phase="kept"))
+    assert plain(guard.title(kept, 0, 80)) == "Kept: undo of ssh.limits"
+    record = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
+    undo = msgspec.structs.replace(record, kind="rollback", status="pending")
+    assert "undo of ssh.key-only" in plain(history.record_line(undo, 80))
+    assert "! undo waits for confirmation" in plain_text(history.record_rows(undo, 60))
+
+
+def test_what_needs_a_person_is_recovered_by_key_and_is_no_reason_to_change_nothing() -> None:
+    record = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
+    failed = msgspec.structs.replace(record, status="needs-person")
+    later = msgspec.structs.replace(record, id="29991231T000000.000000Z-abcdef")
+    board = Board()
+    board.take_records([failed])
+    assert board.interrupted() == [] and board.recoverable() == [failed]
+    board.take_records([failed, later])  # going back would take the later one away as well
+    assert board.recoverable() == []
+    pending = msgspec.structs.replace(record, status="pending")
+    board.take_records([pending], guarded=True)
+    assert board.recoverable() == []
+
+
+@pytest.mark.parametrize("exit_status", [0, 3, 4, 5, 70])
+def test_how_a_run_ended_while_away_fits_the_header(exit_status: int) -> None:
+    frame = Frame(
+        host="debian", checklist="i-doit", place="checklist", work=while_away(exit_status)
+    )
+    line = plain(header(frame, 80)[-1])
+    words = {0: "done", 3: "refused", 4: "rolled back", 5: "needs a person", 70: "status 70"}
+    assert line.endswith(f"{words[exit_status]} (o)")
+
+
+def test_why_a_transaction_cannot_be_undone_is_a_sentence() -> None:
+    record = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
+    for status in ("open", "pending", "rolled-back", "undone", "needs-person", "under-way"):
+        said = history.why_not_undone(msgspec.structs.replace(record, status=status))
+        assert said.startswith("It cannot be undone: it ") and "it is waits" not in said
+    undo = msgspec.structs.replace(record, kind="rollback")
+    assert "apply the step again" in history.why_not_undone(undo)
+
+
+def test_several_wait_and_one_waits() -> None:
+    for step, word in (("firewall.ufw, ssh.limits", "wait"), ("ssh.limits", "waits")):
+        work = Work("")
+        work.take(GuardEvent(step=step, phase="waiting", deadline="2026-11-21T14:03:20Z"))
+        assert f"{step}: {word} for your confirmation until" in plain_text(work.lines(80))

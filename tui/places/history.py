@@ -117,7 +117,7 @@ class History(PlaceView):
         if record is None:
             return "No transaction is chosen."
         if not is_undoable(record):
-            return f"It cannot be undone: it is {view.how(record)[1]}."
+            return view.why_not_undone(record)
         return self.screen_app.why_not_change()
 
     def do_roll_back(self) -> None:

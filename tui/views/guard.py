@@ -99,7 +99,7 @@ def why_without_login(waiting: Waiting, name: str, width: int) -> list[Line]:
     """Before it is kept although nobody has proved anything."""
     return [
         *paragraph(
-            f"Nobody has logged in anew since this change of {waiting.names}. This session proves "
+            f"Nobody has logged in anew since this change ({waiting.names}). This session proves "
             "nothing: it began before. If the way in is shut now, keeping the change locks you "
             "out as soon as you leave.", width, "warn",
         ),
@@ -112,7 +112,7 @@ def why_without_login(waiting: Waiting, name: str, width: int) -> list[Line]:
 
 def before_taking_back(waiting: Waiting, width: int) -> list[Line]:
     return paragraph(
-        f"The host goes back to what it was before this change of {waiting.names}, now and not "
+        f"The host goes back to what it was before this change ({waiting.names}), now and not "
         "only when the time is up. It can be made again at any time.", width,
     )  # fmt: skip
 

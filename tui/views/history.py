@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from snapshots.decision import name_of
+from snapshots.decision import called
 from snapshots.model import TransactionRecord
 from tui.history_words import LET_GO, NOTHING_TOLD, left_to_it
 from tui.text import BLANK, Line, Role, Row, aligned, counted, cut, fit, labelled, paragraph
@@ -33,6 +33,20 @@ def how(record: TransactionRecord) -> tuple[str, str, Role]:
     return _WORDS[record.status]
 
 
+def why_not_undone(record: TransactionRecord) -> str:
+    """Of one that cannot be undone by itself, in a sentence."""
+    if record.kind == "rollback" and record.status == "committed":
+        return "This is an undo itself: apply the step again instead."
+    if record.kind == "window" and record.status in ("committed", "under-way"):
+        return "This is an update window: W, or `harden-tui window undo`, undoes it."
+    return {
+        "open": "It cannot be undone: it was interrupted. R recovers it.",
+        "pending": "It cannot be undone: it waits for your confirmation. c answers that.",
+        "rolled-back": "It cannot be undone: it failed and was rolled back, nothing of it is left.",
+        "needs-person": "It cannot be undone: it needs a person. The reason below says why.",
+    }.get(record.status, "It cannot be undone: it is undone already.")
+
+
 def when(time: str) -> str:
     """ "2026-11-21 01:36" from ISO 8601 UTC."""
     return time[:16].replace("T", " ")
@@ -40,7 +54,7 @@ def when(time: str) -> str:
 
 def record_line(record: TransactionRecord, width: int) -> Line:
     sign, word, role = how(record)
-    names = name_of(record)
+    names = called(record)
     left = f"{when(record.started)}  "
     return aligned(
         ((left, "dim"), (f"{sign} {fit(word, 23)}", role), (cut(names, width), "")),
@@ -52,6 +66,8 @@ def record_line(record: TransactionRecord, width: int) -> Line:
 def record_rows(record: TransactionRecord, width: int) -> list[Line]:
     """A transaction in a narrow pane."""
     sign, word, role = how(record)
+    if record.kind == "rollback" and record.status != "committed":
+        word = f"undo {word}"
     lines: list[Line] = [
         ((f"{sign} {word}", role), (f"  {when(record.started)} UTC", "dim")),
         *labelled("  by", record.user or "–", width, column=8),
