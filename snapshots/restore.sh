@@ -23,6 +23,9 @@
 # Where any of what says what was there is damaged or missing, that is named, nothing that seems to
 # have come since is moved away, and only what is proved is put back.
 #
+# What is mounted below /etc or a tree is neither moved away, nor gone into, nor written over. What
+# was there then and cannot be put back because of it is named.
+#
 # It works as root in directories of other users, so it follows no link of theirs. It enters the
 # directory of each entry, sees that it came to where it meant to (a link on the way would have led
 # elsewhere), and names the entry as ./name there. What remains: between the look at a file and the
@@ -55,6 +58,7 @@ fi
 NO_ROOM=75
 IN_PLACE_BYTES=1048576
 spare=/run/harden-tui
+mountinfo=/proc/self/mountinfo
 number=1
 while [ -e "$here/set-aside.$number" ] || [ -e "$spare/set-aside.${here##*/}.$number" ]; do
     number=$((number + 1))
@@ -70,7 +74,10 @@ doubtful=
 full=
 no_room=
 whys=
+busy=
 key_is=
+devices=' '
+has_covers=
 
 has() { command -v "$1" >/dev/null 2>&1; }
 chattr=; has chattr && has lsattr && chattr=yes
@@ -97,8 +104,11 @@ doubt() {
 # attempt WORDS: runs them. What they said where they fail, in $whys, for the problem that follows
 # if nothing else helps; whether that was for want of room, in $no_room.
 attempt() {
+    busy=
     said=$("$@" 2>&1) && return 0
     case $said in
+        # As the kernel says of what something is mounted on.
+        *'Device or resource busy'*) busy=yes ;;
         *'No space left on device'* | *'Disk quota exceeded'* | *'Read-only file system'*)
             no_room=yes
             ;;
@@ -141,22 +151,42 @@ plain() {
 # one_line NAME: the name without newlines, in $line; many_lines LINE: back again, in $name.
 one_line() {
     line=$1
-    while case $line in *"$newline"*) ;; *) false ;; esac; do
-        line=${line%%"$newline"*}$mark${line#*"$newline"}
+    case $1 in *"$newline"* | *"$mark"*) ;; *) return ;; esac
+    line=
+    after=$1
+    while [ -n "$after" ]; do
+        case $after in
+            "$newline"*) line=$line${mark}n ;;
+            "$mark"*) line=$line${mark}m ;;
+            *) line=$line${after%"${after#?}"} ;;
+        esac
+        after=${after#?}
     done
 }
 
 many_lines() {
-    name=$1
-    while case $name in *"$mark"*) ;; *) false ;; esac; do
-        name=${name%%"$mark"*}$newline${name#*"$mark"}
+    name=
+    after=$1
+    while case $after in *"$mark"*) ;; *) false ;; esac; do
+        name=$name${after%%"$mark"*}
+        after=${after#*"$mark"}
+        case $after in
+            n*) name=$name$newline ;;
+            *) name=$name$mark ;;
+        esac
+        after=${after#?}
     done
+    name=$name$after
 }
 
 # --- what is proved -------------------------------------------------------------------------------
 
-# hash_of FILE: its SHA-256, in $hash; empty where it cannot be read.
-hash_of() { hash=$(sha256sum 2>/dev/null <"$1" | cut -d ' ' -f 1); }
+# hash_of FILE: its SHA-256, in $hash; empty where it cannot be read, or is no regular file: to open
+# a pipe would wait for ever.
+hash_of() {
+    hash=
+    [ ! -f "$1" ] || [ -L "$1" ] || hash=$(sha256sum 2>/dev/null <"$1" | cut -d ' ' -f 1)
+}
 
 # is_in_sums NAME FILE: whether SHA256SUMS has the hash of the file under that name.
 is_in_sums() {
@@ -368,6 +398,140 @@ is_listed() {
     return 1
 }
 
+# covers_by_mountinfo: each place below $top, which is really $real, where something is mounted.
+covers_by_mountinfo() {
+    while read -r id parent device source where rest; do
+        case $where in *\\*) unescape_mount ;; esac
+        one_line "$where"
+        case $line in
+            "$real"/*)
+                line=$top_line${line#"$real"}
+                is_root "$line" || note covers "$line"
+                ;;
+        esac
+    done <"$mountinfo"
+}
+
+# unescape_mount: $where as the kernel writes it ("/my\040disk"), as it is.
+unescape_mount() {
+    after=$where
+    where=
+    while case $after in *\\*) ;; *) false ;; esac; do
+        where=$where${after%%\\*}
+        after=${after#*\\}
+        byte=$(printf '%.3s' "$after")
+        byte=$(printf "\\${byte}x")
+        where=$where${byte%x}
+        after=${after#???}
+    done
+    where=$where$after
+}
+
+# covers_by_device DIRECTORY LINE: the same without /proc, of other file systems only.
+covers_by_device() {
+    for entry in "$1"/*/ "$1"/.[!.]*/ "$1"/..?*/; do
+        entry=${entry%/}
+        if [ -L "$entry" ] || [ ! -d "$entry" ]; then continue; fi
+        one_line "$2/${entry##*/}"
+        if [ "$(stat -c %d -- "$entry")" = "$top_device" ]; then
+            covers_by_device "$entry" "$line"
+        else
+            is_root "$line" || note covers "$line"
+        fi
+    done
+}
+
+is_root() {
+    while IFS= read -r root; do
+        if [ "$root" = "$1" ]; then return 0; fi
+    done <"$work/roots"
+    return 1
+}
+
+# find_covers: where something is mounted below an outermost root, by the names that entries have;
+# the devices of the roots, too, in $devices.
+find_covers() {
+    cp -- "$work/roots" "$work/tops" || full=yes
+    if [ -z "$is_proved" ]; then
+        # It is not known then which roots there were; /etc always is one.
+        one_line "$prefix/etc"
+        note tops "$line"
+    fi
+    first=
+    read -r first 2>/dev/null <"$mountinfo"
+    while IFS= read -r top_line; do
+        many_lines "$top_line"
+        find_top "$name"
+        real=$above_top${name#"${top%/*}"}
+        [ -n "$top_is_safe" ] && [ -d "$real" ] && [ ! -L "$real" ] || continue
+        top_device=$(stat -c %d -- "$real")
+        devices="$devices$top_device "
+        [ "$top" = "$name" ] || continue
+        if [ -n "$first" ]; then
+            one_line "$real"
+            real=$line
+            covers_by_mountinfo
+        else
+            covers_by_device "$real" "$top_line"
+        fi
+    done <"$work/tops"
+    [ ! -s "$work/covers" ] || has_covers=yes
+}
+
+# cover FILE: something is mounted there, as was found out meanwhile.
+cover() {
+    one_line "$1"
+    note covers "$line"
+    has_covers=yes
+}
+
+# is_covered FILE: whether something is mounted there or above it; at which line, in $listed.
+is_covered() {
+    [ -n "$has_covers" ] || return 1
+    one_line "$1"
+    is_listed covers "$line"
+}
+
+# holds_cover FILE: whether something is mounted below it; at which line, in $listed.
+holds_cover() {
+    [ -n "$has_covers" ] || return 1
+    one_line "$1"
+    while IFS= read -r listed; do
+        case $listed in "$line"/*) return 0 ;; esac
+    done <"$work/covers"
+    return 1
+}
+
+# refuse_cover: what is mounted on $listed.
+refuse_cover() {
+    many_lines "$listed"
+    refuse "$name" "is covered by what is mounted on it; unmount it and run this again"
+}
+
+# is_as_it_was: $file, at or below $listed. Of a mount point only that it is one is looked at: what
+# holds a directory and nothing else has nothing to be put back.
+is_as_it_was() {
+    one_line "$file"
+    if [ "$kind" = dir ] && [ "$line" = "$listed" ]; then return 0; fi
+    go_to "$file" && is_kind || return 1
+    case $kind in
+        symlink)
+            plain "$target"
+            [ "$(readlink -- "$item"; echo x)" = "$name
+x" ] && [ "$(stat -c '%u %g' -- "$item")" = "$uid $gid" ]
+            return
+            ;;
+        file)
+            case $sha in
+                -) ;;
+                hmac:*) has_key && holds "$item" || return 1 ;;
+                *) holds "$item" || return 1 ;;
+            esac
+            ;;
+    esac
+    [ "$(stat -c '%a %u %g' -- "$item")" = "$mode $uid $gid" ]
+}
+
 # is_left LINE: whether it lies below a directory that the restore point does not cover.
 is_left() { [ -s "$work/left" ] && is_listed left "${1%/*}"; }
 
@@ -418,13 +582,15 @@ put_aside() {
     attempt is_writable . || return 1
     lacked=$no_room
     for kept in "$aside$file" "$spare_aside$file"; do
-        if attempt mkdir -p -- "$(dirname "$kept")" && attempt "$@" -- "$item" "$kept"; then
+        if attempt mkdir -p -- "${kept%/*}" && attempt "$@" -- "$item" "$kept"; then
             no_room=$lacked
             whys=
             return 0
         fi
         # Half a copy is none.
         [ "$1" != cp ] || rm -f -- "$kept"
+        # To another file system mv copies, and what is mounted there it would empty.
+        [ -z "$busy" ] || return 1
     done
     return 1
 }
@@ -433,10 +599,16 @@ is_writable() { [ -w "$1" ] || { echo "$PWD: Read-only file system"; return 1; }
 
 # set_aside: $item, which is $file. Where that fails nothing may be put in its place.
 set_aside() {
+    if holds_cover "$file"; then
+        many_lines "$listed"
+        refuse "$file" "holds $name, where something is mounted; unmount that and run this again"
+        return 1
+    fi
     unlock .
     unlock "$item"
     if ! put_aside mv; then
         problem "$file could not be moved away."
+        [ -z "$busy" ] || cover "$file"
         return 1
     fi
     changed=$((changed + 1))
@@ -445,6 +617,7 @@ set_aside() {
 # below DIRECTORY: every entry below it, a line each.
 below() {
     for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+        if is_covered "$entry"; then continue; fi
         [ -L "$entry" ] || [ -e "$entry" ] || continue
         one_line "$entry"
         note present "$line"
@@ -492,14 +665,23 @@ move_extra() {
         if ! go_to "$file"; then
             # It went with its parent, or its place was exchanged since it was listed.
             [ ! -e "${file%/*}" ] || problem "$file was not there then and could not be reached."
+        elif ! is_on_a_root || holds_cover "$file"; then
+            # What is in it is listed too, without what is mounted.
+            continue
         elif is_there; then
             set_aside
         fi
     done <"$work/extra"
 }
 
+# is_on_a_root: whether the directory we are in can have been gone into, as on the same file system.
+is_on_a_root() {
+    case $devices in *" $(stat -c %d .) "*) return 0 ;; esac
+    return 1
+}
+
 open_up() {
-    [ "$kind" = dir ] && go_into "$file" && unlock .
+    [ "$kind" = dir ] && ! is_covered "$file" && go_into "$file" && unlock .
     return 0
 }
 
@@ -507,6 +689,10 @@ open_up() {
 
 put_back() {
     if is_refused "$file"; then return 0; fi
+    if is_covered "$file"; then
+        is_as_it_was || refuse_cover
+        return 0
+    fi
     if ! go_to "$file"; then
         refuse "${file%/*}" "is not there, or a link or another user stands in the way to it"
         return 0
@@ -583,7 +769,7 @@ put_back_file() {
         set_aside || return 0
     fi
     before=$no_room
-    if attempt write_file || { is_kind && attempt write_over; }; then
+    if attempt write_file || { [ -z "$busy" ] && is_kind && attempt write_over; }; then
         no_room=$before
         whys=
         changed=$((changed + 1))
@@ -591,7 +777,14 @@ put_back_file() {
             problem "There was no room for a copy of $file as it was; it was written over even so."
     else
         [ ! -f "${copy:-}" ] || rm -f -- "$copy"
-        problem "$file could not be written."
+        if [ -n "$busy" ]; then
+            whys=
+            one_line "$file"
+            listed=$line
+            refuse_cover
+        else
+            problem "$file could not be written."
+        fi
     fi
 }
 
@@ -646,7 +839,9 @@ over() { dd of="$item" bs="$IN_PLACE_BYTES" iflag=fullblock status=none "$@"; }
 cut_at() { dd if=/dev/null of="$item" bs=1 seek="$1" count=0 oflag=nofollow status=none; }
 
 shape() {
-    if is_refused "$file" || ! go_to "$file" || ! is_there; then return 0; fi
+    if is_refused "$file" || is_covered "$file" || ! go_to "$file" || ! is_there; then
+        return 0
+    fi
     if ! is_kind; then
         refuse "$file" "is not the $kind that it was"
         return 0
@@ -698,7 +893,7 @@ strip_one() {
     # What an ACL's mask kept from the group counts again without it, so the mode is set once more.
     [ -z "$setfacl" ] || [ -z "$(getfacl -s -p -n -- "$item" 2>/dev/null)" ] ||
         { no_link && setfacl -b -- "$item" && no_link && chmod "$mode" -- "$item"; }
-    [ -z "$chattr" ] || { no_link && chattr -s -u -c -S -d -A -- "$item" 2>/dev/null; }
+    [ -z "$chattr" ] || { no_link && chattr "-$all_signs" -- "$item" 2>/dev/null; }
     [ -z "$setfattr" ] || getfattr -h -m - --absolute-names -- "$item" 2>/dev/null |
         while IFS= read -r line; do
             case $line in user.* | security.capability) setfattr -h -x "$line" -- "$item" ;; esac
@@ -724,6 +919,8 @@ shape_flags() {
 
 # As chattr(1) and linux/fs.h name them; the last two forbid what comes before.
 signs_of_flags='1:s 2:u 4:c 8:S 40:d 80:A 4000:j 8000:t 10000:D 20000:T 800000:C 20:a 10:i'
+all_signs=
+for pair in $signs_of_flags; do all_signs=$all_signs${pair#*:}; done
 
 shape_attributes() {
     rest=$xattrs,
@@ -742,26 +939,37 @@ shape_attributes() {
     done
 }
 
-# strip ROOT: takes away what may have been given to files since; `shape` gives what was there.
+# is_off FILE: whether it is none of what `strip` may touch.
+is_off() {
+    if is_covered "$1"; then return 0; fi
+    one_line "$1"
+    is_left "$line"
+}
+
+# strip HOW NAMES: takes away what may have been given to files since; `shape` gives what was there.
+# HOW is -R for these and what lies below them, -d for these alone.
 strip() {
-    [ -z "$setfacl" ] || getfacl -R -P -s -p -n -- "$1" 2>/dev/null | while IFS= read -r line; do
+    if [ "$1" = -R ]; then deep='-R -P'; else deep=; fi
+    listing=$1
+    shift
+    [ -z "$setfacl" ] || getfacl $deep -s -p -n -- "$@" 2>/dev/null | while IFS= read -r line; do
         case $line in
             '# file: '*\\*) ;;
             '# file: '*)
                 holder=${line#??file: }
-                if is_left "$holder" || ! go_to "$holder" || ! no_link; then continue; fi
+                if is_off "$holder" || ! go_to "$holder" || ! no_link; then continue; fi
                 unlock "$item"
                 setfacl -b -- "$item"
                 ;;
         esac
     done
-    [ -z "$setfattr" ] || getfattr -R -P -h -m - --absolute-names -- "$1" 2>/dev/null |
+    [ -z "$setfattr" ] || getfattr $deep -h -m - --absolute-names -- "$@" 2>/dev/null |
         while IFS= read -r line; do
             case $line in
                 '# file: '*\\*) holder= ;;
                 '# file: '*)
                     holder=${line#??file: }
-                    ! is_left "$holder" || holder=
+                    ! is_off "$holder" || holder=
                     ;;
                 user.* | security.capability)
                     [ -n "$holder" ] && attribute=$line && go_to "$holder" || continue
@@ -770,22 +978,41 @@ strip() {
                     ;;
             esac
         done
-    [ -z "$chattr" ] || lsattr -R -a "$1" 2>/dev/null | while read -r line holder; do
+    [ -z "$chattr" ] || lsattr "$listing" -a -- "$@" 2>/dev/null | while read -r line holder; do
         case $holder in */..) continue ;; esac
         case $line in
             /* | *[!sucSdAjtDTCaieEIVFNPmx-]*) ;;
             *[sucSdAjtDTC]*)
-                if is_left "$holder" || ! go_to "$holder" || ! no_link; then continue; fi
-                chattr -i -a -s -u -c -S -d -A -- "$item" 2>/dev/null
+                if is_off "$holder" || ! go_to "$holder" || ! no_link; then continue; fi
+                chattr "-$all_signs" -- "$item" 2>/dev/null
                 ;;
         esac
     done
     return 0
 }
 
+# strip_around DIRECTORY: the same without what is mounted below it, which the tools would go into.
+strip_around() {
+    if ! holds_cover "$1"; then
+        strip -R "$1"
+        return
+    fi
+    strip -d "$1"
+    for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+        if is_covered "$entry"; then continue; fi
+        if [ -d "$entry" ] && [ ! -L "$entry" ] && holds_cover "$entry"; then
+            strip_around "$entry"
+        elif [ -L "$entry" ] || [ -e "$entry" ]; then
+            set -- "$@" "$entry"
+        fi
+    done
+    shift
+    [ "$#" -eq 0 ] || strip -R "$@"
+}
+
 find_lists
 make_work
-for list in wanted present extra left refused roots kinds one; do : >"$work/$list" || exit 1; done
+for list in wanted present extra left refused roots kinds tops covers one; do : >"$work/$list" || exit 1; done
 [ -z "$is_proved" ] || while read -r word value rest; do
     case $word in root | leave) ;; *) continue ;; esac
     plain "$rest"
@@ -806,6 +1033,7 @@ me=$(stat -c %u -- "$work")
 # Where the tools can, a directory that comes to be at a name is not gone into.
 no_target=
 if mv -f -T -- "$work/one" "$work/two" 2>/dev/null; then no_target=-T; fi
+find_covers
 each open_up
 if [ -z "$doubtful" ]; then
     echo "Looking for what was not there then"
@@ -821,10 +1049,14 @@ echo "Putting owners, modes and flags back"
     [ "$word" = root ] || continue
     plain "$rest"
     file=$prefix$name
-    if go_to "$file" && is_there && no_link; then strip "$file"; fi
+    if go_to "$file" && is_there && no_link; then strip_around "$file"; fi
 done <"$here/restore.list"
 each shape
 
+while IFS= read -r listed; do
+    many_lines "$listed"
+    is_refused "$name" || echo "Something is mounted on $name; it was left alone."
+done <"$work/covers"
 echo "$changed changes made."
 [ ! -d "$aside" ] || echo "What was not there then, or was written over, lies in $aside"
 [ ! -d "$spare_aside" ] ||

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -164,10 +165,17 @@ def test_restore_sh_puts_owners_flags_and_acls_back(points: Points, tree: Path) 
 
 
 def test_restore_sh_sets_odd_names_aside(points: Points, tree: Path) -> None:
-    """Spaces, a newline within, a leading dash, bytes that are no UTF-8: nothing is overlooked."""
+    """Spaces, a newline within or at the end, a leading dash, bytes that are no UTF-8, and the one
+    that stands for a newline in the lists of the script: nothing is overlooked."""
+    folders = [tree / "etc" / name for name in ("ends\n", "soh\x01", "soh\x01n")]
+    for folder in folders:
+        folder.mkdir()
     before = summary(tree)
     points.write("one", "host", ETC, capture(tree, points._store))
-    odd = [b"new\nline", b"  spaces  ", b"-dash", b"caf\xe9 \xff", b"back\\slash\\n", b"*"]
+    odd = [b"new\nline", b"  spaces  ", b"-dash", b"caf\xe9 \xff", b"back\\slash\\n", b"*",
+           b"end\n", b"\n", b"soh\x01x", b"\x01n"]  # fmt: skip
+    for number, folder in enumerate(folders):
+        (folder / f"in {number}\n").write_text("new\n")
     for name in odd:
         (tree / "etc" / os.fsdecode(name)).write_bytes(name)
         (tree / "etc/ssh" / os.fsdecode(name)).mkdir()
@@ -176,7 +184,7 @@ def test_restore_sh_sets_odd_names_aside(points: Points, tree: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert summary(tree) == before
     kept = {os.fsencode(path.name) for path in (points.path / "one").rglob("*") if path.is_file()}
-    assert kept >= set(odd)
+    assert kept >= {*odd, b"in 0\n", b"in 1\n", b"in 2\n"}
 
 
 @needs_tools
@@ -189,9 +197,25 @@ def test_restore_sh_takes_away_what_files_were_given_since(points: Points, tree:
         subprocess.run(["setfacl", "-m", "u:34:rwx", path], check=True)
         os.setxattr(path, "user.note", b"came since")
         subprocess.run(["chattr", "+dA", path], check=True)
+    subprocess.run(["chattr", "+DTS", tree / "etc/ssh"], check=True)
     done = run_restore(points, tree)
     assert (done.returncode, done.stderr) == (0, "")
     assert summary(tree) == before
+
+
+@pytest.mark.parametrize("of", ["content", "list"])
+def test_restore_sh_waits_for_no_pipe(points: Points, tree: Path, of: str) -> None:
+    points.write("one", "host", ETC, capture(tree, points._store))
+    (tree / "etc/ssh/config").write_text("Port 23\n")
+    chunk = points.manifest("one").chunks["files /etc/ssh"]
+    sha256 = hashlib.sha256(b"Port 22\n").hexdigest() if of == "content" else chunk
+    lost = points._store.where(sha256)
+    lost.unlink()
+    os.mkfifo(lost)
+    done = run_restore(points, tree)
+    assert done.returncode == 1
+    assert "is missing or was altered" in done.stderr
+    assert (tree / "etc/ssh/config").read_text() == "Port 23\n"
 
 
 @needs_tools
