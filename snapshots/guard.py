@@ -26,7 +26,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from snapshots import set_aside, sums
+from snapshots import kept_files, set_aside, sums
 from snapshots.durable import private_directory, sync_directory, write_durably
 from snapshots.model import Busy, SnapshotError
 from snapshots.records import Records
@@ -95,7 +95,7 @@ def read(state: StateDir) -> Guard | None:
     """
     path = directory(state) / "guard.json"
     try:
-        return msgspec.json.decode(sums.without_sum(path.read_bytes()), type=Guard)
+        return msgspec.json.decode(sums.without_sum(kept_files.read(path)), type=Guard)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, msgspec.MsgspecError) as error:

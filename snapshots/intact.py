@@ -10,7 +10,7 @@ import msgspec
 
 from host.names import read_exact_json
 from snapshots import guard as guards
-from snapshots import leaving, sums, twins
+from snapshots import kept_files, leaving, sums, twins
 from snapshots.answers import Answers
 from snapshots.captured import is_metadata_only
 from snapshots.debs import KeptDebs
@@ -257,7 +257,7 @@ def _transaction(
         yield f"{journal} cannot be read ({error.strerror})."
     for path in (directory / name for name in (leaving.NAME, NAMES, TABLES)):
         try:
-            sums.without_sum(path.read_bytes())
+            sums.without_sum(kept_files.read(path))
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:

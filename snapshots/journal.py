@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from host.names import exact_json, read_exact_json
+from snapshots import kept_files
 
 
 class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -50,7 +51,7 @@ def was_cut_off(text: bytes) -> bool:
 def ends_cut_off(path: Path) -> bool:
     """Whether a crash left the last line without its end."""
     try:
-        with path.open("rb") as stream:
+        with kept_files.opened(path) as stream:
             size = stream.seek(0, os.SEEK_END)
             if size == 0:
                 return False

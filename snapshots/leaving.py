@@ -16,7 +16,7 @@ import msgspec
 
 from host.base import Host, HostError
 from host.names import exact_json, read_exact_json
-from snapshots import leftovers, sums
+from snapshots import kept_files, leftovers, sums
 from snapshots.durable import sync_directory, write_durably
 from snapshots.model import TransactionRecord
 from snapshots.records import Records
@@ -62,7 +62,7 @@ def finish(host: Host, state: StateDir) -> list[str]:
 
 def _finish(host: Host, record: TransactionRecord, path: Path) -> list[str]:
     try:
-        leaving = read_exact_json(sums.without_sum(path.read_bytes()), _Leaving)
+        leaving = read_exact_json(sums.without_sum(kept_files.read(path)), _Leaving)
     except (OSError, ValueError):
         return []  # what is left is no more than what a purge by hand leaves; `verify` names it
     # What is younger than the undo is somebody else's.

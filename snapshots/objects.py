@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from host import scratch
-from snapshots import sums
+from snapshots import kept_files, sums
 from snapshots.durable import sync_directory, sync_files
 from snapshots.model import SnapshotError
 
@@ -29,10 +30,10 @@ class ObjectStore:
         if sha256 in self._pending:
             return True
         try:
-            there = os.stat(f"{self.path}/{sha256[:2]}/{sha256}")
+            there = os.lstat(f"{self.path}/{sha256[:2]}/{sha256}")
         except OSError:
             return False
-        return size_bytes is None or there.st_size == size_bytes
+        return stat.S_ISREG(there.st_mode) and size_bytes in (None, there.st_size)
 
     def is_whole(self, sha256: str) -> bool:
         """Whether it is there and what its name says."""
@@ -109,7 +110,7 @@ class ObjectStore:
         if sha256 in self._pending:
             self.sync()
         try:
-            content = self.where(sha256).read_bytes()
+            content = kept_files.read(self.where(sha256))
         except OSError as error:
             raise SnapshotError(
                 f"The saved content {self.where(sha256)} cannot be read ({error.strerror}). "

@@ -16,7 +16,7 @@ import msgspec
 from host import scratch
 from host.base import FileState
 from host.names import exact_json, read_exact_json
-from snapshots import listing, sums
+from snapshots import kept_files, listing, sums
 from snapshots.captured import Captured
 from snapshots.durable import sync_directory, sync_files
 from snapshots.model import DomainName, FileItem, Item, Root, SnapshotError, ValueItem
@@ -102,7 +102,7 @@ class Points:
         """Raises `SnapshotError` where it is missing or damaged."""
         path = self.path / point_id / "manifest.json"
         try:
-            content = path.read_bytes()
+            content = kept_files.read(path)
             listed = sums.read_listing(path.with_name(sums.NAME)).get(path.name)
             if listed != hashlib.sha256(content).hexdigest():
                 raise ValueError(sums.ALTERED)

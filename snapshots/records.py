@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from host.names import RAW_BYTE, exact_json, read_exact_json
-from snapshots import journal, sums, twins
+from snapshots import journal, kept_files, sums, twins
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.journal import JournalLine
 from snapshots.model import Delta, DomainName, Item, SnapshotError, TransactionRecord
@@ -166,17 +166,23 @@ class Records:
     def read_list(
         self, path: Path, keys: Mapping[str, str], *, without: Iterable[str] = ()
     ) -> Iterator[Delta]:
-        """What `encode_deltas` wrote, as `each_delta` has it. Raises `OSError`, `SnapshotError`."""
+        """What `encode_deltas` wrote, as `each_delta` has it.
+
+        Raises `FileNotFoundError`, and `SnapshotError` where it is damaged.
+        """
         left_out = tuple(_FILE + msgspec.json.encode(f"{top.rstrip('/')}/")[:-1] for top in without)
         try:
-            with path.open("rb") as stream:
+            with kept_files.opened(path) as stream:
                 lines: Iterable[bytes] = sums.opened_lines(stream)
                 if left_out:
                     lines = (line for line in lines if not line.startswith(left_out))
                 yield from _decode_deltas(lines, keys)
-        except (msgspec.DecodeError, ValueError) as error:
+        except FileNotFoundError:
+            raise
+        except (OSError, msgspec.DecodeError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
             raise SnapshotError(
-                f"{path} cannot be read ({error}); nothing was changed. Put it back from a backup "
+                f"{path} cannot be read ({why}); nothing was changed. Put it back from a backup "
                 "of the state directory, or use a restore point's restore.sh."
             ) from None
 
@@ -200,21 +206,21 @@ class Records:
         altered: nobody may act on what it says now.
         """
         try:
-            lines = self._journal(tx_id).read_bytes().split(b"\n")
+            lines = kept_files.read(self._journal(tx_id)).split(b"\n")
         except FileNotFoundError:
             return []
         return [found for line in lines if (found := journal.decoded(line)) is not None]
 
     def journaled(self, tx_id: str) -> int:
         """How many lines were written. Raises `OSError`."""
-        return self._journal(tx_id).read_bytes().count(b"\n")
+        return kept_files.read(self._journal(tx_id)).count(b"\n")
 
     def altered_in_journal(self, tx_id: str, *, was_interrupted: bool) -> list[int]:
         """The numbers of the lines that are not as they were written, from 1.
 
         With `was_interrupted` a line that a crash cut off is none of them. Raises `OSError`.
         """
-        *lines, rest = self._journal(tx_id).read_bytes().split(b"\n")
+        *lines, rest = kept_files.read(self._journal(tx_id)).split(b"\n")
         if rest:
             lines.append(rest + b" without its end")
         return [
@@ -319,7 +325,7 @@ def _write_sealed(path: Path, document: msgspec.Struct) -> None:
 
 
 def _read_sealed(path: Path, kind: type[Sealed]) -> Sealed:
-    return read_exact_json(sums.without_sum(path.read_bytes()), kind)
+    return read_exact_json(sums.without_sum(kept_files.read(path)), kind)
 
 
 def encode_deltas(deltas: Iterable[Delta]) -> Iterator[bytes]:

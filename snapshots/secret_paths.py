@@ -17,7 +17,7 @@ import msgspec
 
 from host.base import Host
 from host.names import exact_json, read_exact_json
-from snapshots import twins
+from snapshots import kept_files, twins
 from snapshots.durable import write_durably
 from snapshots.model import SnapshotError
 from snapshots.state import StateDir
@@ -139,9 +139,14 @@ class SecretPaths:
         """The kept content with this keyed hash; `None` where it was not kept."""
         kept = self._state.secret_contents / hashed.removeprefix(PREFIX)
         try:
-            content = kept.read_bytes()
+            content = kept_files.read(kept)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise SnapshotError(
+                f"The kept content {kept} cannot be read ({error.strerror}). Put it back from a "
+                "backup of the state directory."
+            ) from None
         if self.hashed(hashlib.sha256(content).hexdigest()) != hashed:
             raise SnapshotError(
                 f"The kept content {kept} was altered on the disk; it was not used. Put it back "

@@ -24,6 +24,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from snapshots import kept_files
 from snapshots.durable import (
     append_whole,
     private_directory,
@@ -247,7 +248,7 @@ class SessionLog:
 
     def _read(self) -> bytes:
         try:
-            return self.path.read_bytes()
+            return kept_files.read(self.path)
         except FileNotFoundError:
             return b""
         except OSError as error:
@@ -258,7 +259,7 @@ class SessionLog:
     def _read_head(self) -> _Head | None:
         """Raises one of `DAMAGED` where it is damaged."""
         try:
-            return msgspec.json.decode(self.head_path.read_bytes(), type=_Head)
+            return msgspec.json.decode(kept_files.read(self.head_path), type=_Head)
         except FileNotFoundError:
             return None
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from snapshots import kept_files
+
 NAME = "SHA256SUMS"
 """Beside the files of a restore point; `sha256sum -c SHA256SUMS` reads it too."""
 
@@ -62,13 +64,15 @@ def opened_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 def listing_of(paths: Iterable[Path]) -> bytes:
     """As `sha256sum` writes it."""
-    return b"".join(_hex(path.read_bytes()) + b"  " + path.name.encode() + b"\n" for path in paths)
+    return b"".join(
+        _hex(kept_files.read(path)) + b"  " + path.name.encode() + b"\n" for path in paths
+    )
 
 
 def read_listing(path: Path) -> dict[str, str]:
     """Name -> hash. Raises `OSError` and `ValueError`."""
     found = {}
-    for line in path.read_text("ascii").splitlines():
+    for line in kept_files.read(path).decode("ascii").splitlines():
         sha256, separator, name = line.partition("  ")
         if not separator or not re.fullmatch(r"[0-9a-f]{64}", sha256):
             raise ValueError(ALTERED)
@@ -78,7 +82,7 @@ def read_listing(path: Path) -> dict[str, str]:
 
 def file_hash(path: Path) -> str:
     """Raises `OSError`."""
-    with path.open("rb") as stream:
+    with kept_files.opened(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

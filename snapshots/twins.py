@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from host import scratch
-from snapshots import sums
+from snapshots import kept_files, sums
 from snapshots.durable import sync_directory
 
 
@@ -103,12 +103,12 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _read(path: Path) -> bytes:
-    return sums.without_sum(path.read_bytes())
+    return sums.without_sum(kept_files.read(path))
 
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return kept_files.read(path)
     except OSError:
         return b""
 
