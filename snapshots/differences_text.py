@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from host.base import FLAG_APPEND, FLAG_IMMUTABLE, FileState
 from host.hashes import without_hashes
+from host.names import clean
 from snapshots import mariadb_cells
 from snapshots.listing import acl_text
 from snapshots.mariadb_rows import is_row, shown
@@ -93,7 +94,7 @@ def _plain_change(old: tuple[int, int, int, int], new: tuple[int, int, int, int]
 
 def _change(old: FileState, new: FileState) -> str:
     parts = [
-        f"{name} {left} -> {right}"
+        f"{name} {clean(left)} -> {clean(right)}"
         for name, left, right in zip(_NAMES, _parts(old), _parts(new), strict=True)
         if left != right
     ]
@@ -120,13 +121,14 @@ def _parts(state: FileState) -> tuple[str, ...]:
 
 def _metadata(state: FileState) -> str:
     if state.kind == "symlink":
-        return f"link to {state.target}"
+        return f"link to {clean(state.target)}"
     return f"{state.kind}, mode {state.mode:04o}, owner {state.uid}:{state.gid}"
 
 
 def _files(
     path: str, old: FileState | None, new: FileState | None, read: Callable[[str], bytes]
 ) -> str:
+    path = clean(path)
     lines = []
     if old is None or new is None or old.kind != new.kind:
         before = FileItem(old) if old else None
