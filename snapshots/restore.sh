@@ -1012,7 +1012,9 @@ strip_around() {
 
 find_lists
 make_work
-for list in wanted present extra left refused roots kinds tops covers one; do : >"$work/$list" || exit 1; done
+for list in wanted present extra left refused roots kinds tops covers one; do
+    : >"$work/$list" || exit 1
+done
 [ -z "$is_proved" ] || while read -r word value rest; do
     case $word in root | leave) ;; *) continue ;; esac
     plain "$rest"

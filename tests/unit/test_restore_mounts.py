@@ -1,4 +1,4 @@
-"""restore.sh and what is mounted below /etc: it is neither moved, nor gone into, nor written over."""
+"""restore.sh and what is mounted below /etc: not moved, not gone into and not written over."""
 
 from __future__ import annotations
 
