@@ -20,13 +20,27 @@ def mount_points(host: Host) -> frozenset[str]:
     """
     if host.is_practice and host.state(MOUNTINFO) is None:
         return frozenset()
-    return parse_points(host.read_bytes(MOUNTINFO).decode("utf-8", "surrogateescape"))
+    return parse_points(_text(host))
+
+
+def mount_devices(host: Host) -> dict[str, str]:
+    """The same path -> the device of what is mounted there ("8:1"); empty without such a file."""
+    return {} if host.state(MOUNTINFO) is None else parse_devices(_text(host))
+
+
+def _text(host: Host) -> str:
+    return host.read_bytes(MOUNTINFO).decode("utf-8", "surrogateescape")
 
 
 def parse_points(text: str) -> frozenset[str]:
     """/proc/PID/mountinfo: {"/", "/srv/my disk", …}; there a space is written as `\\040`."""
+    return frozenset(parse_devices(text))
+
+
+def parse_devices(text: str) -> dict[str, str]:
+    """The same: {"/": "8:1", …}; of what is mounted over one another the last."""
     rows = (line.split(" ") for line in text.split("\n"))
-    return frozenset(_ESCAPE.sub(_character, row[4]) for row in rows if len(row) > 4)
+    return {_ESCAPE.sub(_character, row[4]): row[2] for row in rows if len(row) > 4}
 
 
 def _character(escape: re.Match[str]) -> str:

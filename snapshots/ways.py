@@ -1,7 +1,8 @@
 """The way to what was captured: through real directories, from its root on down.
 
 A capture follows no link below /etc or a declared tree. So where a link stands above one of its
-files now, other files lie behind it, and nothing may be put there or taken away.
+files now, other files lie behind it, and nothing may be put there or taken away. Neither does it go
+into another file system: where one is mounted above what was captured, it came since.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from host.base import Host
+from host.mounted import mount_devices
 from snapshots.model import FileItem, Item
 
 
@@ -35,6 +37,38 @@ class Ways:
                 found[path] = link
         return found
 
+    def mounted(self, host: Host, wanted: Mapping[str, Item | None]) -> dict[str, str]:
+        """Those of `wanted` that lie where something was mounted since -> where that is.
+
+        It came since where it is another file system than that of the root, or where it shall go.
+        A directory bound to another one of the same file system may have been there always.
+        """
+        devices = mount_devices(host)
+        found: dict[str, str] = {}
+        for root in self._roots:
+            real = host.realpath(root or "/").rstrip("/")
+            home = max((at for at in devices if _is_in(real, at)), key=len, default="")
+            inside = {
+                root + at.removeprefix(real): device == devices[home]
+                for at, device in devices.items()
+                if at != real and _is_in(at, real or "/")
+            }
+            for at, is_same in sorted(inside.items()):
+                goes = at in wanted and wanted[at] is None
+                if at in self._roots or (is_same and not goes):
+                    continue
+                for path in wanted:
+                    if path == at and wanted[path] is not None:
+                        continue  # a file bound over it was captured as the file
+                    if _is_in(path, at) and not self._has_root_between(path, at):
+                        found.setdefault(path, at)
+        return found
+
+    def _has_root_between(self, path: str, above: str) -> bool:
+        """A root of its own that lies behind what is mounted `above` was captured there."""
+        return any(root != above and _is_in(root, above) and _is_in(path, root)
+                   for root in self._roots)  # fmt: skip
+
     def _link(
         self, host: Host, directory: str, wanted: Mapping[str, Item | None], known: dict[str, str]
     ) -> str:
@@ -49,6 +83,11 @@ class Ways:
                     link = directory if state is not None and state.kind == "symlink" else ""
             known[directory] = link
         return link
+
+
+def _is_in(path: str, directory: str) -> bool:
+    """Whether it is that or lies below it."""
+    return f"{path}/".startswith(f"{directory.rstrip('/')}/")
 
 
 def _is_dir(item: Item | None) -> bool:

@@ -72,8 +72,10 @@ class Files(Domain):
         there: dict[str, FileState] = {}
         gone: list[str] = []
         linked = self._ways.linked(host, wanted)
-        if linked:
-            wanted = {path: item for path, item in wanted.items() if path not in linked}
+        mounted = self._ways.mounted(host, wanted)
+        if linked or mounted:
+            off = linked.keys() | mounted.keys()
+            wanted = {path: item for path, item in wanted.items() if path not in off}
         for path, item in wanted.items():
             if item is None:
                 gone.append(path)
@@ -102,6 +104,13 @@ class Files(Domain):
             raise HostError(
                 f"{first}{more} could not be put back: {link}, in which it lay, is a symbolic link "
                 "now, and nothing is changed through that. Move the link away first."
+            )
+        if mounted:
+            first, at = next(iter(mounted.items()))
+            more = f" and {len(mounted) - 1} more" if len(mounted) > 1 else ""
+            raise HostError(
+                f"{first}{more} could not be put back: {at} is covered by what is mounted on it, "
+                "and nothing is changed there. Unmount it first."
             )
         if kept:
             raise HostError(

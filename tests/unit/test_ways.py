@@ -9,8 +9,14 @@ import pytest
 
 from host import writing
 from host.base import FileState, HostError, UnsafePath
+from host.mounted import MOUNTINFO
 from host.practice import PracticeHost
-from snapshots.model import Resolutions, Root
+from snapshots.domains.files import Files
+from snapshots.model import FileItem, Item, Resolutions, Root
+from snapshots.objects import ObjectStore
+from snapshots.progress import Silent
+from snapshots.secret_paths import SecretPaths
+from snapshots.state import StateDir
 from snapshots.ways import Ways
 from tests.unit.snapshots_host import Bench
 
@@ -137,3 +143,60 @@ def test_a_link_is_refused_from_there_on_down_only(tmp_path: Path, practice: boo
         with pytest.raises(UnsafePath, match=r"/up, in which it lay"):
             put(f"{root}/up/top/in/a", wanted, content, within=f"{root}/up")
     assert (real / "real/top/in/b").read_bytes() == b"x"
+
+
+def test_what_was_mounted_since_is_found(tmp_path: Path) -> None:
+    host = PracticeHost(tmp_path)
+    rows = [
+        f"2{number} 1 {device} / {at} rw,relatime shared:1 - ext4 /dev/sda1 rw"
+        for number, (device, at) in enumerate(
+            (
+                ("8:1", "/"),
+                ("0:9", "/etc/other"),
+                ("8:1", "/etc/bound"),
+                ("8:1", "/etc/new"),
+                ("8:1", "/etc/file"),
+                ("0:7", "/srv/app"),
+                ("0:7", "/srv/app/up"),
+            )
+        )
+    ]
+    host.put("/proc/self", FileState(kind="dir", mode=0o755))
+    host.write_file(MOUNTINFO, "".join(f"{row}\n" for row in rows).encode())
+    directory = FileItem(FileState(kind="dir", mode=0o755))
+    file = FileItem(FileState(kind="file", mode=0o644))
+    wanted: dict[str, Item | None] = {
+        "/etc/other": directory,
+        "/etc/other/f": file,
+        "/etc/other-one": file,
+        "/etc/bound/f": file,
+        "/etc/new": None,
+        "/etc/new/deep/f": None,
+        "/etc/file": file,
+        "/srv/app/f": None,
+        "/srv/app/up/f": None,
+    }
+    assert Ways(["/etc", "/srv/app"]).mounted(host, wanted) == {
+        "/etc/other/f": "/etc/other",
+        "/etc/new": "/etc/new",
+        "/etc/new/deep/f": "/etc/new",
+    }
+    host.put(MOUNTINFO, None)
+    assert Ways(["/etc", "/srv/app"]).mounted(host, wanted) == {}
+
+
+def test_what_was_bound_since_is_not_emptied(tmp_path: Path) -> None:
+    host = PracticeHost(tmp_path / "host")
+    state = StateDir(tmp_path / "state")
+    files = Files(ObjectStore(state.objects), SecretPaths(state))
+    directories(host, "/etc/new", "/etc/other")
+    for path in ("/etc/new/precious", "/etc/mine"):
+        host.write_file(path, b"the only copy\n")
+    host.put("/proc/self", DIRECTORY)
+    rows = ("1 0 8:1 / / rw - ext4 a rw", "2 1 8:1 /srv /etc/new rw - ext4 a rw")
+    host.write_file(MOUNTINFO, "".join(f"{row}\n" for row in rows).encode())
+    wanted = dict.fromkeys(("/etc/new", "/etc/new/precious", "/etc/mine"))
+    with pytest.raises(HostError, match="/etc/new is covered by what is mounted on it"):
+        files.restore(host, wanted, Silent())
+    assert host.state("/etc/new/precious") is not None
+    assert host.state("/etc/mine") is None
