@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import shutil
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from snapshots import drift_carried, drift_settle, history, intact, twins
+from snapshots import drift_carried, drift_settle, history, intact, kept_files, twins
 from snapshots.answers import Answers
 from snapshots.guides import Guides
 from snapshots.model import RemoveFile, RunCommand, SnapshotError, WriteFile
@@ -87,18 +87,16 @@ def flip(path: Path, where: int) -> None:
     path.write_bytes(content)
 
 
-def cannot_be_read(monkeypatch: pytest.MonkeyPatch, *bad: Path) -> None:
+def cannot_be_read(monkeypatch: pytest.MonkeyPatch, *broken: Path) -> None:
     """A disk that answers with an error where these lie."""
-    opened = Path.open
+    opened = kept_files.opened
 
-    def open_or_fail(path: Path, *arguments: Any, **options: Any) -> Any:
-        if path in bad:
+    def open_or_fail(path: Path) -> BufferedReader:
+        if path in broken:
             raise OSError(errno.EIO, "Input/output error", str(path))
-        return opened(path, *arguments, **options)
+        return opened(path)
 
-    monkeypatch.setattr(Path, "open", open_or_fail)
-    read = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: open_or_fail(path, "rb") and read(path))
+    monkeypatch.setattr(kept_files, "opened", open_or_fail)
 
 
 def test_what_cannot_be_read_is_named_with_all_the_rest(
