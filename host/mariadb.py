@@ -30,6 +30,8 @@ UNLOGGED = "SET SESSION sql_log_off=ON, slow_query_log=OFF;\n"
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _MEANING = {"n": "\n", "t": "\t", "0": "\0"}
 _ERROR = re.compile(r"ERROR (\d+)")
+_NAMES_ACCOUNTS_ONLY = ("1396",)
+"""ER_CANNOT_USER: "Operation %s failed for %.256s", that is a command's two words and accounts."""
 _DENIED = ("1045", "1698", "1044", "1130")
 
 
@@ -73,7 +75,9 @@ def complaint(error: CommandFailed) -> HostError:
             " ALTER USER root@localhost IDENTIFIED VIA unix_socket OR mysql_native_password …"
         )
     what = f"error {number}" if number else f"exit status {error.completed.returncode}"
-    hint = re.split(r"['\"`]| near ", last.partition(": ")[2])[0].strip()  # statements follow
+    hint = last.partition(": ")[2].strip()
+    if number not in _NAMES_ACCOUNTS_ONLY:
+        hint = re.split(r"['\"`]| near ", hint)[0].strip()  # statements follow
     return HostError(f"MariaDB refused what it was told ({what}: {hint or 'no reason given'})")
 
 

@@ -120,7 +120,10 @@ def _file(now: FileState, after: FileState, before: Item | None, contents: Conte
         raise Unmergeable(f"{kinds.pop()} has no lines to merge")
     hashes = (after.sha256, now.sha256, old.sha256 if old else EMPTY)
     if any(is_opaque(sha256) for sha256 in hashes):
-        raise Unmergeable("its content is secret or was not kept, so it cannot be merged")
+        raise Unmergeable(
+            "its content is secret or was not kept, and the step's part of it cannot be told from"
+            " what was changed since"
+        )
     sides = [contents.get(sha256) if sha256 != EMPTY else b"" for sha256 in hashes]
     if any(len(side) > MERGE_LIMIT_BYTES for side in sides):
         raise Unmergeable(f"it is larger than {MERGE_LIMIT_BYTES // 1024**2} MiB")

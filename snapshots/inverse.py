@@ -17,6 +17,7 @@ from snapshots.domains.packages import LEFTOVER, Package
 from snapshots.mariadb_cells import is_cells
 from snapshots.merge import merge3
 from snapshots.model import Delta, FileItem, Item, ValueItem
+from snapshots.secret_merge import Secrets, taken_out
 from snapshots.secret_paths import PREFIX
 
 How = Literal["exact", "merged", "gone", "failed"]
@@ -30,9 +31,12 @@ MERGE_LIMIT_BYTES = 4 * 1024 * 1024
 class Contents:
     """Contents by hash: the stored ones and those that a merge just made."""
 
-    def __init__(self, read: Callable[[str], bytes]) -> None:
+    def __init__(self, read: Callable[[str], bytes], secrets: Secrets | None = None) -> None:
         self._read = read
+        self._secrets = secrets
         self.made: dict[str, bytes] = {}
+        self.made_secret: dict[str, bytes] = {}
+        """By keyed hash; these go where secrets are kept."""
 
     def get(self, sha256: str) -> bytes:
         return self.made[sha256] if sha256 in self.made else self._read(sha256)
@@ -41,6 +45,27 @@ class Contents:
         sha256 = hashlib.sha256(content).hexdigest()
         self.made[sha256] = content
         return sha256
+
+    def taken_out(self, path: str, now: str, after: str, before: str) -> str | None:
+        """The keyed hash of a secret file's content `now`, without what made `after` of `before`;
+        `None` where that cannot be told. All are keyed hashes."""
+        secrets = self._secrets
+        if secrets is None or not all(one.startswith(PREFIX) for one in (now, after, before)):
+            return None
+        old = self.made_secret.get(before) or secrets.content(before)
+        there = self.made_secret.get(now) or secrets.content(now)
+        if there is None:
+            there = secrets.stands(path)
+            if there is None or secrets.hashed(there) != now:
+                return None
+        if old is None or max(len(old), len(there)) > MERGE_LIMIT_BYTES:
+            return None
+        merged = taken_out(old, there, lambda content: secrets.hashed(content) == after)
+        if merged is None:
+            return None
+        hashed = secrets.hashed(merged)
+        self.made_secret[hashed] = merged
+        return hashed
 
 
 class Inverse:
@@ -142,10 +167,10 @@ class Inverse:
             return old
         if now == before:
             return now
-        if any(is_opaque(sha256) for sha256 in (now, after, old)):
-            return None
         if not self._merging:
             return None
+        if any(is_opaque(sha256) for sha256 in (now, after, old)):
+            return self._contents.taken_out(self._delta.key, now, after, old)
         sides = [b"" if sha256 == EMPTY else self._contents.get(sha256)
                  for sha256 in (after, now, old)]  # fmt: skip
         if any(len(side) > MERGE_LIMIT_BYTES for side in sides):

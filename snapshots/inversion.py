@@ -20,6 +20,7 @@ from snapshots import (
     reach,
     remains,
     soundness,
+    together,
     witnesses,
 )
 from snapshots.accounts import NOBODY, Named
@@ -111,6 +112,8 @@ class Inversion:
             packaged.hand_over(self, delta, now, chain, self._kept)
         elif delta.domain == "files" and DERIVED.fullmatch(delta.key):
             packaged.made_anew(self, delta, now, chain)
+        elif delta.domain == "mariadb" and not self.current.get("mariadb"):
+            self.say(delta, "already", note=together.NOT_INSTALLED)
         elif (
             reach.is_kept_from_us(self, delta, now)
             or heirs.was_hidden(self, delta)
@@ -440,6 +443,7 @@ def invert(
     packaged: Iterable[str] = (),
     resolutions: Resolutions = UNRESOLVED,
     former: Callable[[], Mapping[str, Item]] = dict,
+    rows: Callable[[], Mapping[str, Item]] = dict,
     named: Named = NOBODY,
     unreachable: Mapping[str, str] = MappingProxyType({}),
 ) -> Inversion:
@@ -448,8 +452,9 @@ def invert(
     `current` is the host now. `pristine`: configuration files of packages that go, as packaged;
     `packaged`: all of those packages' configuration files. `resolutions`: what a person chose for
     things in conflict; they count only for those. `former` gives the files as they were before
-    `record`; it is asked where a directory that somebody removed since is made anew. `named`: whom
-    dpkg-statoverride names. `unreachable`: what lies behind a link or under a mount since, and why.
+    `record`, `rows` MariaDB's; they are asked where a directory that somebody removed since is made
+    anew, or a grant comes back whose account is gone. `named`: whom dpkg-statoverride names.
+    `unreachable`: what lies behind a link or under a mount since, and why.
     """
     inversion = Inversion(
         record,
@@ -467,6 +472,8 @@ def invert(
     mine = list(deltas if record.kind == "apply" else only_changes(deltas))
     inversion.makes = {one.key for one in mine if directories.is_made(one)}
     inversion.covers = {one.key for one in mine if directories.is_covered(one)}
+    units = together.units(mine, current.get("mariadb", {}))
+    inversion.resolutions = together.shared(resolutions, units)
     for delta in mine:
         if directories.is_made(delta):
             made.append(delta)  # whose it becomes depends on what becomes of that in it
@@ -477,6 +484,7 @@ def invert(
     for delta in sorted(made, key=lambda one: one.key, reverse=True):
         inversion.decide(delta)
         witnesses.foresee(inversion, inversion.decisions[-1:])
+    together.settle(inversion, units, rows)
     remains.settle_directories(inversion, former)
     chain_remains.settle_chains(inversion)
     remains.settle_tables(inversion)

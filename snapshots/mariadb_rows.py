@@ -61,7 +61,7 @@ def parse(text: str) -> dict[str, str]:
             raise Unreadable(f"a row of mysql.{table} has {len(row)} fields, not {len(columns)}")
         else:
             values = dict(zip(columns, row, strict=True))
-            found[key_of(table, (values[name] for name in KEYS[table]))] = _json(values)
+            found[key_of(table, (values[name] for name in KEYS[table]))] = value_of(values)
     return found
 
 
@@ -94,7 +94,7 @@ def statements(wanted: Mapping[str, str | None]) -> Iterator[str]:
             )
             yield f"DELETE FROM mysql.{table} WHERE {where};"
             continue
-        row = _row(value)
+        row = row_of(value)
         columns = ", ".join(map(identifier, row))
         yield (
             f"REPLACE INTO mysql.{table} ({columns})"
@@ -111,7 +111,7 @@ def is_row(value: str) -> bool:
 def shown(value: str) -> str:
     """A saved row as a person may see it: what it says, without passwords and contents."""
     try:
-        row = _row(value)
+        row = row_of(value)
     except Unreadable:
         return HIDDEN
     if "Dump" in row:
@@ -132,7 +132,7 @@ def dump_value(dump: str) -> str:
 
 def dump_of(value: str) -> str:
     """Raises `Unreadable`."""
-    return str(_row(value).get("Dump", ""))
+    return str(row_of(value).get("Dump", ""))
 
 
 def masked(value: Any) -> Any:
@@ -152,11 +152,17 @@ def _masked_json(text: str) -> str:
         return HIDDEN
 
 
-def _row(value: str) -> dict[str, Any]:
+def row_of(value: str) -> dict[str, Any]:
+    """The columns of a saved row. Raises `Unreadable`."""
     try:
         return msgspec.json.decode(value, type=dict[str, Any])
     except msgspec.DecodeError:
         raise Unreadable("a saved row of MariaDB's accounts cannot be read") from None
+
+
+def value_of(row: Mapping[str, Any]) -> str:
+    """A row as it is saved."""
+    return _json(row)
 
 
 def _json(value: object) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from host.base import Host
+from host.base import Host, HostError
 from host.names import exact_json, read_exact_json
 from snapshots import kept_files, twins
 from snapshots.durable import write_durably
@@ -153,3 +153,29 @@ class SecretPaths:
                 "from a backup of the state directory."
             )
         return content
+
+
+class KnownSecrets:
+    """What a merge may know of secret files: what was kept, and what the host holds."""
+
+    def __init__(self, host: Host, secrets: SecretPaths) -> None:
+        self._host = host
+        self._secrets = secrets
+
+    def hashed(self, content: bytes) -> str:
+        """What stands for it in captures."""
+        return self._secrets.hashed(hashlib.sha256(content).hexdigest())
+
+    def content(self, hashed: str) -> bytes | None:
+        """What was kept; `None` where nothing was, or it is damaged."""
+        try:
+            return self._secrets.content(hashed)
+        except SnapshotError:
+            return None
+
+    def stands(self, path: str) -> bytes | None:
+        """What the file holds now; `None` where it cannot be read."""
+        try:
+            return self._host.read_bytes(path, limit_bytes=LIMIT_BYTES, follow=False)
+        except HostError:
+            return None

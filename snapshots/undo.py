@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import msgspec
 
 from host.base import Host
+from host.mariadb import NotRunning
 from host.names import visible
 from snapshots import (
     account_undo,
@@ -25,6 +27,7 @@ from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured
 from snapshots.converge import Goal
 from snapshots.decision import Later, by_key
+from snapshots.domains.mariadb import asks_mariadb
 from snapshots.domains.packages import Package
 from snapshots.dpkg import is_offered, refuse_interrupted
 from snapshots.fitting import refusal
@@ -48,6 +51,7 @@ from snapshots.package_growth import grown
 from snapshots.package_ties import conffiles, ties, with_leftovers
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records
+from snapshots.secret_paths import KnownSecrets
 from snapshots.state import StateDir
 from snapshots.transaction import Transaction, bring_back, point_before
 
@@ -73,8 +77,9 @@ def plan_undos(
     records = Records(state)
     chosen = [_undoable(records, tx_id) for tx_id in tx_ids]
     roots = {root.path: root for record in chosen for root in record.roots}
-    current = keeper.capture(roots.values(), Silent()) if chosen else {}
-    contents = Contents(keeper.store.get)
+    with _named_where_mariadb_is_needed(chosen):
+        current = keeper.capture(roots.values(), Silent()) if chosen else {}
+    contents = Contents(keeper.store.get, KnownSecrets(host, keeper.secret_paths))
     standing = _standing(keeper, records, tx_ids, _paths(current))
     plans: list[UndoPlan] = []
     coming: dict[str, str] = {}
@@ -93,6 +98,27 @@ def plan_undos(
             one.deltas = by_key(inversion.deltas_of(one, current))
     keeper.store.forget()
     return plans
+
+
+@contextmanager
+def _named_where_mariadb_is_needed(chosen: Sequence[TransactionRecord]) -> Iterator[None]:
+    """Say of several which cannot be undone while MariaDB does not answer, and which can."""
+    try:
+        yield
+    except NotRunning as error:
+        asking = [one for one in chosen if asks_mariadb(one.roots)]
+        others = [one for one in chosen if one not in asking]
+        if not others:
+            raise
+        raise NotRunning(
+            f"{error} Nothing was touched. The undo of {_names(asking)} needs it; what can be"
+            f" undone without it: `harden-tui rollback {_names(others, ' ')}`."
+        ) from None
+
+
+def _names(chosen: Sequence[TransactionRecord], between: str = ", ") -> str:
+    """As a person types them."""
+    return between.join(one.steps[0] if len(one.steps) == 1 else one.id for one in chosen)
 
 
 def undo(
@@ -127,7 +153,7 @@ def undo(
         deltas = list(_differences(keeper, records, record.id, paths))
         standing = _standing(keeper, records, [record.id], paths, but=record.id)
         del paths
-        contents = Contents(keeper.store.get)
+        contents = Contents(keeper.store.get, KnownSecrets(host, keeper.secret_paths))
         later = list(standing.values())
         inversion = _invert(keeper, records, record, deltas, later, current, contents, resolutions)
         del deltas, later, standing  # 50,000 of a tree, which the decisions have, or let go of
@@ -166,7 +192,7 @@ def undo(
         if cannot:
             raise SnapshotError(cannot)
         keeper.debs.keep(host, undo_packages.leaving(inversion, current), progress)
-        secrets = _keep_secrets(keeper, inversion)
+        secrets = [*_keep_secrets(keeper, inversion), *_keep_merged(keeper, inversion)]
         ready()
         tx = open_transaction(
             keeper, records, own, current, held.pop_all(), progress, switch=switch
@@ -279,7 +305,10 @@ def _is_without_content(item: Item | None) -> bool:
 
 def _is_made(inversion: Inversion, item: Item | None) -> bool:
     """A content that the merge just made is not on the disk yet."""
-    return isinstance(item, FileItem) and item.state.sha256 in inversion.contents.made
+    made = inversion.contents
+    return isinstance(item, FileItem) and (
+        item.state.sha256 in made.made or item.state.sha256 in made.made_secret
+    )
 
 
 def why_not(record: TransactionRecord) -> str:
@@ -381,6 +410,7 @@ def _invert(
         packaged=packaged - declared,
         resolutions=resolutions,
         former=lambda: keeper.points.load(point_before(record.id))["files"],
+        rows=lambda: keeper.points.load(point_before(record.id)).get("mariadb", {}),
         named=account_undo.named_by_dpkg(keeper.host, going),
         unreachable=reach.out_of_reach(keeper.host, record, deltas, current),
     )
@@ -407,6 +437,20 @@ def _keep_secrets(keeper: Keeper, inversion: Inversion) -> list[str]:
             if hashed and decision.chosen != "restore":
                 passing.append(hashed)
     return passing
+
+
+def _keep_merged(keeper: Keeper, inversion: Inversion) -> list[str]:
+    """Keep secret contents that the merge made; returns those that only this undo needs."""
+    made = inversion.contents.made_secret
+    new = [hashed for hashed, text in made.items() if keeper.secret_paths.keep_known(hashed, text)]
+    rebased = [one for mine in inversion.rebased.values() for one in mine.values() if one]
+    needed = {
+        item.state.sha256
+        for one in rebased
+        for item in (one.before, one.after)
+        if isinstance(item, FileItem)
+    }
+    return [hashed for hashed in new if hashed not in needed]
 
 
 def _keyed(keeper: Keeper, delta: Delta) -> Delta:

@@ -8,7 +8,7 @@ roots): of all other transactions MariaDB may be stopped, slow or broken.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from host.base import CommandFailed, Host, HostError
@@ -42,6 +42,12 @@ SELECT COUNT(DISTINCT SCHEMA_NAME), IFNULL(SUM(DATA_LENGTH + INDEX_LENGTH), 0)
   FROM information_schema.SCHEMATA LEFT JOIN information_schema.TABLES
   ON TABLE_SCHEMA = SCHEMA_NAME WHERE SCHEMA_NAME = 'test';
 """
+
+
+def asks_mariadb(roots: Sequence[Root]) -> bool:
+    """Whether what a step declares is to be asked of MariaDB."""
+    accounts = any(root.path == ACCOUNTS.path for root in roots)
+    return accounts or bool(mariadb_cells.selected(roots))
 
 
 class Mariadb(Domain):

@@ -98,6 +98,11 @@ def test_literals_and_names() -> None:
         ("ERROR 2002 (HY000): Can't connect to local server", NotRunning, "does not answer"),
         ("ERROR 1698 (28000): Access denied for user 'root'@'localhost'", HostError, "let root in"),
         ("ERROR 1064 (42000) at line 3: near 'BY PASSWORD '*AB12'", HostError, "error 1064"),
+        (
+            "ERROR 1396 (HY000) at line 2: Operation RENAME USER failed for 'app'@'%'",
+            HostError,
+            "(error 1396: Operation RENAME USER failed for 'app'@'%')",
+        ),
         ("", HostError, "exit status 1"),
     ],
 )

@@ -56,6 +56,7 @@ class World:
         self.now: Captured = {"files": dict(files), "kernel": dict(kernel or {}), "firewall": {}}
         self.history: list[Later] = []
         self._moments = 0
+        self._found: dict[str, Captured] = {}
 
     def apply(
         self,
@@ -72,6 +73,7 @@ class World:
             ended=self._moment(), claims=claims,
         )  # fmt: skip
         self.history.append(Later(record, by_key(differences(before, self.now))))
+        self._found[record.id] = before
         return record.id
 
     @contextmanager
@@ -101,10 +103,12 @@ class World:
             domain: DomainName = "files" if key.startswith("/") else "kernel"
             if key.startswith("ip "):
                 domain = "firewall"
+            elif " [" in key:
+                domain = "mariadb"
             if item is None:
                 self.now[domain].pop(key, None)
             else:
-                self.now[domain][key] = item
+                self.now.setdefault(domain, {})[key] = item
 
     def file(self, path: str) -> str | None:
         return content_of(self.now["files"].get(path))
@@ -118,6 +122,7 @@ class World:
         return invert(
             mine.record, mine.deltas.values(), later, self.now, contents,
             kept=Kept(), resolutions=resolutions,
+            rows=lambda: self._found[tx_id].get("mariadb", {}),
         )  # fmt: skip
 
     def undo(self, tx_id: str, choice: Resolution | None = None) -> dict[str, str]:
