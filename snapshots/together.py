@@ -136,7 +136,7 @@ class _Settling:
         self._parts = parts
 
     def settle(self) -> None:
-        if not self._changing and not any(one.heirs for one in self._parts):
+        if not self._moving:
             return
         if self._is_in_conflict() or self._is_kept() or self._is_left_alone():
             return
@@ -145,6 +145,11 @@ class _Settling:
             self._leave_to(heir)
         elif not self._was_taken():
             self._mind_given()
+
+    @property
+    def _moving(self) -> list[Decision]:
+        """What changes, or goes to a later step."""
+        return [one for one in self._parts if one.changes or one.heirs]
 
     @property
     def _changing(self) -> list[Decision]:
@@ -175,7 +180,7 @@ class _Settling:
         return kept is not None
 
     def _keep(self, kept: Decision) -> None:
-        for one in self._changing:
+        for one in self._moving:
             self._let_go(one)
             one.how, one.target = "kept", None
             one.note = f"stays with {kept.delta.key}, as you chose"
@@ -187,6 +192,7 @@ class _Settling:
             self._inversion.rebased.get(later.record.id, {}).pop(key, None)
             self._inversion.moved.get(later.record.id, {}).pop(key, None)
         self._inversion.walks.stop(one.delta)
+        one.heirs = ()
 
     def _is_left_alone(self) -> bool:
         """Whether somebody decided otherwise over a part of it, and so over all."""
@@ -196,7 +202,7 @@ class _Settling:
         return alone is not None
 
     def _leave_alone(self, note: str) -> None:
-        for one in self._changing:
+        for one in self._moving:
             self._let_go(one)
             one.how, one.target, one.note = "already", None, note
 
@@ -215,7 +221,6 @@ class _Settling:
             theirs = [one for one in self._parts if one.heirs] or self._changing
             for one in theirs:
                 self._let_go(one)
-                one.heirs = ()
             why = f"{name} changed a part of it since; undo {name} first"
             note = f"{name} changed a part of what belongs together"
             self._dispute(theirs, note, {"restore": why, "merge": why})
@@ -233,9 +238,9 @@ class _Settling:
         taken = [one for one in left if self._inversion.now(one.delta) is None]
         if not taken or not self._changing or any(one.chosen for one in self._parts):
             return False
-        if len(taken) == len(left):
-            gone = " and ".join(named(one.delta.key) for one in taken if is_account(one.delta.key))
-            self._leave_alone(f"somebody removed {gone} since; it stays away")
+        gone = [named(one.delta.key) for one in taken if is_account(one.delta.key)]
+        if gone and len(taken) == len(left):
+            self._leave_alone(f"somebody removed {' and '.join(gone)} since; it stays away")
             return True
         return self._dispute(taken, "somebody took it away since")
 

@@ -143,6 +143,25 @@ def test_a_grant_that_was_taken_away_since_is_asked_about() -> None:
     assert there(world) == FIRST
 
 
+def test_a_grant_that_the_step_made_and_somebody_took_away_is_asked_about() -> None:
+    world = World({})
+    world.edit(HAD)
+    one = world.apply("rights", {**gone(grant(OLD, "appdb")), **grant(OLD, "less")})
+    world.edit(gone(grant(OLD, "less")))
+    (conflict,) = asked(world, one)
+    assert conflict.delta.key == key("db", "%", "less", "app")
+
+
+def test_a_grant_does_not_come_back_to_an_account_that_is_gone() -> None:
+    world = World({})
+    world.edit(HAD)
+    one = world.apply("rights", gone(grant(BOB, "appdb")))
+    world.edit(gone(login(BOB, "")))
+    (decision,) = world.decided(one, Resolutions())
+    assert decision.note == "somebody removed 'bob'@'%' since; its grants stay away"
+    assert there(world) == {"app@% old", "app@% appdb"}
+
+
 def test_what_was_given_since_moves_with_a_rename() -> None:
     world, one = applied()
     world.edit(grant(NEW, "more"))
