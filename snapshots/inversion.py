@@ -112,7 +112,7 @@ class Inversion:
             packaged.hand_over(self, delta, now, chain, self._kept)
         elif delta.domain == "files" and DERIVED.fullmatch(delta.key):
             packaged.made_anew(self, delta, now, chain)
-        elif delta.domain == "mariadb" and not self.current.get("mariadb"):
+        elif delta.key.startswith("mysql.") and not self.current.get("mariadb"):
             self.say(delta, "already", note=together.NOT_INSTALLED)
         elif (
             reach.is_kept_from_us(self, delta, now)
