@@ -31,13 +31,15 @@ class Unit(msgspec.Struct):
     """Differences that count only together.
 
     `accounts`: whose rows are among them. `moved`: who was renamed, as the step left it -> as it
-    was before. `given`: rows of those accounts that others made since, key -> row.
+    was before. Rows that others made since, key -> row: `given` to accounts that the step made, and
+    `anew` with accounts that it dropped.
     """
 
     deltas: list[Delta]
     accounts: set[Name]
     moved: dict[Name, Name]
     given: dict[str, Item] = {}
+    anew: dict[str, Item] = {}
 
     @property
     def keys(self) -> list[str]:
@@ -73,9 +75,12 @@ def units(deltas: Iterable[Delta], now: Mapping[str, Item]) -> list[Unit]:
         if places and altered and altered[0] in names:
             mine += places
         known = {one.key for one in mine}
-        going = {name for name in names if name in rows and rows[name].before is None}
-        given = {k: row for k, row in now.items() if account_of(k) in going and k not in known}
-        found.append(Unit(mine, names, {a: b for a, b in moved.items() if a in names}, given))
+        made = {name for name in names if name in rows and rows[name].before is None}
+        dropped = {name for name in names if name in rows and rows[name].after is None}
+        since = {k: row for k, row in now.items() if k not in known}
+        given = {k: row for k, row in since.items() if account_of(k) in made}
+        anew = {k: row for k, row in since.items() if account_of(k) in dropped}
+        found.append(Unit(mine, names, {a: b for a, b in moved.items() if a in names}, given, anew))
     return found
 
 
@@ -247,23 +252,23 @@ class _Settling:
     def _mind_given(self) -> None:
         """What others gave since to an account that goes: it goes with it, moves, or is asked."""
         given = self._unit.given
+        settled = any(one.chosen == "restore" for one in self._parts)
+        if settled and self._changing:
+            for key, row in {**given, **self._unit.anew}.items():
+                self._say(Delta("mariadb", key, None, row), None, disputes.GIVEN_UP + "this undo")
+            return
         if not given or not self._changing:
             return
         made = [
             Decision(Delta("mariadb", key, None, None), "already", clashes=(Clash(None, row),))
             for key, row in given.items()
         ]
-        settled = any(one.chosen == "restore" for one in self._parts)
-        moves = {} if settled else self._moves()
+        moves = self._moves()
         if moves:
             for key, (other, row) in moves.items():
                 note = f"goes to {named(other)}, which comes back"
                 self._say(Delta("mariadb", key, None, given[key]), None, note)
                 self._say(Delta("mariadb", other, row, None), row, f"from {named(key)}")
-            return
-        if settled:
-            for key, row in given.items():
-                self._say(Delta("mariadb", key, None, row), None, disputes.GIVEN_UP + "this undo")
             return
         self._inversion.decisions += made
         self._parts += made

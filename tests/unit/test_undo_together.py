@@ -119,6 +119,13 @@ def test_who_was_made_anew_with_less_gets_no_more() -> None:
     assert there(world) == {"app@% old", "app@% appdb", "bob@% bobs own"}
 
 
+def test_who_comes_back_without_a_password_has_no_grant_that_was_made_since() -> None:
+    world, one = applied()
+    world.edit({**login(BOB, "bobs own"), **grant(BOB, "payroll")})
+    world.undo(one, "restore")
+    assert there(world) == FIRST
+
+
 def test_who_was_dropped_since_stays_away() -> None:
     world, one = applied()
     world.edit({**gone(login(NEW, "")), **gone(grant(NEW, "appdb"))})
