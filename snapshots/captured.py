@@ -19,6 +19,10 @@ WITHOUT_FILE = "without-file"
 runs (ufw's, once it was purged): no difference to one that is active, and nobody can start it
 again."""
 
+TRIGGERED = frozenset({"triggers-awaited", "triggers-pending"})
+"""What dpkg says of a package that works already while a trigger is still to be run, which the next
+apt or dpkg does: never a difference to one that is installed."""
+
 _LOCKS = {
     "kernel.unprivileged_bpf_disabled": "1",
     "kernel.modules_disabled": "1",
@@ -156,10 +160,22 @@ def _counts(
             if ValueItem(WITHOUT_FILE) in sides and ValueItem("active") in sides:
                 return False
             return ValueItem(CHANGING) not in sides
+        case "packages":
+            return not is_trigger_only(left, right)
         case "kernel":
             return None not in sides
         case _:
             return True
+
+
+def is_trigger_only(left: Item | None, right: Item | None) -> bool:
+    """Whether two states of a package differ at most in a trigger that is still to be run."""
+    return _without_triggers(left) == _without_triggers(right)
+
+
+def _without_triggers(item: Item | None) -> list[str]:
+    value = item.value if isinstance(item, ValueItem) else ""
+    return [word for word in value.split(";") if word not in TRIGGERED]
 
 
 def is_metadata_only(item: Item | None) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from snapshots.captured import TRIGGERED
+
 QUERY = (
     "dpkg-query",
     "-W",
@@ -14,6 +16,8 @@ QUERY = (
     r"${binary:Package}\t${db:Status-Status}\t${Provides}\t${Pre-Depends}\t${Depends}"
     r"\t${Recommends}\n",
 )
+
+_THERE = frozenset({"installed", *TRIGGERED})
 
 _NAME = re.compile(r"\s*([a-z0-9][a-z0-9+.\-]*)")
 
@@ -35,7 +39,7 @@ def parse(text: str) -> dict[str, Installed]:
     found = {}
     for line in text.splitlines():
         fields = line.split("\t")
-        if len(fields) != 6 or fields[1] != "installed":
+        if len(fields) != 6 or fields[1] not in _THERE:
             continue
         full, _, provides, pre_depends, depends, recommends = fields
         names = {group[0] for group in _groups(provides)}

@@ -24,7 +24,7 @@ from snapshots import (
 )
 from snapshots import inversion as inverting
 from snapshots.capture import Keeper
-from snapshots.captured import VOLATILE_FILES, Captured
+from snapshots.captured import VOLATILE_FILES, Captured, is_trigger_only
 from snapshots.converge import Goal
 from snapshots.decision import Later, by_key
 from snapshots.domains.mariadb import asks_mariadb
@@ -339,6 +339,8 @@ def _differences(
 ) -> Iterator[Delta]:
     secret = keeper.secret_paths.paths
     for delta in records.each_delta(tx_id, paths):
+        if delta.domain == "packages" and _is_of_a_trigger(delta):
+            continue
         yield _keyed(keeper, delta) if delta.key in secret else delta
 
 
@@ -451,6 +453,11 @@ def _keep_merged(keeper: Keeper, inversion: Inversion) -> list[str]:
         if isinstance(item, FileItem)
     }
     return [hashed for hashed in new if hashed not in needed]
+
+
+def _is_of_a_trigger(delta: Delta) -> bool:
+    """Whether it was taken for a difference before triggers were none."""
+    return delta.before != delta.after and is_trigger_only(delta.before, delta.after)
 
 
 def _keyed(keeper: Keeper, delta: Delta) -> Delta:

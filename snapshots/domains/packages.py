@@ -9,6 +9,7 @@ import msgspec
 
 from host.base import CommandFailed, CommandMissing, Host, HostError
 from snapshots import ucf
+from snapshots.captured import TRIGGERED
 from snapshots.debs import KeptDebs
 from snapshots.domains.base import Domain, Scope
 from snapshots.dpkg import (
@@ -53,7 +54,7 @@ class Package(msgspec.Struct, frozen=True):
         if not isinstance(item, ValueItem) or item.value == LEFTOVER:
             return None
         version, mark, *flags = item.value.split(";")
-        return cls(version, mark, tuple(flags))
+        return cls(version, mark, tuple(flag for flag in flags if flag not in TRIGGERED))
 
     @property
     def selection(self) -> str:
@@ -220,7 +221,7 @@ def parse(text: str, automatic: frozenset[str]) -> dict[str, Item]:
             continue
         mark = "auto" if name.partition(":")[0] in automatic else "manual"
         flags = [want] if want in _SELECTIONS else []
-        flags += [status] if status != "installed" else []
+        flags += [status] if status != "installed" and status not in TRIGGERED else []
         found[name] = Package(version, mark, tuple(flags)).item()
     return found
 

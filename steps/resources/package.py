@@ -11,13 +11,13 @@ import msgspec
 from host.facts import Fact
 from host.facts.apt import DPKG_BUSY, Simulation, removal, simulation
 from host.facts.packages import KNOWN_PACKAGES, PACKAGES, units_of
+from snapshots.captured import TRIGGERED
 from snapshots.model import InstallPackages, RunCommand
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.+-]+")
-_WHOLE = ("installed", "triggers-awaited", "triggers-pending")
-"""A package that waits for a trigger works already."""
+_WHOLE = frozenset({"installed", *TRIGGERED})
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

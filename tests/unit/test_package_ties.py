@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshots import undo
+from snapshots import captured, domains, undo
 from snapshots.captured import Captured
 from snapshots.decision import Later, by_key
 from snapshots.model import Delta, InstallPackages, TransactionRecord, UndoItem, ValueItem
@@ -61,3 +61,43 @@ def test_what_counts_as_wanted(left: str, now: str, later: str, why: str) -> Non
     found = wanted_since(["a"], mine, others, current)
     assert list(found) == (["a"] if why else [])
     assert why in found.get("a", "")
+
+
+def says(bench: Bench, status: str) -> None:
+    """What dpkg says of openssh-server from now on."""
+    bench.host.machine.memory.packages["openssh-server"].status = status
+    bench.host.machine.save()
+
+
+@pytest.mark.parametrize("ends", ["commit", "roll back"])
+def test_a_trigger_that_was_run_meanwhile_is_no_difference(tmp_path: Path, ends: str) -> None:
+    bench = Bench(tmp_path)
+    says(bench, "triggers-pending")
+    first = bench.fingerprint()
+    tx = bench.begin("fw")
+    tx.perform(InstallPackages(("ufw",)))
+    says(bench, "installed")
+    if ends == "roll back":
+        assert tx.roll_back("it did not work").status == "rolled-back"
+    else:
+        done = tx.commit()
+        assert set(packages(bench, done.id)) == {"ufw", "iptables"}
+        assert bench.undo(done.id).status == "committed"
+    assert bench.fingerprint() == first
+
+
+def test_a_transaction_that_took_a_trigger_for_a_difference_can_be_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    says(bench, "triggers-pending")
+    with monkeypatch.context() as before_the_mend:
+        for module in (domains.packages, captured):
+            before_the_mend.setattr(module, "TRIGGERED", frozenset())
+        tx = bench.begin("fw")
+        tx.perform(InstallPackages(("ufw",)))
+        says(bench, "installed")
+        done = tx.commit()
+        assert "openssh-server" in packages(bench, done.id)
+    assert set(packages(bench, done.id)) == {"ufw", "iptables"}
+    assert bench.undo(done.id).status == "committed"

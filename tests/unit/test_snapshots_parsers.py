@@ -18,6 +18,8 @@ def test_packages() -> None:
         "cups\tdeinstall\tconfig-files\t2.4.10-3\n"
         "broken\tinstall\thalf-configured\t1:1.0\n"
         "netbase\tpurge\tinstalled\t6.4\n"
+        "libc-bin\tinstall\ttriggers-pending\t2.41-12\n"
+        "trig\thold\ttriggers-awaited\t1\n"
         "gone\tunknown\tnot-installed\t\n"
     )
     assert packages.parse(text, frozenset({"libc6"})) == {
@@ -26,6 +28,8 @@ def test_packages() -> None:
         "cups": ValueItem("config-files"),
         "broken": ValueItem("1:1.0;manual;half-configured"),
         "netbase": ValueItem("6.4;manual;purge"),  # what a purge that was cut off would take next
+        "libc-bin": ValueItem("2.41-12;manual"),  # both work; the next apt runs their triggers
+        "trig": ValueItem("1;manual;hold"),
     }
 
 
@@ -117,6 +121,14 @@ def test_a_stranger_keeps_what_only_this_provides() -> None:
     assert dependencies.kept(INSTALLED, {"exim4-daemon-light"}, {}) == {
         "exim4-daemon-light": "bsd-mailx"
     }
+
+
+@pytest.mark.parametrize("status", ["triggers-awaited", "triggers-pending"])
+def test_a_package_whose_trigger_is_still_to_be_run_keeps_what_it_depends_on(status: str) -> None:
+    installed = dependencies.parse(
+        f"extra\tinstalled\t\t\t\t\nmine\t{status}\t\t\textra\t\nold\tconfig-files\t\t\textra\t\n"
+    )
+    assert dependencies.kept(installed, {"extra"}, {}) == {"extra": "mine"}
 
 
 def test_declared_packages_stay() -> None:
