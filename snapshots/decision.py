@@ -47,7 +47,8 @@ class Kept(msgspec.Struct, frozen=True):
     `packages`: name -> the package that needs it. `files` and `units`: key -> package they belong
     to. `heirs`: package -> id of the later transaction that inherits it ("" where none does).
     `wanted`: those of `packages` that a person asked apt to keep -> how, as one clause. `beyond`:
-    files that nothing of packages is reached by any more -> why, as one clause.
+    files that nothing of packages is reached by any more -> why, as one clause. `places`: those of
+    `files` that no package has -> the package that came in place of theirs.
     """
 
     packages: dict[str, str] = {}
@@ -56,6 +57,7 @@ class Kept(msgspec.Struct, frozen=True):
     heirs: dict[str, str] = {}
     wanted: dict[str, str] = {}
     beyond: dict[str, str] = {}
+    places: dict[str, str] = {}
 
     def owner(self, delta: Delta) -> str:
         """The staying package this belongs to, or ""; what is `beyond` is its own."""

@@ -14,24 +14,29 @@ QUERY = (
     "-W",
     "-f",
     r"${binary:Package}\t${db:Status-Status}\t${Provides}\t${Pre-Depends}\t${Depends}"
-    r"\t${Recommends}\n",
+    r"\t${Recommends}\t${Replaces}\n",
 )
 
 _THERE = frozenset({"installed", *TRIGGERED})
 
-_NAME = re.compile(r"\s*([a-z0-9][a-z0-9+.\-]*)")
+_RELATION = re.compile(r"\s*(?P<name>[a-z0-9][a-z0-9+.\-]*)(:[a-z0-9-]+)?\s*(?P<version>\()?")
+
+IN_A_VERSION = " (version)"
+"""Behind a name: asked for, or stood for, in a version. What only provides a name, without one, is
+no answer to that (Debian Policy 7.5)."""
 
 Group = tuple[str, ...]
 """Alternatives, any of which will do."""
 
 
 class Installed(msgspec.Struct, frozen=True):
-    """An installed package: what it stands for and what it asks for."""
+    """An installed package: what it stands for, what it asks for, and in whose place it came."""
 
     name: str
     provides: frozenset[str]
     depends: tuple[Group, ...]
     recommends: tuple[Group, ...]
+    replaces: frozenset[str] = frozenset()
 
 
 def parse(text: str) -> dict[str, Installed]:
@@ -39,15 +44,19 @@ def parse(text: str) -> dict[str, Installed]:
     found = {}
     for line in text.splitlines():
         fields = line.split("\t")
-        if len(fields) != 6 or fields[1] not in _THERE:
+        if len(fields) != 7 or fields[1] not in _THERE:
             continue
-        full, _, provides, pre_depends, depends, recommends = fields
+        full, _, provides, pre_depends, depends, recommends, replaces = fields
+        own = full.partition(":")[0]
         names = {group[0] for group in _groups(provides)}
+        names |= {name.removesuffix(IN_A_VERSION) for name in names}
+        whole = {group[0] for group in _groups(replaces)}  # else only files of older versions
         found[full] = Installed(
             full,
-            frozenset({full.partition(":")[0], *names}),
+            frozenset({own, own + IN_A_VERSION, *names}),
             (*_groups(pre_depends), *_groups(depends)),
             _groups(recommends),
+            frozenset(name for name in whole if not name.endswith(IN_A_VERSION)),
         )
     return found
 
@@ -96,10 +105,14 @@ def origin(stays: Mapping[str, str], name: str) -> str:
 
 
 def _groups(field: str) -> tuple[Group, ...]:
-    """`a (>= 1) | b:any, c` -> (("a", "b"), ("c",))."""
+    """`a (>= 1) | b:any, c` -> (("a (version)", "b"), ("c",))."""
     groups = []
     for part in field.split(","):
-        names = [match[1] for word in part.split("|") if (match := _NAME.match(word))]
+        names = [
+            match["name"] + (IN_A_VERSION if match["version"] else "")
+            for word in part.split("|")
+            if (match := _RELATION.match(word))
+        ]
         if names:
             groups.append(tuple(names))
     return tuple(groups)

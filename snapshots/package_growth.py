@@ -15,6 +15,7 @@ from snapshots.captured import Captured
 from snapshots.decision import Later
 from snapshots.drift_origin import deeds_since
 from snapshots.model import Delta, FileItem, Item, TransactionRecord
+from snapshots.package_owners import owners
 
 ETC = "/etc/"
 WHOLE_S = 1.0
@@ -90,15 +91,8 @@ def _listed(host: Host, packages: Iterable[str]) -> list[str]:
 
 def of_others(host: Host, paths: Collection[str], going: Collection[str]) -> set[str]:
     """Those of `paths` that a package has that does not go."""
-    if not paths:
-        return set()
-    answer = host.run(("dpkg-query", "-S", *sorted(paths)), ok=None)
-    found = set()
-    for line in answer.stdout.splitlines():
-        names, _, path = line.rpartition(": ")
-        if any(name not in going for name in names.split(", ")):
-            found.add(path)
-    return found & set(paths)
+    known = owners(host, paths)
+    return {path for path, names in known.items() if any(name not in going for name in names)}
 
 
 def _is_directory(item: Item | None) -> bool:

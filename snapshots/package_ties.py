@@ -135,8 +135,10 @@ def conffiles(host: Host, packages: Iterable[str], current: Captured) -> tuple[s
     return pristine, known
 
 
-def with_leftovers(host: Host, kept: Kept, came: Iterable[str], going: set[str]) -> Kept:
-    """`kept`, with what came with the packages outside of /etc.
+def with_leftovers(
+    kept: Kept, came: Iterable[str], going: set[str], known: Mapping[str, Iterable[str]]
+) -> Kept:
+    """`kept`, with what `came` with the packages outside of /etc. `known`: path -> its packages.
 
     It stays where a package has it that does not go. Where some packages stay, it goes only if it
     bears the name of one that does.
@@ -144,12 +146,10 @@ def with_leftovers(host: Host, kept: Kept, came: Iterable[str], going: set[str])
     paths = sorted(came)
     if not paths:
         return kept
-    answer = host.run(("dpkg-query", "-S", *paths), ok=None)
     files = dict(kept.files)
-    for line in answer.stdout.splitlines():
-        names, _, path = line.rpartition(": ")
-        staying = [name for name in names.split(", ") if name not in going]
-        if staying and path in paths:
+    for path in paths:
+        staying = [name for name in known.get(path, ()) if name not in going]
+        if staying:
             files.setdefault(path, staying[0])
     if kept.packages:
         leaving = {name.partition(":")[0] for name in going}

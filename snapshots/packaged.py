@@ -31,9 +31,12 @@ def hand_over(
     owner = kept.owner(delta)
     needer = kept.packages.get(owner, owner)
     heir_id = kept.heirs.get(owner, "")
+    note = f"kept: needed by {needer}"
+    if delta.domain == "files" and delta.key in kept.places:
+        note = f"kept: {owner} came in place of its package, and may use it"
     if not heir_id:
         inversion.walks.stop(delta)
-        inversion.say(delta, "handed-over", note=f"kept: needed by {needer}")
+        inversion.say(delta, "handed-over", note=note)
         return
     everybody = (*inversion.later, *inversion.witnesses)
     heir = next(later for later in everybody if later.record.id == heir_id)
@@ -48,7 +51,7 @@ def hand_over(
     else:
         inherit(inversion, first, delta, first.deltas[key].after)
     inversion.walks.stop(delta, min(heir_id, first.record.id) if first else heir_id)
-    note = f"kept: needed by {needer} ({name_of(heir.record)})"
+    note = f"{note} ({name_of(heir.record)})"
     inversion.say(delta, "handed-over", note=note, heirs=(heir.record,))
 
 

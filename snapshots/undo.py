@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 
 import msgspec
 
@@ -48,6 +48,7 @@ from snapshots.model import (
 )
 from snapshots.opening import changing, open_transaction
 from snapshots.package_growth import grown
+from snapshots.package_owners import new_files, owners, with_owners
 from snapshots.package_ties import conffiles, ties, with_leftovers
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records
@@ -392,15 +393,22 @@ def _invert(
         and delta.key not in kept.packages
         and current["packages"].get(delta.key) not in (None, delta.before)
     }
-    kept = with_leftovers(keeper.host, kept, came, going)
+    before = cache(partial(keeper.points.load, point_before(record.id)))
+    files = new_files(deltas, current, declared)
+    having = owners(keeper.host, {*files, *came})
+    kept = with_leftovers(kept, came, going, having)
+    kept = with_owners(
+        keeper.host, kept, deltas, later, current, declared, having, came,
+        before=lambda: before()["packages"],
+    )  # fmt: skip
     kept = msgspec.structs.replace(kept, beyond=leftovers.beyond(keeper.host, came))
     pristine, packaged = conffiles(keeper.host, going, current)
     if going:
-        before = keeper.points.load(point_before(record.id))["files"]
         steps, _ = witnesses.apart(later)
         deltas += grown(
-            keeper.host, record, deltas, steps, going, before, current, packaged - pristine
-        )
+            keeper.host, record, deltas, steps, going, before()["files"], current,
+            packaged - pristine,
+        )  # fmt: skip
     return inverting.invert(
         record,
         deltas,
@@ -411,8 +419,8 @@ def _invert(
         pristine=pristine - declared,
         packaged=packaged - declared,
         resolutions=resolutions,
-        former=lambda: keeper.points.load(point_before(record.id))["files"],
-        rows=lambda: keeper.points.load(point_before(record.id)).get("mariadb", {}),
+        former=lambda: before()["files"],
+        rows=lambda: before().get("mariadb", {}),
         named=account_undo.named_by_dpkg(keeper.host, going),
         unreachable=reach.out_of_reach(keeper.host, record, deltas, current),
     )

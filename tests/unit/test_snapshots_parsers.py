@@ -87,14 +87,14 @@ def test_units(
 
 
 INSTALLED = dependencies.parse(
-    "ufw\tinstalled\t\t\tiptables, ucf, python3:any\trsyslog\n"
-    "iptables\tinstalled\t\t\tlibip4tc2 (= 1.8), libnftnl11 (>= 1.2)\tnftables\n"
-    "libip4tc2:amd64\tinstalled\t\t\tlibc6\t\n"
-    "libnftnl11:amd64\tinstalled\t\t\tlibc6\t\n"
-    "nftables\tinstalled\t\t\tlibnftnl11\t\n"
-    "fail2ban\tinstalled\t\t\tpython3\tnftables | iptables\n"
-    "exim4-daemon-light\tinstalled\tmail-transport-agent\t\tlibc6\t\n"
-    "bsd-mailx\tinstalled\t\t\tdefault-mta | mail-transport-agent\t\n"
+    "ufw\tinstalled\t\t\tiptables, ucf, python3:any\trsyslog\t\n"
+    "iptables\tinstalled\t\t\tlibip4tc2 (= 1.8), libnftnl11 (>= 1.2)\tnftables\t\n"
+    "libip4tc2:amd64\tinstalled\t\t\tlibc6\t\t\n"
+    "libnftnl11:amd64\tinstalled\t\t\tlibc6\t\t\n"
+    "nftables\tinstalled\t\t\tlibnftnl11\t\t\n"
+    "fail2ban\tinstalled\t\t\tpython3\tnftables | iptables\t\n"
+    "exim4-daemon-light\tinstalled\tmail-transport-agent\t\tlibc6\t\t\n"
+    "bsd-mailx\tinstalled\t\t\tdefault-mta | mail-transport-agent\t\t\n"
 )
 
 
@@ -126,9 +126,33 @@ def test_a_stranger_keeps_what_only_this_provides() -> None:
 @pytest.mark.parametrize("status", ["triggers-awaited", "triggers-pending"])
 def test_a_package_whose_trigger_is_still_to_be_run_keeps_what_it_depends_on(status: str) -> None:
     installed = dependencies.parse(
-        f"extra\tinstalled\t\t\t\t\nmine\t{status}\t\t\textra\t\nold\tconfig-files\t\t\textra\t\n"
+        "extra\tinstalled\t\t\t\t\t\n"
+        f"mine\t{status}\t\t\textra\t\t\n"
+        "old\tconfig-files\t\t\textra\t\t\n"
     )
     assert dependencies.kept(installed, {"extra"}, {}) == {"extra": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("depends", "provides", "needed"),
+    [
+        ("extra (>= 1)", "extra", True),  # Debian Policy 7.5: it does not say in which version
+        ("extra (>= 1)", "extra (= 1)", False),
+        ("extra (>= 1) | prov", "extra", False),
+        ("extra", "extra", False),
+        ("extra:any", "extra (= 1)", False),
+    ],
+)
+def test_what_provides_a_name_without_a_version_is_none(
+    depends: str, provides: str, needed: bool
+) -> None:
+    installed = dependencies.parse(
+        "extra:amd64\tinstalled\t\t\t\t\t\n"
+        f"mine\tinstalled\t\t\t{depends}\t\t\n"
+        f"prov\tinstalled\t{provides}\t\t\t\t\n"
+    )
+    stays = {"extra:amd64": "mine"} if needed else {}
+    assert dependencies.kept(installed, {"extra:amd64"}, {}) == stays
 
 
 def test_declared_packages_stay() -> None:
