@@ -56,6 +56,24 @@ def wanted_since(
     return found
 
 
+def marked_in(
+    asked: Mapping[str, str], deltas: Iterable[Delta], later: list[Later], current: Captured
+) -> dict[str, str]:
+    """Those of `asked` whose mark or hold a witness of `later` tells of -> the last one's id.
+
+    Its own undo takes the mark back, and so lets the package go.
+    """
+    everybody = sorted(later, key=lambda one: one.record.at_end)
+    by_hand = wanted_since(asked, deltas, everybody, current)
+    _, others = witnesses.apart(everybody)
+    return {
+        name: one.record.id
+        for one in others
+        for name in asked
+        if name not in by_hand and ("packages", name) in one.deltas
+    }
+
+
 def ties(
     host: Host, deltas: list[Delta], later: list[Later], current: Captured, declared: set[str]
 ) -> Kept:
@@ -78,7 +96,8 @@ def ties(
     steps, others = witnesses.apart(later)
     needers = _wanted_by(steps, installed)
     asked = wanted_since(going & installed.keys() - needers.keys(), deltas, steps, current)
-    needers |= dict.fromkeys(asked, "")
+    marked = marked_in(asked, deltas, later, current)
+    needers |= {name: marked.get(name, "") for name in asked}
     stays = dependencies.kept(installed, going, needers)
     if not stays:
         return Kept()
@@ -95,7 +114,7 @@ def ties(
         files=files_of(deltas, stays, owned, declared | leaving, with_accounts(host, stays)),
         units=units_of(owned),
         heirs=heirs,
-        wanted=asked,
+        wanted={name: how for name, how in asked.items() if name not in marked},
     )
 
 

@@ -10,7 +10,7 @@ from snapshots import captured, domains, undo
 from snapshots.captured import Captured
 from snapshots.decision import Later, by_key
 from snapshots.model import Delta, InstallPackages, TransactionRecord, UndoItem, ValueItem
-from snapshots.package_ties import wanted_since
+from snapshots.package_ties import marked_in, wanted_since
 from tests.unit.snapshots_host import Bench
 
 
@@ -101,3 +101,27 @@ def test_a_transaction_that_took_a_trigger_for_a_difference_can_be_undone(
         assert "openssh-server" in packages(bench, done.id)
     assert set(packages(bench, done.id)) == {"ufw", "iptables"}
     assert bench.undo(done.id).status == "committed"
+
+
+@pytest.mark.parametrize(
+    ("left", "opened", "closed", "now", "is_heir"),
+    [
+        ("1;manual", "1;manual", "2;manual;hold", "2;manual;hold", True),
+        ("1;auto", "1;auto", "1;manual", "1;manual", True),
+        ("1;manual", "1;manual", "2;manual", "2;manual;hold", False),  # by hand, after the window
+        ("1;auto", "1;auto", "1;auto;hold", "1;manual;hold", False),
+    ],
+)
+def test_a_mark_set_in_a_window_is_the_windows(
+    left: str, opened: str, closed: str, now: str, is_heir: bool
+) -> None:
+    mine = [Delta("packages", "a", None, ValueItem(left))]
+    window = TransactionRecord(
+        id="2", kind="window", steps=(), title="Update window", status="committed", started=""
+    )
+    theirs = Delta("packages", "a", ValueItem(opened), ValueItem(closed))
+    later = [Later(window, by_key([theirs]))]
+    current: Captured = {"packages": {"a": ValueItem(now)}}
+    asked = wanted_since(["a"], mine, [], current)
+    assert list(asked) == ["a"]
+    assert marked_in(asked, mine, later, current) == ({"a": "2"} if is_heir else {})
