@@ -19,13 +19,16 @@ EXTRA: Final = "/etc/extra/extra.conf"
 
 class Deb(msgspec.Struct, frozen=True, kw_only=True):
     """A package to make. `files`: path -> content, those in /etc are conffiles; `scripts`: name ->
-    lines of a shell script."""
+    lines of a shell script; `fields`: more of its control file, such as Provides; `triggers`: the
+    file of that name."""
 
     name: str
     version: str
     depends: str = ""
     files: dict[str, str] = {}
     scripts: dict[str, str] = {}
+    fields: dict[str, str] = {}
+    triggers: str = ""
 
     @property
     def file_name(self) -> str:
@@ -80,6 +83,7 @@ def build(deb: Deb, folder: Path) -> Path:
         f"Package: {deb.name}", f"Version: {deb.version}", "Architecture: all",
         "Maintainer: nobody <nobody@example.org>", f"Description: {deb.name} to upgrade",
         *([f"Depends: {deb.depends}"] if deb.depends else []),
+        *(f"{name}: {value}" for name, value in deb.fields.items()),
     ]  # fmt: skip
     (control / "control").write_text("\n".join(fields) + "\n")
     for path, content in deb.files.items():
@@ -88,6 +92,8 @@ def build(deb: Deb, folder: Path) -> Path:
         target.write_text(content)
     conffiles = [path for path in deb.files if path.startswith("/etc/")]
     (control / "conffiles").write_text("".join(f"{path}\n" for path in conffiles))
+    if deb.triggers:
+        (control / "triggers").write_text(f"{deb.triggers}\n")
     for name, text in deb.scripts.items():
         (control / name).write_text(f"#!/bin/sh\nset -e\n{text}\n")
         (control / name).chmod(0o755)
