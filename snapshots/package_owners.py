@@ -203,7 +203,7 @@ def _instead(
 ) -> dict[str, frozenset[str]]:
     """The packages that came in place of those that are gone -> the names of these.
 
-    They provide or replace one, or have files of theirs.
+    They provide or replace one, or have files of theirs: of those after which they are named.
     """
     if not moved.gone:
         return {}
@@ -211,13 +211,15 @@ def _instead(
         installed = dependencies.parse(host.run(dependencies.QUERY).stdout)
     except CommandMissing:
         return {}
-    gone = frozenset(_bare(name) for name in moved.gone)
+    gone = frozenset(map(_bare, moved.gone))
+    ours = set(map(_bare, moved.moving))
     found = {}
     for name, package in installed.items():
         mine = {path for path, owner in having.items() if owner == name}
         places = gone & (package.provides | package.replaces)
         if mine and not places:
-            places = gone & set[str]().union(*map(_words, mine)) or gone
+            named = ours & set[str]().union(*map(_words, mine))
+            places = gone & named if named else gone
         if places and others.has(name):
             found[name] = places
     return found

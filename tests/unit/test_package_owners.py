@@ -145,6 +145,25 @@ def test_taking_over_files_of_older_versions_is_not_coming_in_place(host: Dpkg) 
     assert kept(host, {"extra-common": package("1")}) == Kept()
 
 
+def test_of_two_packages_only_the_one_that_is_gone_has_a_successor(host: Dpkg) -> None:
+    """Another took over a file of the one that is still there."""
+    both = [*NEW, Delta("packages", "thing", None, package("1"))]
+    both.append(Delta("files", "/var/lib/thing", None, directory()))
+    host.owned = {"extra-common": (CONF,)}
+    host.relations = "".join(
+        f"{name}\tinstalled\t{provides}\t\t\t\t\n"
+        for name, provides in (("extra-common", ""), ("ng", "thing"))
+    )
+    there = {"extra": package("2"), "extra-common": package("2"), "ng": package("1")}
+    files = {one.key: one.after for one in both if one.domain == "files" and one.after is not None}
+    current: Captured = {"files": files, "packages": there}
+    came = [DATA, "/var/lib/thing"]
+    known = owners(host, new_files(both, current, ()))
+    found = with_owners(host, Kept(), both, (), current, (), known, came, before=dict)
+    assert found.files == {CONF: "extra-common", "/var/lib/thing": "ng"}
+    assert found.places == {"/var/lib/thing": "ng"}
+
+
 def test_what_a_window_brought_inherits_it(host: Dpkg) -> None:
     host.owned = {"extra-common": (CONF,)}
     window = TransactionRecord(

@@ -1,0 +1,81 @@
+"""What a step installed is another package's by now, or a window's: its undo leaves it to that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.histories.archive import EXTRA, Deb
+from tests.hosts.fingerprint import differences, fingerprint
+from tests.hosts.lab import LabHost
+from tests.hosts.program import apply, harden, roll_back
+from tests.hosts.test_upgrades import SOURCE, offer, site_step, upgrade
+
+pytestmark = pytest.mark.either_release
+
+THING = "/etc/thing/thing.conf"
+DATA = "/var/lib/thing/db"
+
+_MAKES = f"mkdir -p /var/lib/thing; echo {{}} > {DATA}; echo made > /etc/thing/made"
+SINCE = {"Breaks": "extra (<< 2)", "Replaces": "extra (<< 2)"}
+IN_PLACE = {"Provides": "thing", "Conflicts": "thing", "Replaces": "thing"}
+DEBS = (
+    Deb(name="extra", version="1", files={EXTRA: "one\n"}),
+    Deb(name="extra", version="2.0", depends="extra-common", files={"/usr/share/extra/2": "two\n"}),
+    Deb(name="extra-common", version="2.0", files={EXTRA: "one\n"}, fields=SINCE),
+    Deb(name="mine", version="1", depends="extra-common"),
+    Deb(name="thing", version="1", files={THING: "one\n"}, scripts={"postinst": _MAKES.format(1)}),
+    Deb(
+        name="thing-ng", version="1", files={THING: "one\n"}, fields=IN_PLACE,
+        scripts={"postinst": _MAKES.format("ng")},
+    ),
+    Deb(name="waits", version="1", triggers="activate-await ldconfig"),
+)  # fmt: skip
+
+
+def test_what_other_packages_have_by_now_stays(host: LabHost, tmp_path: Path) -> None:
+    """One took over a configuration file in an upgrade, one came in place of the step's. A trigger
+    that was still to be run before the step is no part of it."""
+    offer(host, tmp_path, DEBS, "1")
+    site_step(host, "package: {installed: [extra, thing]}")
+    host.run("dpkg", "--no-triggers", "-i", f"{SOURCE}/waits_1_all.deb")
+    assert "triggers-pending" in host.out("dpkg-query", "-W", "-f", "${db:Status-Status} ")
+    apply(host, "site.packages")
+    upgrade(host, "extra_2.0", "extra-common_2.0", "mine_1")
+    host.run("apt-get", "install", "-y", "-q", "thing-ng")
+
+    shown = " ".join(harden(host, "rollback", "site.packages", "--dry-run").stdout.split())
+    for path, why in (
+        (EXTRA, "needed by extra-common"),
+        (THING, "needed by thing-ng"),
+        ("/etc/thing/made", "needed by thing-ng"),
+        (DATA, "thing-ng came in place of its package, and may use it"),
+    ):
+        assert f"files: {path}: keep, what stays still needs it kept: {why}" in shown, shown
+    assert "dpkg --purge extra thing" in shown and "libc-bin" not in shown, shown
+    roll_back(host, "site.packages")
+    assert host.run("dpkg", "-V", "extra-common", "thing-ng").stdout == ""
+    assert host.out("cat", DATA, "/etc/thing/made").split() == ["ng", "made"]
+    known = host.out("dpkg-query", "-W", "-f", "${Package} ").split()
+    assert not {"extra", "thing"} & set(known) and "mine" in known
+    assert host.run("dpkg", "--audit").stdout == ""
+
+
+def test_what_a_window_took_over_or_put_on_hold_goes_with_it(host: LabHost, tmp_path: Path) -> None:
+    offer(host, tmp_path, DEBS, "1")
+    site_step(host, "package: {installed: [extra, thing]}")
+    first = fingerprint(host)
+    apply(host, "site.packages")
+    harden(host, "window", "open", "--checklist", "i-doit", "--for=2h", "--yes")
+    upgrade(host, "extra_2.0", "extra-common_2.0")
+    host.run("apt-mark", "hold", "thing")
+    harden(host, "window", "close", "--yes")
+    shown = " ".join(harden(host, "rollback", "site.packages", "--dry-run").stdout.split())
+    for path, who in ((EXTRA, "extra-common"), (DATA, "thing")):
+        kept = f"keep, Update window still needs it kept: needed by {who} (Update window)"
+        assert f"files: {path}: {kept}" in shown, shown
+    roll_back(host, "site.packages")
+    assert host.out("dpkg-query", "-W", "-f", "${db:Status-Want}", "thing") == "hold"
+    harden(host, "window", "undo", "--yes")
+    assert differences(first, fingerprint(host)) == []
