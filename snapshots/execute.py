@@ -30,6 +30,7 @@ from snapshots.model import (
     WriteFile,
     secret_path,
 )
+from snapshots.overwriting import state_after
 from snapshots.progress import Progress
 
 OUTLIVED_WAIT_S = 120.0
@@ -123,11 +124,7 @@ def execute(host: Host, change: Change, tx_id: str, debs: KeptDebs, progress: Pr
 def _write(host: Host, change: WriteFile) -> None:
     there = host.state(change.path)
     make_directories(host, change.path)
-    if there is not None and there.kind == "file" and not change.force_state:
-        host.write_file(change.path, change.content)
-        return
-    wanted = FileState(kind="file", mode=change.mode, uid=change.uid, gid=change.gid)
-    host.write_file(change.path, change.content, wanted)
+    host.write_file(change.path, change.content, state_after(there, change))
 
 
 def _link(host: Host, change: MakeLink) -> None:

@@ -25,7 +25,8 @@ class Conflict(SnapshotError):
 class WriteFile(msgspec.Struct, frozen=True, tag="write", kw_only=True):
     """Create or replace a regular file.
 
-    `mode`, `uid`, `gid` apply to a new file; an existing one keeps its own unless `force_state`.
+    `mode`, `uid`, `gid` apply to a new file; an existing one keeps its own unless `force_state`,
+    with which it still keeps its flags and attributes (`snapshots.overwriting`).
     `secret` content appears in no preview, log or restore point.
     """
 

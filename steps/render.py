@@ -8,6 +8,7 @@ import shlex
 import msgspec
 
 from host.base import Host, HostError
+from snapshots import overwriting
 from snapshots.model import (
     Activation,
     Change,
@@ -120,14 +121,15 @@ def unified(path: str, before: bytes | None, after: bytes | None) -> str:
 def _render_write(change: WriteFile, host: Host, redact: Redactor) -> RenderedChange:
     state = host.state(change.path)
     verb = "create" if state is None else "change"
+    goes = "".join(f", {what}" for what in overwriting.lost(state, change))
     if change.secret:
-        return RenderedChange(f"{verb} {change.path} (holds a secret, not shown)")
+        return RenderedChange(f"{verb} {change.path} (holds a secret, not shown{goes})")
     before = _content(host, change.path) if state is not None else None
     diff = unified(change.path, before, change.content)
     if state is None or change.force_state:
         mode = f"{change.mode:04o}"
         owner = f", owner {change.uid}:{change.gid}" if change.uid or change.gid else ""
-        return RenderedChange(f"{verb} {change.path} (mode {mode}{owner})", redact(diff))
+        return RenderedChange(f"{verb} {change.path} (mode {mode}{owner}{goes})", redact(diff))
     return RenderedChange(f"{verb} {change.path}", redact(diff))
 
 

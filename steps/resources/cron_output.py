@@ -120,7 +120,7 @@ class CronOutput(Resource):
                     mode=mode & ~OTHERS if closes else mode,
                     uid=state.uid if state is not None else 0,
                     gid=state.gid if state is not None else 0,
-                    force_state=True, secret=bool(secret),
+                    force_state=closes, secret=bool(secret),
                 )
             )  # fmt: skip
             if secret:

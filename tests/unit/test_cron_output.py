@@ -123,8 +123,14 @@ def test_a_job_with_a_password_is_hidden_everywhere(tmp_path: Path) -> None:
     assert "password admin" not in repr(findings)
     (change,) = step().plan(ctx).changes
     assert isinstance(change, WriteFile)
-    assert (change.secret, change.mode) == (True, 0o600)
+    assert (change.secret, change.mode, change.force_state) == (True, 0o600, True)
     assert "password admin" not in repr(step().plan(ctx).notes)
+
+
+def test_a_crontab_that_is_only_edited_keeps_its_mode_and_acl(tmp_path: Path) -> None:
+    (change,) = step().plan(asked(tmp_path, "5 * * * * root x &>/dev/null\n", 0o640)).changes
+    assert isinstance(change, WriteFile)
+    assert not change.force_state
 
 
 def test_nothing_is_changed_where_nobody_wants_it(tmp_path: Path) -> None:
