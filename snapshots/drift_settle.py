@@ -30,7 +30,7 @@ from snapshots.drift_plan import (
 from snapshots.found import keep_strangers
 from snapshots.guard_switch import Switch
 from snapshots.model import FileItem, SnapshotError, TransactionRecord, Worked
-from snapshots.opening import changing, open_transaction, ready
+from snapshots.opening import changing, open_transaction, ready, way_back
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
@@ -55,9 +55,10 @@ def accept(
         baseline = known_baseline(keeper)
         settling = decide(keeper, baseline, "accept", keys, drifted(keeper, baseline))
         must_be_as_shown(settling, expect_fingerprint)
-        for one in settling.things:
-            _keep(keeper, one)
-        keeper.store.sync()
+        with way_back(keeper):
+            for one in settling.things:
+                _keep(keeper, one)
+            keeper.store.sync()
         known = touched(baseline.standing)
         kept = [
             old
@@ -71,7 +72,8 @@ def accept(
             )
             for one in settling.things
         )  # fmt: skip
-        drift_accepted.write(state, [*kept, *fresh])
+        with way_back(keeper):
+            drift_accepted.write(state, [*kept, *fresh])
         return plan_of(keeper, settling)
 
 
@@ -102,14 +104,16 @@ def settle(
         roots = content_roots(baseline.standing)
         keys = tuple(keys)
         keeper.files.about_to_change = frozenset(key for domain, key in keys if domain == "files")
-        current = keeper.capture(roots, progress)
+        with way_back(keeper):
+            current = keeper.capture(roots, progress)
         things = drifted(keeper, baseline, {d: current[d] for d in baseline.items})
         settling = decide(keeper, baseline, choice, keys, things)
         if settling.refused:
             raise SnapshotError(next(iter(settling.refused.values())))
         must_be_as_shown(settling, expect_fingerprint)
-        for content in settling.contents.made.values():
-            keeper.store.add(content)
+        with way_back(keeper):
+            for content in settling.contents.made.values():
+                keeper.store.add(content)
         words = {"restore": "Put back", "merge": "Merge", "accept": "Accept"}
         names = [one.key for one in settling.things]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -82,13 +82,10 @@ def begin(
     with changing(host, state, title or "a change", progress, switch) as held:
         keeper = Keeper(host, state)
         keeper.files.about_to_change = frozenset(named)
-        try:
+        with way_back(keeper):
             before = keeper.capture(record.roots, progress)
             keeper.mariadb.keep()
             record = msgspec.structs.replace(record, worked=worked())
-        except (HostError, OSError) as error:
-            keeper.store.forget()
-            raise error if isinstance(error, HostError) else _no_way_back(keeper, error) from None
         return open_transaction(
             keeper, records, record, before, held.pop_all(), progress, tuple(secret_paths), switch
         )
@@ -108,6 +105,20 @@ def changing(
         ready(host, state, switch)
         held.enter_context(packages_held(host, progress))
         yield held
+
+
+@contextmanager
+def way_back(keeper: Keeper) -> Iterator[None]:
+    """Where contents are kept and nothing was changed yet: what goes wrong says so, and what was
+    kept until then is dropped. Raises `HostError`."""
+    try:
+        yield
+    except HostError:
+        keeper.store.forget()
+        raise
+    except OSError as error:
+        keeper.store.forget()
+        raise _no_way_back(keeper, error) from None
 
 
 def ready(host: Host, state: StateDir, switch: Switch | None = None) -> None:

@@ -46,7 +46,7 @@ from snapshots.model import (
     TransactionRecord,
     UndoPlan,
 )
-from snapshots.opening import changing, open_transaction
+from snapshots.opening import changing, open_transaction, way_back
 from snapshots.package_growth import grown
 from snapshots.package_owners import new_files, owners, with_owners
 from snapshots.package_ties import conffiles, ties, with_leftovers
@@ -78,7 +78,7 @@ def plan_undos(
     records = Records(state)
     chosen = [_undoable(records, tx_id) for tx_id in tx_ids]
     roots = {root.path: root for record in chosen for root in record.roots}
-    with _named_where_mariadb_is_needed(chosen):
+    with _named_where_mariadb_is_needed(chosen), way_back(keeper):
         current = keeper.capture(roots.values(), Silent()) if chosen else {}
     contents = Contents(keeper.store.get, KnownSecrets(host, keeper.secret_paths))
     standing = _standing(keeper, records, tx_ids, _paths(current))
@@ -149,7 +149,8 @@ def undo(
         records = Records(state)
         record = _undoable(records, tx_id)
         keeper.files.about_to_change = frozenset(records.named_paths(record.id))
-        current = keeper.capture(record.roots, progress)
+        with way_back(keeper):
+            current = keeper.capture(record.roots, progress)
         paths = _paths(current)
         deltas = list(_differences(keeper, records, record.id, paths))
         standing = _standing(keeper, records, [record.id], paths, but=record.id)
@@ -187,13 +188,14 @@ def undo(
             roots=record.roots,
             resolved={visible(key): choice for key, choice in inversion.chosen.items()},
         )
-        for content in inversion.contents.made.values():
-            keeper.store.add(content)
-        _, cannot = _impediments(keeper, inversion, misfit)
-        if cannot:
-            raise SnapshotError(cannot)
-        keeper.debs.keep(host, undo_packages.leaving(inversion, current), progress)
-        secrets = [*_keep_secrets(keeper, inversion), *_keep_merged(keeper, inversion)]
+        with way_back(keeper):
+            for content in inversion.contents.made.values():
+                keeper.store.add(content)
+            _, cannot = _impediments(keeper, inversion, misfit)
+            if cannot:
+                raise SnapshotError(cannot)
+            keeper.debs.keep(host, undo_packages.leaving(inversion, current), progress)
+            secrets = [*_keep_secrets(keeper, inversion), *_keep_merged(keeper, inversion)]
         ready()
         tx = open_transaction(
             keeper, records, own, current, held.pop_all(), progress, switch=switch

@@ -133,7 +133,11 @@ def start(
         problem = _launch([*prefix, *launch.program()], launch.where() + payload, directory)
         if not problem or _has_begun(directory):
             return directory
-    runs.mark(directory, status="interrupted", exit=REFUSED, summary=problem)
+    try:
+        runs.mark(directory, status="interrupted", exit=REFUSED, summary=problem)
+    except OSError as error:
+        runs.discard(directory)
+        raise runs.not_written(options.state_dir, error) from None
     raise refused(f"Nothing was changed: the working process could not be started ({problem}).")
 
 

@@ -7,7 +7,9 @@ runs/<id>/worker.log    whatever the worker printed besides; empty when all is w
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -18,7 +20,7 @@ import msgspec
 
 from host import scratch
 from snapshots.durable import sync_directory, write_durably
-from tui.failures import refused, usage
+from tui.failures import Stop, refused, usage
 from tui.launch import new_run_id
 
 POLL_S: Final = 0.02
@@ -82,11 +84,25 @@ def create(
         )
         sync_directory(root(state_dir))
     except OSError as error:
-        raise refused(
-            f"Nothing was changed: {error.filename or directory} cannot be written"
-            f" ({error.strerror})."
-        ) from None
+        discard(directory)
+        raise not_written(state_dir, error) from None
     return directory
+
+
+def discard(directory: Path) -> None:
+    """Take a run away that did not begin: nobody needs to come back to it."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def not_written(state_dir: Path, error: OSError) -> Stop:
+    """What a run that could not be written down means (exit 3)."""
+    advice = ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        advice = " Make room there, for example with `harden-tui history prune`, then try again."
+    return refused(
+        f"The run could not be written to {state_dir}: {error.strerror}; nothing was changed on"
+        f" the host.{advice}"
+    )
 
 
 def write(directory: Path, run: Run) -> None:

@@ -46,7 +46,11 @@ def main() -> int:
     child = os.fork()
     if child:
         os.close(ready)
-        _name(directory, child)
+        try:
+            _name(directory, child)
+        except OSError:  # no room: it is told that nothing began, so nothing may
+            os.kill(child, signal.SIGKILL)
+            raise
         os._exit(0)
     os.close(go)
     os.read(ready, 1)  # until run.json names us, or the one who writes it is gone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from tests.unit.test_cli_output import options
 from tui import hands, launch, runs
 from tui.entry import main
+from tui.failures import Stop
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +78,24 @@ def test_a_way_to_start_that_does_not_work_is_told_when_there_is_a_job(
     assert launch.take() is None
     directory = hands.start(options(tmp_path), "recover")
     assert list(runs.lines(directory))[-1].startswith(b'{"event":"done"')
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="small disks need root to mount them")
+@pytest.mark.parametrize("inodes", [3, 6])  # not for its directory's files; not for a word more
+def test_without_room_nothing_begins_and_nothing_is_left(tmp_path: Path, inodes: int) -> None:
+    given = options(tmp_path)
+    size = f"size=1m,nr_inodes={inodes},mode=700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "small", given.state_dir], check=True)
+    try:
+        with pytest.raises(Stop) as stopped:
+            hands.start(given, "rollback")
+        assert runs.directories(given.state_dir) == []
+        assert list(runs.root(given.state_dir).iterdir()) == []
+    finally:
+        subprocess.run(["umount", "-l", given.state_dir], check=True)
+    assert stopped.value.exit == 3
+    assert stopped.value.message == (
+        f"The run could not be written to {given.state_dir}: No space left on device; nothing was"
+        " changed on the host. Make room there, for example with `harden-tui history prune`, then"
+        " try again."
+    )

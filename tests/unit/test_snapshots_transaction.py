@@ -464,3 +464,24 @@ def test_an_undo_that_is_not_proved_goes_back(bench: Bench) -> None:
     assert bench.fingerprint() == applied
     assert bench.undo(record.id).status == "committed"
     assert bench.fingerprint() == first
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_an_undo_without_room_for_its_way_back_says_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, asks: bool
+) -> None:
+    record = bench.apply("a", write("MaxAuthTries 3\n"))
+    bench.host.write_file("/etc/added-since", b"by somebody\n")
+
+    def full(_store: ObjectStore, _content: bytes) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as no_room:
+        no_room.setattr(ObjectStore, "add", full)
+        with pytest.raises(SnapshotError, match="nothing was changed on the host. Make room"):
+            if asks:
+                undo.plan_undo(bench.host, bench.state, record.id)
+            else:
+                bench.undo(record.id)
+    assert bench.read(DROP_IN) == "MaxAuthTries 3\n"
+    assert bench.undo(record.id).status == "committed"
