@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast, get_args
 
 import msgspec
@@ -134,7 +134,7 @@ def _settle(
     guarded = any(one.step.guard for one in concerned)
     switch = guarded_run.switch if guarded else None
     listener = Listener(engine.emit, engine.redact, switch.alive if switch else None)
-    prove, worked = _proof(engine, concerned, stops)
+    prove, worked, stands = _proof(engine, concerned, stops)
     record = drift_settle.settle(
         engine.host,
         engine.state,
@@ -150,11 +150,16 @@ def _settle(
     engine.facts.forget()
     if record.status == "pending":
         guarded_run.covers(record.id)
-    return _ended(engine, choice, name, planned, record)
+    return _ended(engine, choice, name, planned, record, stands)
 
 
 def _ended(
-    engine: Engine, choice: Choice, name: str, planned: SettlePlan, record: TransactionRecord
+    engine: Engine,
+    choice: Choice,
+    name: str,
+    planned: SettlePlan,
+    record: TransactionRecord,
+    stands: Mapping[str, Status],
 ) -> tuple[int, str, list[str]]:
     things = [item.key for item in planned.items]
     steps = list(planned.steps)
@@ -172,8 +177,22 @@ def _ended(
         )
     problem = engine.record(f"drift-{choice}", steps=steps, things=things, transaction=record.id)
     engine.say(name, "done", _DONE[choice].lower(), transaction=record.id)
-    sentence = f"{_DONE[choice]} and proved: {name}. {record.reason} {problem}"
+    sentence = f"{settled(_DONE[choice], name, stands)} {record.reason} {problem}"
     return NEEDS_PERSON if problem else GOOD, " ".join(sentence.split()), [record.id]
+
+
+def settled(done: str, name: str, stands: Mapping[str, Status]) -> str:
+    """What became of `name`, and no more than was measured: `stands` are the steps it concerns."""
+    if "pass" in stands.values() and all(status in _WAS_GOOD for status in stands.values()):
+        return f"{done} and proved: {name}."
+    words = {"unknown": "could not be measured (unknown)", "error": "could not be measured (error)",
+             "fail": "does not pass"}  # fmt: skip
+    others = (
+        f"{step_id} {words.get(status, f'is {status}')}."
+        for step_id, status in stands.items()
+        if status not in _WAS_GOOD
+    )
+    return " ".join((f"{done}: {name}.", *others))
 
 
 def _refused(
@@ -206,24 +225,26 @@ def _guarded(engine: Engine, step_ids: Iterable[str]) -> str:
 
 def _proof(
     engine: Engine, concerned: Sequence[Prepared], stops: tuple[str, ...]
-) -> tuple[Callable[[], None], Worked]:
+) -> tuple[Callable[[], None], Worked, Mapping[str, Status]]:
     """Measure now; what is returned raises `HostError` where anything got worse since. And what
-    works now."""
+    works now, and how the steps stand, once it was called."""
     engine.facts.forget()
     watch = Watch(engine)
     worked = watch.look()
     was: dict[str, Status] = {one.step.id: engine.measured(one).status for one in concerned}
+    stands: dict[str, Status] = {}
 
     def prove() -> None:
         engine.facts.forget()
         for one in concerned:
             measured = engine.measured(one)
             engine.emit(FindingEvent(result=engine.judged(measured)))
+            stands[one.step.id] = measured.status
             if was[one.step.id] in _WAS_GOOD and measured.status not in _WAS_GOOD:
                 raise SnapshotError(f"after it {one.step.id} is {measured.status}")
         watch.require(Meant(stops))
 
-    return prove, worked
+    return prove, worked, stands
 
 
 def _row(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from host.practice import PracticeHost
 from steps.guard_settings import Guarding
 from tui import cli_drift
 from tui.entry import main
@@ -115,7 +116,7 @@ def test_each_way_of_settling(run: Run, edited: Path, root: Path) -> None:
 
     edited.unlink()
     status, out, err = run("drift", "restore", STEP, "--yes")
-    assert status == 0, out + err
+    assert status == 0 and f"Put back and proved: {CONF}." in out, out + err
     assert edited.read_text() == merged
 
     status, out, err = run("drift", "accept", "--all", "--yes")
@@ -132,6 +133,28 @@ def test_each_way_of_settling(run: Run, edited: Path, root: Path) -> None:
     assert status == 0, out + err
     assert edited.read_text() == "Mine 1\n"
     assert (root / "etc/hostname").read_text() == "renamed\n"
+
+
+def test_what_no_step_was_asked_about_is_put_back_and_not_called_proved(
+    run: Run, edited: Path, root: Path
+) -> None:
+    assert edited.exists()
+    status, out, err = run("drift", "restore", "/etc/hostname", "--yes")
+    assert status == 0 and "Put back: /etc/hostname." in out, out + err
+    assert (root / "etc/hostname").read_text() != "renamed\n"
+
+
+def test_what_could_not_be_measured_is_not_called_proved(
+    run: Run, root: Path, tmp_path: Path
+) -> None:
+    assert run("apply", "apache.headers", "--yes")[0] == 0
+    (conf,) = (root / "etc/apache2/conf-available").glob("*apache.headers*")
+    conf.unlink()
+    PracticeHost(tmp_path / "state/host").run(("systemctl", "stop", "apache2.service"))
+    status, out, err = run("drift", "restore", "apache.headers", "--yes")
+    assert status == 0 and conf.exists(), out + err
+    said = f"Put back: {conf.relative_to(root)}. apache.headers could not be measured (unknown)."
+    assert said.replace("back: ", "back: /") in " ".join(out.split())
 
 
 @pytest.mark.parametrize(

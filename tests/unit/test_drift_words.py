@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from snapshots.drift import Drifted, Standing
 from snapshots.drift_look import Drift, Seen
 from snapshots.drift_origin import Origin
@@ -97,3 +99,20 @@ def test_who_wins_over_what_a_step_wrote_is_told_and_what_has_no_place_is_not_ex
     assert verdicts(row(stands("ssh.limits", "pass", tries(f"{LIMITS}:1", True)))) == [
         "ssh.limits still passes"
     ]
+
+
+@pytest.mark.parametrize(
+    ("stands", "said"),
+    [
+        ({"a.b": "pass", "c.d": "not-applicable"}, "Put back and proved: /etc/x."),
+        ({}, "Put back: /etc/x."),
+        ({"a.b": "not-applicable"}, "Put back: /etc/x."),
+        (
+            {"a.b": "unknown", "c.d": "pass", "e.f": "fail"},
+            "Put back: /etc/x. a.b could not be measured (unknown). e.f does not pass.",
+        ),
+        ({"a.b": "manual"}, "Put back: /etc/x. a.b is manual."),
+    ],
+)
+def test_only_what_was_measured_is_called_proved(stands: dict[str, Status], said: str) -> None:
+    assert drifting.settled("Put back", "/etc/x", stands) == said
