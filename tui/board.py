@@ -62,6 +62,8 @@ class Board:
         """Per step its plan, or the sentence why it could not be had; missing: not asked."""
         self.records: tuple[TransactionRecord, ...] = ()
         self.records_known = False
+        self.changed_by_others = False
+        """Another session changed the host since the last check of everything began."""
         self._guarded = False
         self.drift = DriftReport()
         """What changed outside harden-tui, as the last check saw it."""
@@ -203,6 +205,24 @@ class Board:
         left = self.interrupted()
         tried = [record for record in to_recover(self.records) if record.status == "needs-person"]
         return [record for record in self.records if record in left or record in tried]
+
+
+def has_news(known: Sequence[TransactionRecord], now: Sequence[TransactionRecord]) -> bool:
+    """Whether anything happened; a window, which closes by itself, is told in a way of its own."""
+    return [record for record in known if record.kind != "window"] != [
+        record for record in now if record.kind != "window"
+    ]
+
+
+def outdated(
+    known: Sequence[TransactionRecord], now: Sequence[TransactionRecord]
+) -> frozenset[str]:
+    """The ids of what is known no longer in full: it, or one after it, is new or not as it was."""
+    standing = {record.id: record for record in now}
+    if standing.keys() - {record.id for record in known}:
+        return frozenset(record.id for record in known)
+    changed = [n for n, record in enumerate(known) if standing.get(record.id) != record]
+    return frozenset(record.id for record in known[: max(changed, default=-1) + 1])
 
 
 def is_undoable(record: TransactionRecord) -> bool:

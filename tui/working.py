@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from steps.events import Done, DriftEvent, Event, FindingEvent, GuardEvent, Started, WindowEvent
-from tui.board import Board
+from tui.board import Board, has_news
 from tui.client import Call, Hands, wants_password
 from tui.mends import QuietCrash
 from tui.messages import Answered, Ended, Said
@@ -43,6 +43,9 @@ class Working(QuietCrash):
         self._check_saw_guard = False
         self._calls: dict[str, Call] = {}
         self._check_again = False
+        self._checks_all = True
+        self._histories_asked = 0
+        self._looked_after = 0
         self._asked: set[tuple[str, str]] = set()
 
     def redraw_soon(self) -> None:
@@ -133,6 +136,9 @@ class Working(QuietCrash):
             self._check_again = True
             return
         self.board.checking = True
+        self._checks_all = not steps
+        if self._checks_all:
+            self.board.changed_by_others = False
         self._check_saw_guard = False
         self.check_began()
         self._start("check", ["check", *steps])
@@ -167,7 +173,10 @@ class Working(QuietCrash):
         if self._check_again:
             self._check_again = False
             self.start_check()
-        self.ask_history()
+        if self._checks_all or not self.board.records_known:
+            self.ask_history()
+        else:
+            self.look_at_history()
         if self.work is None and self.hands.rights != "user":
             self._start("follow", ["follow"])
 
@@ -175,7 +184,27 @@ class Working(QuietCrash):
         self.ask("infos", "", ["steps", "list"], StepsAnswer)
 
     def ask_history(self) -> None:
+        self._histories_asked += 1
         self.ask("history", "", ["history", "list"], HistoryAnswer)
+
+    def look_at_history(self) -> None:
+        """Ask for what another session may have changed; what is known is shown meanwhile.
+
+        While something of ours goes on, or its end is asked for, that tells it.
+        """
+        if not self.board.records_known or self.board.checking or self._changes_here():
+            return
+        if ("others", "") not in self._asked:
+            self._looked_after = self._histories_asked
+            self.ask("others", "", ["history", "list"], HistoryAnswer)
+
+    def _changes_here(self) -> bool:
+        return self.waiting is not None or bool({"work", "guard", "follow"} & self._calls.keys())
+
+    def said_of_others(self) -> str:
+        """What the rule says after another session changed the host."""
+        changed = self.board.changed_by_others
+        return "Another session changed this host; r checks again." if changed else ""
 
     def ask_plan(self, step_id: str) -> None:
         self.ask("plan", step_id, ["plan", step_id], PlanAnswer)
@@ -304,13 +333,21 @@ class Working(QuietCrash):
 
     def _answered_history(self, message: Answered) -> None:
         if message.answer is not None:
-            guarded = self.waiting is not None or bool(
-                {"work", "guard", "follow"} & self._calls.keys()
-            )
-            self.board.take_records(message.answer.transactions, guarded=guarded)
+            self.board.take_records(message.answer.transactions, guarded=self._changes_here())
         else:
-            self.board.take_records(())
+            if not self.board.records_known:
+                self.board.take_records(())
             self.say(message.problem, warn=True)
+
+    def _answered_others(self, message: Answered) -> None:
+        if self._looked_after != self._histories_asked or self._changes_here():
+            return  # what is asked since is newer
+        if message.answer is None:
+            self.say(message.problem, warn=True)
+            return
+        known = self.board.records
+        self.board.take_records(message.answer.transactions)
+        self.board.changed_by_others |= has_news(known, message.answer.transactions)
 
     def _answered_plan(self, message: Answered) -> None:
         self.board.plans[message.about] = (

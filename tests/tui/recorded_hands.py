@@ -184,6 +184,17 @@ TRANSACTION = {
     "user": "alice",
 }  # fmt: skip
 
+OTHERS = {
+    **TRANSACTION, "id": "20261120-101600-000001-cd34", "steps": ["ssh.limits"], "user": "bob",
+    "started": "2026-11-20T10:16:00.000001Z", "ended": "2026-11-20T10:16:03.000001Z",
+}  # fmt: skip
+
+
+def others() -> bool:
+    """Whether another session has changed the host by now: whether this file is there."""
+    return Path(os.environ.get("RECORDED_OTHERS", "/nonexistent")).exists()
+
+
 SESSIONS = {
     "schema": "harden-tui/log/1",
     "sessions": [
@@ -333,7 +344,9 @@ def main(argv: list[str]) -> int:
             "domain": "files",
             "key": "/etc/ssh/sshd_config.d/00-harden-tui-ssh.key-only.conf",
         }
-        say({"schema": "harden-tui/transaction/1", "deltas": [{**touched, "diff": DIFF}]})
+        since = {"undone": ["ssh.limits"], "deltas": [touched]} if others() else None
+        deltas = [{**touched, "diff": DIFF}]
+        say({"schema": "harden-tui/transaction/1", "deltas": deltas, "since": since})
     elif command == "rollback" and "--dry-run" not in argv:
         say(*recorded_conflict.events(argv))
     elif command == "rollback" and "RECORDED_CONFLICT" in os.environ:
@@ -347,7 +360,8 @@ def main(argv: list[str]) -> int:
     elif command == "log":
         say({"list": SESSIONS, "show": ENTRIES, "verify": VERDICT}[words[1]])
     elif command == "history":
-        say({"schema": "harden-tui/history/1", "transactions": [TRANSACTION]})
+        made = [TRANSACTION, OTHERS] if others() else [TRANSACTION]
+        say({"schema": "harden-tui/history/1", "transactions": made})
     elif command == "apply":
         step = next(step for step in STEPS if step["id"] == words[1])
         say(

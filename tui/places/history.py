@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 
 from snapshots.decision import name_of
 from snapshots.model import TransactionRecord
-from tui.board import is_undoable
+from tui.board import is_undoable, outdated
 from tui.messages import Answered
 from tui.places.base import PlaceView, bindings_of
 from tui.text import Line, counted
@@ -34,6 +34,8 @@ class History(PlaceView):
         super().__init__()
         self._wanted = ""
         self._details: dict[str, TransactionAnswer | str] = {}
+        self._of_records: tuple[TransactionRecord, ...] = ()
+        """The records that the details were asked for."""
         self._shown = ""
 
     def compose(self) -> ComposeResult:
@@ -54,6 +56,10 @@ class History(PlaceView):
 
     def opened(self) -> None:
         self.refresh_view()
+        self.screen_app.look_at_history()
+
+    def sentence(self) -> str:
+        return self.screen_app.said_of_others()
 
     def filtered(self, wanted: str) -> None:
         self._wanted = wanted
@@ -62,6 +68,9 @@ class History(PlaceView):
     def refresh_view(self) -> None:
         width = self.records.content_size.width
         known = self.screen_app.board
+        for record_id in outdated(self._of_records, known.records):
+            self._details.pop(record_id, None)
+        self._of_records = known.records
         if not width:
             return
         header: list[Line] = [
