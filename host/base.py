@@ -21,6 +21,10 @@ FileKind = Literal["file", "dir", "symlink", "fifo", "socket", "char", "block"]
 
 OnLine = Callable[[str], None]
 
+LARGEST_READ_BYTES = 512 * 1024 * 1024
+"""Of a larger file the content is neither hashed nor kept: it would be held in memory, and take
+minutes. A sparse file of terabytes is made in no time."""
+
 
 class HostError(Exception):
     """Something on the host did not work; the message is one sentence for a person.
@@ -98,6 +102,11 @@ class FileState(msgspec.Struct, frozen=True, omit_defaults=True):
     xattrs: dict[str, bytes] = {}
     links: int = 0
     inode: int = 0
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether it is a file whose content is left alone, which no hash tells of."""
+        return self.kind == "file" and not self.sha256 and self.size_bytes > LARGEST_READ_BYTES
 
     def same_as(self, other: FileState | None) -> bool:
         """Equal in everything that counts (times and a directory's size do not)."""

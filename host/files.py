@@ -13,7 +13,7 @@ import os
 import stat
 from typing import Final
 
-from host import attributes, paths
+from host import attributes, base, paths
 from host.base import FileKind, FileState, HostError
 
 KINDS: Final[dict[int, FileKind]] = {
@@ -50,6 +50,11 @@ def hash_fd(fd: int) -> str:
     return digest.hexdigest()
 
 
+def can_be_hashed(there: os.stat_result) -> bool:
+    """Whether it is a regular file that is not too large."""
+    return stat.S_ISREG(there.st_mode) and there.st_size <= base.LARGEST_READ_BYTES
+
+
 def state(path: str, *, content: bool = False) -> FileState | None:
     """What lies at `path`; see `host.base.Host.state`. Raises `HostError`.
 
@@ -76,7 +81,7 @@ def state(path: str, *, content: bool = False) -> FileState | None:
                     there,
                     flags=attributes.get_flags(fd),
                     xattrs=attributes.get_xattrs(fd),
-                    sha256=hash_fd(fd) if content and stat.S_ISREG(there.st_mode) else "",
+                    sha256=hash_fd(fd) if content and can_be_hashed(there) else "",
                 )
             finally:
                 os.close(fd)
@@ -132,6 +137,8 @@ def read_bytes(path: str, *, limit_bytes: int, follow: bool = True) -> bytes:
             raise HostError(f"{path} could not be read: it is a directory")
         if not stat.S_ISREG(there.st_mode):
             raise HostError(f"{path} could not be read: it is not a regular file")
+        if there.st_size > limit_bytes:
+            raise HostError(_too_large(path, limit_bytes))
         chunks = []
         left = limit_bytes + 1
         while left > 0 and (chunk := os.read(fd, min(left, 1 << 20))):
@@ -142,8 +149,14 @@ def read_bytes(path: str, *, limit_bytes: int, follow: bool = True) -> bytes:
     finally:
         os.close(fd)
     if left <= 0:
-        raise HostError(f"{path} could not be read: it is larger than {limit_bytes} bytes")
+        raise HostError(_too_large(path, limit_bytes))
     return b"".join(chunks)
+
+
+def _too_large(path: str, limit_bytes: int) -> str:
+    mib, rest = divmod(limit_bytes, 1024 * 1024)
+    shown = f"{limit_bytes} bytes" if rest else f"{mib} MiB"
+    return f"{path} could not be read: it is larger than {shown}"
 
 
 def _open_itself(path: str) -> int:

@@ -189,7 +189,7 @@ def _opened(path: str, fd: int, there: os.stat_result, cache: StatCache | None) 
     flags = attributes.get_flags(fd)
     xattrs = attributes.get_xattrs(fd)
     sha256 = ""
-    if stat.S_ISREG(there.st_mode):
+    if files.can_be_hashed(there):
         sha256 = cache.get(path, there) if cache is not None else ""
         if not sha256:
             sha256 = files.hash_fd(fd)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from operator import eq
 
-from host.base import FileState
+from host.base import LARGEST_READ_BYTES, FileState
 from snapshots.model import Delta, DomainName, FileItem, Item, ValueItem
 
 Captured = dict[DomainName, dict[str, Item]]
@@ -72,6 +72,8 @@ def same_state(a: FileState, b: FileState) -> bool:
     if a.kind != b.kind or a.mode != b.mode or a.uid != b.uid or a.gid != b.gid:
         return False
     if a.flags != b.flags or a.target != b.target or a.rdev != b.rdev or a.xattrs != b.xattrs:
+        return False
+    if a.is_too_large != b.is_too_large:
         return False
     # A tree captured without content has no hash on either side; nothing can be said about it.
     return not (a.sha256 and b.sha256) or a.sha256 == b.sha256
@@ -181,6 +183,19 @@ def _without_triggers(item: Item | None) -> list[str]:
 def is_metadata_only(item: Item | None) -> bool:
     """A regular file of a tree that was captured without content."""
     return isinstance(item, FileItem) and item.state.kind == "file" and not item.state.sha256
+
+
+def is_too_large(item: Item | None) -> bool:
+    """A file whose content is kept nowhere, whatever becomes of it."""
+    return isinstance(item, FileItem) and item.state.is_too_large
+
+
+def loses_content(now: Item | None, target: Item | None) -> bool:
+    """Whether what stands there would be gone for good."""
+    return is_too_large(now) and not is_too_large(target)
+
+
+TOO_LARGE = f"larger than {LARGEST_READ_BYTES // 1024**2} MiB"
 
 
 def wanted(deltas: Iterable[Delta]) -> dict[DomainName, dict[str, Item | None]]:

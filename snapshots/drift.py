@@ -11,7 +11,13 @@ from typing import Literal
 
 import msgspec
 
-from snapshots.captured import CHANGING, Captured, differences
+from snapshots.captured import (
+    CHANGING,
+    TOO_LARGE,
+    Captured,
+    differences,
+    loses_content,
+)
 from snapshots.decision import DERIVED
 from snapshots.domains.packages import Package
 from snapshots.model import Delta, DomainName, FileItem, Item, Root, TransactionRecord, ValueItem
@@ -151,6 +157,10 @@ def why_kept(one: Drifted, *, secret: bool = False) -> str:
     """
     if secret:
         return "Its former content is a secret and was not copied. Apply its step again."
+    if loses_content(one.now, one.before):
+        return f"It is {TOO_LARGE}, so its content could not be kept. Move it away by hand."
+    if loses_content(one.before, one.now):
+        return f"Its former content, {TOO_LARGE}, was not kept. Put it back from a backup."
     if one.domain != "packages" or is_marked_only(one):
         return ""
     again = f"`harden-tui apply {one.steps[-1]}`" if one.steps else "applying its step again"

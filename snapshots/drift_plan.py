@@ -228,6 +228,11 @@ def _why_not(one: Drifted, choice: Choice) -> str:
             f"{one.key} holds a secret, so its former content was not copied; nothing was changed. "
             "Apply the step that wrote it again, or accept it as it is (`drift accept`)."
         )
+    if one.domain == "files" and why_kept(one):
+        return (
+            f"{one.key} is left as it is; nothing was changed. {why_kept(one)} Or accept it as it "
+            "is (`drift accept`)."
+        )
     if one.domain != "files":
         back = "" if why_kept(one) else " or put it back (`drift restore`)"
         return (

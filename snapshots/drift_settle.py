@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from host.base import Host
+from host.base import LARGEST_READ_BYTES, Host
 from host.names import visible
 from snapshots import drift_accepted
 from snapshots.capture import Keeper
@@ -174,9 +174,11 @@ def _keep(keeper: Keeper, one: Drifted) -> None:
     """The content of what is accepted, so that a later difference can be shown and put back."""
     if not isinstance(one.now, FileItem) or one.now.state.kind != "file" or is_secret(one):
         return
+    if one.now.state.is_too_large:
+        return
     sha256 = one.now.state.sha256
     if not keeper.store.is_whole(sha256):
-        kept = keeper.store.add(keeper.host.read_bytes(one.key))
+        kept = keeper.store.add(keeper.host.read_bytes(one.key, limit_bytes=LARGEST_READ_BYTES))
         if kept != sha256:
             raise SnapshotError(
                 f"{one.key} changed while it was accepted; nothing was accepted. Try again."

@@ -12,7 +12,7 @@ from host.names import read_exact_json
 from snapshots import guard as guards
 from snapshots import kept_files, leaving, sums, twins
 from snapshots.answers import Answers
-from snapshots.captured import is_metadata_only
+from snapshots.captured import TOO_LARGE, is_metadata_only, loses_content
 from snapshots.debs import KeptDebs
 from snapshots.domains.packages import Package
 from snapshots.guides import Guides
@@ -33,6 +33,8 @@ from snapshots.state import StateDir
 
 POINT_FILES = ("manifest.json", "restore.list", "restore.sh")
 
+
+NEVER_KEPT = "was not kept"
 
 Offered = Callable[[str, str], bool]
 
@@ -64,6 +66,8 @@ class Stores:
             return self._package(delta)
         if isinstance(delta.before, ValueItem):
             return next(filter(None, map(self._secret, secrets_of(delta.before.value))), "")
+        if loses_content(delta.before, delta.after):
+            return f"the content of {delta.key}, {TOO_LARGE}, {NEVER_KEPT}"
         return self.content(delta.key, delta.before)
 
     def content(self, key: str, item: Item | None) -> str:
@@ -179,7 +183,10 @@ def lacking(
 def without(gone: Mapping[str, str]) -> str:
     """The sentences of an undo that `lacking` found something of."""
     more = f" (and {len(gone) - 1} more)" if len(gone) > 1 else ""
-    return _cannot(f"{next(iter(gone.values()))}{more}")
+    first = next(iter(gone.values()))
+    if first.endswith(NEVER_KEPT):
+        return f"This cannot be undone: {first}{more}; nothing was touched."
+    return _cannot(f"{first}{more}")
 
 
 def _cannot(what: str) -> str:

@@ -59,7 +59,8 @@ def _around(state: FileState) -> tuple[str, str]:
     target = escape(state.target) if state.target else "-"
     xattrs = _encode_xattrs(state.xattrs) if state.xattrs else "-"
     acl = acl_text(state.xattrs) if state.xattrs else "-"
-    size, mtime = (state.size_bytes, state.mtime_ns) if state.sha256 else (0, 0)
+    told = state.sha256 or state.is_too_large
+    size, mtime = (state.size_bytes, state.mtime_ns) if told else (0, 0)
     return (
         f"{state.kind} {state.mode:o} {state.uid} {state.gid} {state.flags:x} {state.rdev} "
         f"{size} {mtime} {state.sha256 or '-'} ",

@@ -13,7 +13,7 @@ from host.base import Host, HostError
 from snapshots import guard as guards
 from snapshots import stale_marks, ucf
 from snapshots.capture import Keeper
-from snapshots.captured import Captured
+from snapshots.captured import TOO_LARGE, Captured, is_too_large
 from snapshots.decision import name_of
 from snapshots.dpkg import packages_held
 from snapshots.durable import sync_directory
@@ -84,11 +84,26 @@ def begin(
         keeper.files.about_to_change = frozenset(named)
         with way_back(keeper):
             before = keeper.capture(record.roots, progress)
+            _refuse_too_large(before, keeper.files.about_to_change)
             keeper.mariadb.keep()
             record = msgspec.structs.replace(record, worked=worked())
         return open_transaction(
             keeper, records, record, before, held.pop_all(), progress, tuple(secret_paths), switch
         )
+
+
+def _refuse_too_large(before: Captured, named: Iterable[str]) -> None:
+    for path in sorted(named):
+        if is_too_large(before["files"].get(path)):
+            raise SnapshotError(too_large(path))
+
+
+def too_large(path: str) -> str:
+    """Why it may not be written over nor removed."""
+    return (
+        f"{path} is {TOO_LARGE}, so its content cannot be kept for the way back; nothing was "
+        "changed. Move it away, then try again."
+    )
 
 
 @contextmanager

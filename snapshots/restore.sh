@@ -743,7 +743,12 @@ put_back_file() {
     copy=
     lost="The saved content of $file is missing or was altered; the file was left alone."
     case $sha in
-        -) return 0 ;;
+        -)
+            # Of what has a size the content was too large to keep; the trees without have none.
+            [ "$size" -eq 0 ] || is_kind || problem "The content of $file was not kept: it was" \
+                "too large. Put it back from a backup."
+            return 0
+            ;;
         hmac:*)
             from=$secrets/${sha#hmac:}
             if ! has_key; then

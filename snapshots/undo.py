@@ -24,7 +24,14 @@ from snapshots import (
 )
 from snapshots import inversion as inverting
 from snapshots.capture import Keeper
-from snapshots.captured import VOLATILE_FILES, Captured, is_trigger_only
+from snapshots.captured import (
+    TOO_LARGE,
+    VOLATILE_FILES,
+    Captured,
+    is_too_large,
+    is_trigger_only,
+    loses_content,
+)
 from snapshots.converge import Goal
 from snapshots.decision import Later, by_key
 from snapshots.domains.mariadb import asks_mariadb
@@ -46,7 +53,7 @@ from snapshots.model import (
     TransactionRecord,
     UndoPlan,
 )
-from snapshots.opening import changing, open_transaction, way_back
+from snapshots.opening import changing, open_transaction, too_large, way_back
 from snapshots.package_growth import grown
 from snapshots.package_owners import new_files, owners, with_owners
 from snapshots.package_ties import conffiles, ties, with_leftovers
@@ -274,6 +281,10 @@ def _impediments(keeper: Keeper, inversion: Inversion, misfit: str) -> tuple[dic
 
     `misfit`: what keeps its packages away. What is missing is told first: apt stumbles over it.
     """
+    for decision in inversion.decisions:
+        key, now = decision.delta.key, inversion.now(decision.delta)
+        if decision.changes and loses_content(now, decision.target):
+            return {key: f"it is {TOO_LARGE} now"}, too_large(key)
     lacking = intact.lacking(
         keeper.state,
         _needed(inversion),
@@ -303,7 +314,7 @@ def _needed(inversion: Inversion) -> Iterator[Delta]:
 
 def _is_without_content(item: Item | None) -> bool:
     """Directories, links, and all of a tree that was captured without contents."""
-    return isinstance(item, FileItem) and not item.state.sha256
+    return isinstance(item, FileItem) and not item.state.sha256 and not is_too_large(item)
 
 
 def _is_made(inversion: Inversion, item: Item | None) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+import host.base
 from host.base import FLAG_IMMUTABLE, FileKind, FileState, HostError, TreeRule
 from host.names import exact_json, read_exact_json
 
@@ -61,7 +62,7 @@ class PracticeFiles:
             size_bytes=there.st_size if kind == "file" else 0,
             mtime_ns=there.st_mtime_ns,
             sha256=hashlib.sha256(real.read_bytes()).hexdigest()
-            if content and kind == "file"
+            if content and kind == "file" and there.st_size <= host.base.LARGEST_READ_BYTES
             else "",
         )
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import msgspec
 
-from host.base import FileState, Host, HostError
-from snapshots.captured import is_metadata_only
+from host.base import LARGEST_READ_BYTES, FileState, Host, HostError
+from snapshots.captured import TOO_LARGE, is_metadata_only, is_too_large
 from snapshots.domains.base import Domain, Scope
 from snapshots.model import DomainName, FileItem, Item, Root, SnapshotError
 from snapshots.objects import ObjectStore
@@ -17,14 +17,14 @@ from snapshots.progress import Progress
 from snapshots.secret_paths import PREFIX, SecretPaths
 from snapshots.ways import Ways
 
-LIMIT_BYTES = 512 * 1024 * 1024
-"""A larger file below a root with content is refused: it would be held in memory."""
-
 ETC = Root("/etc", content=True)
 
 
 class Files(Domain):
-    """Contents go to `store` as they are met; a capture is safe to rely on after `store.sync()`."""
+    """Contents go to `store` as they are met; a capture is safe to rely on after `store.sync()`.
+
+    That of a file that is too large is not kept: nothing is written over it, nor is it removed.
+    """
 
     name: ClassVar[DomainName] = "files"
 
@@ -84,6 +84,10 @@ class Files(Domain):
         gone.sort(key=_depth, reverse=True)
         total = len(wanted)
         kept: list[str] = []
+        large = [path for path in wanted if _is_in_the_way(host, path, wanted[path])]
+        gone = [path for path in gone if path not in large]
+        for path in large:
+            there.pop(path, None)
         for path in gone:
             # What stands in the way of a directory's new shape goes first, the deepest first.
             if not self._remove(host, path):
@@ -97,6 +101,18 @@ class Files(Domain):
             host.apply_states(
                 _metadata_only(wanted),
                 on_progress=lambda done: progress.doing("putting modes back", done, total),
+            )
+        if large:
+            raise HostError(
+                f"{large[0]} is {TOO_LARGE}, so its content is kept nowhere and it was left as it "
+                "is; everything else was put back. Move it away and run `harden-tui recover`."
+            )
+        lost = [path for path, item in wanted.items() if is_too_large(item) and _lacks(host, path)]
+        if lost:
+            raise HostError(
+                f"The content of {lost[0]} was {TOO_LARGE}, so it was not kept and is gone; "
+                "everything else was put back. Put it back from a backup and run "
+                "`harden-tui recover`."
             )
         if linked:
             first, link = next(iter(linked.items()))
@@ -126,7 +142,7 @@ class Files(Domain):
 
     def _keep(self, host: Host, path: str, state: FileState) -> FileState | None:
         try:
-            content = host.read_bytes(path, limit_bytes=LIMIT_BYTES, follow=False)
+            content = host.read_bytes(path, limit_bytes=LARGEST_READ_BYTES, follow=False)
         except HostError:
             now = host.state(path)
             if now is None:
@@ -182,6 +198,19 @@ class Files(Domain):
             return False
         host.put(path, None, within=self._ways.top(path))
         return True
+
+
+def _is_in_the_way(host: Host, path: str, wanted: Item | None) -> bool:
+    """Whether a file whose content is kept nowhere would go, or be written over."""
+    if is_too_large(wanted) or (isinstance(wanted, FileItem) and is_metadata_only(wanted)):
+        return False
+    now = host.state(path)
+    return now is not None and now.is_too_large
+
+
+def _lacks(host: Host, path: str) -> bool:
+    now = host.state(path)
+    return now is None or not now.is_too_large
 
 
 def roots_of(scope: Scope) -> Iterator[Root]:

@@ -112,7 +112,9 @@ class File(Resource):
             return self._finding("content", expected, "absent", False)
         if state.kind != "file":
             return self._finding("content", expected, f"a {state.kind}", False)
-        if not state.sha256:
+        if state.size_bytes != len(self.content):
+            digest = ""
+        elif not state.sha256:
             try:
                 digest = hashlib.sha256(ctx.host.read_bytes(self.body.path)).hexdigest()
             except HostError as error:
