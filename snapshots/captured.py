@@ -73,7 +73,7 @@ def same_state(a: FileState, b: FileState) -> bool:
         return False
     if a.flags != b.flags or a.target != b.target or a.rdev != b.rdev or a.xattrs != b.xattrs:
         return False
-    if a.is_too_large != b.is_too_large:
+    if (a.is_too_large and b.sha256) or (b.is_too_large and a.sha256):
         return False
     # A tree captured without content has no hash on either side; nothing can be said about it.
     return not (a.sha256 and b.sha256) or a.sha256 == b.sha256
@@ -192,7 +192,7 @@ def is_too_large(item: Item | None) -> bool:
 
 def loses_content(now: Item | None, target: Item | None) -> bool:
     """Whether what stands there would be gone for good."""
-    return is_too_large(now) and not is_too_large(target)
+    return is_too_large(now) and not is_metadata_only(target)
 
 
 TOO_LARGE = f"larger than {LARGEST_READ_BYTES // 1024**2} MiB"

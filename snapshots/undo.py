@@ -281,10 +281,15 @@ def _impediments(keeper: Keeper, inversion: Inversion, misfit: str) -> tuple[dic
 
     `misfit`: what keeps its packages away. What is missing is told first: apt stumbles over it.
     """
-    for decision in inversion.decisions:
-        key, now = decision.delta.key, inversion.now(decision.delta)
-        if decision.changes and loses_content(now, decision.target):
-            return {key: f"it is {TOO_LARGE} now"}, too_large(key)
+    losing = [
+        decision.delta.key
+        for decision in inversion.decisions
+        if decision.changes and loses_content(inversion.now(decision.delta), decision.target)
+    ]
+    # What came with packages beyond what is captured goes with them, and was never kept.
+    losing = [key for key in losing if not leftovers.outside([key], inversion.record.roots)]
+    if losing:
+        return {losing[0]: f"it is {TOO_LARGE} now"}, too_large(losing[0])
     lacking = intact.lacking(
         keeper.state,
         _needed(inversion),

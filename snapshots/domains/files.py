@@ -202,7 +202,7 @@ class Files(Domain):
 
 def _is_in_the_way(host: Host, path: str, wanted: Item | None) -> bool:
     """Whether a file whose content is kept nowhere would go, or be written over."""
-    if is_too_large(wanted) or (isinstance(wanted, FileItem) and is_metadata_only(wanted)):
+    if is_metadata_only(wanted):
         return False
     now = host.state(path)
     return now is not None and now.is_too_large

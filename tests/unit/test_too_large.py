@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from host import base, files
-from host.base import HostError
+from host.base import FileState, HostError
 from snapshots import history, opening, undo
+from snapshots.captured import loses_content, same_state
 from snapshots.drift_look import look
 from snapshots.drift_plan import plan
-from snapshots.model import RemoveFile, Resolutions, RunCommand, SnapshotError, WriteFile
+from snapshots.model import FileItem, RemoveFile, Resolutions, RunCommand, SnapshotError, WriteFile
 from snapshots.progress import Silent
 from tests.unit.snapshots_host import Bench
 
@@ -121,3 +123,12 @@ def test_its_size_is_asked_before_anything_is_read(tmp_path: Path) -> None:
     assert state is not None and state.is_too_large
     with pytest.raises(HostError, match="it is larger than 512 MiB"):
         files.read_bytes(str(sparse), limit_bytes=base.LARGEST_READ_BYTES)
+
+
+def test_what_is_captured_without_content_says_nothing_of_its_size() -> None:
+    log = FileState(kind="file", mode=0o640, size_bytes=1)
+    grown = msgspec.structs.replace(log, size_bytes=base.LARGEST_READ_BYTES + 1)
+    assert same_state(log, grown) and not loses_content(FileItem(grown), FileItem(log))
+    hashed = msgspec.structs.replace(log, sha256="a" * 64)
+    assert not same_state(hashed, grown) and not same_state(grown, hashed)
+    assert loses_content(FileItem(grown), FileItem(hashed)) and loses_content(FileItem(grown), None)
