@@ -67,7 +67,7 @@ def test_full_disk(worn: LabHost) -> None:
 
     with small_disk(worn, 100) as options, unharmed(worn):
         worn.run("sh", "-c", f"head -c 1M /dev/zero > {SMALL}/full", check=False)
-        refused(apply(worn, "kernel.sysctl", more=options), 3, "Nothing was changed", SMALL)
+        refused(apply(worn, "kernel.sysctl", more=options), 3, "nothing was changed", SMALL)
 
     for kib, exit_status, sentence in (
         (used // 2, 3, "kernel.sysctl was not begun"),

@@ -40,7 +40,7 @@ def _apply_chosen(screen: Screen, step: str) -> None:
 
 def _ended(screen: Screen, step: str, words: str) -> None:
     """Until it ended well; what is guarded is confirmed from the second terminal meanwhile."""
-    screen.wait(rf"{words}|Kept: {step}", 240)
+    screen.wait(rf"{words}|Kept: (undo of )?{step}", 240)
     if "Kept:" in screen.text():
         screen.keys("Enter")
         screen.wait(words)
