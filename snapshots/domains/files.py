@@ -115,18 +115,16 @@ class Files(Domain):
                 "`harden-tui recover`."
             )
         if linked:
-            first, link = next(iter(linked.items()))
-            more = f" and {len(linked) - 1} more" if len(linked) > 1 else ""
+            link = next(iter(linked.values()))
             raise HostError(
-                f"{first}{more} could not be put back: {link}, in which it lay, is a symbolic link "
-                "now, and nothing is changed through that. Move the link away first."
+                f"{_first(linked)} could not be put back: {link}, in which it lay, is a symbolic "
+                "link now, and nothing is changed through that. Move the link away first."
             )
         if mounted:
-            first, at = next(iter(mounted.items()))
-            more = f" and {len(mounted) - 1} more" if len(mounted) > 1 else ""
+            at = next(iter(mounted.values()))
             raise HostError(
-                f"{first}{more} could not be put back: {at} is covered by what is mounted on it, "
-                "and nothing is changed there. Unmount it first."
+                f"{_first(mounted)} could not be put back: {at} is covered by what is mounted on "
+                "it, and nothing is changed there. Unmount it first."
             )
         if kept:
             raise HostError(
@@ -234,3 +232,8 @@ def content_hash(content: bytes) -> str:
 
 def _depth(path: str) -> tuple[int, str]:
     return path.count("/"), path
+
+
+def _first(paths: Mapping[str, object]) -> str:
+    """ "/etc/a and 2 more"."""
+    return f"{next(iter(paths))}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}"
