@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -65,15 +66,17 @@ def kept(
     installed: Mapping[str, Installed],
     going: Iterable[str],
     needers: Mapping[str, str],
+    refused: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Which of `going` must stay, each with the package that needs it (itself where declared).
 
     `needers` are packages that later transactions declared or installed, with whom to hand over
     to; what they depend on or recommend stays, and so on. Of everything else that stays, only
-    what it depends on.
+    what it depends on. `refused`: those that dpkg would not take away, and what needs them.
     """
     going = set(going)
     stays: dict[str, str] = {name: name for name in going if name in needers}
+    stays |= {name: needer for name, needer in refused.items() if name not in stays}
     while True:
         remaining = {
             name: package

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
 from host.base import CommandMissing, Host
-from snapshots import dependencies, witnesses
+from snapshots import dependencies, refusals, witnesses
 from snapshots.captured import Captured
 from snapshots.decision import ACCOUNT_FILES, Kept, Later
 from snapshots.domains.packages import Package
-from snapshots.model import Delta, FileItem
+from snapshots.model import Delta, FileItem, Item
 
 CONFFILES = ("dpkg-query", "-W", "-f", "${Conffiles}\n")
 
@@ -99,6 +99,14 @@ def ties(
     marked = marked_in(asked, deltas, later, current)
     needers |= {name: marked.get(name, "") for name in asked}
     stays = dependencies.kept(installed, going, needers)
+    if not _brings(deltas, present, known):
+        gone = known.keys() - installed.keys()
+        refused: dict[str, str] = {}
+        while more := refusals.of_purge(host, (going | gone) - stays.keys()):
+            refused |= {name: needer for name, needer in more.items() if name in going}
+            if refused.keys() <= stays.keys():
+                break
+            stays = dependencies.kept(installed, going, needers, refused)
     if not stays:
         return Kept()
     # What an update window brought keeps what it depends on, as a package of anybody's does, and
@@ -116,6 +124,16 @@ def ties(
         heirs=heirs,
         wanted={name: how for name, how in asked.items() if name not in marked},
     )
+
+
+def _brings(deltas: Iterable[Delta], present: Mapping[str, Item], known: Collection[str]) -> bool:
+    """Whether this undo, or one planned before it, brings packages: they may be what others need.
+
+    `known`: what dpkg has now.
+    """
+    there = {name for name, item in present.items() if Package.of(item)}
+    mine = {one.key for one in deltas if one.domain == "packages" and Package.of(one.before)}
+    return bool(mine - there or there - set(known))
 
 
 def _wanted_by(later: Iterable[Later], installed: Iterable[str]) -> dict[str, str]:

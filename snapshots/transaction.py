@@ -12,7 +12,16 @@ from itertools import chain
 import msgspec
 
 from host.base import FileState, HostError
-from snapshots import leaving, leftovers, not_started, scraps, stale_marks, strangers, ucf
+from snapshots import (
+    dpkg_end,
+    leaving,
+    leftovers,
+    not_started,
+    scraps,
+    stale_marks,
+    strangers,
+    ucf,
+)
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
@@ -39,6 +48,7 @@ from snapshots.model import (
 )
 from snapshots.progress import Progress
 from snapshots.records import STRANGE, Records, now_text
+from snapshots.recover_packages import may_touch
 from snapshots.settle import finish_settling, forget_secrets, register_secrets
 from snapshots.strangers import left_to_them
 
@@ -216,11 +226,12 @@ class Transaction:
                 tables = self._records.kept_tables(self.id)
                 ucf.put_back(self._keeper.host, tables)
                 stale_marks.put_back(self._keeper.host, tables)
+                unsettled = self._bring_dpkg_to_its_end()
                 self._clear_scraps()
                 self._require_no_doubt()
                 status: TransactionStatus = "rolled-back"
-                theirs = self._of_strangers()
-                words = [*notes, *mounted, *self._what_stayed(), *([theirs] if theirs else [])]
+                said = filter(None, [unsettled, self._of_strangers()])
+                words = [*notes, *mounted, *self._what_stayed(), *said]
                 reason = " ".join([_sentence(reason) if words else reason, *words]).strip()
             except (HostError, OSError) as error:
                 status = "needs-person"
@@ -257,6 +268,14 @@ class Transaction:
 
     def _remove_what_came(self) -> list[str]:
         return leftovers.remove(self._keeper.host, self._records.came(self.id))
+
+    def _bring_dpkg_to_its_end(self) -> str:
+        host = self._keeper.host
+        if host.is_practice or not host.has_packages_locked:
+            return ""
+        if not may_touch(self._records, self.record):
+            return ""
+        return dpkg_end.bring_to_its_end(host, self._progress)
 
     def _clear_scraps(self) -> None:
         host = self._keeper.host

@@ -31,18 +31,22 @@ DEBS = (
         scripts={"postinst": _MAKES.format("ng")},
     ),
     Deb(name="waits", version="1", triggers="activate-await ldconfig"),
+    Deb(name="base", version="1"),
+    Deb(name="base-like", version="1", fields={"Provides": "base (= 0.5)"}),
+    Deb(name="needs-base", version="1", depends="base (>= 1)"),
 )  # fmt: skip
 
 
 def test_what_other_packages_have_by_now_stays(host: LabHost, tmp_path: Path) -> None:
-    """One took over a configuration file in an upgrade, one came in place of the step's. A trigger
-    that was still to be run before the step is no part of it."""
+    """One took over a configuration file in an upgrade, one came in place of the step's, one is
+    only in too low a version what another needs of the step's. A trigger that was still to be run
+    before the step is no part of it."""
     offer(host, tmp_path, DEBS, "1")
-    site_step(host, "package: {installed: [extra, thing]}")
+    site_step(host, "package: {installed: [base, extra, thing]}")
     host.run("dpkg", "--no-triggers", "-i", f"{SOURCE}/waits_1_all.deb")
     assert "triggers-pending" in host.out("dpkg-query", "-W", "-f", "${db:Status-Status} ")
     apply(host, "site.packages")
-    upgrade(host, "extra_2.0", "extra-common_2.0", "mine_1")
+    upgrade(host, "extra_2.0", "extra-common_2.0", "mine_1", "base-like_1", "needs-base_1")
     host.run("apt-get", "install", "-y", "-q", "thing-ng")
 
     shown = " ".join(harden(host, "rollback", "site.packages", "--dry-run").stdout.split())
@@ -53,6 +57,7 @@ def test_what_other_packages_have_by_now_stays(host: LabHost, tmp_path: Path) ->
         (DATA, "thing-ng came in place of its package, and may use it"),
     ):
         assert f"files: {path}: keep, what stays still needs it kept: {why}" in shown, shown
+    assert "packages: base: keep, what stays still needs it kept: needed by needs-base" in shown
     assert "dpkg --purge extra thing" in shown and "libc-bin" not in shown, shown
     roll_back(host, "site.packages")
     assert host.run("dpkg", "-V", "extra-common", "thing-ng").stdout == ""
