@@ -27,6 +27,8 @@ from snapshots.model import (
     ValueItem,
 )
 from snapshots.objects import ObjectStore
+from snapshots.package_ties import brought
+from snapshots.points import Points
 from snapshots.records import LIST, NAMES, ORIGINAL, TABLES, Records
 from snapshots.secret_paths import PREFIX, SecretPaths
 from snapshots.state import StateDir
@@ -133,6 +135,7 @@ def standing(state: StateDir, *, practice: bool = False) -> list[Standing]:
     """Every transaction in force, oldest first, and what an undo of it would meet."""
     records = Records(state)
     stores = Stores(state, practice=practice)
+    points = Points(state.points, ObjectStore(state.objects))
     unreadable: list[str] = []
     found: list[TransactionRecord] = []
     for tx_id in records.ids():
@@ -152,6 +155,7 @@ def standing(state: StateDir, *, practice: bool = False) -> list[Standing]:
         why = list(unreadable)
         why += [lists[later.id] for later in in_force[number:] if lists[later.id]]
         if not lists[one.id]:
+            why += _point_problem(points, records.deltas(one.id), one.id)
             why += [said for delta in records.deltas(one.id) if (said := stores.lacks(delta))]
         answer.append(Standing(one.id, one.steps, not why, tuple(dict.fromkeys(why))))
     return answer
@@ -194,6 +198,18 @@ def _cannot(what: str) -> str:
         f"This cannot be undone: {what}; nothing was touched. Put it back from a backup of the "
         "state directory. `harden-tui history verify` shows what else is damaged."
     )
+
+
+def _point_problem(points: Points, deltas: Iterable[Delta], tx_id: str) -> list[str]:
+    """Where packages came, their undo asks what was there before them."""
+    if not brought(deltas):
+        return []
+    point = f"{tx_id}.before"
+    try:
+        lost = points.load_what_is_whole(point)[1]
+    except SnapshotError:
+        return [f"its restore point {points.path / point} is missing or was altered"]
+    return [f"the list {name!r} of its restore point was altered or is missing" for name in lost]
 
 
 def _list_problem(records: Records, tx_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -16,7 +17,7 @@ import msgspec
 from host import scratch
 from host.base import FileState
 from host.names import exact_json, read_exact_json
-from snapshots import kept_files, listing, sums
+from snapshots import kept_files, listing, sums, twins
 from snapshots.captured import Captured
 from snapshots.durable import sync_directory, sync_files
 from snapshots.model import DomainName, FileItem, Item, Root, SnapshotError, ValueItem
@@ -99,17 +100,16 @@ class Points:
         )
 
     def manifest(self, point_id: str) -> Manifest:
-        """Raises `SnapshotError` where it is missing or damaged."""
+        """Raises `SnapshotError` where it is missing or damaged, and restore.list too."""
         path = self.path / point_id / "manifest.json"
         try:
-            content = kept_files.read(path)
-            listed = sums.read_listing(path.with_name(sums.NAME)).get(path.name)
-            if listed != hashlib.sha256(content).hexdigest():
-                raise ValueError(sums.ALTERED)
-            return read_exact_json(content, Manifest)
+            return read_exact_json(_proved(path), Manifest)
         except (OSError, ValueError) as error:
+            for read in (_read_restore_list, _read_agreeing):
+                with contextlib.suppress(OSError, ValueError):
+                    return read(path.parent)
             raise SnapshotError(
-                f"The restore point {path} cannot be read ({error}); it was not used. "
+                f"The restore point {path} cannot be read ({twins.why(error)}); it was not used. "
                 "`harden-tui history verify` shows what else is damaged."
             ) from None
 
@@ -120,6 +120,53 @@ class Points:
             domain = domain_of(name)
             found[domain].update(decode_chunk(domain, self._store.get(sha256)))
         return found
+
+    def load_what_is_whole(self, point_id: str) -> tuple[Captured, dict[str, str]]:
+        """The same without the parts that are missing or were altered: their names -> why."""
+        found: Captured = {domain: {} for domain in DOMAINS}
+        lost = {}
+        for name, sha256 in self.manifest(point_id).chunks.items():
+            domain = domain_of(name)
+            try:
+                found[domain].update(decode_chunk(domain, self._store.get(sha256)))
+            except SnapshotError as error:
+                lost[name] = str(error)
+        return found, lost
+
+
+def _read_agreeing(directory: Path) -> Manifest:
+    """What nothing proves any more, but two files say. Raises `OSError`, `ValueError`."""
+    manifest = read_exact_json(kept_files.read(directory / "manifest.json"), Manifest)
+    if kept_files.read(directory / "restore.list") != _restore_list(manifest):
+        raise ValueError(sums.ALTERED)
+    return manifest
+
+
+def _read_restore_list(directory: Path) -> Manifest:
+    """What manifest.json says of roots and parts. Raises `OSError`, `ValueError`."""
+    roots: list[Root] = []
+    chunks = {}
+    for line in _proved(directory / "restore.list").decode("ascii").splitlines():
+        word, value, name = line.split(" ")
+        name = listing.unescape(name)
+        if word == "root":
+            roots.append(Root(name, content=value == "content"))
+        elif word == "leave":
+            roots[-1] = msgspec.structs.replace(roots[-1], without=(*roots[-1].without, name))
+        else:
+            chunks[name if word == "part" else f"files {listing.escape(name)}"] = value
+    return Manifest(
+        schema=SCHEMA, id=directory.name, taken="", host="", roots=tuple(roots), chunks=chunks
+    )
+
+
+def _proved(path: Path) -> bytes:
+    """The content of a restore point's file. Raises `OSError`, `ValueError` where it is altered."""
+    content = kept_files.read(path)
+    listed = sums.read_listing(path.with_name(sums.NAME)).get(path.name)
+    if listed != hashlib.sha256(content).hexdigest():
+        raise ValueError(sums.ALTERED)
+    return content
 
 
 def decode_chunk(domain: DomainName, content: bytes) -> dict[str, Item]:
@@ -146,6 +193,18 @@ def domain_of(chunk_name: str) -> DomainName:
     raise SnapshotError(f"A restore point names an unknown kind of state: {chunk_name!r}")
 
 
+def tops_of(roots: Iterable[Root]) -> list[str]:
+    """The trees, the innermost first."""
+    return sorted((root.path.rstrip("/") for root in roots), key=len, reverse=True)
+
+
+def part_name(domain: DomainName, key: str, item: Item, tops: list[str]) -> str:
+    """The part of a restore point in which something is listed. `tops` as `tops_of` has them."""
+    if isinstance(item, FileItem):
+        return f"files {listing.escape(_part_of(key, item.state, tops))}"
+    return f"kernel {key.partition('.')[0]}" if domain == "kernel" else domain
+
+
 def _chunks(roots: tuple[Root, ...], captured: Captured) -> Iterable[tuple[str, Iterable[bytes]]]:
     for domain, items in captured.items():
         if domain == "files":
@@ -154,8 +213,7 @@ def _chunks(roots: tuple[Root, ...], captured: Captured) -> Iterable[tuple[str, 
         groups: dict[str, list[tuple[str, str]]] = {}
         for key, item in sorted(items.items()):
             if isinstance(item, ValueItem):
-                part = f"kernel {key.partition('.')[0]}" if domain == "kernel" else domain
-                groups.setdefault(part, []).append((key, item.value))
+                groups.setdefault(part_name(domain, key, item, []), []).append((key, item.value))
         encoder = msgspec.json.Encoder()
         for part, rows in groups.items():
             yield part, (encoder.encode_lines(rows),)
@@ -165,7 +223,7 @@ def _file_chunks(
     roots: tuple[Root, ...], items: dict[str, Item]
 ) -> Iterable[tuple[str, Iterable[bytes]]]:
     """One list for each directory right below a root, and one for the root's own entries."""
-    tops = sorted((root.path.rstrip("/") for root in roots), key=len, reverse=True)
+    tops = tops_of(roots)
     groups: dict[str, list[str]] = {}
     group: list[str] = []
     below = "\0"
@@ -195,14 +253,20 @@ def _part_of(path: str, state: FileState, tops: list[str]) -> str:
 
 
 def _restore_list(manifest: Manifest) -> bytes:
-    """For restore.sh: the roots, then the lists, parents before what lies below them."""
-    lines = [
-        f"root {'content' if root.content else 'metadata'} {listing.escape(root.path)}"
-        for root in manifest.roots
-    ]
-    lines += [f"leave - {listing.escape(path)}" for root in manifest.roots for path in root.without]
-    names = sorted(name for name in manifest.chunks if name.startswith("files "))
-    lines += [f"chunk {manifest.chunks[name]}" for name in names]
+    """For restore.sh: the roots, then the lists, parents before what lies below them.
+
+    And for `_read_restore_list`, which serves where manifest.json is damaged: all other parts.
+    """
+    lines = []
+    for root in manifest.roots:
+        kept = "content" if root.content else "metadata"
+        lines.append(f"root {kept} {listing.escape(root.path)}")
+        lines += [f"leave - {listing.escape(path)}" for path in root.without]
+    for name, sha256 in sorted(manifest.chunks.items()):
+        if name.startswith("files "):
+            lines.append(f"chunk {sha256} {listing.escape(place_of(name))}")
+        else:
+            lines.append(f"part {sha256} {listing.escape(name)}")
     return ("\n".join(lines) + "\n").encode("ascii")
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
+import msgspec
+
 from host.base import Host
 from snapshots import guard as guards
-from snapshots import set_aside
+from snapshots import lost_parts, set_aside
 from snapshots.capture import Keeper
+from snapshots.captured import Captured
 from snapshots.execute import wait_for_outlived
 from snapshots.guard_switch import disarm, finish_confirmed
+from snapshots.lost_parts import Lost
 from snapshots.model import SnapshotError, TransactionRecord
 from snapshots.progress import Progress
-from snapshots.records import Records
-from snapshots.recover_packages import hold_packages, settle_packages
+from snapshots.records import Records, now_text
+from snapshots.recover_packages import hold_packages, may_touch, settle_packages
 from snapshots.settle import finish_settling, keyed
 from snapshots.state import StateDir
 from snapshots.sweep import sweep
-from snapshots.transaction import Transaction, point_before
+from snapshots.transaction import TOO, Transaction, point_before
 from snapshots.unfinished import to_recover
 
 
@@ -48,7 +52,11 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             fired = bool(guards.why_fired(state))
             settle_packages(host, records, record, progress, fired=fired)
             keeper = Keeper(host, state)
-            before = keeper.points.load(point_before(record.id))
+            try:
+                before, lost = _before(keeper, records, record, progress)
+            except SnapshotError as error:
+                ended.append(_as_it_is(records, record, f"{_why(state, record)} {TOO} {error}"))
+                continue
             secret = {line.path for line in records.journal_of(record.id) if line.secret}
             if secret - keeper.secret_paths.paths:
                 keeper.secret_paths.register(secret)
@@ -56,6 +64,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             held = hold_packages(keeper, records, record, before, progress, fired=fired)
             host.strange_packages.update(records.strange_packages(record.id))
             tx = Transaction(keeper, records, record, before, progress, held)
+            tx.lost = lost
             set_aside.bring_home(host, state, point_before(record.id))
             ended.append(tx.roll_back(_reason(state, record)))
             sweep(state)
@@ -65,6 +74,40 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             # Who wants it back shall not wait until the deadline for what needs none of us.
             with contextlib.suppress(OSError):
                 guards.set_deadline(state, 0)
+    return ended
+
+
+def _before(
+    keeper: Keeper, records: Records, record: TransactionRecord, progress: Progress
+) -> tuple[Captured, Lost]:
+    """The host as it was, and what of that is not known any more and so stays as it is now.
+
+    Raises `SnapshotError` where too much is lost to go back at all.
+    """
+    point = point_before(record.id)
+    before, whys = keeper.points.load_what_is_whole(point)
+    if not whys:
+        return before, Lost()
+    packages = may_touch(records, record)
+    if packages and "packages" in whys:
+        raise SnapshotError(
+            f"{whys['packages']} It says which packages there were, so nothing was put back. "
+            f"`sh {keeper.points.path / point}/restore.sh` puts the files back; /var/log/dpkg.log "
+            "says which packages came since"
+        )
+    roots = keeper.points.manifest(point).roots
+    lost_parts.leave_as_it_is(before, keeper.capture(record.roots, progress), whys, roots)
+    named = records.named_paths(record.id)
+    return before, lost_parts.judged(whys, named, packages=packages)
+
+
+def _as_it_is(records: Records, record: TransactionRecord, reason: str) -> TransactionRecord:
+    """Nothing of it can be taken back as long as its restore point is damaged."""
+    ended = msgspec.structs.replace(
+        record, status="needs-person", ended=now_text(), reason=reason,
+        journaled=records.journaled(record.id),
+    )  # fmt: skip
+    records.end(ended)
     return ended
 
 
@@ -90,5 +133,5 @@ def _why(state: StateDir, record: TransactionRecord) -> str:
             "boot": "The host was started anew before anybody confirmed it.",
         }.get(guards.why_fired(state), "It was taken back before anybody confirmed it.")
     if record.status == "needs-person":
-        return record.reason.partition(" Going back failed too:")[0]
+        return record.reason.partition(f" {TOO}")[0]
     return f"It was interrupted (process {record.pid} ended before it did)."

@@ -20,8 +20,9 @@
 #
 # It believes nothing that was altered on the disk: SHA256SUMS proves this script and restore.list,
 # the name of a list or content is its SHA-256, and a kept secret is proved with this host's key.
-# Where any of what says what was there is damaged or missing, that is named, nothing that seems to
-# have come since is moved away, and only what is proved is put back.
+# Where any of what says what was there is damaged or missing, that is named, and only what is proved
+# is put back. In the directory that a damaged list is about nothing is touched; where it is not
+# known which that is, nothing that seems to have come since is moved away.
 #
 # What is mounted below /etc or a tree is neither moved away, nor gone into, nor written over. What
 # was there then and cannot be put back because of it is named.
@@ -71,6 +72,7 @@ trap 'exit 1' HUP INT TERM
 problems=0
 changed=0
 doubtful=
+unlisted=
 full=
 no_room=
 whys=
@@ -210,6 +212,12 @@ is_in_manifest() {
 # saved_in HASH: the file that holds a list or content, in $from.
 saved_in() { from=$objects/$(printf '%.2s' "$1")/$1; }
 
+# is_one_directory: whether a list is about $place and all below it, and not about a tree's own files.
+is_one_directory() {
+    [ -n "$place" ] || return 1
+    case $tops in *" $place "*) return 1 ;; esac
+}
+
 # find_lists: those that are proved, in $lists, and whether restore.list is, in $is_proved.
 find_lists() {
     lists=
@@ -224,11 +232,17 @@ find_lists() {
         doubt "$here/restore.list is not as $here/SHA256SUMS says: one of them is damaged." \
             "Only what manifest.json lists too is put back."
     fi
-    while read -r word value; do
+    tops=' '
+    while read -r word value place; do
+        [ "$word" != root ] || tops="$tops$place "
         [ "$word" = chunk ] || continue
         saved_in "$value"
         hash_of "$from"
-        if [ "$hash" != "$value" ]; then
+        if [ "$hash" != "$value" ] && [ -n "$is_proved" ] && is_one_directory; then
+            unlisted="$unlisted $place"
+            plain "$place"
+            problem "The list $from is missing or was altered; $prefix$name was left alone."
+        elif [ "$hash" != "$value" ]; then
             doubt "The list $from is missing or was altered; its files were left alone."
         elif [ -z "$is_proved" ] && ! is_in_manifest "$value"; then
             doubt "The list $from is not in $here/manifest.json; its files were left alone."
@@ -535,6 +549,9 @@ x" ] && [ "$(stat -c '%u %g' -- "$item")" = "$uid $gid" ]
 # is_left LINE: whether it lies below a directory that the restore point does not cover.
 is_left() { [ -s "$work/left" ] && is_listed left "${1%/*}"; }
 
+# is_lost LINE: whether what was there then is not known of it any more.
+is_lost() { [ -n "$unlisted" ] && is_listed lost "$1"; }
+
 # refuse FILE WORDS: it and what is below it are left alone; said once.
 refuse() {
     problem "$1 $2; it was left alone."
@@ -620,6 +637,7 @@ below() {
         if is_covered "$entry"; then continue; fi
         [ -L "$entry" ] || [ -e "$entry" ] || continue
         one_line "$entry"
+        ! is_lost "$line" || continue
         note present "$line"
         if [ -d "$entry" ] && [ ! -L "$entry" ] && ! is_left "$line/"; then below "$entry"; fi
     done
@@ -702,7 +720,7 @@ put_back() {
             if is_kind; then return 0; fi
             if is_there; then
                 # What was in it is not known, or not all of it, so it cannot be made anew.
-                if [ -n "$doubtful" ] || is_metadata "$file"; then
+                if [ -n "$doubtful$unlisted" ] || is_metadata "$file"; then
                     refuse "$file" "is no directory any more"
                     return 0
                 fi
@@ -948,7 +966,7 @@ shape_attributes() {
 is_off() {
     if is_covered "$1"; then return 0; fi
     one_line "$1"
-    is_left "$line"
+    is_left "$line" || is_lost "$line"
 }
 
 # strip HOW NAMES: takes away what may have been given to files since; `shape` gives what was there.
@@ -1017,8 +1035,13 @@ strip_around() {
 
 find_lists
 make_work
-for list in wanted present extra left refused roots kinds tops covers one; do
+for list in wanted present extra left lost refused roots kinds tops covers one; do
     : >"$work/$list" || exit 1
+done
+for place in $unlisted; do
+    plain "$place"
+    one_line "$prefix$name"
+    note lost "$line"
 done
 [ -z "$is_proved" ] || while read -r word value rest; do
     case $word in root | leave) ;; *) continue ;; esac

@@ -38,6 +38,7 @@ from snapshots.domains.units import MASK
 from snapshots.execute import describe, execute, may_bring_packages, path_of
 from snapshots.found import keep_found
 from snapshots.guard_switch import Switch
+from snapshots.lost_parts import Lost
 from snapshots.model import (
     Change,
     Delta,
@@ -51,6 +52,9 @@ from snapshots.records import STRANGE, Records, now_text
 from snapshots.recover_packages import may_touch
 from snapshots.settle import finish_settling, forget_secrets, register_secrets
 from snapshots.strangers import left_to_them
+
+TOO = "Going back failed too:"
+"""Stands in a reason before why it could not be taken back."""
 
 ATTEMPTS = 2
 """A daemon or a package script that interfered once has had its say by the second time."""
@@ -83,6 +87,8 @@ class Transaction:
         switch: Switch | None = None,
     ) -> None:
         self.record = record
+        self.lost = Lost()
+        """What of the state before is not known any more, and is left as it is."""
         self._held = held
         self._switch = switch
         self._keeper = keeper
@@ -230,13 +236,13 @@ class Transaction:
                 self._clear_scraps()
                 self._require_no_doubt()
                 status: TransactionStatus = "rolled-back"
-                said = filter(None, [unsettled, self._of_strangers()])
+                said = filter(None, [unsettled, self.lost.words, self._of_strangers()])
                 words = [*notes, *mounted, *self._what_stayed(), *said]
                 reason = " ".join([_sentence(reason) if words else reason, *words]).strip()
             except (HostError, OSError) as error:
                 status = "needs-person"
                 reason = (
-                    f"{_sentence(reason)} Going back failed too: {_sentence(str(error))} "
+                    f"{_sentence(reason)} {TOO} {_sentence(str(error))} "
                     "The state from before lies in "
                     f"{self._keeper.points.path / point_before(self.id)}; `harden-tui recover` "
                     "tries again, its restore.sh does it by hand."
@@ -284,6 +290,8 @@ class Transaction:
 
     def _require_no_doubt(self) -> None:
         """Raise `SnapshotError` where something may be left that nobody knows of any more."""
+        if self.lost.matters:
+            raise SnapshotError(f"{self.lost.words} Everything else was put back.")
         doubt = self._records.doubt(self.record)
         if doubt:
             raise SnapshotError(

@@ -90,6 +90,7 @@ def test_records_and_restore_points_are_damaged_then(
         records.deltas(tx_id)
     points = make_points(tmp_path)
     points.write("one", "host", ETC, {"files": {}})
-    put(points.path / "one/manifest.json")
+    for name in ("manifest.json", "restore.list"):
+        put(points.path / "one" / name)
     with pytest.raises(SnapshotError, match="it is no regular file"):
         points.manifest("one")

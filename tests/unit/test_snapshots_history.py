@@ -169,9 +169,8 @@ def test_prune_touches_nothing_where_something_is_damaged(bench: Bench) -> None:
     bench.undo(record.id)
     bench.apply("two", write("B 2\n"))
     age(bench)
-    (
-        bench.state.points / f"{history.transactions(bench.state)[2].id}.before/manifest.json"
-    ).unlink()
+    for name in ("manifest.json", "restore.list"):
+        (bench.state.points / f"{history.transactions(bench.state)[2].id}.before" / name).unlink()
     before = sorted(path.name for path in bench.state.path.rglob("*"))
     with pytest.raises(SnapshotError):
         history.prune(bench.state, 30)

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from snapshots import twins
-from snapshots.model import FileItem, Root
+from snapshots.model import FileItem, Root, SnapshotError
 from snapshots.points import Points
 from snapshots.secret_paths import SecretPaths
 from snapshots.state import StateDir
@@ -106,8 +106,6 @@ def alter_script(points: Points) -> None:
 @pytest.mark.parametrize(
     ("damage", "named", "is_ssh_known"),
     [
-        (flip_in_list, "{list}", False),
-        (lose_list, "{list}", False),
         (lose_line, "restore.list", False),
         (flip_in_line, "restore.list", False),
         (other_root, "restore.list", True),
@@ -121,7 +119,6 @@ def test_restore_sh_moves_nothing_away_where_it_is_damaged(
 ) -> None:
     """Nobody knows then what is extra; what is proved still goes back."""
     points.write("one", "host", ETC, capture(tree, points._store))
-    named = named.format(list=ssh_list(points).name)
     damage(points)
     etc, elsewhere = tree / "etc", tree / "srv"
     elsewhere.mkdir()
@@ -145,6 +142,77 @@ def test_restore_sh_moves_nothing_away_where_it_is_damaged(
     assert config == ("Port 22\n" if is_ssh_known else "Port 2222\n")
     again = run_restore(points, tree)
     assert again.returncode == 1 and "\n0 changes made" in again.stdout
+
+
+@pytest.mark.parametrize("damage", [flip_in_list, lose_list])
+def test_restore_sh_touches_nothing_in_the_directory_of_a_damaged_list(
+    points: Points, tree: Path, damage: Callable[[Points], None]
+) -> None:
+    """Elsewhere all goes back, and what came since is moved away: it may lock somebody out."""
+    points.write("one", "host", ETC, capture(tree, points._store))
+    damage(points)
+    etc = tree / "etc"
+    (etc / "hosts").write_text("changed\n")
+    (etc / "new").write_text("was not there\n")
+    (etc / "ssh" / "config").write_text("Port 2222\n")
+    (etc / "ssh" / "new").write_text("nobody knows\n")
+    (etc / "ssh" / "key").chmod(0o644)
+    before = summary(etc / "ssh")
+    done = run_restore(points, tree)
+    assert done.returncode == 1
+    assert f"altered; {etc / 'ssh'} was left alone" in done.stderr
+    assert summary(etc / "ssh") == before
+    assert (etc / "hosts").read_text() == "127.0.0.1 localhost\n"
+    assert not (etc / "new").exists()
+
+
+def test_restore_sh_moves_nothing_away_where_the_list_of_a_trees_own_files_is_damaged(
+    points: Points, tree: Path
+) -> None:
+    points.write("one", "host", ETC, capture(tree, points._store))
+    flip(points._store.where(points.manifest("one").chunks["files /etc"]), -5)
+    (tree / "etc" / "new").write_text("nobody knows\n")
+    (tree / "etc" / "ssh" / "new").write_text("was not there\n")
+    done = run_restore(points, tree)
+    assert done.returncode == 1 and "What came since is left where it is." in done.stderr
+    assert (tree / "etc" / "new").exists() and (tree / "etc" / "ssh" / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "restore.list", "SHA256SUMS"])
+def test_any_of_the_three_files_may_be_damaged(points: Points, tree: Path, name: str) -> None:
+    roots = (*ETC, Root("/srv/a b", content=True, without=("/srv/a b/tmp",)), Root("/srv/other"))
+    wanted = points.write("one", "host", roots, capture(tree, points._store))
+    captured = points.load("one")
+    flip(points.path / "one" / name, 40)
+    assert points.load("one") == captured
+    found = points.manifest("one")
+    assert (found.roots, found.chunks) == (wanted.roots, wanted.chunks)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("manifest.json", "restore.list"), ("manifest.json", "SHA256SUMS")]
+)
+def test_of_two_nobody_knows_which_is_right(
+    points: Points, tree: Path, one: str, other: str
+) -> None:
+    points.write("one", "host", ETC, capture(tree, points._store))
+    listed = ssh_list(points).name.encode()
+    for name in (one, other):
+        path = points.path / "one" / name
+        flip(path, max(0, path.read_bytes().find(listed)))
+    with pytest.raises(SnapshotError, match="cannot be read"):
+        points.load("one")
+
+
+def test_what_is_whole_is_told_from_what_is_lost(points: Points, tree: Path) -> None:
+    captured = capture(tree, points._store)
+    points.write("one", "host", ETC, captured)
+    flip_in_list(points)
+    found, lost = points.load_what_is_whole("one")
+    assert list(lost) == ["files /etc/ssh"] and "was altered" in lost["files /etc/ssh"]
+    assert captured["files"].keys() - found["files"].keys() == {
+        path for path in captured["files"] if f"{path}/".startswith("/etc/ssh/")
+    }
 
 
 def test_restore_sh_says_a_damaged_list_once(points: Points, tree: Path) -> None:
