@@ -21,11 +21,16 @@ RAW_BYTE: Final = b"\\udc"
 
 def visible(text: str) -> str:
     r"""`text` with each byte that is no UTF-8 spelled out: "caf\xe9"."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        raw = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # no byte of a name: half of a character that is no character
+        raw = text.encode("utf-8", "backslashreplace")
+    return raw.decode("utf-8", "backslashreplace")
 
 
 def clean(text: str) -> str:
-    """`text` safe to show: tabs become spaces, control and direction characters become visible.
+    """`text` safe to show: tabs become spaces; control and direction characters become visible, and
+    bytes that are no UTF-8 as `visible` has them.
 
     Output of programs and content of files may hold escape sequences; they must not reach the
     terminal.
@@ -33,7 +38,7 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     shown = []
-    for character in text.expandtabs(4):
+    for character in visible(text).expandtabs(4):
         category = unicodedata.category(character)
         if category == "Cc":
             shown.append("^" + chr((ord(character) + 64) % 128) if ord(character) < 128 else "?")

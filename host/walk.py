@@ -48,14 +48,16 @@ class StatCache:
             content = path.read_bytes()
             sha256, known = content[:_SUM_BYTES], content[_SUM_BYTES:]
             if hashlib.sha256(known).digest() == sha256:
-                cache._known = msgspec.msgpack.decode(known, type=dict[str, tuple[_Stamp, str]])
+                raw = msgspec.msgpack.decode(known, type=dict[bytes, tuple[_Stamp, str]])
+                cache._known = {os.fsdecode(path): seen for path, seen in raw.items()}
         except (OSError, msgspec.DecodeError):
             cache._known = {}  # only a cache: everything is read again
         return cache
 
     def save(self, path: Path) -> None:
         """Write atomically. Raises `HostError`."""
-        known = msgspec.msgpack.encode(self._known)
+        raw = {os.fsencode(path): seen for path, seen in self._known.items()}
+        known = msgspec.msgpack.encode(raw)  # bytes: a name that is not UTF-8 is no text
         writing.write_file(
             str(path.absolute()),
             hashlib.sha256(known).digest() + known,

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from host.names import visible
+
 FIRST_PREV = "0" * 64
 """What the first entry carries in place of a hash."""
 
@@ -111,9 +113,9 @@ def digest(body: dict[str, Any]) -> str:
 
 
 def clean(value: Any) -> Any:
-    """`value` with every text writable as UTF-8: a file name's raw bytes become `\\udcXX`."""
+    """`value` with every text writable as UTF-8: a name is logged as it is shown everywhere."""
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return visible(value)
     if isinstance(value, dict):
         return {clean(key): clean(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast, get_args
 
 import msgspec
 
 from host.facts.statoverride import FILE as STATOVERRIDE
+from host.names import visible
 from snapshots import drift_plan, drift_settle
 from snapshots.drift import Choice, Key
 from snapshots.drift_look import Drift, Seen
@@ -41,7 +43,8 @@ def report(engine: Engine, drift: Drift, results: Iterable[StepResult]) -> Drift
     for seen in drift.seen:
         diff = engine.redact(seen.diff)
         if len(diff) > room:
-            diff = f"too long for here: `harden-tui drift show {seen.thing.key}`"
+            name = shlex.quote(visible(seen.thing.key))
+            diff = f"too long for here: `harden-tui drift show {name}`"
         room -= len(diff)
         rows.append(_row(seen, diff, results, engine.redact))
     return DriftReport(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from host.names import visible
 from snapshots.durable import write_durably
 from snapshots.model import SnapshotError
 from snapshots.state import StateDir
@@ -141,4 +142,4 @@ def _row(row: DriftRow) -> str:
 
 
 def _name(row: DriftRow) -> str:
-    return f"{row.domain} {row.key} {row.kind}"
+    return visible(f"{row.domain} {row.key} {row.kind}")

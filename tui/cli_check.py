@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from host.names import shown_json
 from snapshots.model import SnapshotError
 from snapshots.records import Records
 from steps import window
@@ -283,7 +284,7 @@ def keep_plan(file: str, session: Session, document: dict[str, Any]) -> None:
         for step_id, chosen in session.options.values.items()
     }
     kept = {**document, "practice": session.host.is_practice, "values": values}
-    write_privately(file, msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
+    write_privately(file, msgspec.json.format(shown_json(kept), indent=1) + b"\n")
 
 
 def read_plan(file: str) -> PlanFile:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from host.names import visible
 from snapshots.drift import Choice, Key
 from snapshots.drift_look import look
 from snapshots.drift_plan import SettlePlan
@@ -168,23 +170,30 @@ def _report(session: Session) -> DriftReport:
 
 
 def _named(report: DriftReport, names: Sequence[str]) -> list[DriftRow]:
-    """The rows of files, directories, other things and steps. Raises `Stop` (exit 2)."""
+    """The rows of files, directories, other things and steps. Raises `Stop` (exit 2).
+
+    A name that is not UTF-8 is given as it is shown: arguments are text.
+    """
     if not names:
         return list(report.things)
     found: dict[tuple[str, str], DriftRow] = {}
     for name in names:
-        below = f"{name.rstrip('/')}/"
-        fitting = [
-            row
-            for row in report.things
-            if name in (row.key, *row.concerned)
-            or row.key == name.rstrip("/")
-            or (row.domain == "files" and row.key.startswith(below))
-        ]
+        fitting = _fitting(report, name, lambda key: key) or _fitting(report, name, visible)
         if not fitting:
-            known = [row.key for row in report.things]
+            known = [visible(row.key) for row in report.things]
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = f" Did you mean {shlex.quote(near[0])}?" if near else ""
             raise usage(f"{name} did not drift.{hint} `harden-tui drift` lists what did.")
         found |= {(row.domain, row.key): row for row in fitting}
     return list(found.values())
+
+
+def _fitting(report: DriftReport, name: str, spell: Callable[[str], str]) -> list[DriftRow]:
+    below = f"{name.rstrip('/')}/"
+    return [
+        row
+        for row in report.things
+        if name in (spell(row.key), *row.concerned)
+        or spell(row.key) == name.rstrip("/")
+        or (row.domain == "files" and spell(row.key).startswith(below))
+    ]

@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 
 from host.base import CommandFailed, CommandMissing
+from host.names import visible
 from steps import news
 from steps.drift_model import DriftReport
 from steps.model import StepResult
@@ -50,7 +51,7 @@ def mail_news(
     message["Subject"] = f"harden-tui on {session.host.name}: {found.headline}"
     message["Auto-Submitted"] = "auto-generated"
     text = news.as_text(found, session.host.name, session.checklist.name)
-    message.set_content(session.engine.redact(text))
+    message.set_content(visible(session.engine.redact(text)))
     try:
         session.host.run(
             (SENDMAIL, "-i", "-t"), stdin=message.as_bytes().replace(b"\r\n", b"\n"),

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from host.names import shown_json
+from host.names import visible as spelled
 from snapshots.decision import name_of
 from snapshots.logchain import Entry, Verdict
 from snapshots.model import SnapshotError, TransactionRecord
@@ -101,12 +103,12 @@ def _with_diffs(state: StateDir, record: TransactionRecord) -> ReportTransaction
 
 def json(report: Report) -> str:
     """The report as JSON (`harden-tui/report/1`), for programs."""
-    return safe_json(msgspec.json.format(msgspec.json.encode(report)).decode()) + "\n"
+    return safe_json(msgspec.json.format(shown_json(report)).decode()) + "\n"
 
 
 def json_line(report: Report) -> str:
     """The same on one line, as events are read."""
-    return safe_json(msgspec.json.encode(report).decode()) + "\n"
+    return safe_json(shown_json(report).decode()) + "\n"
 
 
 def html(report: Report) -> str:
@@ -196,7 +198,7 @@ def moment(stamp: str) -> str:
 
 def visible(text: str) -> str:
     """`text` with control and invisible characters spelled out, so that nothing can hide."""
-    return UNSEEN.sub(lambda found: ascii(found.group())[1:-1], text)
+    return UNSEEN.sub(lambda found: ascii(found.group())[1:-1], spelled(text))
 
 
 def _plain(value: Any) -> str:

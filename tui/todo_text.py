@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from host.names import clean
+from host.names import clean, shown_json
 from steps.todo import KINDS, TITLES, Todo, TodoItem
 from tui.text import counted, safe_json
 
@@ -40,7 +40,7 @@ def json_line(todo: Todo) -> str:
 
 def _json(todo: Todo, *, indent: int) -> str:
     body = {"schema": SCHEMA, **msgspec.to_builtins(todo), "left": len(todo.left)}
-    return safe_json(msgspec.json.format(msgspec.json.encode(body), indent=indent).decode()) + "\n"
+    return safe_json(msgspec.json.format(shown_json(body), indent=indent).decode()) + "\n"
 
 
 def text(todo: Todo, width: int = WIDTH) -> str:

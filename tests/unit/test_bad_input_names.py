@@ -11,7 +11,7 @@ import pytest
 
 from host.base import FileState
 from host.local import LocalHost
-from host.names import exact_json, shown_json, visible
+from host.names import clean, exact_json, shown_json, visible
 from snapshots.model import (
     Change,
     Delta,
@@ -42,6 +42,11 @@ def test_json_for_readers_spells_such_bytes_out() -> None:
     shown = "/srv/app/caf\\xe9.php"
     assert json.loads(shown_json(named)) == {"path": shown, "others": {shown: ["plain é", shown]}}
     assert msgspec.json.decode(shown_json(named), type=_Named).path == shown == visible(LATIN)
+
+
+def test_what_is_shown_names_it_as_it_can_be_typed() -> None:
+    assert clean(f"{LATIN}\x1b") == "/srv/app/caf\\xe9.php^["
+    assert visible("half \ud83d") == "half \\ud83d"
 
 
 def test_json_for_ourselves_loses_nothing() -> None:

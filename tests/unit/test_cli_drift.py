@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,31 @@ def test_list_and_show(run: Run, edited: Path) -> None:
     assert [row["key"] for row in answer(run, "drift", "show", STEP)["things"]] == [CONF]
     assert out.splitlines()[3].endswith(" (1)"), "the one that is shown, not all there are"
     status, _, err = run("drift", "show", "/etc/hostnam")
-    assert status == 2 and "Did you mean '/etc/hostname'?" in err
+    assert status == 2 and "Did you mean /etc/hostname?" in err
+
+
+def test_a_name_that_is_not_utf8_is_given_as_it_is_shown(run: Run, root: Path) -> None:
+    assert run("apply", STEP, "--yes")[0] == 0
+    folder, latin = os.fsencode(root) + b"/etc/d\xe9r", os.fsencode(root) + b"/etc/caf\xe9.conf"
+    os.mkdir(folder)
+    for path in (latin, latin + b"2", folder + b"/inner"):
+        with open(path, "w") as file:
+            file.write("x\n")
+    keys = [row["key"] for row in answer(run, "drift")["things"]]
+    assert "/etc/caf\\xe9.conf" in keys and "/etc/caf\\xe9.conf" in run("drift")[1]
+    status, _, err = run("drift", "show", "/etc/caf\\xe9.con")
+    assert status == 2 and "Did you mean '/etc/caf\\xe9.conf'?" in err
+    shown = answer(run, "drift", "restore", *keys, "--dry-run")
+    assert [item["key"] for item in shown["items"]] == keys, "all of it, as the screen asks"
+    status, out, err = run("drift", "restore", "/etc/caf\\xe9.conf", "--yes")
+    assert status == 0 and "Put back: /etc/caf\\xe9.conf." in out, out + err
+    assert not os.path.exists(latin) and os.path.exists(latin + b"2")
+    assert run("drift", "restore", "/etc/d\\xe9r", "--yes")[0] == 0
+    assert not os.path.exists(folder)
+    assert run("drift", "accept", "/etc/caf\\xe9.conf2", "--yes")[0] == 0
+    assert run("drift")[0] == 0
+    assert "things: /etc/caf\\xe9.conf2" in run("log", "show", "--all")[1]
+    assert json.loads(run("log", "export", "--all", "--as", "json", "--output", "-")[1])
 
 
 def test_each_way_of_settling(run: Run, edited: Path, root: Path) -> None:

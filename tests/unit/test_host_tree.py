@@ -258,6 +258,20 @@ def test_known_hashes_are_used_until_anything_changes(
         assert not walk.StatCache.load(tmp_path / "cache")._known
 
 
+def test_hashes_are_kept_of_names_that_are_not_utf8_too(
+    app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "_SETTLED_NS", -1)
+    named = str(app) + os.fsdecode(b"/caf\xe9.conf")
+    Path(named).write_text("x")
+    cache = walk.StatCache()
+    seen = dict(walk.walk(str(app), content=True, cache=cache))
+    cache.save(tmp_path / "cache")
+    loaded = walk.StatCache.load(tmp_path / "cache")
+    assert loaded.get(named, os.stat(named)) == seen[named].sha256
+    assert loaded.get(str(app / "index.php"), (app / "index.php").stat())
+
+
 def test_a_file_changed_just_now_is_not_remembered(app: Path) -> None:
     cache = walk.StatCache()
     list(walk.walk(str(app), content=True, cache=cache))

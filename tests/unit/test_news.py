@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import os
 from collections.abc import Callable
 from email.policy import default
 from pathlib import Path
@@ -105,6 +106,21 @@ def test_mailed_once(run: Run, sent: list[bytes]) -> None:
     assert run("apply", "apache.banner", "--yes")[0] == 0
     assert "Mailed to root@example.org: 1 good again." in run(*CHECK)[1]
     assert b"Good again:" in sent[-1]
+
+
+def test_a_name_that_is_not_utf8_is_mailed(
+    run: Run, sent: list[bytes], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run("apply", "apache.banner", "--yes")[0] == 0
+    place = os.fsencode(tmp_path) + b"/state/host/root/etc/caf\xe9.conf"
+    with open(place, "w") as file:
+        file.write("x\n")
+    check = ("check", "apache.banner", "--mail", "root@example.org")
+    _, out, err = run(*check)
+    assert "Mailed to root@example.org: 1 drifted." in out, err
+    text = email.message_from_bytes(sent[0], policy=default).get_content()
+    assert "  /etc/caf\\xe9.conf  new" in text
+    assert "Nothing new" in run(*check)[1]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -168,6 +170,13 @@ def test_markdown_cannot_be_broken_out_of() -> None:
     assert len(rows) == 1
     assert len(re.sub(r"\\.", "", rows[0]).split("|")) == 6
     assert "\x1b" not in content
+
+
+@pytest.mark.parametrize("write", [reports.html, reports.markdown, reports.json, reports.json_line])
+def test_a_name_that_is_not_utf8_is_spelled_out(write: Callable[[Report], str]) -> None:
+    text = write(make(os.fsdecode(b"/etc/caf\xe9.conf")))
+    text.encode()
+    assert re.search(r"/etc/caf\\+xe9\\?\.conf", text)
 
 
 def test_json_is_the_whole_report() -> None:

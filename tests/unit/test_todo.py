@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -112,6 +113,16 @@ def test_drift_is_a_choice_to_make() -> None:
     (item,) = made([], drift=DriftReport(things=(row,))).items
     assert item.kind == "choose"
     assert item.do == "harden-tui drift show '/etc/my file'"
+
+
+@pytest.mark.parametrize(
+    "write", [todo_text.text, todo_text.markdown, todo_text.json, todo_text.json_line]
+)
+def test_a_name_that_is_not_utf8_is_spelled_out(write: Callable[[todo.Todo], str]) -> None:
+    row = DriftRow(domain="files", key=os.fsdecode(b"/etc/caf\xe9"), kind="edited")
+    text = write(made([], drift=DriftReport(things=(row,))))
+    text.encode()
+    assert "xe9" in text and "DCE9" not in text
 
 
 def test_what_holds_everything_up_comes_first() -> None:
