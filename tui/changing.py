@@ -65,18 +65,18 @@ class Changing(Undoing):
         self.push_screen(Form(info.id, info.parameters, info.values, only=names), given)
 
     def _plan_to_approve(self, steps: list[str], values: Values) -> None:
-        self._values = values
-        self.say("Asking the host what would change…")
-        self.ask("approve", " ".join(steps), ["plan", *steps], PlanAnswer, values=values)
+        self.prepare(
+            f"Apply: {_called(steps)}",
+            "Asking the host what would change…",
+            ["plan", *steps],
+            PlanAnswer,
+            lambda plan: self._approve(plan, steps, values),
+            values=values,
+        )
 
-    def _answered_approve(self, message: Answered) -> None:
-        if message.answer is None:
-            self.say(message.problem, warn=True)
-            return
+    def _approve(self, plan: PlanAnswer, steps: Sequence[str], values: Values) -> None:
         from tui.dialogs import Confirm
 
-        plan: PlanAnswer = message.answer
-        steps = message.about.split()
         for step_id in steps[:1] if len(steps) == 1 else ():
             self.board.plans[step_id] = plan
         refused = preview.refusals(plan)
@@ -87,8 +87,7 @@ class Changing(Undoing):
             self.say("Nothing to change: the host is as the step wants it.")
             self.start_check()
             return
-        values = self._values
-        what = steps[0] if len(steps) == 1 else f"{len(steps)} steps"
+        what = _called(steps)
 
         def answered(yes: bool | None) -> None:
             if yes:
@@ -106,7 +105,6 @@ class Changing(Undoing):
         word = "apply" if not stuck and any(self._can_lock_out(s) for s in steps) else ""
         guarded = self.guarded_of(steps)
         window_s = self.hands.options.confirm_within_s
-        self.say("")
         self.push_screen(
             Confirm(
                 title,
@@ -297,6 +295,10 @@ class Changing(Undoing):
     def last_word(self) -> str:
         """What a person who leaves is told of what goes on without the screen."""
         return ""
+
+
+def _called(steps: Sequence[str]) -> str:
+    return steps[0] if len(steps) == 1 else f"{len(steps)} steps"
 
 
 def _typed(value: str) -> str:

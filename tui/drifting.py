@@ -25,60 +25,54 @@ class Drifting(Changing):
 
         def answered(choice: str | None) -> None:
             if choice:
-                self._plan_settling(choice, [row for row in rows if choice in row.choices])
+                self._plan_settling(choice, what, [row for row in rows if choice in row.choices])
 
-        self._settling = about or "everything"
-        self.push_screen(Settle(f"Drifted: {self._settling}", body, ways(rows)), answered)
+        what = about or "everything"
+        self.push_screen(Settle(f"Drifted: {what}", body, ways(rows)), answered)
 
-    def _plan_settling(self, choice: str, rows: Sequence[DriftRow]) -> None:
-        self._settled_keys = [row.key for row in rows]
-        self.say("Asking the host what that would do…")
-        self.ask(
-            "settle",
-            choice,
-            ["drift", choice, *self._settled_keys, "--dry-run"],
+    def _plan_settling(self, choice: str, what: str, rows: Sequence[DriftRow]) -> None:
+        keys = [row.key for row in rows]
+        self.prepare(
+            f"{choice.capitalize()}: {what}",
+            "Asking the host what that would do…",
+            ["drift", choice, *keys, "--dry-run"],
             SettleAnswer,
+            lambda answer: self._approve_settling(answer, what, keys),
+            otherwise=self.start_check,
         )
 
-    def _answered_settle(self, message: Answered) -> None:
-        if message.answer is None:
-            self.say(message.problem, warn=True)
-            return
+    def _approve_settling(self, answer: SettleAnswer, what: str, keys: Sequence[str]) -> None:
         from tui.dialogs import Confirm
 
-        answer: SettleAnswer = message.answer
         refused = any(item.refused for item in answer.items)
         verb = answer.choice.capitalize()
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self._settle_drift(answer)
+                self._settle_drift(answer, what, keys)
 
-        self.say("")
-        title = f"{'Refused for now' if refused else verb}: {self._settling}"
         self.push_screen(
             Confirm(
-                title,
+                f"{'Refused for now' if refused else verb}: {what}",
                 lambda width: view.settle_lines(answer, width),
                 verb="" if refused else verb,
             ),
             answered,
         )
 
-    def _settle_drift(self, answer: SettleAnswer) -> None:
+    def _settle_drift(self, answer: SettleAnswer, what: str, keys: Sequence[str]) -> None:
         arguments = [
-            "drift", answer.choice, *self._settled_keys, "--yes",
-            "--fingerprint", answer.fingerprint,
+            "drift", answer.choice, *keys, "--yes", "--fingerprint", answer.fingerprint,
         ]  # fmt: skip
         if answer.choice == "accept":  # nothing on the host changes: no run to follow
-            self.ask("accepted", self._settling, arguments, AcceptedAnswer)
+            self.ask("accepted", what, arguments, AcceptedAnswer)
         else:
-            self.start_work(f"{answer.choice.capitalize()} {self._settling}", arguments)
+            self.start_work(f"{answer.choice.capitalize()} {what}", arguments)
             self.show_work()
 
     def _answered_accepted(self, message: Answered) -> None:
         if message.answer is None:
-            self.say(message.problem, warn=True)
-            return
-        self.say(message.answer.summary)
+            self.refuse(f"Accept: {message.about}", message.problem)
+        else:
+            self.say(message.answer.summary)
         self.start_check()

@@ -38,10 +38,6 @@ class Guarded(Drifting):
         self._guard_screen: GuardScreen | None = None
         self._guard_question: Screen[Any] | None = None
 
-    def may_interrupt(self) -> bool:
-        """Whether a screen may open by itself: not while the person types or is asked."""
-        raise NotImplementedError
-
     def refresh_banner(self) -> None:
         """Draw what waits, where it is shown above a place or a work."""
         raise NotImplementedError

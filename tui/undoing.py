@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from snapshots.model import Resolution
-from tui.messages import Answered
+from tui.preparing import Preparing
 from tui.views import preview
 from tui.wire import UndoAnswer
-from tui.working import Working
 
 
-class Undoing(Working):
+class Undoing(Preparing):
     """The flow behind `u`."""
 
-    _undo_title = ""
-    _undo_flags: tuple[str, ...] = ()
-    """What was chosen for conflicts, as arguments of the command line."""
+    def begin_roll_back(
+        self, ids: Sequence[str], title: str, chosen: Mapping[str, Resolution] | None = None
+    ) -> None:
+        """Show what the undo would do, then ask. `chosen` for what is in conflict."""
+        from tui.resolving import flags
 
-    def begin_roll_back(self, ids: Sequence[str], title: str) -> None:
-        """Show what the undo would do, then ask."""
-        self._undo_title = title
-        self._ask_undo(ids, ())
+        choices = flags(chosen or {})
 
-    def _ask_undo(self, ids: Sequence[str], chosen: Sequence[str]) -> None:
-        self._undo_flags = tuple(chosen)
-        self.say("Asking the host what the undo would do…")
-        arguments = ["rollback", *ids, "--dry-run", *chosen]
-        self.ask("undo", " ".join(ids), arguments, UndoAnswer)
+        def show(answer: UndoAnswer) -> None:
+            if any(plan.conflicts for plan in answer.plans):
+                self._settle_conflicts(ids, title, answer)
+            else:
+                self._approve_undo(ids, title, choices, answer)
 
-    def _answered_undo(self, message: Answered) -> None:
-        if message.answer is None:
-            self.say(message.problem, warn=True)
-            return
-        answer: UndoAnswer = message.answer
-        ids = message.about.split()
-        self.say("")
-        if any(plan.conflicts for plan in answer.plans):
-            self._settle_conflicts(ids, answer)
-        else:
-            self._approve_undo(ids, answer)
+        self.prepare(
+            f"Undo: {title}",
+            "Asking the host what the undo would do…",
+            ["rollback", *ids, "--dry-run", *choices],
+            UndoAnswer,
+            show,
+        )
 
-    def _settle_conflicts(self, ids: Sequence[str], answer: UndoAnswer) -> None:
+    def _settle_conflicts(self, ids: Sequence[str], title: str, answer: UndoAnswer) -> None:
         """Ask for a choice for each conflict; what was chosen before for others still counts."""
         from tui.conflicts import Conflicts
-        from tui.resolving import flags
 
         items = {item.key: item for plan in answer.plans for item in plan.conflicts}
         settled: dict[str, Resolution] = {
@@ -53,30 +46,31 @@ class Undoing(Working):
 
         def chosen(choices: dict[str, Resolution] | None) -> None:
             if choices:
-                self._ask_undo(ids, flags({**settled, **choices}))
+                self.begin_roll_back(ids, title, {**settled, **choices})
 
-        self.push_screen(Conflicts(f"In conflict: {self._undo_title}", [*items.values()]), chosen)
+        self.push_screen(Conflicts(f"In conflict: {title}", [*items.values()]), chosen)
 
-    def _approve_undo(self, ids: Sequence[str], answer: UndoAnswer) -> None:
+    def _approve_undo(
+        self, ids: Sequence[str], title: str, choices: Sequence[str], answer: UndoAnswer
+    ) -> None:
         from tui.dialogs import Confirm
 
         plans = answer.plans
         fingerprint = answer.fingerprint or (plans[0].fingerprint if len(plans) == 1 else "")
-        chosen = self._undo_flags
         guarded = self.guarded_of([step for plan in plans for step in plan.steps])
         window_s = self.hands.options.confirm_within_s if guarded else 0
 
         def answered(yes: bool | None) -> None:
             if yes:
                 approved = ["--fingerprint", fingerprint] if fingerprint else []
-                arguments = ["rollback", *ids, "--yes", *chosen, *approved]
+                arguments = ["rollback", *ids, "--yes", *choices, *approved]
                 arguments += self.within(guarded)
-                self.start_work(f"Undo {self._undo_title}", arguments)
+                self.start_work(f"Undo {title}", arguments)
                 self.show_work()
 
         self.push_screen(
             Confirm(
-                f"Undo: {self._undo_title}",
+                f"Undo: {title}",
                 lambda width: preview.undo_lines(plans, width, window_s),
                 verb="Undo" if plans else "",
             ),

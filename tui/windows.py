@@ -172,60 +172,60 @@ class Windows(Leading):
         self.push_screen(Form("", PARAMETERS, {"for": "4h"}, title=title, verb="go on"), given)
 
     def _plan_window(self, values: Mapping[str, str]) -> None:
+        from tui.views import window as view
+
         databases = [one.strip() for one in values["dump"].split(",") if one.strip()]
         arguments = ["window", "open", "--for", values["for"]]
         arguments += [f"--dump={one}" for one in databases if one != "none"]
         arguments += [f"--note={values['note']}"] if values["note"] else []
-        self._window_arguments = arguments
-        self.say("Asking the host what opening it would do…")
-        self.ask("window_open", "", [*arguments, "--dry-run"], OpenPlan)
-
-    def _answered_window_open(self, message: Answered) -> None:
-        from tui.views import window as view
-
-        self._window_question(
-            message, "Open an update window", "Open", view.open_lines,
-            [*self._window_arguments, "--yes"],
-        )  # fmt: skip
+        self.prepare(
+            "Open an update window",
+            "Asking the host what opening it would do…",
+            [*arguments, "--dry-run"],
+            OpenPlan,
+            lambda plan: self._window_question(
+                plan, "Open an update window", "Open", view.open_lines, [*arguments, "--yes"]
+            ),
+        )
 
     def close_window(self) -> None:
         """Show what closing would do, then ask."""
-        self.say("Asking the host what closing it would do…")
-        self.ask("window_close", "", ["window", "close", "--dry-run"], ClosePlan)
-
-    def _answered_window_close(self, message: Answered) -> None:
         from tui.views import window as view
 
-        self._window_question(
-            message, "Close the update window", "Close", view.close_lines,
-            ["window", "close", "--yes"],
-        )  # fmt: skip
+        arguments = ["window", "close"]
+        self.prepare(
+            "Close the update window",
+            "Asking the host what closing it would do…",
+            [*arguments, "--dry-run"],
+            ClosePlan,
+            lambda plan: self._window_question(
+                plan, "Close the update window", "Close", view.close_lines, [*arguments, "--yes"]
+            ),
+        )
 
     def undo_window(self) -> None:
         """Show what undoing the window, or the last one, would put back, then ask."""
-        self.say("Asking the host what the undo would do…")
-        self.ask("window_undo", "", ["window", "undo", "--dry-run"], WindowUndoPlan)
-
-    def _answered_window_undo(self, message: Answered) -> None:
         from tui.views import window as view
 
-        arguments = ["window", "undo", "--yes"]
-        if message.answer is not None and message.answer.fingerprint:
-            arguments += ["--fingerprint", message.answer.fingerprint]
-        self._window_question(
-            message, "Undo the update window", "Undo", view.undo_lines, arguments
-        )  # fmt: skip
+        def show(plan: WindowUndoPlan) -> None:
+            approved = ["--fingerprint", plan.fingerprint] if plan.fingerprint else []
+            arguments = ["window", "undo", "--yes", *approved]
+            self._window_question(
+                plan, "Undo the update window", "Undo", view.undo_lines, arguments
+            )
+
+        self.prepare(
+            "Undo the update window",
+            "Asking the host what the undo would do…",
+            ["window", "undo", "--dry-run"],
+            WindowUndoPlan,
+            show,
+        )
 
     def _window_question(
-        self, message: Answered, title: str, verb: str, lines: Any, arguments: Sequence[str]
+        self, plan: Any, title: str, verb: str, lines: Any, arguments: Sequence[str]
     ) -> None:
-        if message.answer is None:
-            self.say(message.problem, warn=True)
-            return
         from tui.dialogs import Confirm
-
-        plan: Any = message.answer
-        self.say("")
 
         def answered(yes: bool | None) -> None:
             if yes:
