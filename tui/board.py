@@ -105,6 +105,10 @@ class Board:
             rows.append(msgspec.structs.replace(row, verdicts=(*row.verdicts, *others)))
         self.drift = msgspec.structs.replace(report, things=tuple(rows))
 
+    def forget_drift(self, problem: str) -> None:
+        """It was looked for, and is not known: what was known before may be settled or more."""
+        self.drift = DriftReport(problem=problem)
+
     def drifted(self, step_id: str) -> list[DriftRow]:
         """What concerns a step and is not as it was left."""
         return self.drift.about(step_id)

@@ -162,9 +162,9 @@ class Working(QuietCrash):
             self.say(hint or plain, warn=bool(hint))
             return
         self.board.checking = False
-        known = [step_id for step_id in self.board.order if self.board.status(step_id)]
-        self.board.problem = "" if known or done.exit in (0, 1) else done.summary
+        self.board.problem = "" if done.exit in (0, 1) else done.summary
         if self.board.problem:
+            self.board.forget_drift(done.summary)
             self.say(done.summary, warn=True)
         if not self._check_saw_guard and done.exit in (0, 1):
             self.guard_not_found()

@@ -11,6 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from steps.drift_model import DriftRow
+from steps.events import Done
 from tests.tui.recorded_hands import DRIFT, SETTLE, UNDO, plan
 from tests.tui.recorded_screen import RecordedHands, options
 from tests.tui.test_practice import checked, until, visible
@@ -192,3 +193,19 @@ async def test_why_nothing_came_of_it_is_read_in_full(
             assert len(app.screen_stack) == 2, "the second opens above no other"
         else:
             assert app.screen is app.base and app._message == sentence
+
+
+async def test_a_check_that_failed_is_said_and_what_drifted_is_not_known_then() -> None:
+    app = Screen()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await checked(pilot, app)
+        assert not app.why_not("drift")
+        app._check_ended(Done(exit=5, summary="This is a mistake in harden-tui itself."))
+        assert app._message == "This is a mistake in harden-tui itself."
+        assert app.why_not("drift") == (
+            "What drifted is not known: This is a mistake in harden-tui itself."
+        )
+        assert app.view.sentence().startswith("The last check failed")
+        app.start_check()
+        await until(pilot, lambda: app.board.drift.things, "the next check")
+        assert not app.view.sentence() and not app.why_not("drift")

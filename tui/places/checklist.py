@@ -69,10 +69,13 @@ class Checklist(PlaceView):
         self.refresh_view()
 
     def sentence(self) -> str:
-        """What another session did, or that somebody stopped on the way through this stage."""
+        """What another session did, that the check failed, or that somebody stopped on the way
+        through this stage."""
         known = self.screen_app.board
         if known.changed_by_others:
             return self.screen_app.said_of_others()
+        if known.problem and not known.checking:
+            return "The last check failed: what is shown may be older. r checks again."
         guide = known.guides.get(known.stage(self.chosen)) if self.chosen else None
         if guide is None or not guide.goes_on:
             return ""
