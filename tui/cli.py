@@ -204,7 +204,15 @@ def _refuse_other_encodings(argument: str) -> None:
     try:
         argument.encode()
     except UnicodeEncodeError:
-        raise usage(f"The argument {argument!a} is not UTF-8 text.") from None
+        import shlex
+
+        from host.names import visible
+
+        shown = shlex.quote(visible(argument))
+        raise usage(
+            f"The argument {argument!a} is not UTF-8 text; what drifted is named as it is shown:"
+            f" {shown}."
+        ) from None
 
 
 def _print_completion(parser: Parser, shell: str) -> int:

@@ -14,6 +14,8 @@ SSH = "/etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
 MINE = "/etc/ssh/sshd_config.d/00-first.conf"
 APACHE = "/etc/apache2/conf-available/zz-harden-tui-apache.banner.conf"
 HOSTS = "/etc/hosts"
+LATIN = "/etc/caf\\xe9.conf"
+"""A name that is not UTF-8, as it is shown."""
 REDIRECTS = "net.ipv4.conf.all.accept_redirects"
 
 
@@ -62,6 +64,11 @@ def test_drift_is_seen_settled_and_never_lost(host: LabHost) -> None:
     assert drifted(host) == {MINE, APACHE, HOSTS}
 
     harden(host, "drift", "accept", HOSTS, "--yes")
+    host.run("sh", "-c", "echo x > \"$(printf '/etc/caf\\351.conf')\"")
+    assert drifted(host) == {MINE, APACHE, LATIN}
+    raw = "harden-tui drift restore \"$(printf '/etc/caf\\351.conf')\" --yes"
+    assert f"named as it is shown: '{LATIN}'" in host.run("sh", "-c", raw, check=False).stderr
+    harden(host, "drift", "restore", LATIN, "--yes")
     assert drifted(host) == {MINE, APACHE}
     harden(host, "drift", "restore", MINE, APACHE, "--yes")
     assert drifted(host) == set()
