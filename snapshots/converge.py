@@ -7,7 +7,7 @@ found by capturing again after each kind, because package scripts and daemons ch
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
@@ -30,6 +30,7 @@ from snapshots.model import (
     Validation,
     ValueItem,
 )
+from snapshots.others import UNIT_DIRECTORIES, with_files_of
 from snapshots.progress import Progress
 from snapshots.strangers import left_to_them, with_what_came
 
@@ -37,8 +38,6 @@ SYSTEM_TREES = ("/", "/etc", "/usr", "/var")
 """Where programs write; each may be a file system of its own."""
 
 Mind = Callable[[Mapping[str, Item | None], Mapping[str, Item]], None]
-
-UNIT_DIRECTORIES = ("/etc/systemd/", "/etc/init.d/", "/etc/rc")
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +185,11 @@ def accepting(keeper: Keeper, goal: Goal, now: Captured) -> Goal:
     captured = left_to_them(keeper.host, goal.captured, now, goal.named)
     captured = with_what_came(keeper.host, captured, now, goal.decided | goal.named, goal.besides)
     return msgspec.structs.replace(goal, captured=captured)
+
+
+def leaving_to_others(goal: Goal, paths: Collection[str], now: Captured) -> Goal:
+    """The goal with these files as they are now."""
+    return msgspec.structs.replace(goal, captured=with_files_of(goal.captured, paths, now))
 
 
 def _brings_packages(goal: Goal, packages: Mapping[str, Item]) -> bool:

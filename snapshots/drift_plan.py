@@ -13,7 +13,6 @@ from host.base import Host
 from host.names import exact_json
 from snapshots.capture import Keeper
 from snapshots.captured import same
-from snapshots.converge import UNIT_DIRECTORIES
 from snapshots.daemons import commands_of, is_mask, mask_file, unit_commands
 from snapshots.domains.packages import commands_to_mark
 from snapshots.domains.units import MASK, masked_until_boot
@@ -23,6 +22,7 @@ from snapshots.drift_look import Reader, baseline_of, drifted, is_secret
 from snapshots.drift_merge import merged
 from snapshots.inverse import Contents
 from snapshots.model import Activation, FileItem, Item, SnapshotError, Validation, ValueItem
+from snapshots.others import UNIT_DIRECTORIES
 from snapshots.state import StateDir
 
 

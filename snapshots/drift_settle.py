@@ -31,6 +31,7 @@ from snapshots.found import keep_strangers
 from snapshots.guard_switch import Switch
 from snapshots.model import FileItem, SnapshotError, TransactionRecord, Worked
 from snapshots.opening import changing, open_transaction, ready, way_back
+from snapshots.others import AtWork, Others, with_files_of
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
@@ -163,7 +164,12 @@ def _perform(
     )
     meanwhile: list[str] = []
     mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
-    notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True, mind=mind)
+    theirs = Others(keeper.host, goal.named, AtWork())
+    notes, after = bring_back(
+        keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
+        of_others=theirs.among,
+    )  # fmt: skip
+    after = with_files_of(after, theirs.paths, current)
     progress.doing("proving the result")
     prove()
     tx.write_after(after)

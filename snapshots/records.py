@@ -261,6 +261,11 @@ class Records:
             if line.path and line.what not in ("came", "stayed", STRANGE)
         }
 
+    def names_all(self, record: TransactionRecord) -> bool:
+        """Whether it is known to have changed nothing in /etc but what its journal names."""
+        lines = [line for line in self.journal_of(record.id) if line.what == "change"]
+        return record.kind == "apply" and all(line.path for line in lines)
+
     def keep_names(self, tx_id: str, names: Iterable[str]) -> None:
         """What was there before packages came, until it is known what came; durable on return."""
         _write_sealed(self.where(tx_id) / NAMES, _Names(sorted(names)))

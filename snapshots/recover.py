@@ -65,6 +65,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             host.strange_packages.update(records.strange_packages(record.id))
             tx = Transaction(keeper, records, record, before, progress, held)
             tx.lost = lost
+            tx.at_work.may_be_all = not records.names_all(record)
             set_aside.bring_home(host, state, point_before(record.id))
             ended.append(tx.roll_back(_reason(state, record)))
             sweep(state)

@@ -17,6 +17,7 @@ from snapshots import (
     leaving,
     leftovers,
     not_started,
+    others,
     scraps,
     stale_marks,
     strangers,
@@ -32,8 +33,10 @@ from snapshots.converge import (
     accepting,
     converge,
     describe_left,
+    leaving_to_others,
     what_is_left,
 )
+from snapshots.domains.base import Scope
 from snapshots.domains.units import MASK
 from snapshots.execute import describe, execute, may_bring_packages, path_of
 from snapshots.found import keep_found
@@ -42,11 +45,15 @@ from snapshots.lost_parts import Lost
 from snapshots.model import (
     Change,
     Delta,
+    MakeLink,
+    RemoveFile,
     SnapshotError,
     TransactionRecord,
     TransactionStatus,
+    WriteFile,
     secret_path,
 )
+from snapshots.others import AtWork
 from snapshots.progress import Progress
 from snapshots.records import STRANGE, Records, now_text
 from snapshots.recover_packages import may_touch
@@ -95,6 +102,8 @@ class Transaction:
         self._records = records
         self._before = before
         self._progress = progress
+        self.at_work = AtWork()
+        self.at_work.may_be_all = record.kind != "apply"  # what else an undo changes it decides
 
     @property
     def id(self) -> str:
@@ -114,8 +123,10 @@ class Transaction:
         there = leftovers.survey(host) if may_bring_packages(change) else None
         if there is not None:
             self._records.keep_names(self.id, there)
+        self.at_work.may_be_all |= there is not None
         try:
-            execute(host, change, self.id, self._keeper.debs, self._progress)
+            with contextlib.nullcontext() if _names_all(change) else self.at_work.noted():
+                execute(host, change, self.id, self._keeper.debs, self._progress)
         finally:
             if there is not None:
                 with contextlib.suppress(OSError):  # at the end it is asked for once more
@@ -160,12 +171,34 @@ class Transaction:
         after = self._keeper.capture_settled(
             self.record.roots, self._before, self._progress, proved_since_s
         )
+        theirs = self._changed_by_others(after)
+        after = others.with_files_of(after, theirs, self._before)
         self._progress.doing("writing the restore point")
         came = leftovers.states(self._keeper.host, self._records.came(self.id))
         self.write_after(after, (Delta("files", path, None, came[path]) for path in sorted(came)))
-        self._end(self.kept_as, self._of_strangers())
+        said = filter(None, [self._of_strangers(), others.sentence(theirs)])
+        self._end(self.kept_as, " ".join(said))
         self._held.close()
         return self.record
+
+    def _changed_by_others(self, after: Captured) -> set[str]:
+        named = self._records.named_paths(self.id)
+        files: Captured = {"files": self._before["files"]}
+        deltas = each_difference(files, {"files": after["files"]}, named=named)
+        return others.of_others(self._keeper.host, deltas, named, self.at_work)
+
+    def _leave_to_others(self) -> set[str]:
+        """Take for what was there before what they have there now."""
+        if self.at_work.may_be_all:
+            return set()
+        try:
+            scope = Scope(self.record.roots)
+            now: Captured = {"files": self._keeper.files.capture(self._keeper.host, scope)}
+        except (HostError, OSError):
+            return set()
+        theirs = self._changed_by_others(now)
+        self._before = others.with_files_of(self._before, theirs, now)
+        return theirs
 
     @property
     def kept_as(self) -> TransactionStatus:
@@ -213,8 +246,9 @@ class Transaction:
         """Put back everything that differs from before the transaction.
 
         Does not raise for what goes wrong on the host: the record says `needs-person` then, with
-        a sentence in `reason`.
+        a sentence in `reason`. Files in /etc that somebody else changed meanwhile stay.
         """
+        theirs = self._leave_to_others()
         keep_found(
             self._keeper, self.record, self._progress, records=self._records, before=self._before
         )
@@ -236,7 +270,8 @@ class Transaction:
                 self._clear_scraps()
                 self._require_no_doubt()
                 status: TransactionStatus = "rolled-back"
-                said = filter(None, [unsettled, self.lost.words, self._of_strangers()])
+                told = (unsettled, self.lost.words, self._of_strangers(), others.sentence(theirs))
+                said = filter(None, told)
                 words = [*notes, *mounted, *self._what_stayed(), *said]
                 reason = " ".join([_sentence(reason) if words else reason, *words]).strip()
             except (HostError, OSError) as error:
@@ -381,6 +416,11 @@ class Transaction:
             self._keeper.secret_paths.keep_content(self._keeper.host, path)
 
 
+def _names_all(change: Change) -> bool:
+    """Whether it writes nothing in /etc but what it names."""
+    return isinstance(change, WriteFile | RemoveFile | MakeLink)
+
+
 def bring_back(
     keeper: Keeper,
     goal: Goal,
@@ -390,14 +430,17 @@ def bring_back(
     all_or_nothing: bool = False,
     mind: Mind | None = None,
     own_units: Callable[[], Collection[str] | None] = lambda: None,
+    of_others: Callable[[Iterable[Delta]], set[str]] = lambda _: set(),
 ) -> tuple[list[str], Captured]:
     """Converge and prove it, twice where a daemon interfered. Raises `HostError`.
 
     Does as much as it can before it raises, or stops at once with `all_or_nothing`. Returns what a
     person should know although all went well, and the host as it is then. `now`: the host as it
     was captured a moment ago, if it was; `mind` as `converge` has it. Where the only units that
-    cannot be started are none of a change's `own_units`, that is said and no failure.
+    cannot be started are none of a change's `own_units`, that is said and no failure. `of_others`
+    tells which files of what differs somebody else changed: those stay.
     """
+    theirs: set[str] = set()
     for _ in range(ATTEMPTS):
         errors: list[HostError] = []
         notes = converge(keeper, goal, progress, None if all_or_nothing else errors, now, mind)
@@ -405,6 +448,10 @@ def bring_back(
         now = after = keeper.capture_settled(goal.roots, goal.captured, progress)
         goal = accepting(keeper, goal, after)
         left = what_is_left(goal, after)
+        if new := of_others(left):
+            theirs |= new
+            goal = leaving_to_others(goal, new, after)
+            left = what_is_left(goal, after)
         masked = not_started.masked(keeper.host, left)
         left = [delta for delta in left if delta not in masked]
         said = not_started.of_masked(masked)
@@ -414,6 +461,8 @@ def bring_back(
         said.append(not_started.of_others(left, errors))
     elif left:
         raise errors[0] if errors else SnapshotError(f"{describe_left(left)}.")
+    if theirs:
+        said.append(others.sentence(theirs))
     for sentence in said:
         progress.output(sentence)
     return [*notes, *said], after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 
@@ -55,6 +55,7 @@ from snapshots.model import (
     UndoPlan,
 )
 from snapshots.opening import changing, open_transaction, too_large, way_back
+from snapshots.others import AtWork, Others, with_files_of
 from snapshots.package_growth import grown
 from snapshots.package_owners import new_files, owners, with_owners
 from snapshots.package_ties import conffiles, ties, with_leftovers
@@ -232,6 +233,7 @@ def _perform(
     left = leftovers.sentences(leftovers.beyond(keeper.host, outside))
     for path in outside:
         target["files"].pop(path, None)
+    theirs = _others(keeper.host, inversion, outside)
     goal = Goal(
         captured=target,
         roots=record.roots,
@@ -251,7 +253,11 @@ def _perform(
     inversion.let_go()
     meanwhile: list[str] = []
     mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
-    notes, after = bring_back(keeper, goal, progress, now=current, all_or_nothing=True, mind=mind)
+    notes, after = bring_back(
+        keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
+        of_others=theirs.among,
+    )  # fmt: skip
+    after = with_files_of(after, theirs.paths, current)
     progress.doing("proving the result")
     prove()
     tx.write_after(after, gone)
@@ -265,6 +271,14 @@ def _perform(
     }
     settle.prepare(records, tx.id, rebased, revocable=tx.kept_as == "pending")
     return tx.finish(" ".join([*notes, *left, *meanwhile]), tuple(rebased))
+
+
+def _others(host: Host, inversion: Inversion, outside: Iterable[str]) -> Others:
+    changing = [one.delta for one in inversion.decisions if one.changes]
+    at_work = AtWork()
+    at_work.may_be_all = any(delta.domain == "packages" for delta in changing)
+    named = {*outside, *(delta.key for delta in changing if delta.domain == "files")}
+    return Others(host, named, at_work)
 
 
 def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:

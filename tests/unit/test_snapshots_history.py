@@ -234,14 +234,24 @@ def test_a_record_that_says_committed_is_never_gone_back_from(
     assert bench.read("/etc/ssh/sshd_config.d/00-test.conf") == "A 1\n"
 
 
-def test_what_recover_took_back_is_kept(bench: Bench) -> None:
+@pytest.mark.parametrize("by_program", [False, True])
+def test_what_recover_writes_over_is_kept_and_no_more_than_ours(
+    bench: Bench, by_program: bool
+) -> None:
+    """Where a program of ours ran, anything may be of it."""
     tx = bench.begin("a")
     tx.perform(write("A 1\n"))
+    if by_program:
+        tx.perform(RunCommand(argv=("sysctl", "-w", "net.ipv4.ip_forward=1"), why="a test"))
     tx._held.close()  # as if the process had died
+    bench.host.write_file("/etc/ssh/sshd_config.d/00-test.conf", b"A 2\n")
     bench.host.write_file("/etc/motd", b"an administrator was here\n")
     (ended,) = recover.recover(bench.host, bench.state, Silent())
     shown = {d.key: d.diff for d in history.show(bench.state, ended.id).deltas}
-    assert "+an administrator was here" in shown["/etc/motd"]
+    assert "+A 2" in shown["/etc/ssh/sshd_config.d/00-test.conf"]
+    assert ("+an administrator was here" in shown.get("/etc/motd", "")) == by_program
+    assert (bench.host.state("/etc/motd") is None) == by_program
+    assert ("/etc/motd was changed by something else" in ended.reason) != by_program
 
 
 def shown(bench: Bench, tx_id: str) -> dict[str, str]:
