@@ -262,6 +262,11 @@ class Host(ABC):
         there = self.state(path)
         return there.mtime_ns if there is not None else 0
 
+    def device(self, path: str) -> int:
+        """The number of the file system that `path` itself lies on; 0 where nothing does, and
+        where they are not told apart."""
+        return 0
+
     @abstractmethod
     def read_bytes(
         self, path: str, *, limit_bytes: int = 16 * 1024 * 1024, follow: bool = True

@@ -67,6 +67,12 @@ class LocalHost(Host):
         except OSError:
             return 0
 
+    def device(self, path: str) -> int:
+        try:
+            return os.lstat(path).st_dev
+        except OSError:
+            return 0
+
     def read_bytes(
         self, path: str, *, limit_bytes: int = 16 * 1024 * 1024, follow: bool = True
     ) -> bytes:

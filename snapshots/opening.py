@@ -11,7 +11,7 @@ import msgspec
 
 from host.base import Host, HostError
 from snapshots import guard as guards
-from snapshots import stale_marks, ucf
+from snapshots import stale_marks, ucf, uncaptured
 from snapshots.capture import Keeper
 from snapshots.captured import TOO_LARGE, Captured, is_too_large
 from snapshots.decision import name_of
@@ -83,6 +83,7 @@ def begin(
         keeper = Keeper(host, state)
         keeper.files.about_to_change = frozenset(named)
         with way_back(keeper):
+            _require_way_back(host, keeper.files.about_to_change, record.roots)
             before = keeper.capture(record.roots, progress)
             _refuse_too_large(before, keeper.files.about_to_change)
             keeper.mariadb.keep()
@@ -90,6 +91,12 @@ def begin(
         return open_transaction(
             keeper, records, record, before, held.pop_all(), progress, tuple(secret_paths), switch
         )
+
+
+def _require_way_back(host: Host, named: Iterable[str], roots: Iterable[Root]) -> None:
+    why = uncaptured.of_paths(host, sorted(named), roots)
+    if why:
+        raise SnapshotError(f"{why[0]} Nothing was changed.")
 
 
 def _refuse_too_large(before: Captured, named: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from host.base import Host, HostError
 from host.facts import Facts
+from snapshots import uncaptured
 from snapshots.answers import Answers
 from snapshots.model import UNRESOLVED, Resolutions, SnapshotError
 from snapshots.sessionlog import SessionLog
@@ -184,6 +185,7 @@ class Engine:
         try:
             work = gather([resource.plan(self.ctx) for resource in one.resources])
             obstacles = in_the_way(work.changes, self.host)
+            obstacles = obstacles or uncaptured.refusals(self.host, work.changes, work.roots)
             if obstacles:
                 return Work(refusals=obstacles)
             return self._rehearsed(one.step, with_meant_answers(one, work))

@@ -52,6 +52,18 @@ def _holds(host: LabHost) -> None:
     ]  # fmt: skip
 
 
+def _refuses_what_lies_there(host: LabHost) -> None:
+    """No restore point goes in there, so nothing that is written there could be taken back."""
+    step = STEP.replace("site.one", "site.two").replace("/etc/one.conf", "/etc/d/mine")
+    host.write("/etc/harden-tui/steps.d/two.yaml", step)
+    why = "/etc/d/mine lies on what is mounted on /etc/d, and a restore point does not go in there"
+    for words in (("plan", "site.two"), ("apply", "--yes", "site.two")):
+        done = host.run("harden-tui", *words, check=False)
+        assert done.returncode != 0 and why in " ".join((done.stdout + done.stderr).split())
+    host.run("rm", "/etc/harden-tui/steps.d/two.yaml")
+    _holds(host)
+
+
 def test_every_way_back_leaves_what_is_mounted_alone(host: LabHost) -> None:
     host.run("sh", "-c", BEFORE)
     host.write("/etc/harden-tui/steps.d/one.yaml", STEP)
@@ -78,6 +90,8 @@ def test_every_way_back_leaves_what_is_mounted_alone(host: LabHost) -> None:
     assert done.returncode != 0, done.stdout
     _holds(host)
 
-    host.run("umount", "/etc/one.conf", "/etc/d")
+    host.run("umount", "/etc/one.conf")
+    _refuses_what_lies_there(host)
+    host.run("umount", "/etc/d")
     host.run("harden-tui", "rollback", "site.one", "--yes")
     assert host.run("cat", "/etc/one.conf", "/etc/d/f").stdout == "first\nfirst\n"

@@ -1,0 +1,99 @@
+"""What a change would write where no capture goes: to another file system, or behind a link.
+
+A capture stays on the file system of its root, because what is mounted there may be huge, slow, or
+another host's, and nobody may write over it later. What lies there has no way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from host.base import Host
+from host.names import visible
+from snapshots.domains.base import Scope
+from snapshots.domains.files import roots_of
+from snapshots.execute import path_of
+from snapshots.model import Change, Root, RunCommand, SealTree
+
+_WRITTEN_BY: Final = {
+    **dict.fromkeys(("a2enmod", "a2dismod"), ("/etc/apache2/mods-enabled",)),
+    **dict.fromkeys(("a2enconf", "a2disconf"), ("/etc/apache2/conf-enabled",)),
+    **dict.fromkeys(("a2ensite", "a2dissite"), ("/etc/apache2/sites-enabled",)),
+    **dict.fromkeys(("phpenmod", "phpdismod"), ("/etc/php/*/*/conf.d",)),
+    "augenrules": ("/etc/audit",),
+    "pam-auth-update": ("/etc/pam.d",),
+    "postconf": ("/etc/postfix",),
+    "systemctl": ("/etc/systemd/system",),
+    "ufw": ("/etc/ufw",),
+}
+"""Programs of steps -> where they write without being told the name. What packages bring is no
+part of it: dpkg has a list of it, and takes it away itself."""
+
+
+def refusals(host: Host, changes: Iterable[Change], roots: Iterable[Root]) -> tuple[str, ...]:
+    """One sentence for each place that could not be put back."""
+    places = [path for change in changes for path in _places(host, change)]
+    return of_paths(host, places, roots)
+
+
+def of_paths(host: Host, paths: Iterable[str], roots: Iterable[Root]) -> tuple[str, ...]:
+    """The same for these paths."""
+    tops = [root.path.rstrip("/") or "/" for root in roots_of(Scope(tuple(roots)))]
+    found = (_why(host, path, tops) for path in dict.fromkeys(paths))
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _places(host: Host, change: Change) -> Iterator[str]:
+    if isinstance(change, SealTree):
+        yield change.root
+    elif isinstance(change, RunCommand):
+        for pattern in _WRITTEN_BY.get(change.argv[0].rpartition("/")[2], ()):
+            yield from host.glob(pattern)
+        yield from (word for word in change.argv[1:] if word.startswith("/"))
+    elif path := path_of(change):
+        yield path
+
+
+def _why(host: Host, path: str, tops: list[str]) -> str:
+    """Empty where it is captured, and where nobody says that it is."""
+    if path in tops or not any(_is_in(path, top) for top in tops):
+        return ""
+    directory, _, name = path.rpartition("/")
+    where = f"{host.realpath(directory or '/').rstrip('/')}/{name}"
+    covers = [
+        _other_file_system(host, where, real)
+        for real in (host.realpath(top) for top in tops)
+        if _is_in(where, real)
+    ]
+    if not covers:
+        what = f"{visible(path)} lies behind a link, in {visible(where.rpartition('/')[0])}"
+        return f"{what}, and a restore point follows none, {_NO_WAY_BACK}"
+    if not all(covers):
+        return ""
+    at = max(covers, key=len)
+    what = f"{visible(path)} lies on what is mounted on {visible(at)}"
+    return f"{what}, and a restore point does not go in there, {_NO_WAY_BACK}"
+
+
+_NO_WAY_BACK: Final = "so the change could not be taken back. It is left to you."
+
+
+def _other_file_system(host: Host, path: str, top: str) -> str:
+    """The first place on the way from `top` to `path` that is on another one; empty: none is."""
+    device = host.device(top)
+    base = top.rstrip("/")
+    names = path.removeprefix(f"{base}/").split("/") if path != top else []
+    for depth in range(1, len(names) + 1):
+        at = f"{base}/{'/'.join(names[:depth])}"
+        there = host.device(at)
+        if not there:
+            return ""
+        if there != device:
+            return at
+    return ""
+
+
+def _is_in(path: str, directory: str) -> bool:
+    """Whether it is that or lies below it."""
+    return f"{path}/".startswith(f"{directory.rstrip('/')}/")
