@@ -28,6 +28,7 @@ from snapshots.inverse import (
     is_opaque,
     metadata_undone,
 )
+from snapshots.mariadb_rows import LARGE
 from snapshots.merge_keeping import merge_keeping
 from snapshots.model import Delta, FileItem, Item, Resolution, TransactionRecord, ValueItem
 from snapshots.unread import is_unread
@@ -82,6 +83,8 @@ def why_no_restore(delta: Delta, x: Item | None) -> str:
     is_file = isinstance(x, FileItem) and x.state.kind == "file"
     if is_unread(delta.before) and not is_file:
         return "its content was not kept, so it cannot come back"
+    if x == ValueItem(LARGE):
+        return "what stands there now is too large to be kept; drop it yourself first"
     return ""
 
 

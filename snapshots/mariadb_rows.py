@@ -105,7 +105,7 @@ def statements(wanted: Mapping[str, str | None]) -> Iterator[str]:
 
 def is_row(value: str) -> bool:
     """Whether a saved value is a row, or a database, of MariaDB."""
-    return value.startswith(('{"Host":', '{"Dump":'))
+    return value.startswith(('{"Host":', '{"Dump":')) or value == LARGE
 
 
 def shown(value: str) -> str:
@@ -114,6 +114,8 @@ def shown(value: str) -> str:
         row = row_of(value)
     except Unreadable:
         return HIDDEN
+    if value == LARGE:
+        return "too large to be kept"
     if "Dump" in row:
         return f"a dump of {len(str(row['Dump']).encode())} bytes {HIDDEN}"
     words = []
@@ -123,6 +125,10 @@ def shown(value: str) -> str:
         elif field not in ("N", "") and name != "Timestamp":
             words.append(f"{name}={field}")
     return " ".join(words)
+
+
+LARGE: Final = '{"Large":true}'
+"""A database that is there, and of which no dump is taken."""
 
 
 def dump_value(dump: str) -> str:

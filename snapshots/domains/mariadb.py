@@ -17,6 +17,7 @@ from snapshots import mariadb_cells
 from snapshots.domains.base import Domain, Scope
 from snapshots.mariadb_rows import (
     DATABASE,
+    LARGE,
     QUESTION,
     Unreadable,
     dump_of,
@@ -35,7 +36,7 @@ ACCOUNTS = Root("/var/lib/mysql/mysql")
 
 TEST = "test"
 LARGEST_BYTES = 16 * 1024 * 1024
-"""A larger database `test` is no test: it is not dropped, and not captured."""
+"""A larger database `test` is no test: it is not dropped, and only captured as `LARGE`."""
 
 SIZE_OF_TEST = """\
 SELECT COUNT(DISTINCT SCHEMA_NAME), IFNULL(SUM(DATA_LENGTH + INDEX_LENGTH), 0)
@@ -93,9 +94,10 @@ class Mariadb(Domain):
         if not found:
             raise HostError("MariaDB named no account at all, so its accounts are not known")
         items: dict[str, Item] = {key: ValueItem(value) for key, value in found.items()}
-        if 0 <= size_of_test(host) <= LARGEST_BYTES:
-            dump = _dump(host)
-            items[key_of(DATABASE, [TEST])] = ValueItem(dump_value(dump))
+        size = size_of_test(host)
+        if size >= 0:
+            value = dump_value(_dump(host)) if size <= LARGEST_BYTES else LARGE
+            items[key_of(DATABASE, [TEST])] = ValueItem(value)
         return items
 
     def _cells(self, host: Host, tables: list[mariadb_cells.Selection]) -> dict[str, Item]:
@@ -142,7 +144,7 @@ class Mariadb(Domain):
                 if table != DATABASE:
                     rows[key] = value
                 elif parts == [TEST]:
-                    self._database(host, None if value is None else dump_of(value), progress)
+                    self._database(host, value, progress)
             written = list(mariadb_cells.statements(cells, self._content))
             changed = list(statements(rows)) if rows else []
         except Unreadable as error:
@@ -155,7 +157,18 @@ class Mariadb(Domain):
         if cells or rows:
             tell(host, UNLOGGED + "\n".join((*written, *changed)))
 
-    def _database(self, host: Host, dump: str | None, progress: Progress) -> None:
+    def _database(self, host: Host, value: str | None, progress: Progress) -> None:
+        if value == LARGE:
+            raise SnapshotError(
+                f"The database {TEST} was too large to be kept and is otherwise now; it was left as"
+                " it is. Put it back from a backup."
+            )
+        if size_of_test(host) > LARGEST_BYTES:
+            raise SnapshotError(
+                f"The database {TEST} is too large to be kept, so it was not dropped. Move what is"
+                " in it to another database and drop it, then try again."
+            )
+        dump = None if value is None else dump_of(value)
         what = "DROP DATABASE" if dump is None else "(the dump of)"
         progress.command(f"MariaDB> {what} {TEST};")
         tell(host, f"DROP DATABASE IF EXISTS {TEST};")

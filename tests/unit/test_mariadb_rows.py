@@ -17,9 +17,9 @@ from host.mariadb import SESSION
 from snapshots.captured import differences
 from snapshots.converge import Goal, what_is_left
 from snapshots.differences_text import as_text, between
-from snapshots.disputes import Unmergeable, settle, why_no_merge
+from snapshots.disputes import Unmergeable, settle, why_no_merge, why_no_restore
 from snapshots.domains.base import Scope
-from snapshots.domains.mariadb import ACCOUNTS, Mariadb
+from snapshots.domains.mariadb import ACCOUNTS, LARGEST_BYTES, Mariadb
 from snapshots.inverse import Contents
 from snapshots.mariadb_rows import (
     KEYS,
@@ -46,11 +46,12 @@ APP = 'mysql.global_priv ["%","app"]'
 class Told(LocalHost):
     """A machine whose MariaDB answers what is recorded, and keeps what it is told."""
 
-    def __init__(self, *, test_dump: str = "") -> None:
+    def __init__(self, *, test_dump: str = "", test_bytes: int = 16384) -> None:
         super().__init__()
         self.said: list[str] = []
         self.argv: list[str] = []
         self.dump = test_dump
+        self.bytes = test_bytes
 
     def which(self, program: str) -> str | None:
         return f"/usr/sbin/{program}"
@@ -65,7 +66,7 @@ class Told(LocalHost):
         elif "harden_tui_marker" in text:
             out = recorded("trixie", "mariadb/privileges")
         elif "SCHEMATA" in text:
-            out = "1\t16384\n" if self.dump else "0\t0\n"
+            out = f"1\t{self.bytes}\n" if self.dump else "0\t0\n"
         return Completed(tuple(argv), 0, out, "", 0.0)
 
 
@@ -155,6 +156,23 @@ def test_declared_accounts_are_captured_with_the_database_test(tmp_path: Path) -
     items = _domain(tmp_path).capture(host, Scope((ACCOUNTS,)))
     assert HASH in getattr(items[APP], "value", "")
     assert items['mysql.database ["test"]'] == ValueItem(dump_value("CREATE DATABASE test;"))
+
+
+@pytest.mark.parametrize("goal", [None, ValueItem(dump_value("CREATE DATABASE test;"))])
+def test_a_large_database_test_is_seen_and_never_dropped(
+    tmp_path: Path, goal: ValueItem | None
+) -> None:
+    host = Told(test_dump="x", test_bytes=LARGEST_BYTES + 1)
+    key = 'mysql.database ["test"]'
+    found = _domain(tmp_path).capture(host, Scope((ACCOUNTS,)))[key]
+    assert as_text(found) == "too large to be kept" and "mariadb-dump" not in host.argv
+    why = why_no_restore(Delta("mariadb", key, goal, None), found)
+    assert why == "what stands there now is too large to be kept; drop it yourself first"
+    with pytest.raises(HostError, match="test is too large to be kept, so it was not dropped"):
+        _domain(tmp_path).restore(host, {key: goal}, Silent())
+    assert not any("DROP" in text for text in host.said)
+    with pytest.raises(HostError, match="was too large to be kept and is otherwise now"):
+        _domain(tmp_path).restore(host, {key: found}, Silent())
 
 
 def test_no_password_is_in_an_argument(tmp_path: Path) -> None:
