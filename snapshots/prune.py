@@ -14,7 +14,14 @@ from snapshots import drift_accepted, drift_baseline, drift_carried
 from snapshots.debs import sum_of
 from snapshots.domains.packages import Package
 from snapshots.mariadb_cells import secrets_of
-from snapshots.model import UNFINISHED, FileItem, Item, TransactionRecord, ValueItem
+from snapshots.model import (
+    UNFINISHED,
+    FileItem,
+    Item,
+    SnapshotError,
+    TransactionRecord,
+    ValueItem,
+)
 from snapshots.objects import ObjectStore
 from snapshots.points import Points, decode_chunk, domain_of
 from snapshots.records import LIST, ORIGINAL, Records
@@ -31,6 +38,7 @@ def going(state: StateDir, keep_days: int) -> list[TransactionRecord]:
     Raises `SnapshotError` where a record is damaged.
     """
     records = Records(state)
+    _require_records(records)
     points = {
         point_id.rpartition(".")[0]
         for point_id in Points(state.points, ObjectStore(state.objects)).ids()
@@ -53,6 +61,7 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     `SnapshotError` where something is damaged; nothing is removed then.
     """
     records = Records(state)
+    _require_records(records)
     store = ObjectStore(state.objects)
     points = Points(state.points, store)
     gone: list[str] = []
@@ -121,6 +130,18 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
             kept.unlink()
     _prune_debs(state.debs, kept_packages)
     return gone
+
+
+def _require_records(records: Records) -> None:
+    """Raise `SnapshotError` where nobody knows any more whether a transaction is in force."""
+    for tx_id in records.ids():
+        if records.has_begun(tx_id) and not records.has_record(tx_id):
+            raise SnapshotError(
+                f"{records.record_path(tx_id)} and its copy are gone, so it is not known whether"
+                " what that change needs may go; nothing was removed. Put one of them back from a"
+                f" backup. If there is none, move {records.where(tx_id)} away: then the change"
+                " stays as it is and cannot be undone."
+            )
 
 
 def _finished(records: Records, all_records: list[TransactionRecord], keep_days: int) -> set[str]:

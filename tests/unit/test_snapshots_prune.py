@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapshots import history, intact
-from snapshots.model import RemoveFile, WriteFile
+from snapshots import history, intact, twins
+from snapshots.model import RemoveFile, SnapshotError, WriteFile
 from snapshots.records import Records
 from tests.unit.snapshots_host import Bench
 
@@ -75,3 +76,20 @@ def test_after_any_prune_everything_in_force_still_undoes(
             history.prune(bench.state, 1)
         assert bench.fingerprint() == first
         assert history.verify(bench.state) == []
+
+
+def test_what_needs_a_lost_record_is_not_pruned(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.host.write_file("/etc/motd", b"precious\n")
+    made = bench.apply("one", WriteFile(path="/etc/motd", content=b"new\n")).id
+    bench.apply("two", WriteFile(path="/etc/hostname", content=b"new\n"))
+    records = Records(bench.state)
+    record = records.read(made)
+    twins.remove(records.record_path(made))
+    for attempt in (history.going, history.prune):
+        with pytest.raises(SnapshotError, match=rf"{made}/record.json and its copy are gone"):
+            attempt(bench.state, 365)
+    records.write(record)
+    assert history.prune(bench.state, 365) == []
+    assert bench.undo(made).status == "committed"
+    assert bench.read("/etc/motd") == "precious\n"
