@@ -39,6 +39,11 @@ _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]+")
 _DELTAS = msgspec.json.Decoder(Delta)
 
 
+def last_id(directory: Path) -> str:
+    """The last transaction among those in `directory`; empty where there is none."""
+    return max((name for name in os.listdir(directory) if _ID.fullmatch(name)), default="")
+
+
 class Records:
     """The transactions of one state directory."""
 

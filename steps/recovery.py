@@ -48,6 +48,14 @@ class CutOff(msgspec.Struct, frozen=True):
     steps: tuple[str, ...]
     pid: int
     started: str
+    last: str | None = None
+    """The last transaction there was when it began (empty: none), where that is known."""
+
+    def has_made(self, record: TransactionRecord) -> bool:
+        """The last transaction tells where the clock was set back since, or a pid is used again."""
+        if self.last is None:
+            return record.pid == self.pid and record.started >= self.started[:19]
+        return record.pid == self.pid and record.id > self.last
 
 
 def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, list[str]]:
@@ -116,7 +124,7 @@ def _elsewhere(
             and record.ended >= work.started[:19]
             and record.id not in recovered
         ]
-    own = [r for r in records if r.pid == work.pid and r.started >= work.started[:19]]
+    own = [record for record in records if work.has_made(record)]
     sentences = []
     for record in own:
         if record.id in recovered:

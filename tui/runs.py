@@ -20,6 +20,7 @@ import msgspec
 
 from host import scratch
 from snapshots.durable import sync_directory, write_durably
+from snapshots.records import last_id
 from tui.failures import Stop, refused, usage
 from tui.launch import new_run_id
 
@@ -46,6 +47,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     pid: int = 0
     pid_start: int = 0
+    last: str | None = None
+    """The last transaction there was when it began (empty: none). Clocks are set back, ids are
+    not."""
 
 
 def now() -> str:
@@ -80,6 +84,7 @@ def create(
                 started=now(),
                 pid=os.getpid(),
                 pid_start=start_of(os.getpid()),
+                last=_last(state_dir),
             ),
         )
         sync_directory(root(state_dir))
@@ -87,6 +92,13 @@ def create(
         discard(directory)
         raise not_written(state_dir, error) from None
     return directory
+
+
+def _last(state_dir: Path) -> str:
+    try:
+        return last_id(state_dir / "transactions")
+    except FileNotFoundError:
+        return ""
 
 
 def discard(directory: Path) -> None:

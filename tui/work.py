@@ -176,7 +176,10 @@ def _perform(
         from steps.recovery import CutOff, recover
 
         cut_off = runs.cut_off(options.state_dir, but=job["directory"])
-        works = [CutOff(run.command, run.steps, run.pid, run.started) for run in cut_off.values()]
+        works = [
+            CutOff(run.command, run.steps, run.pid, run.started, run.last)
+            for run in cut_off.values()
+        ]
         exit_status, summary, closed = recover(session.engine, works)
         if exit_status != REFUSED:
             runs.close(cut_off)

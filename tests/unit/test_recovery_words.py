@@ -12,7 +12,7 @@ from host.base import FileState
 from snapshots import guard, history, opening, twins
 from snapshots.model import SnapshotError, WriteFile
 from snapshots.progress import Silent
-from snapshots.records import Records
+from snapshots.records import Records, last_id
 from snapshots.sessionlog import SessionLog
 from snapshots.sweep import sweep
 from steps.catalog_load import load_catalogue
@@ -128,6 +128,19 @@ def test_a_guard_that_cannot_be_read_is_not_confirmed(bench: Bench, waiting: boo
     assert ("Brought back to the state before: ssh.limits." in said) is waiting
     assert bench.fingerprint() == before and not place.exists()
     bench.begin("other").commit()
+
+
+def test_what_was_made_counts_also_where_the_clock_was_set_back(bench: Bench) -> None:
+    bench.apply("before", CHANGE)
+    last = last_id(bench.state.transactions)
+    record = bench.apply("ssh.limits", msgspec.structs.replace(CHANGE, content=b"x\n"))
+    work = CutOff("apply", ("ssh.limits",), os.getpid(), "2999-01-01T00:00:00.000Z", last)
+    assert recover(an_engine(bench), [work])[1] == (
+        "ssh.limits was complete before the interruption and is kept: the host is in the state"
+        " after it."
+    )
+    later = msgspec.structs.replace(work, last=record.id, started="2000-01-01T00:00:00.000Z")
+    assert "Nothing of ssh.limits had begun" in recover(an_engine(bench), [later])[1]
 
 
 def test_a_transaction_whose_record_was_lost_is_damage_and_not_swept(bench: Bench) -> None:
