@@ -48,7 +48,8 @@ class Kept(msgspec.Struct, frozen=True):
     to. `heirs`: package -> id of the later transaction that inherits it ("" where none does).
     `wanted`: those of `packages` that a person asked apt to keep -> how, as one clause. `beyond`:
     files that nothing of packages is reached by any more -> why, as one clause. `places`: those of
-    `files` that no package has -> the package that came in place of theirs.
+    `files` that no package has -> the package that came in place of theirs. `shared`: files of
+    groups of alternatives in which others are, too.
     """
 
     packages: dict[str, str] = {}
@@ -58,6 +59,7 @@ class Kept(msgspec.Struct, frozen=True):
     wanted: dict[str, str] = {}
     beyond: dict[str, str] = {}
     places: dict[str, str] = {}
+    shared: frozenset[str] = frozenset()
 
     def owner(self, delta: Delta) -> str:
         """The staying package this belongs to, or ""; what is `beyond` is its own."""

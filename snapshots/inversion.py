@@ -110,6 +110,8 @@ class Inversion:
             chain = [later for later in self.later if key in later.deltas]
         if self._kept.owner(delta):
             packaged.hand_over(self, delta, now, chain, self._kept)
+        elif delta.domain == "files" and delta.key in self._kept.shared:
+            packaged.left_to_alternatives(self, delta, chain)
         elif delta.domain == "files" and DERIVED.fullmatch(delta.key):
             packaged.made_anew(self, delta, now, chain)
         elif delta.key.startswith("mysql.") and not self.current.get("mariadb"):

@@ -55,15 +55,28 @@ def hand_over(
     inversion.say(delta, "handed-over", note=note, heirs=(heir.record,))
 
 
+def left_to_alternatives(inversion: Inversion, delta: Delta, chain: list[Later]) -> None:
+    """update-alternatives makes of a group what it shall be without the package that goes."""
+    if chain:
+        _follow(inversion, delta, chain)
+    inversion.free.add(delta.key)
+    inversion.say(delta, "regenerated", note="others are in this group of alternatives, too")
+
+
+def _follow(inversion: Inversion, delta: Delta, chain: list[Later]) -> None:
+    """The later steps begin where this one did, and end where the host does."""
+    key: Key = ("files", delta.key)
+    first, last = chain[0], chain[-1]
+    theirs = inversion.theirs(first).get(key)
+    if theirs is not None:
+        inversion.rebase(first, Delta(*key, delta.before, theirs.after), keep=True)
+    inversion.refresh.add((last.record.id, key))
+
+
 def made_anew(inversion: Inversion, delta: Delta, now: Item | None, chain: list[Later]) -> None:
     """Of a file that package tools make anew only the first and the last state count."""
-    key: Key = ("files", delta.key)
     if chain:
-        first, last = chain[0], chain[-1]
-        theirs = inversion.theirs(first).get(key)
-        if theirs is not None:
-            inversion.rebase(first, Delta(*key, delta.before, theirs.after), keep=True)
-        inversion.refresh.add((last.record.id, key))
+        _follow(inversion, delta, chain)
         inversion.free.add(delta.key)
         inversion.say(delta, "regenerated")
     elif same(now, delta.after):

@@ -13,6 +13,7 @@ from host.mariadb import NotRunning
 from host.names import visible
 from snapshots import (
     account_undo,
+    alternatives,
     intact,
     leaving,
     leftovers,
@@ -434,7 +435,11 @@ def _invert(
         keeper.host, kept, deltas, later, current, declared, having, came,
         before=lambda: before()["packages"],
     )  # fmt: skip
-    kept = msgspec.structs.replace(kept, beyond=leftovers.beyond(keeper.host, came))
+    kept = msgspec.structs.replace(
+        kept,
+        beyond=leftovers.beyond(keeper.host, came),
+        shared=alternatives.shared(keeper.host, deltas, current, going),
+    )
     pristine, packaged = conffiles(keeper.host, going, current)
     if going:
         steps, _ = witnesses.apart(later)

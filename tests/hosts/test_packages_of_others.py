@@ -18,6 +18,23 @@ THING = "/etc/thing/thing.conf"
 DATA = "/var/lib/thing/db"
 
 _MAKES = f"mkdir -p /var/lib/thing; echo {{}} > {DATA}; echo made > /etc/thing/made"
+_ALTERNATIVE = "update-alternatives --install /usr/bin/{0} {0} /usr/share/{1}/bin {2}"
+
+
+def offering(package: str, priority: int, *groups: str) -> Deb:
+    """A package with a program for groups of alternatives."""
+    leaves = " && ".join(
+        f"update-alternatives --remove {g} /usr/share/{package}/bin" for g in groups
+    )
+    return Deb(
+        name=package, version="1", files={f"/usr/share/{package}/bin": "#!/bin/sh\n"},
+        scripts={
+            "postinst": "\n".join(_ALTERNATIVE.format(g, package, priority) for g in groups),
+            "prerm": f'test "$1" != remove || {{ {leaves}; }}',
+        },
+    )  # fmt: skip
+
+
 SINCE = {"Breaks": "extra (<< 2)", "Replaces": "extra (<< 2)"}
 IN_PLACE = {"Provides": "thing", "Conflicts": "thing", "Replaces": "thing"}
 DEBS = (
@@ -34,20 +51,24 @@ DEBS = (
     Deb(name="base", version="1"),
     Deb(name="base-like", version="1", fields={"Provides": "base (= 0.5)"}),
     Deb(name="needs-base", version="1", depends="base (>= 1)"),
+    offering("began", 10, "low", "high", "hand", "own"),
+    offering("joins", 5, "low"),
+    offering("leads", 50, "high"),
 )  # fmt: skip
 
 
 def test_what_other_packages_have_by_now_stays(host: LabHost, tmp_path: Path) -> None:
     """One took over a configuration file in an upgrade, one came in place of the step's, one is
     only in too low a version what another needs of the step's. A trigger that was still to be run
-    before the step is no part of it."""
+    before the step is no part of it. Others registered in groups of alternatives that it began."""
     offer(host, tmp_path, DEBS, "1")
-    site_step(host, "package: {installed: [base, extra, thing]}")
+    site_step(host, "package: {installed: [base, began, extra, thing]}")
     host.run("dpkg", "--no-triggers", "-i", f"{SOURCE}/waits_1_all.deb")
     assert "triggers-pending" in host.out("dpkg-query", "-W", "-f", "${db:Status-Status} ")
     apply(host, "site.packages")
     upgrade(host, "extra_2.0", "extra-common_2.0", "mine_1", "base-like_1", "needs-base_1")
-    host.run("apt-get", "install", "-y", "-q", "thing-ng")
+    host.run("apt-get", "install", "-y", "-q", "thing-ng", "joins", "leads")
+    host.run("update-alternatives", "--install", "/usr/bin/hand", "hand", "/bin/true", "5")
 
     shown = " ".join(harden(host, "rollback", "site.packages", "--dry-run").stdout.split())
     for path, why in (
@@ -58,13 +79,18 @@ def test_what_other_packages_have_by_now_stays(host: LabHost, tmp_path: Path) ->
     ):
         assert f"files: {path}: keep, what stays still needs it kept: {why}" in shown, shown
     assert "packages: base: keep, what stays still needs it kept: needed by needs-base" in shown
-    assert "dpkg --purge extra thing" in shown and "libc-bin" not in shown, shown
+    assert "dpkg --purge began extra thing" in shown and "libc-bin" not in shown, shown
     roll_back(host, "site.packages")
     assert host.run("dpkg", "-V", "extra-common", "thing-ng").stdout == ""
     assert host.out("cat", DATA, "/etc/thing/made").split() == ["ng", "made"]
     known = host.out("dpkg-query", "-W", "-f", "${Package} ").split()
     assert not {"extra", "thing"} & set(known) and "mine" in known
     assert host.run("dpkg", "--audit").stdout == ""
+    links = [f"/etc/alternatives/{name}" for name in ("low", "high", "hand")]
+    programs = ["/usr/share/joins/bin", "/usr/share/leads/bin", "/bin/true"]
+    assert host.out("readlink", *links).split() == programs
+    host.run("update-alternatives", "--query", "low")
+    assert host.run("readlink", "/etc/alternatives/own", check=False).returncode
 
 
 def test_what_a_window_took_over_or_put_on_hold_goes_with_it(host: LabHost, tmp_path: Path) -> None:
