@@ -24,7 +24,7 @@ from snapshots import (
     witnesses,
 )
 from snapshots.accounts import NOBODY, Named
-from snapshots.captured import Captured, only_changes, same
+from snapshots.captured import TOO_LARGE, Captured, loses_content, only_changes, same
 from snapshots.chains import is_chain, rules_of_others
 from snapshots.decision import DERIVED, Clash, Decision, Kept, Key, Later, name_of
 from snapshots.inverse import Contents, How, Inverse
@@ -218,6 +218,8 @@ class Inversion:
             cannot["merge"] = why
         if choice in (None, "restore") and (why := disputes.why_no_restore(out, x)):
             cannot["restore"] = why
+        elif choice is None and loses_content(x, out.before):
+            cannot["restore"] = f"it is {TOO_LARGE} now; move it away first"
         if choice is None or cannot:
             self.say(delta, "conflict", note=note)
             self.decisions[-1].cannot = cannot

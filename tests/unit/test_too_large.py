@@ -74,6 +74,16 @@ def test_an_undo_that_would_remove_it_is_refused_before_anything_is_touched(benc
     assert bench.host.read_bytes(SMALL) == bytes(LIMIT + 1)
 
 
+def test_what_was_before_is_not_offered_in_place_of_it(bench: Bench) -> None:
+    bench.host.write_file(SMALL, b"before\n")
+    made = bench.apply("a", write()).id
+    put_large(bench, SMALL)
+    (item,) = undo.plan_undo(bench.host, bench.state, made).conflicts
+    assert "move it away first" in item.cannot["restore"]
+    assert bench.undo(made, resolutions=Resolutions("keep-current")).status == "committed"
+    assert bench.host.read_bytes(SMALL) == bytes(LIMIT + 1)
+
+
 def test_what_a_command_lost_is_told_and_not_called_undone(bench: Bench) -> None:
     put_large(bench)
     tx = bench.begin("a")
