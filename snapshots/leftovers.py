@@ -8,7 +8,8 @@ undone. Contents are not copied: before the installation there were none.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
+from functools import partial
 
 from host.base import CommandMissing, FileState, Host, HostError
 from host.holders import booted_s
@@ -80,13 +81,44 @@ def came(host: Host, before: Container[str], after: Mapping[str, FileState]) -> 
 def came_before_the_crash(
     host: Host, before: Container[str], found: Mapping[str, FileState], until_ns: int
 ) -> tuple[list[str], list[str]]:
-    """As `came`, where nobody could look when apt had finished, and what is younger than that.
+    """As `came`, where nobody could look when apt had finished, and what is `younger` than that.
 
     What is younger than `until_ns` may be an administrator's, who came to help; it stays.
     """
-    old = {path: state for path, state in found.items() if state.mtime_ns <= until_ns}
-    sure = came(host, before, {**old, **{p: s for p, s in found.items() if p in before}})
-    return sure, [path for path in came(host, before, found) if path not in sure]
+    new = came(host, before, found)
+    young = younger(host, new, until_ns, partial(_known_to_dpkg, host))
+    return [path for path in new if path not in young], young
+
+
+def younger(
+    host: Host, paths: Iterable[str], until_ns: int, known: Callable[[list[str]], Container[str]]
+) -> list[str]:
+    """What at and below `paths` came or was changed later (in ns since 1970), sorted.
+
+    By its change time, which `mv`, `cp -a` and `tar` do not set back. A directory is named as a
+    whole, for what was moved in with it has its old times; but of one that is `known`, as a
+    package's own, only that in it which is younger.
+    """
+    covered = _covered(host)
+    found: list[str] = []
+    level = list(paths)
+    while level:
+        there = {path: state for path in level if (state := host.state(path)) is not None}
+        young = {
+            path
+            for path, state in there.items()
+            if max(state.mtime_ns, host.changed_ns(path)) > until_ns
+        }
+        inside = known([path for path in young if there[path].kind == "dir"]) if young else ()
+        found += [path for path in young if path not in inside]
+        level = [
+            f"{path}/{name}"
+            for path, state in there.items()
+            if state.kind == "dir" and (path not in young or path in inside)
+            and not _why_it_stays(host, path, covered, {})
+            for name in host.listdir(path)
+        ]  # fmt: skip
+    return sorted(found)
 
 
 def cut_off_ns(host: Host, since_s: float) -> int:
@@ -104,14 +136,14 @@ def cut_off_ns(host: Host, since_s: float) -> int:
 
 def left_there(host: Host, paths: Iterable[str]) -> str:
     """A sentence about those of `paths` that are still there; empty where none is."""
-    there = [path for path in paths if host.state(path) is not None]
+    there = [path for path in dict.fromkeys(paths) if host.state(path) is not None]
     if not there:
         return ""
     more = f" and {len(there) - NAMED} more" if len(there) > NAMED else ""
     return (
-        f"{', '.join(map(visible, there[:NAMED]))}{more} came after dpkg's last word before it was "
-        "cut off, from a package's script or by somebody's hand, so it was left: look at it, and "
-        "remove what nobody needs."
+        f"{', '.join(map(visible, there[:NAMED]))}{more} came or was changed after dpkg's last "
+        "word before it was cut off, by a package's script or by somebody's hand, so it was left: "
+        "look at it, and remove what nobody needs."
     )
 
 
@@ -237,19 +269,21 @@ def remove(
 ) -> list[str]:
     """Remove these and what lies below them now, without `staying` and what holds it.
 
-    `until_ns`: a file that was changed later (in ns since 1970) stays, and what holds it.
+    `until_ns`: what is `younger` stays, and what holds it; the directories among `paths` are known.
     Removal scripts write there too, so what is below is asked anew. Returns `sentences` about what
     else stays. Raises `SnapshotError` naming what would not go.
     """
     left = []
-    there = states(host, _tops(paths)).keys()
+    named = set(paths)
+    there = states(host, _tops(named)).keys()
+    kept = set(staying)
+    if until_ns is not None:
+        kept |= states(host, younger(host, _tops(named), until_ns, named.intersection)).keys()
     stays = beyond(host, there)  # asked last: it may have been mounted while that was looked for
-    going = there - set(staying) - stays.keys()
+    going = there - kept - stays.keys()
     for path in sorted(going, key=lambda path: (-path.count("/"), path)):
         now = host.state(path)
         if now is None or (now.kind == "dir" and host.listdir(path)):
-            continue
-        if until_ns is not None and now.kind != "dir" and now.mtime_ns > until_ns:
             continue
         try:
             host.put(path, None)
@@ -260,7 +294,7 @@ def remove(
             f"{left[0]} came with packages that are gone and could not be removed; everything else "
             "was put back. Remove it by hand."
         )
-    return sentences({path: stays[path] for path in stays.keys() - set(staying)})
+    return sentences({path: stays[path] for path in stays.keys() - kept})
 
 
 def _look(

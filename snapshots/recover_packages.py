@@ -47,16 +47,16 @@ def settle_packages(
         if record.status != "pending" and may_touch(records, record):
             settle_dpkg(host, progress, wait_s)
         return
-    # Both before dpkg goes on: that is its next word.
+    # All of it before dpkg goes on: that is its next word.
     found = leftovers.survey(host)
     until_ns = leftovers.cut_off_ns(host, datetime.fromisoformat(record.started).timestamp())
-    settle_dpkg(host, progress, wait_s)
     came, younger = leftovers.came_before_the_crash(host, before, found, until_ns)
+    for path in younger:
+        records.journal(record.id, "stayed", f"{path} came with packages or by hand", path=path)
+    settle_dpkg(host, progress, wait_s)
     came += leftovers.came(host, found, leftovers.survey(host))
     for path in came:
         records.journal(record.id, "came", f"{path} came with packages", path=path)
-    for path in younger:
-        records.journal(record.id, "stayed", f"{path} came with packages or by hand", path=path)
     records.forget_names(record.id)
 
 

@@ -308,7 +308,9 @@ class Transaction:
         return {unit.removeprefix(MASK) for unit in changed} | told
 
     def _remove_what_came(self) -> list[str]:
-        return leftovers.remove(self._keeper.host, self._records.came(self.id))
+        host = self._keeper.host
+        staying = leftovers.states(host, self._records.stayed(self.id))
+        return leftovers.remove(host, self._records.came(self.id), staying)
 
     def _bring_dpkg_to_its_end(self) -> str:
         host = self._keeper.host

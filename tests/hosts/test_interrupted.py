@@ -58,8 +58,18 @@ def test_killed_in_the_middle_then_recovered(host: LabHost) -> None:
     assert refused.returncode == 3
     assert "recover" in refused.stdout + refused.stderr
 
+    # Somebody came to help: what `mv` and `cp -a` bring has its old times.
+    host.write("/root/tool/data", "precious\n")
+    host.run("touch", "-d", "2026-01-01", "/root/tool/data", "/root/tool")
+    host.run("cp", "-a", "/root/tool", "/srv/tool")
+    host.run("mv", "/root/tool", "/opt/tool")
+
     recovered = harden(host, "recover", "--yes")
     assert STEP in recovered.stdout
+    assert "/opt/tool, /srv/tool came or was changed after" in " ".join(recovered.stdout.split())
+    for place in ("/opt/tool", "/srv/tool"):
+        assert host.out("cat", f"{place}/data").strip() == "precious"
+        host.run("rm", "-r", place)
     assert differences(first, fingerprint(host)) == []
     assert history(host)[-1]["status"] == "rolled-back"
     assert harden(host, "log", "verify").returncode == 0

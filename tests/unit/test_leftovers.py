@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -28,7 +28,12 @@ KNOWN = ("/var/lib/php", "/var/lib/dpkg")
 
 
 class Host(PracticeHost):
-    """dpkg knows `KNOWN`."""
+    """dpkg knows `KNOWN`. `moved` to where they are with their old times: path -> when, in s."""
+
+    moved: ClassVar[dict[str, int]] = {}
+
+    def changed_ns(self, path: str) -> int:
+        return self.moved.get(path, 0) * 10**9 or super().changed_ns(path)
 
     def run(self, argv: Sequence[str], **options: Any) -> Completed:
         if tuple(argv[:2]) != ("dpkg-query", "-S"):
@@ -112,22 +117,77 @@ def test_only_what_lies_outside_of_the_captured_trees() -> None:
     assert leftovers.tops_of(deltas, (Root("/srv/app", content=True),)) == ["/var/log/new.log"]
 
 
-def test_after_a_crash_what_is_younger_than_dpkgs_last_word_stays(tmp_path: Path) -> None:
-    old = FileState(kind="dir", mode=0o755, mtime_ns=10)
-    young = FileState(kind="dir", mode=0o755, mtime_ns=30)
-    found = {**BEFORE, "/var/lib/came": old, "/var/lib/of-a-helper": young}
-    host = Host(tmp_path)
-    assert leftovers.came_before_the_crash(host, BEFORE, found, 20) == (
-        ["/var/lib/came"],
-        ["/var/lib/of-a-helper"],
-    )
-
-
 def at(host: PracticeHost, path: str, seconds: float) -> None:
     """Make a file that was last changed then, in seconds since 1970."""
     _directories(host, path)
     host.write_file(path, b"x")
     os.utime(host.directory / f"root{path}", (seconds, seconds))
+
+
+def cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, int], moved: dict[str, int]
+) -> tuple[Host, list[str], list[str]]:
+    """What came to a host until 100 s, and what stays there because it is younger."""
+    host = Host(tmp_path)
+    before = leftovers.survey(host)
+    monkeypatch.setattr(Host, "moved", moved)
+    for path, seconds in files.items():
+        at(host, path, seconds)
+    for path, state in host.walk("/", content=False):
+        if state.kind == "dir":
+            os.utime(host.directory / f"root{path}", (50, 50))
+    return host, *leftovers.came_before_the_crash(host, before, leftovers.survey(host), 100 * 10**9)
+
+
+def test_after_a_crash_what_is_younger_than_dpkgs_last_word_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"/var/lib/came": 90, "/var/lib/of-a-helper": 130}
+    _, came, stays = cut_off(tmp_path, monkeypatch, files, {})
+    assert (came, stays) == (["/var/lib/came"], ["/var/lib/of-a-helper"])
+
+
+def test_what_was_moved_there_with_its_old_time_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"/var/lib/came": 90, "/srv/rescue.tar": 10, "/opt/tool/data": 10}
+    moved = {"/srv/rescue.tar": 130, "/opt/tool": 130}
+    _, came, stays = cut_off(tmp_path, monkeypatch, files, moved)
+    assert (came, stays) == (["/var/lib/came"], ["/opt/tool", "/srv/rescue.tar"])
+
+
+def test_in_a_packages_directory_what_was_put_there_stays_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "/var/lib/php/own": 90,
+        "/var/lib/php/moved/in/data": 10,
+        "/var/lib/php/deep/edit": 130,
+        "/var/lib/php/deep/own": 90,
+    }
+    moved = {"/var/lib/php": 130, "/var/lib/php/moved": 130}
+    host, came, stays = cut_off(tmp_path, monkeypatch, files, moved)
+    assert came == ["/var/lib/php"]
+    assert stays == ["/var/lib/php/deep/edit", "/var/lib/php/moved"]
+    leftovers.remove(host, came, leftovers.states(host, stays))
+    assert [path for path in files if host.state(path) is not None] == [
+        "/var/lib/php/moved/in/data",
+        "/var/lib/php/deep/edit",
+    ]
+    assert "/var/lib/php/deep/edit, /var/lib/php/moved came or was" in leftovers.left_there(
+        host, [*stays, *stays]
+    )
+
+
+def test_what_was_moved_there_after_an_undo_stays_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"/var/lib/php/own": 90, "/var/lib/php/moved/data": 10, "/var/lib/php/edit": 130}
+    host, _, _ = cut_off(tmp_path, monkeypatch, files, {})
+    monkeypatch.setattr(Host, "moved", {"/var/lib/php": 130, "/var/lib/php/moved": 130})
+    leftovers.remove(host, ["/var/lib/php"], until_ns=100 * 10**9)
+    assert host.listdir("/var/lib/php") == ["edit", "moved"]
+    assert host.listdir("/var/lib/php/moved") == ["data"]
 
 
 def test_what_dpkg_says_it_is_about_to_do_is_its_last_word(tmp_path: Path) -> None:
@@ -172,8 +232,11 @@ def test_recover_names_what_it_leaves(tmp_path: Path, booted: bool) -> None:
     status, said, _ = recovery.recover(an_engine(bench))
     left = ["/var/lib/later", *([] if booted else ["/var/lib/of-the-running"])]
     assert status == 0
-    assert f"{', '.join(left)} came after dpkg's last word" in said
-    assert f"{', '.join(left)} came after dpkg's last word" in records.read(tx.id).reason
+    assert f"{', '.join(left)} came or was changed after dpkg's last word before" in said
+    assert (
+        f"{', '.join(left)} came or was changed after dpkg's last word"
+        in records.read(tx.id).reason
+    )
     assert [path for path in left if host.state(path)] == left
     assert host.state("/var/lib/of-the-first") is None
     assert (host.state("/var/lib/of-the-running") is None) == booted
