@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from host.base import HostError
 from host.names import visible
 from snapshots.capture import Keeper
-from snapshots.captured import Captured, differences, is_metadata_only
+from snapshots.captured import Captured, differences, is_metadata_only, same
 from snapshots.model import FileItem, Item, TransactionRecord
 from snapshots.own_dpkg import by_own_dpkg
 from snapshots.progress import Progress
@@ -53,12 +53,15 @@ def moved_on(keeper: Keeper, seen: Mapping[str, Item], paths: Iterable[str]) -> 
         item = seen.get(path)
         if is_metadata_only(item):
             continue
-        known = item.state.sha256 if isinstance(item, FileItem) else ""
         now = keeper.host.state(path, content=True)
-        there = now.sha256 if now is not None else ""
-        if known.startswith(PREFIX):
-            there = keeper.secret_paths.hashed(there)
-        if there != known:
+        known = item.state if isinstance(item, FileItem) else None
+        if now is None or known is None:
+            if now is not known:
+                return True
+            continue
+        hashed = known.sha256.startswith(PREFIX)
+        there = keeper.secret_paths.hashed(now.sha256) if hashed else now.sha256
+        if (now.kind, now.target, there) != (known.kind, known.target, known.sha256):
             return True
     return False
 
@@ -81,28 +84,33 @@ def keep_strangers(
     if strange:
         ours = by_own_dpkg(keeper, record.started, first, now, wanted)
         strange = [path for path in strange if path not in ours]
-    if strange:
+    there = [path for path in strange if path in now]
+    if there:
         point_id = keep_found(keeper, record, progress)
-        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
         told.append(
-            f"{visible(strange[0])}{more} was changed by something else meanwhile; "
+            f"{_named(there, now)} was changed by something else meanwhile; "
             + (
                 f"as it was found it is kept in {keeper.points.path / point_id}."
                 if point_id
                 else "it could not be kept."
             )
         )
+    gone = [path for path in strange if path not in now]
+    if gone:
+        told.append(f"{_named(gone, now)} was removed by something else meanwhile, and put back.")
 
 
 def _strangers(
     wanted: Iterable[str], now: Mapping[str, Item], first: Mapping[str, Item]
 ) -> list[str]:
-    """Files among `wanted` whose content came after `first`: neither we nor a preview saw it."""
-    found = []
-    for path in wanted:
-        item, seen = now.get(path), first.get(path)
-        if isinstance(item, FileItem) and item.state.sha256:
-            known = seen.state.sha256 if isinstance(seen, FileItem) else ""
-            if item.state.sha256 != known:
-                found.append(path)
-    return found
+    """Those of `wanted` that became otherwise since `first`: no preview saw them like this."""
+    return [path for path in wanted if not same(now.get(path), first.get(path))]
+
+
+def _named(paths: list[str], now: Mapping[str, Item]) -> str:
+    """ "/etc/a (a symbolic link to /srv/a) and 2 more"."""
+    item = now.get(paths[0])
+    link = isinstance(item, FileItem) and item.state.kind == "symlink" and item.state.target
+    what = f" (a symbolic link to {visible(link)})" if link else ""
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"{visible(paths[0])}{what}{more}"

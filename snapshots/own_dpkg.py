@@ -1,7 +1,8 @@
-"""What dpkg itself wrote while an undo brought packages back: it is no stranger's."""
+"""What dpkg itself wrote while an undo brought packages back or took them away: no stranger did."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -18,6 +19,11 @@ from snapshots.package_ties import files_of, listed, with_accounts
 NS = 1e9
 _HALF_WAY = (".dpkg-new", ".dpkg-old", ".dpkg-dist", ".dpkg-tmp")
 """What dpkg puts beside a configuration file that is not as it left it."""
+_MADE_BY_TOOLS = re.compile(
+    r"/etc/pam\.d/common-[a-z-]+|/var/lib/pam/[a-z-]+|/etc/alternatives/.+|/etc/rc.\.d/.+"
+)
+"""What removal scripts have their tools make anew. pam-auth-update leaves alone what somebody
+edited; the others are links."""
 
 
 def by_own_dpkg(
@@ -29,10 +35,12 @@ def by_own_dpkg(
 ) -> set[str]:
     """Files that came or changed from `first` to `now` because packages did, since `since` (ISO).
 
-    Those of the packages, in what is `wanted` back, or derived; written while dpkg was at work on
-    one of them, by its log. In a list of accounts nothing may stand that neither side has.
+    Those of the packages, in what is `wanted` back, derived, or made by the tools of those that
+    went; written while dpkg was at work on one of them, by its log. In a list of accounts nothing
+    may stand that neither side has. What is gone meanwhile is dpkg's: no time tells of it.
     """
-    names = _came(keeper, first["packages"])
+    came, went = _moved(keeper, first["packages"])
+    names = came | went
     if not names:
         return set()
     since_s = datetime.fromisoformat(since).timestamp()
@@ -43,22 +51,34 @@ def by_own_dpkg(
         for delta in differences({"files": first["files"]}, {"files": dict(now)})
         if delta.after is not None
     ]
-    return {
+    theirs = _of_packages(keeper, came, changes, wanted) if came else set()
+    if went:
+        theirs |= {delta.key for delta in changes if _is_of_removal(delta.key)}
+    return {path for path in wanted if path not in now} | {
         path
-        for path in _of_packages(keeper, names, changes, wanted)
+        for path in theirs
         if _was_at_work(deeds, keeper.host.changed_ns(path) / NS)
         and (path not in ACCOUNT_FILES or _knows_all(keeper, path, first["files"], now, wanted))
     }
 
 
-def _came(keeper: Keeper, first: Mapping[str, Item]) -> set[str]:
-    """The packages that are there in a version that `first` had not; none of another tool's."""
-    found = set()
-    for name, item in keeper.packages.capture(keeper.host, Scope()).items():
-        there, before = Package.of(item), Package.of(first.get(name))
-        if there is not None and (before is None or before.version != there.version):
-            found.add(name)
-    return found - keeper.host.strange_packages
+def _moved(keeper: Keeper, first: Mapping[str, Item]) -> tuple[set[str], set[str]]:
+    """The packages that are there in a version that `first` had not, and those that are there no
+    more; none of another tool's."""
+    packages = keeper.packages.capture(keeper.host, Scope())
+    came, went = set(), set()
+    for name in packages.keys() | first.keys():
+        there, before = Package.of(packages.get(name)), Package.of(first.get(name))
+        if there is None:
+            went |= {name} if before is not None else set()
+        elif before is None or before.version != there.version:
+            came.add(name)
+    strange = keeper.host.strange_packages
+    return came - strange, went - strange
+
+
+def _is_of_removal(path: str) -> bool:
+    return path in ACCOUNT_FILES or any(made.fullmatch(path) for made in (DERIVED, _MADE_BY_TOOLS))
 
 
 def _of_packages(

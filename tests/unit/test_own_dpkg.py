@@ -30,8 +30,11 @@ class Scene:
         self.first: Captured = self.keeper.capture((), Silent())
         self.since = datetime.now(UTC).isoformat()
 
-    def dpkg(self, ago_s: float = 0) -> None:
-        self.bench.host.run(("apt-get", "install", "-y", "ufw"))
+    def dpkg(self, ago_s: float = 0, *, purge: bool = False) -> None:
+        if purge:
+            self.bench.host.run(("dpkg", "--purge", "ufw"))
+        else:
+            self.bench.host.run(("apt-get", "install", "-y", "ufw"))
         at = datetime.fromtimestamp(time.time() - ago_s).strftime("%Y-%m-%d %H:%M:%S")
         lines = (f"{at} install ufw:all <none> 1", f"{at} status installed ufw:all 1", "")
         self.bench.host.put("/var", FileState(kind="dir", mode=0o755))
@@ -93,3 +96,17 @@ def test_a_copy_of_a_list_may_hold_what_the_list_held(scene: Scene) -> None:
     scene.dpkg()
     scene.bench.host.write_file("/etc/gshadow-", b"root:x:0:\nbackup:!::\n")
     assert "/etc/gshadow-" in scene.ours()
+
+
+def test_what_the_scripts_of_a_package_that_went_made_is(scene: Scene) -> None:
+    made = "/etc/pam.d/common-password"
+    if scene.bench.host.state("/etc/pam.d") is None:
+        scene.bench.host.put("/etc/pam.d", FileState(kind="dir", mode=0o755))
+    for path in (made, "/etc/pam.d/sshd"):
+        scene.bench.host.write_file(path, b"old\n")
+    scene.dpkg()
+    scene.first = scene.keeper.capture((), Silent())
+    scene.dpkg(purge=True)
+    for path in (made, "/etc/pam.d/sshd", "/etc/motd"):
+        scene.bench.host.write_file(path, b"written meanwhile\n")
+    assert scene.ours() == {made}

@@ -150,6 +150,43 @@ def test_an_edit_of_the_very_file_while_undoing_is_kept_and_told(bench: Bench) -
     assert bench.read("/etc/a.conf") == "one\ntwo\n"
 
 
+@pytest.mark.parametrize("path", ["/etc/a.conf", "/etc/new.conf"])
+def test_a_link_put_there_while_undoing_is_kept_and_told(bench: Bench, path: str) -> None:
+    bench.host.write_file("/etc/a.conf", b"old\n")
+    done = bench.apply("s", write("/etc/a.conf", "x\n"), write("/etc/new.conf", "x\n"))
+    link = FileState(kind="symlink", mode=0o777, target="/srv/managed.conf")
+
+    def put() -> None:
+        bench.host.put(path, None)
+        bench.host.put(path, link)
+
+    ended = undone(bench, done.id, Meanwhile("writing the restore", put))
+    (point,) = found_of(bench, ended.id)
+    said = f"{path} (a symbolic link to /srv/managed.conf) was changed by something else meanwhile"
+    assert said in ended.reason and point in ended.reason
+    found = Points(bench.state.points, ObjectStore(bench.state.objects)).load(point)["files"][path]
+    assert isinstance(found, FileItem) and found.state.target == link.target
+
+
+@pytest.mark.parametrize("at", ["putting files", "comparing with"])
+def test_a_directory_a_mode_and_a_removal_while_undoing_are_told(bench: Bench, at: str) -> None:
+    for name in ("motd", "issue"):
+        bench.host.write_file(f"/etc/{name}", b"old\n")
+    done = bench.apply("s", write("/etc/a.conf", "x\n"))
+
+    def act() -> None:
+        bench.host.put("/etc/mine", DIRECTORY)
+        bench.host.put("/etc/motd", FileState(kind="file", mode=0o600))
+        bench.host.put("/etc/issue", None)
+
+    ended = undone(bench, done.id, Meanwhile(at, act))
+    (point,) = found_of(bench, ended.id)
+    assert "/etc/mine and 1 more was changed by something else meanwhile" in ended.reason
+    assert "/etc/issue was removed by something else meanwhile, and put back." in ended.reason
+    found = Points(bench.state.points, ObjectStore(bench.state.objects)).load(point)["files"]
+    assert "/etc/mine" in found
+
+
 def test_where_nobody_wrote_nothing_more_is_kept(bench: Bench) -> None:
     done = bench.apply("s", write("/etc/a.conf", "x\n"))
     ended = undone(bench, done.id, Silent())
