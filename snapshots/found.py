@@ -84,9 +84,36 @@ def keep_strangers(
     if strange:
         ours = by_own_dpkg(keeper, record.started, first, now, wanted)
         strange = [path for path in strange if path not in ours]
+    is_there = any(path in now for path in strange)
+    point_id = keep_found(keeper, record, progress) if is_there else ""
+    told += _sentences(keeper, strange, now, point_id)
+
+
+def written_over(
+    keeper: Keeper,
+    point_id: str,
+    after: Mapping[str, Item],
+    before: Mapping[str, Item],
+    named: Iterable[str],
+    loose: Iterable[str],
+) -> list[str]:
+    """Sentences about the files that are neither as a change left them nor as they were before it.
+
+    `point_id`: the host as it was found, before it is brought back to `before`. Raises `HostError`.
+    """
+    now = keeper.points.load(point_id)["files"]
+    moved = differences({"files": dict(after)}, {"files": now}, named=named, loose=loose)
+    strange = [delta.key for delta in moved if not same(delta.after, before.get(delta.key))]
+    return _sentences(keeper, strange, now, point_id)
+
+
+def _sentences(
+    keeper: Keeper, strange: list[str], now: Mapping[str, Item], point_id: str
+) -> list[str]:
+    """What became of these, which are written over; `point_id` holds them, if it could be kept."""
+    told = []
     there = [path for path in strange if path in now]
     if there:
-        point_id = keep_found(keeper, record, progress)
         told.append(
             f"{_named(there, now)} was changed by something else meanwhile; "
             + (
@@ -98,6 +125,7 @@ def keep_strangers(
     gone = [path for path in strange if path not in now]
     if gone:
         told.append(f"{_named(gone, now)} was removed by something else meanwhile, and put back.")
+    return told
 
 
 def _strangers(

@@ -129,10 +129,11 @@ def _reason(state: StateDir, record: TransactionRecord) -> str:
 
 def _why(state: StateDir, record: TransactionRecord) -> str:
     if record.status == "pending":
-        return {
+        why = {
             "deadline": "Nobody confirmed it before its deadline.",
             "boot": "The host was started anew before anybody confirmed it.",
         }.get(guards.why_fired(state), "It was taken back before anybody confirmed it.")
+        return f"{why} While it was made: {record.reason}" if record.reason else why
     if record.status == "needs-person":
         return record.reason.partition(f" {TOO}")[0]
     return f"It was interrupted (process {record.pid} ended before it did)."

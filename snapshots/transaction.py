@@ -39,7 +39,7 @@ from snapshots.converge import (
 from snapshots.domains.base import Scope
 from snapshots.domains.units import MASK
 from snapshots.execute import describe, execute, may_bring_packages, path_of
-from snapshots.found import keep_found
+from snapshots.found import keep_found, written_over
 from snapshots.guard_switch import Switch
 from snapshots.lost_parts import Lost
 from snapshots.model import (
@@ -57,7 +57,7 @@ from snapshots.others import AtWork
 from snapshots.progress import Progress
 from snapshots.records import STRANGE, Records, now_text
 from snapshots.recover_packages import may_touch
-from snapshots.settle import finish_settling, forget_secrets, register_secrets
+from snapshots.settle import finish_settling, forget_secrets, keyed, register_secrets
 from snapshots.strangers import left_to_them
 
 TOO = "Going back failed too:"
@@ -249,9 +249,10 @@ class Transaction:
         a sentence in `reason`. Files in /etc that somebody else changed meanwhile stay.
         """
         theirs = self._leave_to_others()
-        keep_found(
+        found = keep_found(
             self._keeper, self.record, self._progress, records=self._records, before=self._before
         )
+        over = self._written_over(found)
         self._keeper.state.release()
         self._keeper.store.forget()
         self._keeper.files.keeping = False
@@ -272,12 +273,12 @@ class Transaction:
                 status: TransactionStatus = "rolled-back"
                 told = (unsettled, self.lost.words, self._of_strangers(), others.sentence(theirs))
                 said = filter(None, told)
-                words = [*notes, *mounted, *self._what_stayed(), *said]
+                words = [*over, *notes, *mounted, *self._what_stayed(), *said]
                 reason = " ".join([_sentence(reason) if words else reason, *words]).strip()
             except (HostError, OSError) as error:
                 status = "needs-person"
                 reason = (
-                    f"{_sentence(reason)} {TOO} {_sentence(str(error))} "
+                    f"{' '.join([_sentence(reason), *over])} {TOO} {_sentence(str(error))} "
                     "The state from before lies in "
                     f"{self._keeper.points.path / point_before(self.id)}; `harden-tui recover` "
                     "tries again, its restore.sh does it by hand."
@@ -295,6 +296,19 @@ class Transaction:
         if self._switch is not None and self.record.status == "rolled-back":
             self._switch.leave(self.id)
         return self.record
+
+    def _written_over(self, found: str) -> list[str]:
+        """Sentences about what others wrote since it was made and waits for its confirmation."""
+        if self.record.status != "pending" or not found:
+            return []
+        goal = self.goal()
+        try:
+            after = self._keeper.points.load(point_after(self.id))["files"]
+            keyed(self._keeper, after, self._keeper.secret_paths.paths)
+            before = self._before["files"]
+            return written_over(self._keeper, found, after, before, goal.named, goal.loose)
+        except (HostError, OSError):  # it is kept all the same, and shall go back
+            return []
 
     def _own_units(self) -> set[str] | None:
         """The units that it changed, or had take something; `None` where that is not known."""

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -14,6 +15,7 @@ from host.practice import PracticeHost
 from snapshots import drift_look, leaving, undo
 from snapshots.drift import Choice
 from snapshots.drift_settle import settle
+from snapshots.guard_switch import Switch
 from snapshots.model import (
     FileItem,
     RemoveFile,
@@ -28,7 +30,7 @@ from snapshots.progress import Silent
 from snapshots.records import Records
 from snapshots.recover import recover
 from snapshots.transaction import point_before
-from tests.unit.snapshots_host import Bench
+from tests.unit.snapshots_host import Bench, Waits
 from tests.unit.test_practice_round_trip import _engine
 
 REFUSED = 3
@@ -185,6 +187,34 @@ def test_a_directory_a_mode_and_a_removal_while_undoing_are_told(bench: Bench, a
     assert "/etc/issue was removed by something else meanwhile, and put back." in ended.reason
     found = Points(bench.state.points, ObjectStore(bench.state.objects)).load(point)["files"]
     assert "/etc/mine" in found
+
+
+def test_an_edit_while_an_undo_waits_is_kept_and_told_when_it_is_taken_back(bench: Bench) -> None:
+    for name in ("motd", "issue"):
+        bench.host.write_file(f"/etc/{name}", b"old\n")
+    done = bench.apply("s", write("/etc/a.conf", "one\n"))
+    edit = Meanwhile("putting files", lambda: bench.host.write_file("/etc/issue", b"mine\n"))
+    waits = undo.undo(
+        bench.host, bench.state, done.id, expect_fingerprint=None, user="t", progress=edit,
+        switch=cast(Switch, Waits()),
+    )  # fmt: skip
+    assert waits.status == "pending"
+    bench.host.write_file("/etc/motd", b"of the administrator\n")
+    (ended,) = recover(bench.host, bench.state, Silent())
+    first, second = found_of(bench, waits.id)
+    assert ended.status == "rolled-back"
+    assert "While it was made: /etc/issue was changed by something else" in ended.reason
+    assert "/etc/motd was changed by something else meanwhile; as it was found" in ended.reason
+    assert ended.reason.index(first) < ended.reason.index(second)
+    assert content_in(bench, second, "/etc/motd") == b"of the administrator\n"
+    assert bench.read("/etc/motd") == "old\n"
+
+
+def test_where_nobody_wrote_while_it_waited_nothing_is_said(bench: Bench) -> None:
+    done = bench.apply("s", write("/etc/a.conf", "x\n"))
+    assert bench.guarded_undo(done.id).status == "pending"
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert ended.reason == "It was taken back before anybody confirmed it."
 
 
 def test_where_nobody_wrote_nothing_more_is_kept(bench: Bench) -> None:
