@@ -15,6 +15,9 @@ from snapshots.progress import Progress
 from snapshots.records import Records
 from snapshots.secret_paths import PREFIX
 
+MEANWHILE = "by something else meanwhile"
+"""Stands in the reason of a transaction for which others' work was written over."""
+
 
 def keep_found(
     keeper: Keeper,
@@ -115,7 +118,7 @@ def _sentences(
     there = [path for path in strange if path in now]
     if there:
         told.append(
-            f"{_named(there, now)} was changed by something else meanwhile; "
+            f"{_named(there, now)} was changed {MEANWHILE}; "
             + (
                 f"as it was found it is kept in {keeper.points.path / point_id}."
                 if point_id
@@ -124,7 +127,7 @@ def _sentences(
         )
     gone = [path for path in strange if path not in now]
     if gone:
-        told.append(f"{_named(gone, now)} was removed by something else meanwhile, and put back.")
+        told.append(f"{_named(gone, now)} was removed {MEANWHILE}, and put back.")
     return told
 
 

@@ -30,8 +30,10 @@ from snapshots.progress import Silent
 from snapshots.records import Records
 from snapshots.recover import recover
 from snapshots.transaction import point_before
+from steps import recovery
 from tests.unit.snapshots_host import Bench, Waits
 from tests.unit.test_practice_round_trip import _engine
+from tests.unit.test_recovery_words import an_engine
 
 REFUSED = 3
 DIRECTORY = FileState(kind="dir", mode=0o755)
@@ -208,6 +210,16 @@ def test_an_edit_while_an_undo_waits_is_kept_and_told_when_it_is_taken_back(benc
     assert ended.reason.index(first) < ended.reason.index(second)
     assert content_in(bench, second, "/etc/motd") == b"of the administrator\n"
     assert bench.read("/etc/motd") == "old\n"
+
+
+def test_recover_itself_says_what_was_written_over(bench: Bench) -> None:
+    bench.host.write_file("/etc/motd", b"old\n")
+    waits = bench.guarded_undo(bench.apply("s", write("/etc/a.conf", "x\n")).id)
+    bench.host.write_file("/etc/motd", b"of the administrator\n")
+    status, said, _ = recovery.recover(an_engine(bench))
+    (point,) = found_of(bench, waits.id)
+    assert status == 0 and "/etc/motd was changed by something else meanwhile" in said
+    assert point in said
 
 
 def test_where_nobody_wrote_while_it_waited_nothing_is_said(bench: Bench) -> None:
