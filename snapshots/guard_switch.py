@@ -7,10 +7,12 @@ after the next boot. All of them run `guard.sh`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -31,6 +33,8 @@ from snapshots.typed import TYPED
 
 MADE: Final = "made"
 SCRIPT: Final = Path(__file__).with_name("guard.sh")
+START_LIMIT_S: Final = 30.0
+"""A loaded host takes its time; systemd-run itself waits 25 s for an answer of D-Bus."""
 
 _IPTABLES_TABLES: Final = ("filter", "nat", "mangle", "raw", "security")
 _ACCEPT_ALL: Final = (
@@ -235,11 +239,26 @@ class Switch:
             if program:
                 unit = f"--unit={guard_units.WATCH}{os.getpid()}"
                 argv = [program, "--scope", "--quiet", "--collect", unit, "--", *argv]
-        subprocess.Popen(
+        waiting = subprocess.Popen(
             argv, cwd="/", env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
+        _see_it_wait(waiting, argv[0])
+
+
+def _see_it_wait(process: subprocess.Popen[bytes], program: str) -> None:
+    """Until it is the shell, which systemd-run becomes. Raises `SnapshotError`."""
+    until_s = time.monotonic() + START_LIMIT_S
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{process.pid}/comm").read_text(encoding="utf-8").strip() == "sh":
+                return
+        if time.monotonic() > until_s:
+            process.kill()
+            raise SnapshotError(f"{program} did not start its shell within {START_LIMIT_S:.0f} s")
+        time.sleep(0.01)
+    raise SnapshotError(f"{program} ended at once (exit status {process.returncode})")
 
 
 def disarm(host: Host, state: StateDir) -> None:

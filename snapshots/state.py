@@ -232,7 +232,14 @@ class StateDir:
 
     def _acquire(self, wait_s: float) -> int:
         path = self.path / "lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            descriptor = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise SnapshotError(
+                f"{path} cannot be opened for writing: {error.strerror}; nothing was changed on "
+                "the host. Mend that, then try again."
+            ) from None
         try:
             self._wait_for(descriptor, wait_s)
         except Busy:
