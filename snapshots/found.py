@@ -118,7 +118,7 @@ def _sentences(
     there = [path for path in strange if path in now]
     if there:
         told.append(
-            f"{_named(there, now)} was changed {MEANWHILE}; "
+            f"{_named(there, now)} changed {MEANWHILE}; "
             + (
                 f"as it was found it is kept in {keeper.points.path / point_id}."
                 if point_id
@@ -127,7 +127,7 @@ def _sentences(
         )
     gone = [path for path in strange if path not in now]
     if gone:
-        told.append(f"{_named(gone, now)} was removed {MEANWHILE}, and put back.")
+        told.append(f"{_named(gone, now)} removed {MEANWHILE}, and put back.")
     return told
 
 
@@ -139,9 +139,9 @@ def _strangers(
 
 
 def _named(paths: list[str], now: Mapping[str, Item]) -> str:
-    """ "/etc/a (a symbolic link to /srv/a) and 2 more"."""
+    """ "/etc/a (a symbolic link to /srv/a) and 2 more were"."""
     item = now.get(paths[0])
     link = isinstance(item, FileItem) and item.state.kind == "symlink" and item.state.target
     what = f" (a symbolic link to {visible(link)})" if link else ""
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    more = f" and {len(paths) - 1} more were" if len(paths) > 1 else " was"
     return f"{visible(paths[0])}{what}{more}"

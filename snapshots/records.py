@@ -266,10 +266,18 @@ class Records:
             if line.path and line.what not in ("came", "stayed", STRANGE)
         }
 
-    def names_all(self, record: TransactionRecord) -> bool:
-        """Whether it is known to have changed nothing in /etc but what its journal names."""
+    def own_files(self, record: TransactionRecord) -> frozenset[str] | None:
+        """The files that it changed, where nobody needs to guess which: it names them all, or it
+        is made and waits, and no package came or went with it. Else `None`."""
+        named = self.named_paths(record.id)
+        if record.status == "pending":
+            changed = list(self.each_delta(record.id, {}))
+            packages = any(delta.domain == "packages" for delta in changed)
+            named |= {delta.key for delta in changed if delta.domain == "files"}
+            return None if packages else frozenset(named)
         lines = [line for line in self.journal_of(record.id) if line.what == "change"]
-        return record.kind == "apply" and all(line.path for line in lines)
+        is_named = record.kind == "apply" and all(line.path for line in lines)
+        return frozenset(named) if is_named else None
 
     def keep_names(self, tx_id: str, names: Iterable[str]) -> None:
         """What was there before packages came, until it is known what came; durable on return."""

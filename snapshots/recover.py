@@ -65,7 +65,9 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             host.strange_packages.update(records.strange_packages(record.id))
             tx = Transaction(keeper, records, record, before, progress, held)
             tx.lost = lost
-            tx.at_work.may_be_all = not records.names_all(record)
+            ours = _own_files(records, record)
+            tx.at_work.may_be_all = ours is None
+            tx.own_files = ours or frozenset()
             set_aside.bring_home(host, state, point_before(record.id))
             ended.append(tx.roll_back(_reason(state, record)))
             sweep(state)
@@ -100,6 +102,13 @@ def _before(
     lost_parts.leave_as_it_is(before, keeper.capture(record.roots, progress), whys, roots)
     named = records.named_paths(record.id)
     return before, lost_parts.judged(whys, named, packages=packages)
+
+
+def _own_files(records: Records, record: TransactionRecord) -> frozenset[str] | None:
+    try:
+        return records.own_files(record)
+    except (SnapshotError, OSError):  # its list is damaged: all that differs may be its own
+        return None
 
 
 def _as_it_is(records: Records, record: TransactionRecord, reason: str) -> TransactionRecord:

@@ -102,6 +102,8 @@ class Transaction:
         self._records = records
         self._before = before
         self._progress = progress
+        self.own_files: frozenset[str] = frozenset()
+        """Files that it changed besides those that its journal names."""
         self.at_work = AtWork()
         self.at_work.may_be_all = record.kind != "apply"  # what else an undo changes it decides
 
@@ -182,7 +184,7 @@ class Transaction:
         return self.record
 
     def _changed_by_others(self, after: Captured) -> set[str]:
-        named = self._records.named_paths(self.id)
+        named = self._records.named_paths(self.id) | self.own_files
         files: Captured = {"files": self._before["files"]}
         deltas = each_difference(files, {"files": after["files"]}, named=named)
         return others.of_others(self._keeper.host, deltas, named, self.at_work)

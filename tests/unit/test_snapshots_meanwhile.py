@@ -12,7 +12,7 @@ import pytest
 
 from host.base import FileState
 from host.practice import PracticeHost
-from snapshots import drift_look, leaving, undo
+from snapshots import drift_look, leaving, opening, undo
 from snapshots.drift import Choice
 from snapshots.drift_settle import settle
 from snapshots.guard_switch import Switch
@@ -173,7 +173,7 @@ def test_a_link_put_there_while_undoing_is_kept_and_told(bench: Bench, path: str
 
 
 @pytest.mark.parametrize("at", ["putting files", "comparing with"])
-def test_a_directory_a_mode_and_a_removal_while_undoing_are_told(bench: Bench, at: str) -> None:
+def test_a_directory_a_mode_and_a_removal_while_undoing_stay(bench: Bench, at: str) -> None:
     for name in ("motd", "issue"):
         bench.host.write_file(f"/etc/{name}", b"old\n")
     done = bench.apply("s", write("/etc/a.conf", "x\n"))
@@ -184,41 +184,67 @@ def test_a_directory_a_mode_and_a_removal_while_undoing_are_told(bench: Bench, a
         bench.host.put("/etc/issue", None)
 
     ended = undone(bench, done.id, Meanwhile(at, act))
-    (point,) = found_of(bench, ended.id)
-    assert "/etc/mine and 1 more was changed by something else meanwhile" in ended.reason
-    assert "/etc/issue was removed by something else meanwhile, and put back." in ended.reason
-    found = Points(bench.state.points, ObjectStore(bench.state.objects)).load(point)["files"]
-    assert "/etc/mine" in found
+    assert "/etc/issue and 2 more were changed by something else meanwhile" in ended.reason
+    assert drifted(bench) == {"/etc/issue", "/etc/mine", "/etc/motd"}
 
 
-def test_an_edit_while_an_undo_waits_is_kept_and_told_when_it_is_taken_back(bench: Bench) -> None:
+def test_a_removal_of_what_comes_back_is_told(bench: Bench) -> None:
     for name in ("motd", "issue"):
         bench.host.write_file(f"/etc/{name}", b"old\n")
-    done = bench.apply("s", write("/etc/a.conf", "one\n"))
-    edit = Meanwhile("putting files", lambda: bench.host.write_file("/etc/issue", b"mine\n"))
-    waits = undo.undo(
-        bench.host, bench.state, done.id, expect_fingerprint=None, user="t", progress=edit,
-        switch=cast(Switch, Waits()),
-    )  # fmt: skip
+    done = bench.apply("s", write("/etc/motd", "new\n"), write("/etc/issue", "new\n"))
+
+    def act() -> None:
+        bench.host.put("/etc/motd", FileState(kind="file", mode=0o600))
+        bench.host.put("/etc/issue", None)
+
+    ended = undone(bench, done.id, Meanwhile("writing the restore", act))
+    (point,) = found_of(bench, ended.id)
+    assert "/etc/motd was changed by something else meanwhile; as it was found" in ended.reason
+    assert "/etc/issue was removed by something else meanwhile, and put back." in ended.reason
+    assert point in ended.reason and bench.read("/etc/issue") == "old\n"
+
+
+@pytest.mark.parametrize("kind", ["change", "undo"])
+def test_what_was_edited_while_it_waits_stays_or_is_kept_and_told(bench: Bench, kind: str) -> None:
+    """When it is taken back. What was told before is told still."""
+    for name in ("motd", "issue"):
+        bench.host.write_file(f"/etc/{name}", b"old\n")
+    edit = Meanwhile("writing the restore", lambda: bench.host.write_file("/etc/issue", b"mine\n"))
+    switch = cast(Switch, Waits())
+    if kind == "undo":
+        done = bench.apply("s", write("/etc/a.conf", "one\n"))
+        waits = undo.undo(
+            bench.host, bench.state, done.id, expect_fingerprint=None, user="t", progress=edit,
+            switch=switch,
+        )  # fmt: skip
+    else:
+        tx = opening.begin(
+            bench.host, bench.state, steps=("s",), title="s", user="t", progress=edit,
+            switch=switch,
+        )  # fmt: skip
+        tx.perform(write("/etc/a.conf", "one\n"))
+        waits = tx.commit()
     assert waits.status == "pending"
     bench.host.write_file("/etc/motd", b"of the administrator\n")
+    bench.host.write_file("/etc/a.conf", b"two\n")
     (ended,) = recover(bench.host, bench.state, Silent())
-    first, second = found_of(bench, waits.id)
+    (point,) = found_of(bench, waits.id)
     assert ended.status == "rolled-back"
     assert "While it was made: /etc/issue was changed by something else" in ended.reason
-    assert "/etc/motd was changed by something else meanwhile; as it was found" in ended.reason
-    assert ended.reason.index(first) < ended.reason.index(second)
-    assert content_in(bench, second, "/etc/motd") == b"of the administrator\n"
-    assert bench.read("/etc/motd") == "old\n"
+    assert "/etc/issue and 1 more were changed by something else meanwhile: that" in ended.reason
+    assert "/etc/a.conf was changed by something else meanwhile; as it was found" in ended.reason
+    assert point in ended.reason and content_in(bench, point, "/etc/a.conf") == b"two\n"
+    assert bench.read("/etc/motd") == "of the administrator\n"
+    assert bench.read("/etc/issue") == "mine\n"
+    assert (bench.host.state("/etc/a.conf") is None) == (kind == "change")
 
 
 def test_recover_itself_says_what_was_written_over(bench: Bench) -> None:
-    bench.host.write_file("/etc/motd", b"old\n")
     waits = bench.guarded_undo(bench.apply("s", write("/etc/a.conf", "x\n")).id)
-    bench.host.write_file("/etc/motd", b"of the administrator\n")
+    bench.host.write_file("/etc/a.conf", b"of the administrator\n")
     status, said, _ = recovery.recover(an_engine(bench))
     (point,) = found_of(bench, waits.id)
-    assert status == 0 and "/etc/motd was changed by something else meanwhile" in said
+    assert status == 0 and "/etc/a.conf was changed by something else meanwhile" in said
     assert point in said
 
 
