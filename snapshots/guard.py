@@ -186,6 +186,11 @@ def told_of_deadline(state: StateDir, guard: Guard) -> str:
         )
     if left_s(state, guard) > 0:
         return ""
+    if not _is_being_taken_back(state):
+        return (
+            f"{names}: not confirmed before its deadline, and nothing takes it back at this moment."
+            f" Unless that begins within a minute, run {recover}."
+        )
     said = f"{names}: not confirmed before its deadline, and being taken back."
     if not os.access(SPARE / LOG, os.R_OK):
         return said
@@ -193,6 +198,21 @@ def told_of_deadline(state: StateDir, guard: Guard) -> str:
         f"{said} The disk was full or read-only, so it is tried again every minute; {SPARE / LOG}"
         f" names what is missing. Mend that, then it goes on by itself, or with {recover}."
     )
+
+
+def _is_being_taken_back(state: StateDir) -> bool:
+    """Whether `guard.sh` is at it: it holds this lock from the deadline on until all is over."""
+    try:
+        descriptor = os.open(directory(state), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def failed(state: StateDir, guard: Guard) -> bool:

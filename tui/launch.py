@@ -33,10 +33,10 @@ class Waiting:
         self._process = subprocess.Popen(
             [*prefixes(self.run_id)[0], *program()], stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
+            bufsize=0,  # what is left in a buffer would complain once more when it is let go
         )  # fmt: skip
         if self._process.stdin is not None:
             self._process.stdin.write(where())
-            self._process.stdin.flush()
 
     @property
     def pid(self) -> int:

@@ -138,6 +138,14 @@ def plan_removal(ctx: Context, verb: str, names: Sequence[str]) -> Planned:
         return Planned(
             refusals=(f"{essential[0]} is essential to Debian; nothing was changed. Leave it.",)
         )
+    held = [name for name in going if there[name].want == "hold"]
+    if held:
+        return Planned(
+            refusals=(
+                f"Somebody put {held[0]} on hold; nothing was changed. `apt-mark unhold {held[0]}`"
+                " lets it go.",
+            )
+        )
     answer = ctx.facts.get(removal(verb, going))
     if answer.problem:
         return Planned(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 
@@ -48,3 +49,26 @@ def test_a_deadline_that_is_moved_at_once_is_told(options: Options) -> None:
     assert outcome.exit == 0, outcome.summary
     assert len(told) == 2
     assert told[1] - told[0] > 2000
+
+
+@pytest.mark.parametrize("at_work", [True, False])
+def test_past_its_deadline_it_is_said_whether_it_is_being_taken_back(
+    options: Options, at_work: bool
+) -> None:
+    another: Session = open_session(options)
+    told: list[str] = []
+
+    def emit(event: Event) -> None:
+        if not isinstance(event, GuardEvent) or event.phase != "waiting" or told:
+            return
+        guards.set_deadline(another.state, -10)
+        guard = guards.read(another.state)
+        assert guard is not None
+        with guards.decisive(another.state) if at_work else contextlib.nullcontext():
+            told.append(guards.told_of_deadline(another.state, guard))
+        guards.set_deadline(another.state, 3000)
+        threading.Thread(target=confirms, args=(another.engine,)).start()
+
+    assert open_session(options, emit).engine.apply(["ssh.limits"]).exit == 0
+    assert ("and being taken back" in told[0]) == at_work
+    assert ("nothing takes it back at this moment" in told[0]) != at_work

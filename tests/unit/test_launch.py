@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,3 +100,20 @@ def test_without_room_nothing_begins_and_nothing_is_left(tmp_path: Path, inodes:
         " changed on the host. Make room there, for example with `harden-tui history prune`, then"
         " try again."
     )
+
+
+GONE_AT_ONCE = """
+import time
+from tui import launch
+where = launch.where
+launch.prefixes = lambda _run: [["/bin/false"]]
+launch.where = lambda: (time.sleep(0.2), where())[1]
+launch.begin()
+"""
+
+
+def test_one_that_ends_at_once_leaves_no_complaint_on_the_screen() -> None:
+    """As newer Pythons print of what cannot be written any more when it is let go."""
+    argv = [sys.executable, "-X", "dev", "-W", "ignore::ResourceWarning", "-c", GONE_AT_ONCE]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stderr == ""

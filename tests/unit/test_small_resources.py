@@ -57,6 +57,7 @@ def removal_plan(directory: Path, body: dict[str, list[str]], **answers: Any) ->
         "vsftpd": Installed("vsftpd", "3.0", "amd64", "install", "installed"),
         "rpcbind": Installed("rpcbind", "1.2", "amd64", "deinstall", "config-files"),
         "dash": Installed("dash", "0.5", "amd64", "install", "installed", essential=True),
+        "telnetd": Installed("telnetd", "0.17", "amd64", "hold", "installed"),
     }
     there = {name: one for name, one in known.items() if one.installed}
     given = {"known_packages": known, "packages": there, "dpkg_busy": "", "units_of": (), **answers}
@@ -79,7 +80,7 @@ def test_what_is_there_is_removed_and_what_is_left_purged(tmp_path: Path) -> Non
     assert any("Cannot come back" in note and "rpcbind" in note for note in planned.notes)
     assert "vsftpd.service" in planned.stops
     # Its configuration alone is no reason to remove it again.
-    assert removal_plan(tmp_path, {"removed": ["rpcbind", "telnetd"]}).changes == ()
+    assert removal_plan(tmp_path, {"removed": ["rpcbind", "rsh-server"]}).changes == ()
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,7 @@ def test_what_is_there_is_removed_and_what_is_left_purged(tmp_path: Path) -> Non
         ),
         ({"removed": ["vsftpd"]}, Simulation(problem="Unmet dependencies"), "Unmet dependencies"),
         ({"removed": ["dash"]}, Simulation(removes=("dash",)), "essential"),
+        ({"purged": ["telnetd"]}, Simulation(removes=("telnetd",)), "apt-mark unhold telnetd"),
     ],
 )
 def test_what_is_not_removed(
