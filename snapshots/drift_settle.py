@@ -13,6 +13,7 @@ from functools import partial
 from host.base import LARGEST_READ_BYTES, Host
 from host.names import visible
 from snapshots import drift_accepted
+from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.converge import Goal
@@ -35,7 +36,7 @@ from snapshots.others import AtWork, Others, with_files_of
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
-from snapshots.transaction import Transaction, bring_back
+from snapshots.transaction import Transaction
 
 
 def accept(

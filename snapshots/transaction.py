@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 
@@ -16,7 +16,6 @@ from snapshots import (
     dpkg_end,
     leaving,
     leftovers,
-    not_started,
     others,
     scraps,
     stale_marks,
@@ -24,17 +23,12 @@ from snapshots import (
     ucf,
 )
 from snapshots.activation import activate, validate
+from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
 from snapshots.converge import (
     SYSTEM_TREES,
     Goal,
-    Mind,
-    accepting,
-    converge,
-    describe_left,
-    leaving_to_others,
-    what_is_left,
 )
 from snapshots.domains.base import Scope
 from snapshots.domains.units import MASK
@@ -62,9 +56,6 @@ from snapshots.strangers import left_to_them
 
 TOO = "Going back failed too:"
 """Stands in a reason before why it could not be taken back."""
-
-ATTEMPTS = 2
-"""A daemon or a package script that interfered once has had its say by the second time."""
 
 
 def point_before(tx_id: str) -> str:
@@ -437,50 +428,3 @@ class Transaction:
 def _names_all(change: Change) -> bool:
     """Whether it writes nothing in /etc but what it names."""
     return isinstance(change, WriteFile | RemoveFile | MakeLink)
-
-
-def bring_back(
-    keeper: Keeper,
-    goal: Goal,
-    progress: Progress,
-    *,
-    now: Captured | None = None,
-    all_or_nothing: bool = False,
-    mind: Mind | None = None,
-    own_units: Callable[[], Collection[str] | None] = lambda: None,
-    of_others: Callable[[Iterable[Delta]], set[str]] = lambda _: set(),
-) -> tuple[list[str], Captured]:
-    """Converge and prove it, twice where a daemon interfered. Raises `HostError`.
-
-    Does as much as it can before it raises, or stops at once with `all_or_nothing`. Returns what a
-    person should know although all went well, and the host as it is then. `now`: the host as it
-    was captured a moment ago, if it was; `mind` as `converge` has it. Where the only units that
-    cannot be started are none of a change's `own_units`, that is said and no failure. `of_others`
-    tells which files of what differs somebody else changed: those stay.
-    """
-    theirs: set[str] = set()
-    for _ in range(ATTEMPTS):
-        errors: list[HostError] = []
-        notes = converge(keeper, goal, progress, None if all_or_nothing else errors, now, mind)
-        progress.doing("comparing with what it shall be")
-        now = after = keeper.capture_settled(goal.roots, goal.captured, progress)
-        goal = accepting(keeper, goal, after)
-        left = what_is_left(goal, after)
-        if new := of_others(left):
-            theirs |= new
-            goal = leaving_to_others(goal, new, after)
-            left = what_is_left(goal, after)
-        masked = not_started.masked(keeper.host, left)
-        left = [delta for delta in left if delta not in masked]
-        said = not_started.of_masked(masked)
-        if not left:
-            break
-    if left and not_started.are_others(left, own_units()):
-        said.append(not_started.of_others(left, errors))
-    elif left:
-        raise errors[0] if errors else SnapshotError(f"{describe_left(left)}.")
-    if theirs:
-        said.append(others.sentence(theirs))
-    for sentence in said:
-        progress.output(sentence)
-    return [*notes, *said], after

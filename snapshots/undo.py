@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
-
-import msgspec
+from functools import partial
 
 from host.base import Host
 from host.mariadb import NotRunning
 from host.names import visible
 from snapshots import (
-    account_undo,
-    alternatives,
     intact,
     leaving,
     leftovers,
-    reach,
     settle,
     undo_packages,
     undo_plan,
     undo_secrets,
     witnesses,
 )
-from snapshots import inversion as inverting
+from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
 from snapshots.captured import (
     TOO_LARGE,
     VOLATILE_FILES,
     Captured,
     is_too_large,
-    is_trigger_only,
     loses_content,
 )
 from snapshots.converge import Goal
-from snapshots.decision import Later, by_key
+from snapshots.decision import by_key
 from snapshots.domains.mariadb import asks_mariadb
-from snapshots.domains.packages import Package
 from snapshots.dpkg import is_offered, refuse_interrupted
 from snapshots.fitting import refusal
 from snapshots.found import keep_strangers
@@ -57,14 +50,12 @@ from snapshots.model import (
 )
 from snapshots.opening import changing, open_transaction, too_large, way_back
 from snapshots.others import AtWork, Others, with_files_of
-from snapshots.package_growth import grown
-from snapshots.package_owners import new_files, owners, with_owners
-from snapshots.package_ties import conffiles, ties, with_leftovers
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records
 from snapshots.secret_paths import KnownSecrets
 from snapshots.state import StateDir
-from snapshots.transaction import Transaction, bring_back, point_before
+from snapshots.transaction import Transaction
+from snapshots.undo_sources import differences_of, inverted, paths_of, standing
 
 
 def plan_undo(
@@ -91,14 +82,14 @@ def plan_undos(
     with _named_where_mariadb_is_needed(chosen), way_back(keeper):
         current = keeper.capture(roots.values(), Silent()) if chosen else {}
     contents = Contents(keeper.store.get, KnownSecrets(host, keeper.secret_paths))
-    standing = _standing(keeper, records, tx_ids, _paths(current))
+    in_force = standing(keeper, records, tx_ids, paths_of(current))
     plans: list[UndoPlan] = []
     coming: dict[str, str] = {}
     for record in chosen:
-        mine = standing.pop(record.id)
-        later = [one for one in standing.values() if witnesses.outlasts(one.record, record)]
+        mine = in_force.pop(record.id)
+        later = [one for one in in_force.values() if witnesses.outlasts(one.record, record)]
         deltas = list(mine.deltas.values())
-        inversion = _invert(keeper, records, record, deltas, later, current, contents, resolutions)
+        inversion = inverted(keeper, records, record, deltas, later, current, contents, resolutions)
         why = undo_packages.take_along(keeper, inversion, current, coming)
         # Of an undo after another it is known only when its turn has come.
         unfit, cannot = ({}, "") if plans else _impediments(keeper, inversion, why)
@@ -161,14 +152,14 @@ def undo(
         keeper.files.about_to_change = frozenset(records.named_paths(record.id))
         with way_back(keeper):
             current = keeper.capture(record.roots, progress)
-        paths = _paths(current)
-        deltas = list(_differences(keeper, records, record.id, paths))
-        standing = _standing(keeper, records, [record.id], paths, but=record.id)
+        paths = paths_of(current)
+        deltas = list(differences_of(keeper, records, record.id, paths))
+        in_force = standing(keeper, records, [record.id], paths, but=record.id)
         del paths
         contents = Contents(keeper.store.get, KnownSecrets(host, keeper.secret_paths))
-        later = list(standing.values())
-        inversion = _invert(keeper, records, record, deltas, later, current, contents, resolutions)
-        del deltas, later, standing  # 50,000 of a tree, which the decisions have, or let go of
+        later = list(in_force.values())
+        inversion = inverted(keeper, records, record, deltas, later, current, contents, resolutions)
+        del deltas, later, in_force  # 50,000 of a tree, which the decisions have, or let go of
         if inversion.conflicts:
             raise Conflict(undo_plan.refusal(undo_plan.plan_of(host, inversion), resolutions))
         misfit = undo_packages.take_along(keeper, inversion, current)
@@ -362,119 +353,3 @@ def _undoable(records: Records, tx_id: str) -> TransactionRecord:
         raise SnapshotError(why)
     intact.require_lists(records, tx_id)
     return record
-
-
-def _paths(current: Captured) -> dict[str, str]:
-    """One string for each path: what was captured and what was changed name the same 50,000."""
-    return {path: path for path in current.get("files", {})}
-
-
-def _differences(
-    keeper: Keeper, records: Records, tx_id: str, paths: Mapping[str, str]
-) -> Iterator[Delta]:
-    secret = keeper.secret_paths.paths
-    for delta in records.each_delta(tx_id, paths):
-        if delta.domain == "packages" and _is_of_a_trigger(delta):
-            continue
-        yield _keyed(keeper, delta) if delta.key in secret else delta
-
-
-def _standing(
-    keeper: Keeper, records: Records, chosen: Sequence[str], paths: Mapping[str, str], but: str = ""
-) -> dict[str, Later]:
-    """What is to be undone, and all in force since, oldest first, with its differences.
-
-    Without `but`: of the only one that is to be undone nobody asks by key, and keys of 50,000
-    differences take 5 MB.
-    """
-    everything = records.all()
-    first = next((record for record in everything if record.id in chosen), None)
-    return {
-        record.id: Later(record, by_key(_differences(keeper, records, record.id, paths)))
-        for record in everything
-        if record.id != but
-        and (
-            record.id in chosen
-            or (first is not None and record.in_force and witnesses.outlasts(record, first))
-        )
-    }
-
-
-def _invert(
-    keeper: Keeper,
-    records: Records,
-    record: TransactionRecord,
-    deltas: list[Delta],
-    later: list[Later],
-    current: Captured,
-    contents: Contents,
-    resolutions: Resolutions,
-) -> Inversion:
-    """`deltas` are those of `record`; what came with its packages since is added to them."""
-    came = leftovers.states(keeper.host, leftovers.tops_of(deltas, record.roots))
-    if came:
-        known = {delta.key for delta in deltas if delta.domain == "files"}
-        # What daemons put there since goes too.
-        deltas += [Delta("files", path, None, came[path]) for path in sorted(came.keys() - known)]
-        current = {**current, "files": {**current["files"], **came}}
-    declared = records.named_paths(record.id)
-    kept = ties(keeper.host, deltas, later, current, declared)
-    going = {
-        delta.key
-        for delta in deltas
-        if delta.domain == "packages"
-        and Package.of(delta.before) is None
-        and delta.key not in kept.packages
-        and current["packages"].get(delta.key) not in (None, delta.before)
-    }
-    before = cache(partial(keeper.points.load, point_before(record.id)))
-    files = new_files(deltas, current, declared)
-    having = owners(keeper.host, {*files, *came})
-    kept = with_leftovers(kept, came, going, having)
-    kept = with_owners(
-        keeper.host, kept, deltas, later, current, declared, having, came,
-        before=lambda: before()["packages"],
-    )  # fmt: skip
-    kept = msgspec.structs.replace(
-        kept,
-        beyond=leftovers.beyond(keeper.host, came),
-        shared=alternatives.shared(keeper.host, deltas, current, going),
-    )
-    pristine, packaged = conffiles(keeper.host, going, current)
-    if going:
-        steps, _ = witnesses.apart(later)
-        deltas += grown(
-            keeper.host, record, deltas, steps, going, before()["files"], current,
-            packaged - pristine,
-        )  # fmt: skip
-    return inverting.invert(
-        record,
-        deltas,
-        later,
-        current,
-        contents,
-        kept=kept,
-        pristine=pristine - declared,
-        packaged=packaged - declared,
-        resolutions=resolutions,
-        former=lambda: before()["files"],
-        rows=lambda: before().get("mariadb", {}),
-        named=account_undo.named_by_dpkg(keeper.host, going),
-        unreachable=reach.out_of_reach(keeper.host, record, deltas, current),
-    )
-
-
-def _is_of_a_trigger(delta: Delta) -> bool:
-    """Whether it was taken for a difference before triggers were none."""
-    return delta.before != delta.after and is_trigger_only(delta.before, delta.after)
-
-
-def _keyed(keeper: Keeper, delta: Delta) -> Delta:
-    """A difference from before its file became secret, comparable with what is captured now."""
-    if delta.domain != "files":
-        return delta
-    before, after = (
-        settle.keyed_item(keeper, item) if item is not None else None
-        for item in (delta.before, delta.after)
-    )
-    return msgspec.structs.replace(delta, before=before, after=after)
