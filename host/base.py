@@ -262,6 +262,11 @@ class Host(ABC):
         there = self.state(path)
         return there.mtime_ns if there is not None else 0
 
+    def changes_below(self, top: str) -> dict[str, int]:
+        """When each entry below `top` was last changed in any way, by path, as `changed_ns` has
+        it; neither links nor mounts are entered. Raises `HostError`."""
+        return {path: self.changed_ns(path) for path, _ in self.walk(top, content=False)}
+
     def device(self, path: str) -> int:
         """The number of the file system that `path` itself lies on; 0 where nothing does, and
         where they are not told apart."""

@@ -172,6 +172,28 @@ def _open_itself(path: str) -> int:
         return open_quietly(name, dir_fd=dir_fd)
 
 
+def changes_below(top: str) -> dict[str, int]:
+    """See `host.base.Host.changes_below`."""
+    found: dict[str, int] = {}
+    try:
+        device = os.lstat(top).st_dev
+    except OSError:
+        return found
+    pending = [top]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):
+                        there = entry.stat(follow_symlinks=False)
+                        found[entry.path] = there.st_ctime_ns
+                        if stat.S_ISDIR(there.st_mode) and there.st_dev == device:
+                            pending.append(entry.path)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue
+    return found
+
+
 def listdir(path: str) -> list[str]:
     """Sorted names in a directory; empty where there is none. Raises `HostError`."""
     try:

@@ -67,6 +67,9 @@ class LocalHost(Host):
         except OSError:
             return 0
 
+    def changes_below(self, top: str) -> dict[str, int]:
+        return files.changes_below(top)
+
     def device(self, path: str) -> int:
         try:
             return os.lstat(path).st_dev

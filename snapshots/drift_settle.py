@@ -165,7 +165,9 @@ def _perform(
     )
     meanwhile: list[str] = []
     mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
-    theirs = Others(keeper.host, goal.named, AtWork())
+    at_work = AtWork()
+    at_work.take(settling.activations, goal.named)
+    theirs = Others(goal.named, at_work)
     notes, after = bring_back(
         keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
         of_others=theirs.among,

@@ -31,17 +31,27 @@ class Lost(msgspec.Struct, frozen=True):
     matters: bool = False
 
 
-def judged(lost: Collection[str], named: Iterable[str], *, packages: bool) -> Lost:
+def judged(
+    lost: Collection[str], named: Iterable[str], roots: Iterable[Root], *, packages: bool
+) -> Lost:
     """`named`: the files that the change named. `packages`: whether it may have changed packages,
     which write wherever they like."""
-    return Lost(_sentence(lost), _may_matter(lost, named, packages=packages))
+    return Lost(_sentence(lost), _may_matter(lost, named, tops_of(roots), packages=packages))
 
 
-def _may_matter(lost: Collection[str], named: Iterable[str], *, packages: bool) -> bool:
+def _may_matter(
+    lost: Collection[str], named: Iterable[str], tops: Collection[str], *, packages: bool
+) -> bool:
     if packages or any(domain_of(name) != "files" for name in lost):
         return True
-    places = tuple(map(place_of, lost))
-    return any(path == place or path.startswith(f"{place}/") for path in named for place in places)
+    places = set(map(place_of, lost))
+    return any(_is_listed_in(path, place, tops) for path in named for place in places)
+
+
+def _is_listed_in(path: str, place: str, tops: Collection[str]) -> bool:
+    """The list of a tree itself holds only what lies right in it."""
+    below = path.removeprefix(f"{place}/")
+    return path == place or (below != path and not (place in tops and "/" in below))
 
 
 def _sentence(lost: Collection[str]) -> str:

@@ -2,82 +2,84 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from host.base import Host
 from host.names import visible
 from snapshots.captured import Captured
-from snapshots.model import Delta, Item
+from snapshots.model import Activation, Delta, Item
 
-ETC = "/etc/"
+ETC = "/etc"
 UNIT_DIRECTORIES = ("/etc/systemd/", "/etc/init.d/", "/etc/rc")
 """Where systemctl writes."""
-MARGIN_S = 0.1
-"""The clock of files is coarser than ours."""
 
 
 class AtWork:
-    """When programs of ours were at work that write in /etc where they like."""
+    """What programs of ours wrote in /etc without that a change names it."""
 
     def __init__(self) -> None:
         self.may_be_all = False
         """Packages came or went: what their scripts and daemons write can be told from nothing."""
-        self._spans: list[tuple[float, float]] = []
+        self.written: set[str] = set()
+        self.homes: tuple[str, ...] = ()
+        """Directories of daemons that took the change: what is theirs they may write, too."""
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
-        began_s = time.time()
+    def noted(self, host: Host) -> Iterator[None]:
+        """Whatever changes meanwhile in /etc is ours."""
+        before = host.changes_below(ETC)
         try:
             yield
         finally:
-            self._spans.append((began_s - MARGIN_S, time.time() + MARGIN_S))
+            now = host.changes_below(ETC)
+            self.written |= {path for path, _ in before.items() ^ now.items()}
 
-    def may_have(self, changed_s: float) -> bool:
-        """Whether one of them may have changed a file then; 0: that is not known."""
-        if not changed_s:
-            return bool(self._spans)
-        return any(began_s <= changed_s <= ended_s for began_s, ended_s in self._spans)
+    def take(self, activations: Iterable[Activation], named: Iterable[str]) -> None:
+        """Daemons are made to take what is `named`. Programs that do not belong to one may write
+        anything."""
+        tops = {f"{ETC}/{path.split('/')[2]}/" for path in named if path.count("/") > 2}
+        for activation in activations:
+            self.may_be_all |= activation.how == "command"
+            if activation.unit:
+                tops.add(f"{ETC}/{activation.unit.rpartition('.')[0]}/")
+        self.homes = tuple({*self.homes, *tops} - {f"{ETC}/"})
 
 
-def of_others(
-    host: Host, deltas: Iterable[Delta], named: Collection[str], at_work: AtWork
-) -> set[str]:
+def of_others(deltas: Iterable[Delta], named: Collection[str], at_work: AtWork) -> set[str]:
     """The files in /etc among `deltas` that somebody else changed.
 
     `named` are those that we change; what lies above or below them is ours too. Of any other only
-    a program of ours can be the cause, while it was `at_work`. When a file went nobody knows.
+    a program of ours can be the cause, if it was `at_work`.
     """
     if at_work.may_be_all:
         return set()
     mine = frozenset(named)
     above_mine = {above for path in mine for above in _above(path)}
-    found = set()
-    for delta in deltas:
-        path = delta.key
-        if delta.domain != "files" or not path.startswith(ETC):
-            continue
-        if path in mine or path in above_mine or not mine.isdisjoint(_above(path)):
-            continue
-        changed_s = host.changed_ns(path) / 1e9 if delta.after is not None else 0
-        if not at_work.may_have(changed_s):
-            found.add(path)
-    return found
+    return {
+        delta.key
+        for delta in deltas
+        if delta.domain == "files"
+        and delta.key.startswith(f"{ETC}/")
+        and delta.key not in mine
+        and delta.key not in above_mine
+        and delta.key not in at_work.written
+        and not delta.key.startswith(at_work.homes)
+        and mine.isdisjoint(_above(delta.key))
+    }
 
 
 class Others:
     """Asked, while something is undone, which of what differs somebody else changed; `paths`: all
     that it said. `named` are the files that are undone."""
 
-    def __init__(self, host: Host, named: Collection[str], at_work: AtWork) -> None:
+    def __init__(self, named: Collection[str], at_work: AtWork) -> None:
         self.paths: set[str] = set()
-        self._host = host
         self._named = named
         self._at_work = at_work
 
     def among(self, deltas: Iterable[Delta]) -> set[str]:
-        found = of_others(self._host, deltas, self._named, self._at_work)
+        found = of_others(deltas, self._named, self._at_work)
         found = {path for path in found if not path.startswith(UNIT_DIRECTORIES)}
         self.paths |= found
         return found

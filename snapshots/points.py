@@ -121,6 +121,20 @@ class Points:
             found[domain].update(decode_chunk(domain, self._store.get(sha256)))
         return found
 
+    def mend(self, point_id: str, captured: Captured) -> None:
+        """Write those of its lists anew that are damaged, where the host is as they said still.
+
+        Raises `SnapshotError` where nobody knows which it has, and `OSError`.
+        """
+        manifest = self.manifest(point_id)
+        wanted = {n: sha for n, sha in manifest.chunks.items() if not self._store.is_whole(sha)}
+        for name, parts in _chunks(manifest.roots, captured) if wanted else ():
+            if name in wanted:
+                content = b"".join(parts)
+                if hashlib.sha256(content).hexdigest() == wanted[name]:
+                    self._store.add(content)
+        self._store.sync()
+
     def load_what_is_whole(self, point_id: str) -> tuple[Captured, dict[str, str]]:
         """The same without the parts that are missing or were altered: their names -> why."""
         found: Captured = {domain: {} for domain in DOMAINS}

@@ -67,6 +67,8 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             tx.lost = lost
             ours = _own_files(records, record)
             tx.at_work.may_be_all = ours is None
+            if ours is not None and record.status != "pending":
+                tx.at_work.take(record.activations, ours)
             tx.own_files = ours or frozenset()
             set_aside.bring_home(host, state, point_before(record.id))
             ended.append(tx.roll_back(_reason(state, record)))
@@ -91,6 +93,12 @@ def _before(
     before, whys = keeper.points.load_what_is_whole(point)
     if not whys:
         return before, Lost()
+    now = keeper.capture(record.roots, progress)
+    with contextlib.suppress(OSError):
+        keeper.points.mend(point, now)
+        before, whys = keeper.points.load_what_is_whole(point)
+    if not whys:
+        return before, Lost()
     packages = may_touch(records, record)
     if packages and "packages" in whys:
         raise SnapshotError(
@@ -99,9 +107,9 @@ def _before(
             "says which packages came since"
         )
     roots = keeper.points.manifest(point).roots
-    lost_parts.leave_as_it_is(before, keeper.capture(record.roots, progress), whys, roots)
+    lost_parts.leave_as_it_is(before, now, whys, roots)
     named = records.named_paths(record.id)
-    return before, lost_parts.judged(whys, named, packages=packages)
+    return before, lost_parts.judged(whys, named, roots, packages=packages)
 
 
 def _own_files(records: Records, record: TransactionRecord) -> frozenset[str] | None:

@@ -41,6 +41,7 @@ from snapshots.model import (
     Delta,
     MakeLink,
     RemoveFile,
+    RunSql,
     SnapshotError,
     TransactionRecord,
     TransactionStatus,
@@ -118,7 +119,7 @@ class Transaction:
             self._records.keep_names(self.id, there)
         self.at_work.may_be_all |= there is not None
         try:
-            with contextlib.nullcontext() if _names_all(change) else self.at_work.noted():
+            with contextlib.nullcontext() if _names_all(change) else self.at_work.noted(host):
                 execute(host, change, self.id, self._keeper.debs, self._progress)
         finally:
             if there is not None:
@@ -151,6 +152,7 @@ class Transaction:
     def activate(self) -> None:
         """Make the daemons take it and see that they keep running. Raises `SnapshotError`."""
         self._records.journal(self.id, "activate", f"{len(self.record.activations)} activations")
+        self.at_work.take(self.record.activations, self._records.named_paths(self.id))
         activate(self._keeper.host, self.record.activations, self._progress)
         if self._switch is not None:
             self._switch.took(time.monotonic())
@@ -178,7 +180,7 @@ class Transaction:
         named = self._records.named_paths(self.id) | self.own_files
         files: Captured = {"files": self._before["files"]}
         deltas = each_difference(files, {"files": after["files"]}, named=named)
-        return others.of_others(self._keeper.host, deltas, named, self.at_work)
+        return others.of_others(deltas, named, self.at_work)
 
     def _leave_to_others(self) -> set[str]:
         """Take for what was there before what they have there now."""
@@ -427,4 +429,4 @@ class Transaction:
 
 def _names_all(change: Change) -> bool:
     """Whether it writes nothing in /etc but what it names."""
-    return isinstance(change, WriteFile | RemoveFile | MakeLink)
+    return isinstance(change, WriteFile | RemoveFile | MakeLink | RunSql)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from host.base import Host
+from host.mounted import mount_points
 from host.names import visible
 from snapshots.domains.base import Scope
 from snapshots.domains.files import roots_of
@@ -80,7 +81,11 @@ _NO_WAY_BACK: Final = "so the change could not be taken back. It is left to you.
 
 
 def _other_file_system(host: Host, path: str, top: str) -> str:
-    """The first place on the way from `top` to `path` that is on another one; empty: none is."""
+    """The first place on the way from `top` to `path` that is on another one; empty: none is.
+
+    Of a file the number tells nothing where its directory lies on an overlay of two: it is on
+    another one where something is mounted on it.
+    """
     device = host.device(top)
     base = top.rstrip("/")
     names = path.removeprefix(f"{base}/").split("/") if path != top else []
@@ -90,7 +95,9 @@ def _other_file_system(host: Host, path: str, top: str) -> str:
         if not there:
             return ""
         if there != device:
-            return at
+            state = host.state(at)
+            is_here = state is None or state.kind != "dir"
+            return "" if is_here and at not in mount_points(host) else at
     return ""
 
 

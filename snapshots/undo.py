@@ -225,7 +225,7 @@ def _perform(
     left = leftovers.sentences(leftovers.beyond(keeper.host, outside))
     for path in outside:
         target["files"].pop(path, None)
-    theirs = _others(keeper.host, inversion, outside)
+    theirs = _others(inversion, outside)
     goal = Goal(
         captured=target,
         roots=record.roots,
@@ -265,12 +265,13 @@ def _perform(
     return tx.finish(" ".join([*notes, *left, *meanwhile]), tuple(rebased))
 
 
-def _others(host: Host, inversion: Inversion, outside: Iterable[str]) -> Others:
+def _others(inversion: Inversion, outside: Iterable[str]) -> Others:
     changing = [one.delta for one in inversion.decisions if one.changes]
     at_work = AtWork()
     at_work.may_be_all = any(delta.domain == "packages" for delta in changing)
     named = {*outside, *(delta.key for delta in changing if delta.domain == "files")}
-    return Others(host, named, at_work)
+    at_work.take(inversion.record.activations, named)
+    return Others(named, at_work)
 
 
 def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:

@@ -20,10 +20,12 @@ from tests.unit.snapshots_host import Bench, dies_in_the_middle
 NAME = "/etc/ssh/sshd_config.d/00-test.conf"
 CHANGE = WriteFile(path=NAME, content=b"MaxAuthTries 3\n")
 OTHER = "/etc/other/other.conf"
+MINE = "/etc/other/mine"
 
 
 class Scene:
-    """A change that was cut off; `lose` damages a part of its restore point."""
+    """A change that was cut off; `lose` damages a part of its restore point, of which the host is
+    not quite as it says any more."""
 
     def __init__(self, directory: Path, change: Change) -> None:
         self.bench = Bench(directory)
@@ -33,7 +35,11 @@ class Scene:
         self.points = Points(self.bench.state.points, ObjectStore(self.bench.state.objects))
         self.tx_id = max(path.name for path in self.bench.state.transactions.iterdir())
 
-    def lose(self, part: str) -> None:
+    def lose(self, part: str, *, edit: bool = True) -> None:
+        if edit and part == "files /etc/other":
+            self.bench.host.write_file(MINE, b"mine\n")
+        elif edit and part == "packages":
+            self.bench.host.run(("apt-mark", "auto", "openssh-server"))
         sha256 = self.points.manifest(point_before(self.tx_id)).chunks[part]
         ObjectStore(self.bench.state.objects).remove(sha256)
 
@@ -55,8 +61,28 @@ def test_a_list_that_the_change_has_nothing_to_do_with(scene: Scene) -> None:
     scene.lose("files /etc/other")
     ended = scene.recover()
     assert ended.status == "rolled-back" and "how /etc/other was before is not" in ended.reason
+    scene.bench.host.put(MINE, None)
     assert scene.bench.fingerprint() == scene.first
     assert scene.goes_on()
+
+
+@pytest.mark.parametrize("part", ["files /etc/other", "packages", "files /etc"])
+def test_a_list_that_the_host_still_is_like_is_written_anew(tmp_path: Path, part: str) -> None:
+    scene = Scene(tmp_path, WriteFile(path="/etc/motd", content=b"m\n"))
+    if part == "files /etc":
+        scene.bench.host.put("/etc/motd", None)
+    scene.lose(part, edit=False)
+    ended = scene.recover()
+    assert ended.status == "rolled-back" and "damaged" not in ended.reason
+    assert scene.bench.fingerprint() == scene.first and verify(scene.bench.state) == []
+
+
+def test_the_list_of_files_right_in_etc_is_not_about_what_lies_deeper(scene: Scene) -> None:
+    scene.bench.host.write_file("/etc/motd", b"mine\n")
+    scene.lose("files /etc")
+    ended = scene.recover()
+    assert ended.status == "rolled-back" and "how /etc was before is not known" in ended.reason
+    assert scene.bench.host.state(NAME) is None
 
 
 def test_a_list_in_which_the_change_wrote(scene: Scene) -> None:
@@ -75,13 +101,14 @@ def test_what_may_have_changed_anything_needs_every_list(tmp_path: Path) -> None
     scene.lose("files /etc/other")
     ended = scene.recover()
     assert ended.status == "needs-person" and "/etc/other" in ended.reason
+    scene.bench.host.put(MINE, None)
     assert scene.bench.fingerprint() == scene.first
 
 
 def test_without_the_list_of_packages_no_package_is_left_without_its_files(tmp_path: Path) -> None:
     scene = Scene(tmp_path, InstallPackages(("ufw",)))
-    half = scene.bench.fingerprint()
     scene.lose("packages")
+    half = scene.bench.fingerprint()
     ended = scene.recover()
     assert ended.status == "needs-person" and "nothing was put back" in ended.reason
     assert scene.bench.fingerprint() == half

@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import pytest
 
@@ -17,6 +17,7 @@ from snapshots.drift import Choice
 from snapshots.drift_settle import settle
 from snapshots.guard_switch import Switch
 from snapshots.model import (
+    Activation,
     FileItem,
     RemoveFile,
     Root,
@@ -101,7 +102,7 @@ def test_an_edit_while_a_program_of_ours_fails_is_kept(bench: Bench) -> None:
     bench.host.write_file("/etc/motd", b"old\n")
     tx = bench.begin("s")
     tx.perform(RunCommand(argv=("sysctl", "-w", "net.ipv4.ip_forward=1"), why="a test"))
-    with tx.at_work.noted():
+    with tx.at_work.noted(bench.host):
         bench.host.write_file("/etc/motd", b"of the administrator\n")
     assert tx.roll_back("a proof failed").status == "rolled-back"
     assert bench.read("/etc/motd") == "old\n"
@@ -130,6 +131,49 @@ def test_what_others_did_during_a_change_is_none_of_it(bench: Bench) -> None:
     assert drifted(bench) == {"/etc/motd"}
     assert undone(bench, done.id, Silent()).status == "committed"
     assert bench.read("/etc/motd") == "mine\n" and bench.host.state("/etc/new") is None
+
+
+@pytest.mark.parametrize("how", ["reload", "command"])
+def test_what_a_daemon_writes_beside_what_it_takes_is_of_the_change(
+    bench: Bench, how: Literal["reload", "command"]
+) -> None:
+    """A program that belongs to none may write anywhere."""
+    take = Activation(how, "app.service" if how == "reload" else "", ("true",))
+    tx = opening.begin(
+        bench.host, bench.state, steps=("s",), title="s", user="t", activations=(take,),
+        progress=Silent(),
+    )  # fmt: skip
+    tx.perform(write("/etc/app/conf.d/a.conf", "x\n"))
+    tx.activate()
+    bench.host.write_file("/etc/app/made-of-it", b"x\n")
+    bench.host.write_file("/etc/motd", b"mine\n")
+    done = tx.commit()
+    theirs = set() if how == "command" else {"/etc/motd"}
+    assert drifted(bench) == theirs
+    assert undone(bench, done.id, Silent()).status == "committed"
+    assert bench.host.state("/etc/app") is None
+    assert (bench.host.state("/etc/motd") is not None) == bool(theirs)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_file_that_a_program_of_ours_wrote_too_goes_back(bench: Bench, fails: bool) -> None:
+    bench.host.write_file("/etc/shadow", b"root:x\nalice:old\n")
+    bench.host.write_file("/etc/gone", b"x\n")
+    tx = bench.begin("s")
+    with tx.at_work.noted(bench.host):
+        bench.host.write_file("/etc/shadow", b"root:!x\nalice:old\n")
+        bench.host.put("/etc/gone", None)
+    bench.host.write_file("/etc/shadow", b"root:!x\nalice:new\n")
+    if fails:
+        ended = tx.roll_back("a proof failed")
+        (point,) = found_of(bench, ended.id)
+        assert content_in(bench, point, "/etc/shadow") == b"root:!x\nalice:new\n"
+    else:
+        ended = tx.commit()
+        assert undone(bench, ended.id, Silent()).status == "committed"
+    assert ended.reason in ("", "a proof failed")
+    assert bench.read("/etc/shadow") == "root:x\nalice:old\n"
+    assert bench.read("/etc/gone") == "x\n"
 
 
 def test_an_edit_of_another_file_while_undoing_stays_and_is_told(bench: Bench) -> None:

@@ -15,6 +15,8 @@ from snapshots.state import StateDir
 from snapshots.uncaptured import of_paths, refusals
 
 DIRECTORY = FileState(kind="dir", mode=0o755)
+OVERLAID = "/etc/d/of-the-lower-layer"
+"""A file of an overlay has another number than its directory where the layers lie on two."""
 MOUNTS = ("/etc/apache2", "/etc/php/8.4", "/srv/app/files")
 
 
@@ -22,6 +24,8 @@ class Host(PracticeHost):
     def device(self, path: str) -> int:
         if self.state(path) is None:
             return 0
+        if path == OVERLAID:
+            return 3
         return 2 if f"{path}/".startswith(tuple(f"{at}/" for at in MOUNTS)) else 1
 
 
@@ -35,6 +39,7 @@ def host(tmp_path: Path) -> Host:
     ):  # fmt: skip
         if found.state(path) is None:
             found.put(path, DIRECTORY)
+    found.write_file(OVERLAID, b"")
     found.put("/etc/out", FileState(kind="symlink", mode=0o777, target="../srv/else"))
     found.put("/etc/in", FileState(kind="symlink", mode=0o777, target="d"))
     return found
@@ -50,6 +55,7 @@ def host(tmp_path: Path) -> Host:
         (RunCommand(argv=("chmod", "0600", "/etc/apache2/x"), why="x"), "mounted on /etc/apache2,"),
         (RunCommand(argv=("systemctl", "mask", "x"), why="x"), ""),
         (WriteFile(path="/etc/d/x", content=b""), ""),
+        (WriteFile(path=OVERLAID, content=b""), ""),
         (WriteFile(path="/etc/in/x", content=b""), ""),
         (WriteFile(path="/etc/out/x", content=b""), "lies behind a link, in /srv/else,"),
         (WriteFile(path="/srv/else/x", content=b""), ""),
