@@ -62,5 +62,18 @@ def _stays(
 ) -> bool:
     names = having.get(program)
     if names is None:
-        return host.state(program) is not None
+        return host.state(program) is not None and not _is_made_by(host, program, going)
     return not set(names) <= set(going)
+
+
+def _is_made_by(host: Host, program: str, packages: Collection[str]) -> bool:
+    """Whether no package has it because it is only made, by a script or a daemon of one of these,
+    as the socket /run/php/php8.2-fpm.sock is."""
+    file_name = program.rpartition("/")[2]
+    for name in packages:
+        script = f"/var/lib/dpkg/info/{name}.postinst"
+        if program.startswith("/run/") and file_name.startswith(name.partition(":")[0]):
+            return True
+        if host.state(script) is not None and program.encode() in host.read_bytes(script):
+            return True
+    return False

@@ -12,7 +12,7 @@ from snapshots.model import Activation, Delta, Item
 
 ETC = "/etc"
 UNIT_DIRECTORIES = ("/etc/systemd/", "/etc/init.d/", "/etc/rc")
-"""Where systemctl writes."""
+"""Where systemctl writes, of which units come back by its own ways: never taken for others'."""
 
 
 class AtWork:
@@ -64,7 +64,7 @@ def of_others(deltas: Iterable[Delta], named: Collection[str], at_work: AtWork) 
         and delta.key not in mine
         and delta.key not in above_mine
         and delta.key not in at_work.written
-        and not delta.key.startswith(at_work.homes)
+        and not delta.key.startswith((*UNIT_DIRECTORIES, *at_work.homes))
         and mine.isdisjoint(_above(delta.key))
     }
 
@@ -80,7 +80,6 @@ class Others:
 
     def among(self, deltas: Iterable[Delta]) -> set[str]:
         found = of_others(deltas, self._named, self._at_work)
-        found = {path for path in found if not path.startswith(UNIT_DIRECTORIES)}
         self.paths |= found
         return found
 

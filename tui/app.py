@@ -170,7 +170,7 @@ class HardenApp(Windows):
         from tui.window_screen import WindowScreen
         from tui.workscreen import WorkScreen
 
-        if self._filter is not None and self._filter.display:
+        if self._filter is not None and self._filter.field.has_focus:
             return False
         return self.screen is self.base or isinstance(
             self.screen, WorkScreen | LeadScreen | WindowScreen

@@ -229,7 +229,7 @@ def test_what_a_stranger_writes_while_our_dpkg_runs_is_kept_and_told(host: LabHo
     host.write("/etc/apt/apt.conf.d/99work", f'DPkg::Post-Invoke {{"{work}";}};\n')
     host.run("touch", "/run/now")
     said = harden(host, "rollback", "site.packages", "--yes").stdout
-    assert "was changed by something else meanwhile" in said
+    assert " changed by something else meanwhile" in said
     assert "found0" in said
     mine = hashlib.sha256(b"mine\n").hexdigest()
     host.run("test", "-e", f"/var/lib/harden-tui/snapshots/objects/{mine[:2]}/{mine}")

@@ -83,7 +83,8 @@ def _one_flipped_bit_takes_nothing_away(host: LabHost, tx_id: str) -> None:
     """In the list of /etc/ssh: it is named, /etc/ssh stays as it is, and the rest goes back."""
     snapshots = host.root / "var/lib/harden-tui/snapshots"
     lines = (snapshots / f"points/{tx_id}.before/restore.list").read_text().splitlines()
-    lists = [snapshots / "objects" / line[6:8] / line[6:] for line in lines if line[:6] == "chunk "]
+    hashes = [line.split(" ")[1] for line in lines if line.startswith("chunk ")]
+    lists = [snapshots / "objects" / sha256[:2] / sha256 for sha256 in hashes]
     (of_ssh,) = [path for path in lists if b" /etc/ssh/sshd_config " in path.read_bytes()]
     whole = of_ssh.read_bytes()
     of_ssh.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])

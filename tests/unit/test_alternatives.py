@@ -15,6 +15,8 @@ from tests.unit.undo_world import text
 
 GROUP = "/var/lib/dpkg/alternatives/editor"
 ONE, TWO = "/usr/bin/one", "/usr/bin/two"
+SOCKET, OTHERS_SOCKET = "/run/one.sock", "/run/two.sock"
+MADE = (TWO, SOCKET, OTHERS_SOCKET)
 HEAD = "auto\n/usr/bin/editor\neditor.1.gz\n/usr/share/man/man1/editor.1.gz\n\n"
 OF_ONE = f"{ONE}\n10\n/usr/share/man/man1/one.1.gz\n"
 OF_TWO = f"{TWO}\n5\n\n"
@@ -35,6 +37,8 @@ def test_a_group_is_read() -> None:
         (OF_ONE + OF_TWO, {"one": (ONE, TWO)}, False),
         (OF_ONE + OF_TWO, {"one": (ONE,)}, True),  # an administrator's own
         (OF_ONE + "/usr/bin/gone\n5\n\n", {"one": (ONE,)}, False),
+        (f"{SOCKET}\n5\n\n", {}, False),
+        (f"{OTHERS_SOCKET}\n5\n\n", {}, True),
     ],
 )
 def test_what_others_registered_in_stays(
@@ -42,7 +46,7 @@ def test_what_others_registered_in_stays(
 ) -> None:
     host = Dpkg(tmp_path)
     host.owned = owned
-    for path, content in ((GROUP, f"{HEAD}{programs}\n"), (TWO, "")):
+    for path, content in ((GROUP, f"{HEAD}{programs}\n"), *((path, "") for path in MADE)):
         names = path.split("/")[1:-1]
         for depth in range(1, len(names) + 1):
             above = f"/{'/'.join(names[:depth])}"

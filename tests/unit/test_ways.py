@@ -70,9 +70,10 @@ def test_going_back_takes_nothing_away_through_a_link(tmp_path: Path) -> None:
     host.write_file("/etc/d/e/f/a", b"old\n")
     host.write_file("/etc/other", b"old\n")
     tx = bench.begin("step")
-    host.write_file("/etc/other", b"new\n")
-    for path in ("/etc/d/e/f/a", *reversed(INNER)):
-        host.put(path, None)
+    with tx.at_work.noted(host):
+        host.write_file("/etc/other", b"new\n")
+        for path in ("/etc/d/e/f/a", *reversed(INNER)):
+            host.put(path, None)
     before = theirs(bench)
     ended = tx.roll_back("something failed")
     # The link itself becomes the directory again that it was; what it led to stays as it is.
