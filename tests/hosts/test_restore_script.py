@@ -54,7 +54,7 @@ def test_a_shell_and_coreutils_put_the_host_back(host: LabHost) -> None:
     _damage(host)
     host.run("sh", "-c", WITHOUT_PYTHON)
 
-    _one_flipped_bit_takes_nothing_away(host, first_point)
+    _one_flipped_bit_costs_one_directory(host, first_point)
     # The sealed tree is a part of the restore points of its own step only; then all of /etc.
     for tx_id in (point, first_point):
         done = _restore(host, tx_id)
@@ -79,7 +79,7 @@ def _damage(host: LabHost) -> None:
     host.run("setfattr", "-n", "user.new", "-v", "1", "/etc/fstab")
 
 
-def _one_flipped_bit_takes_nothing_away(host: LabHost, tx_id: str) -> None:
+def _one_flipped_bit_costs_one_directory(host: LabHost, tx_id: str) -> None:
     """In the list of /etc/ssh: it is named, /etc/ssh stays as it is, and the rest goes back."""
     snapshots = host.root / "var/lib/harden-tui/snapshots"
     lines = (snapshots / f"points/{tx_id}.before/restore.list").read_text().splitlines()
@@ -93,7 +93,7 @@ def _one_flipped_bit_takes_nothing_away(host: LabHost, tx_id: str) -> None:
     assert done.returncode == 1 and of_ssh.name in done.stderr, done.stderr
     assert sorted(path.name for path in (host.root / "etc/ssh").iterdir()) == there
     assert (host.root / "etc/ssh/sshd_config").read_text() == "PermitRootLogin yes\n"
-    assert (host.root / "etc/-new").exists()
+    assert not (host.root / "etc/-new").exists()
     assert (host.root / "etc/hosts").is_file()
     of_ssh.write_bytes(whole)
 
