@@ -121,10 +121,12 @@ def _own_files(records: Records, record: TransactionRecord) -> frozenset[str] | 
 
 def _as_it_is(records: Records, record: TransactionRecord, reason: str) -> TransactionRecord:
     """Nothing of it can be taken back as long as its restore point is damaged."""
+    journaled = 0
+    with contextlib.suppress(OSError):  # its journal may be lost, too
+        journaled = records.journaled(record.id)
     ended = msgspec.structs.replace(
-        record, status="needs-person", ended=now_text(), reason=reason,
-        journaled=records.journaled(record.id),
-    )  # fmt: skip
+        record, status="needs-person", ended=now_text(), reason=reason, journaled=journaled
+    )
     records.end(ended)
     return ended
 

@@ -115,7 +115,10 @@ def test_without_the_list_of_packages_no_package_is_left_without_its_files(tmp_p
     assert scene.goes_on()
 
 
-def test_without_any_word_of_what_was_there(scene: Scene) -> None:
+@pytest.mark.parametrize("journal", [True, False])
+def test_without_any_word_of_what_was_there(scene: Scene, journal: bool) -> None:
+    if not journal:
+        (scene.bench.state.transactions / scene.tx_id / "journal.jsonl").unlink()
     half = scene.bench.fingerprint()
     for name in ("manifest.json", "restore.list"):
         (scene.points.path / point_before(scene.tx_id) / name).unlink()
