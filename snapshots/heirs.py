@@ -105,6 +105,20 @@ def went_since(inversion: Inversion, delta: Delta, now: Item | None, chain: list
     return True
 
 
+def was_filled(inversion: Inversion, delta: Delta, now: Item | None, chain: list[Later]) -> bool:
+    """Decide of our directory if something came into it before others changed the directory."""
+    if not chain:
+        return False
+    heir = directories.filler(inversion, delta, chain[0])
+    if heir is None or not inversion.record.id < heir.record.id < chain[0].record.id:
+        return False
+    inherit(inversion, heir, delta, now)
+    inversion.walks.stop(delta, heir.record.id)
+    note = f"{name_of(heir.record)} put something in it"
+    inversion.say(delta, "handed-over", note=note, heirs=(heir.record,))
+    return True
+
+
 def was_hidden(inversion: Inversion, delta: Delta) -> bool:
     """Whether somebody made its directory something else since: that one took it away."""
     if delta.domain != "files" or delta.before is None or delta.after is not None:

@@ -120,6 +120,7 @@ class Inversion:
             reach.is_kept_from_us(self, delta, now)
             or heirs.was_hidden(self, delta)
             or (directories.is_made(delta) and heirs.went_since(self, delta, now, chain))
+            or (directories.is_made(delta) and heirs.was_filled(self, delta, now, chain))
         ):
             pass
         elif chain:

@@ -163,6 +163,17 @@ def test_a_directory_that_was_filled_and_emptied_again(order: tuple[str, ...]) -
     assert_all_undone(world, start, done, order)
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations("mfc")))
+def test_a_directory_in_place_of_a_link_that_was_filled_and_then_closed(
+    order: tuple[str, ...],
+) -> None:
+    world, start, done = begun({D: link("/etc/z")})
+    done["m"] = world.apply("make", {D: directory(), E_: directory()})
+    done["f"] = world.apply("fill", {F: text("a\n")})
+    done["c"] = world.apply("close", {D: directory(0o700)})
+    assert_all_undone(world, start, done, order)
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations("rem")))
 def test_a_directory_that_could_not_have_been_removed(order: tuple[str, ...]) -> None:
     """Had the first step not taken the file out of it."""
