@@ -263,9 +263,12 @@ class Host(ABC):
         return there.mtime_ns if there is not None else 0
 
     def changes_below(self, top: str) -> dict[str, int]:
-        """When each entry below `top` was last changed in any way, by path, as `changed_ns` has
-        it; neither links nor mounts are entered. Raises `HostError`."""
-        return {path: self.changed_ns(path) for path, _ in self.walk(top, content=False)}
+        """When `top` and each entry below it was last changed in any way, by path, as `changed_ns`
+        has it; neither links nor mounts are entered. Raises `HostError`."""
+        if self.state(top) is None:
+            return {}
+        paths = (top, *(path for path, _ in self.walk(top, content=False)))
+        return {path: self.changed_ns(path) for path in paths}
 
     def device(self, path: str) -> int:
         """The number of the file system that `path` itself lies on; 0 where nothing does, and

@@ -176,9 +176,11 @@ def changes_below(top: str) -> dict[str, int]:
     """See `host.base.Host.changes_below`."""
     found: dict[str, int] = {}
     try:
-        device = os.lstat(top).st_dev
+        itself = os.lstat(top)
     except OSError:
         return found
+    found[top] = itself.st_ctime_ns
+    device = itself.st_dev
     pending = [top]
     while pending:
         try:

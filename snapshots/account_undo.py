@@ -17,10 +17,10 @@ from host.facts.statoverride import FILE, parse_overrides
 from snapshots import accounts
 from snapshots.accounts import FILES, Book, Fitted, Named
 from snapshots.captured import same
-from snapshots.decision import Clash, Decision, Key
+from snapshots.decision import Clash, Decision
 from snapshots.inverse import is_opaque
 from snapshots.merge import Lines, ends_its_last_line, joined, lines_of
-from snapshots.model import Delta, FileItem, Item
+from snapshots.model import Delta, FileItem, Item, Key
 from snapshots.package_ties import listed
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from host.base import HostError
-from snapshots import not_started, others
+from snapshots import not_started
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.converge import (
@@ -18,6 +18,7 @@ from snapshots.converge import (
     what_is_left,
 )
 from snapshots.model import Delta, SnapshotError
+from snapshots.others import OfOthers, nobodys
 from snapshots.progress import Progress
 
 ATTEMPTS = 2
@@ -33,7 +34,7 @@ def bring_back(
     all_or_nothing: bool = False,
     mind: Mind | None = None,
     own_units: Callable[[], Collection[str] | None] = lambda: None,
-    of_others: Callable[[Iterable[Delta]], set[str]] = lambda _: set(),
+    of_others: OfOthers = nobodys,
 ) -> tuple[list[str], Captured]:
     """Converge and prove it, twice where a daemon interfered. Raises `HostError`.
 
@@ -41,18 +42,18 @@ def bring_back(
     person should know although all went well, and the host as it is then. `now`: the host as it
     was captured a moment ago, if it was; `mind` as `converge` has it. Where the only units that
     cannot be started are none of a change's `own_units`, that is said and no failure. `of_others`
-    tells which files of what differs somebody else changed: those stay.
+    tells what of that which differs somebody else changed: that stays.
     """
-    theirs: set[str] = set()
     for _ in range(ATTEMPTS):
         errors: list[HostError] = []
-        notes = converge(keeper, goal, progress, None if all_or_nothing else errors, now, mind)
+        failing = None if all_or_nothing else errors
+        notes = converge(keeper, goal, progress, failing, now, mind, of_others)
         progress.doing("comparing with what it shall be")
         now = after = keeper.capture_settled(goal.roots, goal.captured, progress)
         goal = accepting(keeper, goal, after)
         left = what_is_left(goal, after)
-        if new := of_others(left):
-            theirs |= new
+        turned = [Delta(one.domain, one.key, one.after, one.before) for one in left]
+        if new := of_others(turned):
             goal = leaving_to_others(goal, new, after)
             left = what_is_left(goal, after)
         masked = not_started.masked(keeper.host, left)
@@ -64,8 +65,6 @@ def bring_back(
         said.append(not_started.of_others(left, errors))
     elif left:
         raise errors[0] if errors else SnapshotError(f"{describe_left(left)}.")
-    if theirs:
-        said.append(others.sentence(theirs))
     for sentence in said:
         progress.output(sentence)
     return [*notes, *said], after

@@ -25,12 +25,13 @@ from snapshots.model import (
     Activation,
     Delta,
     Item,
+    Key,
     Root,
     SnapshotError,
     Validation,
     ValueItem,
 )
-from snapshots.others import UNIT_DIRECTORIES, with_files_of
+from snapshots.others import OF_UNITS, OfOthers, nobodys, with_items_of
 from snapshots.progress import Progress
 from snapshots.strangers import left_to_them, with_what_came
 
@@ -69,6 +70,7 @@ def converge(
     errors: list[HostError] | None,
     now: Captured | None = None,
     mind: Mind | None = None,
+    of_others: OfOthers = nobodys,
 ) -> list[str]:
     """Bring the host to `goal`; returns what a person should know although it succeeded.
 
@@ -80,13 +82,14 @@ def converge(
     also where the configuration then is not sound or a daemon does not take it.
     `now`: the host as it was captured a moment ago; a large tree need not be walked again then.
     `mind` is told the files that will be written over, as they shall be, and what they are now.
+    What is `of_others` stays.
     """
 
     def restore(
         domain: Domain, now: dict[str, Item] | None = None, mind: Mind | None = None
     ) -> list[str]:
         try:
-            return _restore(keeper, goal, domain, progress, now, mind)
+            return _restore(keeper, goal, domain, progress, now, mind, of_others)
         except HostError as error:
             if errors is None:
                 raise
@@ -118,7 +121,7 @@ def converge(
             keeper.host.sync(SYSTEM_TREES)
     seen = now["files"] if now is not None and not touched else None
     files = restore(keeper.files, seen, mind)
-    if touched or any(key.startswith(UNIT_DIRECTORIES) for key in files):
+    if touched or any(map(OF_UNITS.fullmatch, files)):
         progress.command("systemctl daemon-reload")
         keeper.host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
     if mariadb_cells.selected(goal.roots):
@@ -187,9 +190,9 @@ def accepting(keeper: Keeper, goal: Goal, now: Captured) -> Goal:
     return msgspec.structs.replace(goal, captured=captured)
 
 
-def leaving_to_others(goal: Goal, paths: Collection[str], now: Captured) -> Goal:
-    """The goal with these files as they are now."""
-    return msgspec.structs.replace(goal, captured=with_files_of(goal.captured, paths, now))
+def leaving_to_others(goal: Goal, keys: Collection[Key], now: Captured) -> Goal:
+    """The goal with these as they are now."""
+    return msgspec.structs.replace(goal, captured=with_items_of(goal.captured, keys, now))
 
 
 def _brings_packages(goal: Goal, packages: Mapping[str, Item]) -> bool:
@@ -250,16 +253,17 @@ def _restore(
     progress: Progress,
     now: dict[str, Item] | None = None,
     mind: Mind | None = None,
+    of_others: OfOthers = nobodys,
 ) -> list[str]:
     """Returns the keys of what was not as `goal` wants it."""
     seen = now
     if now is None:
         now = domain.capture(keeper.host, Scope(goal.roots))
-    wanted = _wanted(goal, domain, now)
+    wanted = _wanted(goal, domain, now, of_others)
     if mind is not None:
         if seen is not None and moved_on(keeper, seen, wanted):
             now = domain.capture(keeper.host, Scope(goal.roots))
-            wanted = _wanted(goal, domain, now)
+            wanted = _wanted(goal, domain, now, of_others)
         mind(wanted, now)
     if wanted:
         progress.doing(f"putting {domain.name} back", 0, len(wanted))
@@ -267,18 +271,19 @@ def _restore(
     return list(wanted)
 
 
-def _wanted(goal: Goal, domain: Domain, now: dict[str, Item]) -> dict[str, Item | None]:
+def _wanted(
+    goal: Goal, domain: Domain, now: dict[str, Item], of_others: OfOthers
+) -> dict[str, Item | None]:
     """What of this kind is not as `goal` wants it, as it shall be."""
-    return {
-        delta.key: delta.before
-        for delta in each_difference(
-            {domain.name: goal.captured.get(domain.name, {})},
-            {domain.name: now},
-            named=goal.named,
-            loose=goal.loose,
-        )
-        if not (delta.domain == "files" and delta.key in goal.free)
-    }
+    wanted = each_difference(
+        {domain.name: goal.captured.get(domain.name, {})},
+        {domain.name: now},
+        named=goal.named,
+        loose=goal.loose,
+    )
+    deltas = [one for one in wanted if not (one.domain == "files" and one.key in goal.free)]
+    theirs = of_others(deltas)
+    return {one.key: one.before for one in deltas if (one.domain, one.key) not in theirs}
 
 
 def _tolerable(goal: Goal, delta: Delta) -> bool:

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from host.base import Host
 from snapshots.activation import command_of, is_active, is_masked
-from snapshots.decision import Key
 from snapshots.domains.units import MASK
-from snapshots.model import Activation, FileItem, Item, ValueItem
+from snapshots.model import Activation, FileItem, Item, Key, ValueItem
 
 Targets = Mapping[Key, Item | None]
 """What will become of things, those that change."""

@@ -10,14 +10,12 @@ import msgspec
 
 from snapshots.model import (
     Delta,
-    DomainName,
     Item,
+    Key,
     Resolution,
     TransactionRecord,
     UndoHow,
 )
-
-Key = tuple[DomainName, str]
 
 DERIVED = re.compile(
     r"/etc/(ld\.so\.cache|mailcap|inetd\.conf\.bak"

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from snapshots.captured import same
-from snapshots.decision import Key, Later
-from snapshots.model import Delta, DomainName, FileItem, Item
+from snapshots.decision import Later
+from snapshots.model import Delta, DomainName, FileItem, Item, Key
 
 if TYPE_CHECKING:
     from snapshots.inversion import Inversion

@@ -20,9 +20,16 @@ from snapshots.captured import (
 )
 from snapshots.decision import DERIVED
 from snapshots.domains.packages import Package
-from snapshots.model import Delta, DomainName, FileItem, Item, Root, TransactionRecord, ValueItem
-
-Key = tuple[DomainName, str]
+from snapshots.model import (
+    Delta,
+    DomainName,
+    FileItem,
+    Item,
+    Key,
+    Root,
+    TransactionRecord,
+    ValueItem,
+)
 
 Kind = Literal["new", "gone", "edited", "attributes", "replaced", "value"]
 """`edited`: other content. `attributes`: the same content with another owner, mode, ACL, attribute

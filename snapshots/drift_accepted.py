@@ -8,8 +8,7 @@ import msgspec
 
 from host.names import exact_json, read_exact_json
 from snapshots import twins
-from snapshots.drift import Key
-from snapshots.model import DomainName, Item, SnapshotError
+from snapshots.model import DomainName, Item, Key, SnapshotError
 from snapshots.state import StateDir
 
 SCHEMA = "harden-tui/accepted/1"

@@ -17,10 +17,10 @@ import msgspec
 
 from snapshots.captured import Captured, same
 from snapshots.decision import by_key
-from snapshots.drift import FOLLOWED, Key, Standing, content_roots, touched
+from snapshots.drift import FOLLOWED, Standing, content_roots, touched
 from snapshots.drift_accepted import Accepted
 from snapshots.drift_carried import Carried
-from snapshots.model import DomainName, Item, TransactionRecord
+from snapshots.model import DomainName, Item, Key, TransactionRecord
 from snapshots.objects import ObjectStore
 from snapshots.points import Manifest, Points, decode_chunk, domain_of, place_of
 from snapshots.records import Records

@@ -16,13 +16,13 @@ from snapshots.captured import same
 from snapshots.daemons import commands_of, is_mask, mask_file, unit_commands
 from snapshots.domains.packages import commands_to_mark
 from snapshots.domains.units import MASK, masked_until_boot
-from snapshots.drift import Choice, Drifted, Key, Standing, choices_of, why_kept
+from snapshots.drift import Choice, Drifted, Standing, choices_of, why_kept
 from snapshots.drift_baseline import Baseline
 from snapshots.drift_look import Reader, baseline_of, drifted, is_secret
 from snapshots.drift_merge import merged
 from snapshots.inverse import Contents
-from snapshots.model import Activation, FileItem, Item, SnapshotError, Validation, ValueItem
-from snapshots.others import UNIT_DIRECTORIES
+from snapshots.model import Activation, FileItem, Item, Key, SnapshotError, Validation, ValueItem
+from snapshots.others import OF_UNITS
 from snapshots.state import StateDir
 
 
@@ -275,7 +275,7 @@ def plan_of(keeper: Keeper, settling: Settling) -> SettlePlan:
             {one.key: targets.get(("packages", one.key)) for one in packages},
             {one.key: one.now for one in packages if one.now is not None},
         )
-        if any(domain == "files" and key.startswith(UNIT_DIRECTORIES) for domain, key in targets):
+        if any(domain == "files" and OF_UNITS.fullmatch(key) for domain, key in targets):
             commands.append("systemctl daemon-reload")
         commands += [
             shlex.join(v.argv) for v in settling.validations if host.which(v.argv[0]) is not None

@@ -12,12 +12,12 @@ from functools import partial
 
 from host.base import LARGEST_READ_BYTES, Host
 from host.names import visible
-from snapshots import drift_accepted
+from snapshots import drift_accepted, others
 from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.converge import Goal
-from snapshots.drift import Choice, Drifted, Key, content_roots, touched
+from snapshots.drift import Choice, Drifted, content_roots, touched
 from snapshots.drift_accepted import Accepted
 from snapshots.drift_look import drifted, is_secret
 from snapshots.drift_plan import (
@@ -30,9 +30,10 @@ from snapshots.drift_plan import (
 )
 from snapshots.found import keep_strangers
 from snapshots.guard_switch import Switch
-from snapshots.model import FileItem, SnapshotError, TransactionRecord, Worked
+from snapshots.model import FileItem, Key, SnapshotError, TransactionRecord, Worked
 from snapshots.opening import changing, open_transaction, ready, way_back
-from snapshots.others import AtWork, Others, with_files_of
+from snapshots.others import AtWork, Others, with_items_of
+from snapshots.programs import of_domains
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
@@ -147,10 +148,16 @@ def _perform(
     prove: Callable[[], None],
     progress: Progress,
 ) -> TransactionRecord:
+    at_work = AtWork(tx.record.roots)
+    at_work.may_be_all = any(domain == "packages" for domain, _ in settling.targets)
+    at_work.reach |= of_domains(domain for domain, _ in settling.targets)
+    units = (key for domain, key in settling.targets if domain == "units")
+    at_work.take(settling.activations, units)
+    theirs = Others(settling.targets.keys(), at_work)
+    tx.is_only(theirs.named, at_work)
+    tx.tell(settling.choice)
     target: Captured = {domain: dict(items) for domain, items in current.items()}
     for domain, key in settling.targets:
-        path = key if domain == "files" else ""
-        records.journal(tx.id, "drift", f"{settling.choice} {domain} {key}", path=path)
         item = settling.targets[domain, key]
         if item is None:
             target[domain].pop(key, None)
@@ -165,18 +172,16 @@ def _perform(
     )
     meanwhile: list[str] = []
     mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
-    at_work = AtWork()
-    at_work.take(settling.activations, goal.named)
-    theirs = Others(goal.named, at_work)
     notes, after = bring_back(
         keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
         of_others=theirs.among,
     )  # fmt: skip
-    after = with_files_of(after, theirs.paths, current)
+    after = with_items_of(after, theirs.keys, current)
+    meanwhile.append(others.sentence(theirs.keys))
     progress.doing("proving the result")
     prove()
     tx.write_after(after)
-    return tx.finish(" ".join([*notes, *meanwhile]))
+    return tx.finish(" ".join(filter(None, [*notes, *meanwhile])))
 
 
 def _keep(keeper: Keeper, one: Drifted) -> None:

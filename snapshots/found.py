@@ -10,6 +10,7 @@ from host.names import visible
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, differences, is_metadata_only, same
 from snapshots.model import FileItem, Item, TransactionRecord
+from snapshots.others import OfOthers, nobodys
 from snapshots.own_dpkg import by_own_dpkg
 from snapshots.progress import Progress
 from snapshots.records import Records
@@ -26,11 +27,12 @@ def keep_found(
     *,
     records: Records | None = None,
     before: Captured | None = None,
+    of_others: OfOthers = nobodys,
 ) -> str:
     """Make the host as it is now a restore point; its name, or empty where that failed.
 
-    With `records` and `before` how it differs is what `history show` tells of the transaction. On
-    a full disk it is not kept: the way back does not wait for that.
+    With `records` and `before` how it differs, but for what is `of_others`, is what `history show`
+    tells of the transaction. On a full disk it is not kept: the way back does not wait for that.
     """
     number = sum(point.startswith(f"{record.id}.found") for point in keeper.points.ids())
     point_id = f"{record.id}.found{number}"
@@ -40,7 +42,10 @@ def keep_found(
         if records is not None and before is not None:
             loose = [root.path for root in record.roots if not root.content]
             named = records.named_paths(record.id)
-            records.write_deltas(record.id, differences(before, found, named=named, loose=loose))
+            differing = differences(before, found, named=named, loose=loose)
+            theirs = of_others(differing)
+            mine = (one for one in differing if (one.domain, one.key) not in theirs)
+            records.write_deltas(record.id, mine)
     except (HostError, OSError, ValueError) as error:
         keeper.store.forget()
         shutil.rmtree(keeper.points.path / point_id, ignore_errors=True)
@@ -107,6 +112,24 @@ def written_over(
     now = keeper.points.load(point_id)["files"]
     moved = differences({"files": dict(after)}, {"files": now}, named=named, loose=loose)
     strange = [delta.key for delta in moved if not same(delta.after, before.get(delta.key))]
+    return _sentences(keeper, strange, now, point_id)
+
+
+def found_since(
+    keeper: Keeper,
+    point_id: str,
+    left: Mapping[str, str],
+    now: Mapping[str, Item],
+    before: Mapping[str, Item],
+) -> list[str]:
+    """Sentences about the files that are neither as a change `left` them, a SHA-256 by path, nor as
+    they were before it; `now` is what `point_id` holds."""
+    strange = []
+    for path, sha256 in left.items():
+        item = now.get(path)
+        is_left = isinstance(item, FileItem) and item.state.sha256 == sha256
+        if not is_left and not same(item, before.get(path)):
+            strange.append(path)
     return _sentences(keeper, strange, now, point_id)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from snapshots import directories
-from snapshots.decision import Key, Later, name_of
-from snapshots.model import Delta, Item, TransactionRecord
+from snapshots.decision import Later, name_of
+from snapshots.model import Delta, Item, Key, TransactionRecord
 
 if TYPE_CHECKING:
     from snapshots.inversion import Inversion

@@ -26,7 +26,7 @@ from snapshots import (
 from snapshots.accounts import NOBODY, Named
 from snapshots.captured import TOO_LARGE, Captured, loses_content, only_changes, same
 from snapshots.chains import is_chain, rules_of_others
-from snapshots.decision import DERIVED, Clash, Decision, Kept, Key, Later, name_of
+from snapshots.decision import DERIVED, Clash, Decision, Kept, Later, name_of
 from snapshots.inverse import Contents, How, Inverse
 from snapshots.model import (
     EXISTS,
@@ -35,6 +35,7 @@ from snapshots.model import (
     DomainName,
     FileItem,
     Item,
+    Key,
     Resolution,
     Resolutions,
     TransactionRecord,

@@ -10,14 +10,20 @@ import msgspec
 
 from host.names import exact_json, read_exact_json
 from snapshots import kept_files
+from snapshots.model import Key
+from snapshots.programs import Reach
 
 
 class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was about to happen, written and synced before it did. Never holds content.
 
-    `what`: change, done, came, stayed, validate, activate, undo, strange. `path` is a file a change
-    names, or (for "came") what came with packages outside of what was captured, or (for "stayed")
-    what came with them or by somebody's hand, or (for "strange") a package that others changed.
+    `what`: change, wrote, came, stayed, validate, activate, rollback, drift, back,
+    strange. `path` is a file a
+    change names, or (for "came") what came with packages outside of what was captured, or (for
+    "stayed") what came with them or by somebody's hand, or (for "strange") a package that others
+    changed. `names` are (for "rollback" and "drift") all that is put back, as "files /etc/motd", or
+    (for "wrote") the files that the program of the line before wrote, once it ended; `sums` are
+    theirs then ("" of what is no file).
     """
 
     time: str
@@ -25,8 +31,26 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     summary: str
     path: str = ""
     secret: bool = False
+    sha256: str = ""
+    """Of what is written to `path`; not of a secret."""
+    reach: tuple[Reach, ...] | None = None
+    """What besides files a change may change; `None` where that is not told."""
+    names: tuple[str, ...] | None = None
+    sums: tuple[str, ...] | None = None
     sum: str = ""
     """The first 16 digits of the SHA-256 of the line without this field."""
+
+
+def name_of(key: Key) -> str:
+    """As it stands among `names`."""
+    return " ".join(key)
+
+
+def key_of(name: str) -> Key:
+    """What `name_of` made a name of. Raises `msgspec.ValidationError`."""
+    domain, _, key = name.partition(" ")
+    found: Key = msgspec.convert((domain, key), Key)
+    return found
 
 
 def encoded(line: JournalLine) -> bytes:

@@ -200,6 +200,10 @@ EXISTS: Final = "exists "
 whoever only changed it may take that back."""
 
 
+Key = tuple[DomainName, str]
+"""One thing on the host: a file's path, a unit's name, and so on."""
+
+
 class Delta(msgspec.Struct, frozen=True, gc=False):
     """One thing that a transaction changed. `None` means absent.
 

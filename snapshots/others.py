@@ -1,113 +1,174 @@
-"""What somebody else changed in /etc while a change or an undo was at work: none of its own."""
+"""What somebody else changed while a change or an undo was at work: none of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from host.base import Host
 from host.names import visible
+from snapshots import programs
 from snapshots.captured import Captured
-from snapshots.model import Activation, Delta, Item
+from snapshots.model import Activation, Delta, DomainName, Key, Root, ValueItem
+from snapshots.programs import Reach
 
 ETC = "/etc"
-UNIT_DIRECTORIES = ("/etc/systemd/", "/etc/init.d/", "/etc/rc")
+STATES = "/var/lib/"
+"""Where programs keep what they know: nobody writes there by hand."""
+OF_UNITS = re.compile(r"/etc/(systemd/|init\.d/|rc[0-6S]\.d/).*")
 """Where systemctl writes, of which units come back by its own ways: never taken for others'."""
+ACCESS = re.compile(
+    r"(sshd?|networking|systemd-networkd|systemd-resolved|NetworkManager|wpa_supplicant)\..+"
+)
+"""What lets people in: where it ran before, it runs again after a way back, whoever stopped it."""
+TOLD: tuple[DomainName, ...] = ("files", "units", "kernel", "firewall")
+"""The kinds of which it can be told whose a change is."""
 
 
 class AtWork:
-    """What programs of ours wrote in /etc without that a change names it."""
+    """What of ours was at work, and may have changed more than what is named."""
 
-    def __init__(self) -> None:
+    def __init__(self, roots: Iterable[Root] = ()) -> None:
         self.may_be_all = False
-        """Packages came or went: what their scripts and daemons write can be told from nothing."""
-        self.written: set[str] = set()
-        self.homes: tuple[str, ...] = ()
+        """Packages came or went: what their scripts and daemons do can be told from nothing."""
+        self.reach: set[Reach] = set()
+        """Kinds of state that programs of ours change."""
+        self.units: set[str] = set()
+        """Daemons that took the change."""
+        self.restarts = False
+        """Daemons were just made to take the change: one that needs another may have stopped."""
+        self.homes: set[str] = set()
         """Directories of daemons that took the change: what is theirs they may write, too."""
+        self.written: set[str] = set()
+        """Files that programs of ours wrote without that a change names them."""
+        contents = (root.path for root in roots if root.content)
+        self.places = (ETC, *(path for path in contents if not path.startswith(STATES)))
+        """/etc and the trees with content: where it can be told whose a file is."""
 
     @contextmanager
-    def noted(self, host: Host) -> Iterator[None]:
-        """Whatever changes meanwhile in /etc is ours."""
-        before = host.changes_below(ETC)
+    def noted(self, host: Host) -> Iterator[set[str]]:
+        """Whatever is written meanwhile is ours; yields a set that holds it afterwards."""
+        found: set[str] = set()
+        before = self._changes(host)
         try:
-            yield
+            yield found
         finally:
-            now = host.changes_below(ETC)
-            self.written |= {path for path, _ in before.items() ^ now.items()}
+            found |= {path for path, _ in before ^ self._changes(host)}
+            self.written |= found
 
-    def take(self, activations: Iterable[Activation], named: Iterable[str]) -> None:
-        """Daemons are made to take what is `named`. Programs that do not belong to one may write
-        anything."""
-        tops = {f"{ETC}/{path.split('/')[2]}/" for path in named if path.count("/") > 2}
-        for activation in activations:
-            self.may_be_all |= activation.how == "command"
-            if activation.unit:
-                tops.add(f"{ETC}/{activation.unit.rpartition('.')[0]}/")
-        self.homes = tuple({*self.homes, *tops} - {f"{ETC}/"})
+    def _changes(self, host: Host) -> set[tuple[str, int]]:
+        return {pair for place in self.places for pair in host.changes_below(place).items()}
 
+    def take(self, activations: Iterable[Activation], units: Iterable[str] = ()) -> None:
+        """Daemons take the change, or start."""
+        activations, units = tuple(activations), tuple(units)
+        self.homes |= programs.homes_of(activations, units)
+        self.units |= {one.unit for one in activations if one.unit}
+        self.restarts |= bool(self.units)
+        self.reach |= programs.of_units((*self.units, *units))
 
-def of_others(deltas: Iterable[Delta], named: Collection[str], at_work: AtWork) -> set[str]:
-    """The files in /etc among `deltas` that somebody else changed.
-
-    `named` are those that we change; what lies above or below them is ours too. Of any other only
-    a program of ours can be the cause, if it was `at_work`.
-    """
-    if at_work.may_be_all:
-        return set()
-    mine = frozenset(named)
-    above_mine = {above for path in mine for above in _above(path)}
-    return {
-        delta.key
-        for delta in deltas
-        if delta.domain == "files"
-        and delta.key.startswith(f"{ETC}/")
-        and delta.key not in mine
-        and delta.key not in above_mine
-        and delta.key not in at_work.written
-        and not delta.key.startswith((*UNIT_DIRECTORIES, *at_work.homes))
-        and mine.isdisjoint(_above(delta.key))
-    }
+    def holds(self, path: str) -> bool:
+        """Whether this lies where it can be told whose a change is."""
+        return any(path == place or path.startswith(f"{place}/") for place in self.places)
 
 
 class Others:
-    """Asked, while something is undone, which of what differs somebody else changed; `paths`: all
-    that it said. `named` are the files that are undone."""
+    """Asked which of what differs somebody else changed; `keys`: all that it said.
 
-    def __init__(self, named: Collection[str], at_work: AtWork) -> None:
-        self.paths: set[str] = set()
-        self._named = named
-        self._at_work = at_work
+    `named` is what we change ourselves; the files above and below those are ours, too.
+    """
 
-    def among(self, deltas: Iterable[Delta]) -> set[str]:
-        found = of_others(deltas, self._named, self._at_work)
-        self.paths |= found
+    def __init__(self, named: Collection[Key], at_work: AtWork) -> None:
+        self.keys: set[Key] = set()
+        self.named = frozenset(named)
+        self.at_work = at_work
+        self._files = frozenset(key for domain, key in named if domain == "files")
+        self._above = frozenset(above for path in self._files for above in _above(path))
+
+    def among(self, deltas: Iterable[Delta]) -> set[Key]:
+        """`before` of each is what it was or shall be, `after` what it is."""
+        if self.at_work.may_be_all:
+            return set()
+        found = {(one.domain, one.key) for one in deltas if self._is_theirs(one)}
+        self.keys |= found
         return found
 
+    def _is_theirs(self, delta: Delta) -> bool:
+        """Only a program of ours that was at work can be the cause of what is not named."""
+        key: Key = (delta.domain, delta.key)
+        if delta.domain not in TOLD or key in self.named or delta.domain in self.at_work.reach:
+            return False
+        if delta.domain == "files":
+            return self._is_their_file(delta.key)
+        if delta.domain == "units":
+            unit = delta.key.rpartition(" ")[2]
+            failed = delta.after == ValueItem("failed")
+            stopped = self.at_work.restarts and delta.before is not None and delta.after is None
+            locks_out = delta.before is not None and ACCESS.fullmatch(unit)
+            ours = unit in self.at_work.units or failed or stopped or locks_out
+            return not ours
+        return True
 
-def with_files_of(state: Captured, paths: Collection[str], source: Captured) -> Captured:
-    """A copy of `state` with these files as they are in `source`."""
-    if not paths:
+    def _is_their_file(self, path: str) -> bool:
+        return (
+            self.at_work.holds(path)
+            and path not in self._above
+            and path not in self.at_work.written
+            and not path.startswith(tuple(self.at_work.homes))
+            and not OF_UNITS.fullmatch(path)
+            and self._files.isdisjoint(_above(path))
+        )
+
+
+OfOthers = Callable[[Iterable[Delta]], set[Key]]
+"""Which among these somebody else changed, as `Others.among`."""
+
+
+def nobodys(_: Iterable[Delta]) -> set[Key]:
+    """None."""
+    return set()
+
+
+def with_items_of(state: Captured, keys: Collection[Key], source: Captured) -> Captured:
+    """A copy of `state` with these as they are in `source`."""
+    if not keys:
         return state
-    files: dict[str, Item] = dict(state["files"])
-    for path in paths:
-        item = source["files"].get(path)
+    domains = {domain for domain, _ in keys}
+    found: Captured = {
+        domain: dict(items) if domain in domains else items for domain, items in state.items()
+    }
+    for domain, key in keys:
+        item = source.get(domain, {}).get(key)
         if item is None:
-            files.pop(path, None)
+            found.get(domain, {}).pop(key, None)
         else:
-            files[path] = item
-    return {**state, "files": files}
+            found.setdefault(domain, {})[key] = item
+    return found
 
 
-def sentence(paths: Collection[str]) -> str:
+def sentence(keys: Collection[Key]) -> str:
     """What a person should know of them; empty for none."""
-    if not paths:
+    if not keys:
         return ""
-    first, *more = sorted(paths)
+    first, *more = (_named(*key) for key in sorted(keys, key=_order))
     and_more = f" and {len(more)} more were" if more else " was"
+    files = sum(domain == "files" for domain, _ in keys)
+    shown = "it" if files == len(keys) else "the files"
+    drift = f"; `harden-tui drift` shows {shown}" if files else ""
     return (
-        f"{visible(first)}{and_more} changed by something else meanwhile: that is no part of this,"
-        " and stays as it is; `harden-tui drift` shows it."
+        f"{first}{and_more} changed by something else meanwhile: that is no part of this,"
+        f" and stays as it is{drift}."
     )
+
+
+def _order(key: Key) -> tuple[int, str]:
+    return TOLD.index(key[0]), key[1]
+
+
+def _named(domain: DomainName, key: str) -> str:
+    what = {"units": "The unit ", "kernel": "The kernel's ", "firewall": "The packet filter's "}
+    return f"{what.get(domain, '')}{visible(key)}"
 
 
 def _above(path: str) -> list[str]:

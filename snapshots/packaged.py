@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from snapshots.captured import same
-from snapshots.decision import Kept, Key, Later, name_of
+from snapshots.decision import Kept, Later, name_of
 from snapshots.heirs import inherit
-from snapshots.model import Delta, Item
+from snapshots.model import Delta, Item, Key
 
 if TYPE_CHECKING:
     from snapshots.inversion import Inversion

@@ -14,9 +14,9 @@ from host.mounted import mount_points
 from host.names import visible
 from snapshots import disputes
 from snapshots.captured import Captured
-from snapshots.decision import Clash, Key
+from snapshots.decision import Clash
 from snapshots.directories import coverer, parents
-from snapshots.model import Delta, FileItem, Item, Root, TransactionRecord
+from snapshots.model import Delta, FileItem, Item, Key, Root, TransactionRecord
 
 if TYPE_CHECKING:
     from snapshots.inversion import Inversion

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -16,8 +16,9 @@ import msgspec
 from host.names import RAW_BYTE, exact_json, read_exact_json
 from snapshots import journal, kept_files, sums, twins
 from snapshots.durable import append_durably, sync_directory, write_durably
-from snapshots.journal import JournalLine
-from snapshots.model import Delta, DomainName, Item, SnapshotError, TransactionRecord
+from snapshots.journal import JournalLine, key_of
+from snapshots.model import Delta, DomainName, Item, Key, SnapshotError, TransactionRecord
+from snapshots.programs import Reach
 from snapshots.state import StateDir
 
 NAMES = "names.json"
@@ -192,7 +193,17 @@ class Records:
             ) from None
 
     def journal(
-        self, tx_id: str, what: str, summary: str, *, path: str = "", secret: bool = False
+        self,
+        tx_id: str,
+        what: str,
+        summary: str,
+        *,
+        path: str = "",
+        secret: bool = False,
+        sha256: str = "",
+        reach: Collection[Reach] | None = None,
+        names: Iterable[str] | None = None,
+        sums: Iterable[str] | None = None,
     ) -> None:
         """On the disk on return."""
         line = JournalLine(
@@ -201,6 +212,10 @@ class Records:
             summary=summary,
             path=path,
             secret=secret,
+            sha256=sha256,
+            reach=None if reach is None else tuple(sorted(reach)),
+            names=None if names is None else tuple(names),
+            sums=None if sums is None else tuple(sums),
         )
         file = self._journal(tx_id)
         start = b"\n" if journal.ends_cut_off(file) else b""
@@ -266,18 +281,41 @@ class Records:
             if line.path and line.what not in ("came", "stayed", STRANGE)
         }
 
-    def own_files(self, record: TransactionRecord) -> frozenset[str] | None:
-        """The files that it changed, where nobody needs to guess which: it names them all, or it
-        is made and waits, and no package came or went with it. Else `None`."""
-        named = self.named_paths(record.id)
+    def own(self, record: TransactionRecord) -> tuple[frozenset[Key], frozenset[Reach]] | None:
+        """What it changed, and of which kinds of state it may have changed more, where nobody needs
+        to guess: what it did is told to its end, and no package came or went with it. Else `None`.
+        """
+        named: set[Key] = {("files", path) for path in self.named_paths(record.id)}
         if record.status == "pending":
             changed = list(self.each_delta(record.id, {}))
             packages = any(delta.domain == "packages" for delta in changed)
-            named |= {delta.key for delta in changed if delta.domain == "files"}
-            return None if packages else frozenset(named)
-        lines = [line for line in self.journal_of(record.id) if line.what == "change"]
-        is_named = record.kind == "apply" and all(line.path for line in lines)
-        return frozenset(named) if is_named else None
+            named |= {(delta.domain, delta.key) for delta in changed}
+            return None if packages else (frozenset(named), frozenset())
+        reach: set[Reach] = set()
+        began = ended = 0
+        for line in self.journal_of(record.id):
+            if line.what in ("change", "rollback", "drift"):
+                if line.reach is None:
+                    return None
+                reach |= set(line.reach)
+            began += line.what == "change" and not line.path
+            ended += line.what == "wrote"
+            if line.what == "wrote":
+                named |= {("files", path) for path in line.names or ()}
+            elif line.names is not None:
+                named |= {key_of(name) for name in line.names}
+        return (frozenset(named), frozenset(reach)) if began == ended else None
+
+    def left(self, tx_id: str) -> dict[str, str]:
+        """The SHA-256 of what it wrote, by path, as far as that is known."""
+        found: dict[str, str] = {}
+        for line in self.journal_of(tx_id):
+            if line.what == "change" and line.sha256:
+                found[line.path] = line.sha256
+            elif line.what == "wrote":
+                told = zip(line.names or (), line.sums or (), strict=False)
+                found |= {path: sha256 for path, sha256 in told if sha256}
+        return found
 
     def keep_names(self, tx_id: str, names: Iterable[str]) -> None:
         """What was there before packages came, until it is known what came; durable on return."""

@@ -15,7 +15,8 @@ from snapshots.captured import Captured
 from snapshots.execute import wait_for_outlived
 from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.lost_parts import Lost
-from snapshots.model import SnapshotError, TransactionRecord
+from snapshots.model import Key, SnapshotError, TransactionRecord
+from snapshots.programs import Reach
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
 from snapshots.recover_packages import hold_packages, may_touch, settle_packages
@@ -65,11 +66,14 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             host.strange_packages.update(records.strange_packages(record.id))
             tx = Transaction(keeper, records, record, before, progress, held)
             tx.lost = lost
-            ours = _own_files(records, record)
-            tx.at_work.may_be_all = ours is None
-            if ours is not None and record.status != "pending":
-                tx.at_work.take(record.activations, ours)
-            tx.own_files = ours or frozenset()
+            ours = _own(records, record)
+            tx.at_work.may_be_all = tx.is_unclear = ours is None
+            if ours is not None:
+                named, reach = ours
+                tx.at_work.reach |= reach
+                tx.is_only(named, tx.at_work)
+                tx.at_work.take(record.activations)
+                tx.at_work.restarts &= record.status != "pending"
             set_aside.bring_home(host, state, point_before(record.id))
             ended.append(tx.roll_back(_reason(state, record)))
             sweep(state)
@@ -112,9 +116,11 @@ def _before(
     return before, lost_parts.judged(whys, named, roots, packages=packages)
 
 
-def _own_files(records: Records, record: TransactionRecord) -> frozenset[str] | None:
+def _own(
+    records: Records, record: TransactionRecord
+) -> tuple[frozenset[Key], frozenset[Reach]] | None:
     try:
-        return records.own_files(record)
+        return records.own(record)
     except (SnapshotError, OSError):  # its list is damaged: all that differs may be its own
         return None
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from snapshots.captured import same
-from snapshots.decision import Key, Later
+from snapshots.decision import Later
 from snapshots.directories import is_covered, is_dir, is_other, parents
-from snapshots.model import Delta, Item
+from snapshots.model import Delta, Item, Key
 
 if TYPE_CHECKING:
     from snapshots.inversion import Inversion

@@ -15,9 +15,9 @@ import msgspec
 
 from snapshots import disputes, heirs
 from snapshots.account_rows import Name, account_of, is_account, moved_row, named, without_name
-from snapshots.decision import Clash, Decision, Key, Later, name_of
+from snapshots.decision import Clash, Decision, Later, name_of
 from snapshots.mariadb_cells import secrets_of
-from snapshots.model import Delta, FileItem, Item, Resolution, Resolutions, ValueItem
+from snapshots.model import Delta, FileItem, Item, Key, Resolution, Resolutions, ValueItem
 from snapshots.secret_paths import PREFIX
 
 if TYPE_CHECKING:

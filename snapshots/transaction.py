@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,30 +26,31 @@ from snapshots import (
 from snapshots.activation import activate, validate
 from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
-from snapshots.captured import Captured, each_difference
+from snapshots.captured import VOLATILE_FILES, Captured, each_difference, same
 from snapshots.converge import (
     SYSTEM_TREES,
     Goal,
 )
-from snapshots.domains.base import Scope
 from snapshots.domains.units import MASK
 from snapshots.execute import describe, execute, may_bring_packages, path_of
-from snapshots.found import keep_found, written_over
+from snapshots.found import found_since, keep_found, written_over
 from snapshots.guard_switch import Switch
+from snapshots.journal import name_of
 from snapshots.lost_parts import Lost
 from snapshots.model import (
     Change,
     Delta,
-    MakeLink,
-    RemoveFile,
-    RunSql,
+    FileItem,
+    Item,
+    Key,
     SnapshotError,
     TransactionRecord,
     TransactionStatus,
     WriteFile,
     secret_path,
 )
-from snapshots.others import AtWork
+from snapshots.others import AtWork, Others
+from snapshots.programs import reach_of
 from snapshots.progress import Progress
 from snapshots.records import STRANGE, Records, now_text
 from snapshots.recover_packages import may_touch
@@ -88,20 +90,37 @@ class Transaction:
         self.record = record
         self.lost = Lost()
         """What of the state before is not known any more, and is left as it is."""
+        self.is_unclear = False
+        """It was cut off while a program of ours may have changed anything."""
         self._held = held
         self._switch = switch
         self._keeper = keeper
         self._records = records
         self._before = before
         self._progress = progress
-        self.own_files: frozenset[str] = frozenset()
-        """Files that it changed besides those that its journal names."""
-        self.at_work = AtWork()
+        self._own: frozenset[Key] = frozenset()
+        self._left: dict[str, FileItem | None] = {}
+        """What changes and programs of ours left where it can be told whose a file is, by path."""
+        self.at_work = AtWork(record.roots)
         self.at_work.may_be_all = record.kind != "apply"  # what else an undo changes it decides
 
     @property
     def id(self) -> str:
         return self.record.id
+
+    def is_only(self, own: Iterable[Key], at_work: AtWork) -> None:
+        """Besides the files that its journal names it changes these, and what is `at_work` may."""
+        self._own = frozenset(own)
+        self.at_work = at_work
+
+    def tell(self, what: str) -> None:
+        """Have the journal say what of all that it changes, if it names all of it."""
+        mine = sorted(key for key in self._own if key[0] != "files" or self.at_work.holds(key[1]))
+        told = not self.at_work.may_be_all
+        self._records.journal(
+            self.id, self.record.kind, what, names=map(name_of, mine) if told else None,
+            reach=self.at_work.reach if told else None,
+        )  # fmt: skip
 
     def perform(self, change: Change) -> None:
         """Make one change; its intent is on the disk before. Raises `HostError`."""
@@ -112,21 +131,46 @@ class Transaction:
         if path:
             register_secrets(self._keeper, self._before, (path,) if secret else ())
             self._keep_secret_content(path)
-        self._records.journal(self.id, "change", describe(change), path=path, secret=secret)
+        reach = reach_of(change)
+        self._records.journal(
+            self.id, "change", describe(change), path=path, secret=secret, reach=reach,
+            sha256=_sha256_of(change),
+        )  # fmt: skip
         host = self._keeper.host
         there = leftovers.survey(host) if may_bring_packages(change) else None
         if there is not None:
             self._records.keep_names(self.id, there)
         self.at_work.may_be_all |= there is not None
+        self.at_work.reach |= reach
         try:
-            with contextlib.nullcontext() if _names_all(change) else self.at_work.noted(host):
+            with contextlib.nullcontext() if path else self._noted():
                 execute(host, change, self.id, self._keeper.debs, self._progress)
+            if path:
+                self._remember((path,))
         finally:
             if there is not None:
                 with contextlib.suppress(OSError):  # at the end it is asked for once more
                     host.sync(SYSTEM_TREES)
                 self._note_strangers()
                 self._note_what_came(there)
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        """What is written meanwhile is ours, and is known to whoever goes back, too."""
+        with self.at_work.noted(self._keeper.host) as written:
+            yield
+        if not self.at_work.may_be_all:
+            left = self._remember(sorted(written))
+            sums = [item.state.sha256 if item else "" for item in left.values()]
+            what = f"that wrote {len(left)} files"
+            self._records.journal(self.id, "wrote", what, names=left, sums=sums)
+
+    def _remember(self, written: Iterable[str]) -> dict[str, FileItem | None]:
+        """As what we wrote stands now, by path."""
+        paths = [path for path in written if self.at_work.holds(path)]
+        left = {path: self._keeper.files.item(self._keeper.host, path) for path in paths}
+        self._left |= left
+        return left
 
     def _note_strangers(self) -> None:
         """Packages that other tools changed meanwhile are known to whoever goes back, too."""
@@ -152,7 +196,7 @@ class Transaction:
     def activate(self) -> None:
         """Make the daemons take it and see that they keep running. Raises `SnapshotError`."""
         self._records.journal(self.id, "activate", f"{len(self.record.activations)} activations")
-        self.at_work.take(self.record.activations, self._records.named_paths(self.id))
+        self.at_work.take(self.record.activations)
         activate(self._keeper.host, self.record.activations, self._progress)
         if self._switch is not None:
             self._switch.took(time.monotonic())
@@ -167,7 +211,10 @@ class Transaction:
             self.record.roots, self._before, self._progress, proved_since_s
         )
         theirs = self._changed_by_others(after)
-        after = others.with_files_of(after, theirs, self._before)
+        after = others.with_items_of(after, theirs, self._before)
+        moved = self._moved_since(after)
+        after = others.with_items_of(after, moved, {"files": self._left_files()})
+        theirs |= moved
         self._progress.doing("writing the restore point")
         came = leftovers.states(self._keeper.host, self._records.came(self.id))
         self.write_after(after, (Delta("files", path, None, came[path]) for path in sorted(came)))
@@ -176,23 +223,45 @@ class Transaction:
         self._held.close()
         return self.record
 
-    def _changed_by_others(self, after: Captured) -> set[str]:
-        named = self._records.named_paths(self.id) | self.own_files
-        files: Captured = {"files": self._before["files"]}
-        deltas = each_difference(files, {"files": after["files"]}, named=named)
-        return others.of_others(deltas, named, self.at_work)
+    def _changed_by_others(self, now: Captured) -> set[Key]:
+        asked = self._others()
+        if self.at_work.may_be_all:
+            return set()
+        named = [key for domain, key in asked.named if domain == "files"]
+        return asked.among(each_difference(self._before, now, named=named))
 
-    def _leave_to_others(self) -> set[str]:
+    def _moved_since(self, after: Captured) -> set[Key]:
+        """What we wrote and somebody else changed after that: it stays, and is none of ours."""
+        if self.at_work.may_be_all:
+            return set()
+        found: set[Key] = set()
+        for path, left in self._left.items():
+            if path in VOLATILE_FILES or path.startswith(tuple(self.at_work.homes)):
+                continue
+            if not same(left, after["files"].get(path)):
+                found.add(("files", path))
+        return found
+
+    def _left_files(self) -> dict[str, Item]:
+        return {path: item for path, item in self._left.items() if item is not None}
+
+    def _others(self) -> Others:
+        named: set[Key] = {("files", path) for path in self._records.named_paths(self.id)}
+        return Others(named | self._own, self.at_work)
+
+    def _leave_to_others(self) -> set[Key]:
         """Take for what was there before what they have there now."""
         if self.at_work.may_be_all:
             return set()
+        self._keeper.files.keeping = False  # it stays where it is
         try:
-            scope = Scope(self.record.roots)
-            now: Captured = {"files": self._keeper.files.capture(self._keeper.host, scope)}
+            now = self._keeper.capture(self.record.roots, self._progress)
         except (HostError, OSError):
             return set()
+        finally:
+            self._keeper.files.keeping = True
         theirs = self._changed_by_others(now)
-        self._before = others.with_files_of(self._before, theirs, now)
+        self._before = others.with_items_of(self._before, theirs, now)
         return theirs
 
     @property
@@ -241,23 +310,26 @@ class Transaction:
         """Put back everything that differs from before the transaction.
 
         Does not raise for what goes wrong on the host: the record says `needs-person` then, with
-        a sentence in `reason`. Files in /etc that somebody else changed meanwhile stay.
+        a sentence in `reason`. What somebody else changed meanwhile stays.
         """
         theirs = self._leave_to_others()
+        meanwhile = self._others()
         found = keep_found(
-            self._keeper, self.record, self._progress, records=self._records, before=self._before
-        )
+            self._keeper, self.record, self._progress, records=self._records,
+            before=self._before, of_others=meanwhile.among,
+        )  # fmt: skip
         over = self._written_over(found)
         self._keeper.state.release()
         self._keeper.store.forget()
         self._keeper.files.keeping = False
         with self._held:
             with contextlib.suppress(OSError):  # a full disk shall not keep us from going back
-                self._records.journal(self.id, "undo", "going back to the state before")
+                self._records.journal(self.id, "back", "going back to the state before")
             try:
                 notes, _ = bring_back(
-                    self._keeper, self.goal(), self._progress, own_units=self._own_units
-                )
+                    self._keeper, self.goal(), self._progress, own_units=self._own_units,
+                    of_others=meanwhile.among,
+                )  # fmt: skip
                 mounted = self._remove_what_came()
                 tables = self._records.kept_tables(self.id)
                 ucf.put_back(self._keeper.host, tables)
@@ -266,6 +338,7 @@ class Transaction:
                 self._clear_scraps()
                 self._require_no_doubt()
                 status: TransactionStatus = "rolled-back"
+                theirs |= meanwhile.keys
                 told = (unsettled, self.lost.words, self._of_strangers(), others.sentence(theirs))
                 said = filter(None, told)
                 words = [*over, *notes, *mounted, *self._what_stayed(), *said]
@@ -294,8 +367,10 @@ class Transaction:
 
     def _written_over(self, found: str) -> list[str]:
         """Sentences about what others wrote since it was made and waits for its confirmation."""
-        if self.record.status != "pending" or not found:
+        if not found:
             return []
+        if self.record.status != "pending":
+            return self._written_over_what_we_left(found)
         goal = self.goal()
         try:
             after = self._keeper.points.load(point_after(self.id))["files"]
@@ -304,6 +379,17 @@ class Transaction:
             return written_over(self._keeper, found, after, before, goal.named, goal.loose)
         except (HostError, OSError):  # it is kept all the same, and shall go back
             return []
+
+    def _written_over_what_we_left(self, found: str) -> list[str]:
+        try:
+            now = self._keeper.points.load(found)["files"]
+            left, before = self._records.left(self.id), self._before["files"]
+            said = found_since(self._keeper, found, left, now, before)
+        except (HostError, OSError):  # it is kept all the same, and shall go back
+            return []
+        if self.is_unclear and not said:
+            said = [f"As it was found everything is kept in {self._keeper.points.path / found}."]
+        return said
 
     def _own_units(self) -> set[str] | None:
         """The units that it changed, or had take something; `None` where that is not known."""
@@ -427,6 +513,8 @@ class Transaction:
             self._keeper.secret_paths.keep_content(self._keeper.host, path)
 
 
-def _names_all(change: Change) -> bool:
-    """Whether it writes nothing in /etc but what it names."""
-    return isinstance(change, WriteFile | RemoveFile | MakeLink | RunSql)
+def _sha256_of(change: Change) -> str:
+    """Of what it writes; "" of a secret."""
+    if not isinstance(change, WriteFile) or change.secret:
+        return ""
+    return hashlib.sha256(change.content).hexdigest()

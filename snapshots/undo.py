@@ -13,6 +13,7 @@ from snapshots import (
     intact,
     leaving,
     leftovers,
+    others,
     settle,
     undo_packages,
     undo_plan,
@@ -43,13 +44,15 @@ from snapshots.model import (
     Delta,
     FileItem,
     Item,
+    Key,
     Resolutions,
     SnapshotError,
     TransactionRecord,
     UndoPlan,
 )
 from snapshots.opening import changing, open_transaction, too_large, way_back
-from snapshots.others import AtWork, Others, with_files_of
+from snapshots.others import AtWork, Others, with_items_of
+from snapshots.programs import of_domains
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records
 from snapshots.secret_paths import KnownSecrets
@@ -218,7 +221,6 @@ def _perform(
     progress: Progress,
 ) -> TransactionRecord:
     record = inversion.record
-    records.journal(tx.id, "undo", f"undo {record.id}")
     target = inversion.target()
     outside = leftovers.outside(inversion.current["files"], record.roots)
     gone = _going(inversion, outside)
@@ -226,6 +228,8 @@ def _perform(
     for path in outside:
         target["files"].pop(path, None)
     theirs = _others(inversion, outside)
+    tx.is_only(theirs.named, theirs.at_work)
+    tx.tell(f"undo {record.id}")
     goal = Goal(
         captured=target,
         roots=record.roots,
@@ -249,7 +253,8 @@ def _perform(
         keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
         of_others=theirs.among,
     )  # fmt: skip
-    after = with_files_of(after, theirs.paths, current)
+    after = with_items_of(after, theirs.keys, current)
+    meanwhile.append(others.sentence(theirs.keys))
     progress.doing("proving the result")
     prove()
     tx.write_after(after, gone)
@@ -262,15 +267,18 @@ def _perform(
         if later.record.id in touched
     }
     settle.prepare(records, tx.id, rebased, revocable=tx.kept_as == "pending")
-    return tx.finish(" ".join([*notes, *left, *meanwhile]), tuple(rebased))
+    return tx.finish(" ".join(filter(None, [*notes, *left, *meanwhile])), tuple(rebased))
 
 
 def _others(inversion: Inversion, outside: Iterable[str]) -> Others:
     changing = [one.delta for one in inversion.decisions if one.changes]
-    at_work = AtWork()
+    at_work = AtWork(inversion.record.roots)
     at_work.may_be_all = any(delta.domain == "packages" for delta in changing)
-    named = {*outside, *(delta.key for delta in changing if delta.domain == "files")}
-    at_work.take(inversion.record.activations, named)
+    at_work.reach |= of_domains(delta.domain for delta in changing)
+    units = (delta.key for delta in changing if delta.domain == "units")
+    at_work.take(inversion.record.activations, units)
+    named: set[Key] = {("files", path) for path in outside}
+    named |= {(delta.domain, delta.key) for delta in changing}
     return Others(named, at_work)
 
 

@@ -17,11 +17,12 @@ from host.base import Host, HostError
 from snapshots import settle
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference, same
-from snapshots.decision import Key, by_key
+from snapshots.decision import by_key
 from snapshots.durable import sync_directory
 from snapshots.model import (
     Activation,
     Delta,
+    Key,
     Root,
     SnapshotError,
     TransactionRecord,

@@ -15,9 +15,9 @@ import msgspec
 
 from snapshots import disputes
 from snapshots.captured import same
-from snapshots.decision import Decision, Key, Later
+from snapshots.decision import Decision, Later
 from snapshots.inverse import Inverse
-from snapshots.model import Delta, Item, SnapshotError, TransactionRecord
+from snapshots.model import Delta, Item, Key, SnapshotError, TransactionRecord
 from snapshots.unread import as_told, seeing_content
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import msgspec
 from host.facts.statoverride import FILE as STATOVERRIDE
 from host.names import visible
 from snapshots import drift_plan, drift_settle
-from snapshots.drift import Choice, Key
+from snapshots.drift import Choice
 from snapshots.drift_look import Drift, Seen
 from snapshots.drift_plan import SettlePlan
-from snapshots.model import Busy, DomainName, SnapshotError, TransactionRecord, Worked
+from snapshots.model import Busy, DomainName, Key, SnapshotError, TransactionRecord, Worked
 from steps.apply import LOCK_WAIT_S, interrupted
 from steps.drift_model import DriftReport, DriftRow, Verdict
 from steps.events import ChangeEvent, FindingEvent, GuardEvent

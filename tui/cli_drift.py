@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from host.names import visible
-from snapshots.drift import Choice, Key
+from snapshots.drift import Choice
 from snapshots.drift_look import look
 from snapshots.drift_plan import SettlePlan
+from snapshots.model import Key
 from steps import drift as drifting
 from steps.drift_model import DriftReport, DriftRow
 from tui import output

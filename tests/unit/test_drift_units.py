@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from snapshots import opening
-from snapshots.drift import Key
 from snapshots.drift_look import look
 from snapshots.drift_plan import plan
 from snapshots.drift_settle import settle
-from snapshots.model import Activation, RunCommand, TransactionRecord, WriteFile
+from snapshots.model import Activation, Key, RunCommand, TransactionRecord, WriteFile
 from snapshots.progress import Silent
 from snapshots.undo import plan_undo
 from tests.unit.snapshots_host import Bench

@@ -61,7 +61,7 @@ def test_a_unit_that_ran_masked_stays_stopped_and_is_told(
 ) -> None:
     systemctl(bench, *verb, CRON)
     before = bench.fingerprint()
-    waiting(bench)
+    waiting(bench, MOTD, Activation(unit=CRON, how="restart"))
     if unmasked:
         systemctl(bench, "unmask", *verb[1:], CRON)
     systemctl(bench, "stop", CRON)
@@ -89,15 +89,23 @@ def test_a_unit_of_somebody_else_that_cannot_be_started_is_told(
     waiting(bench)
     for unit in (CRON, SSH):
         systemctl(bench, "stop", unit)
-    refuse_to_start(monkeypatch, bench, CRON)
+    refuse_to_start(monkeypatch, bench, SSH)
     (ended,) = recover(bench.host, bench.state, Silent())
     assert ended.status == "rolled-back"
-    assert "cron.service, which the change had nothing to do with, ran before it and cannot" in (
+    assert "ssh.service, which the change had nothing to do with, ran before it and cannot" in (
         ended.reason
     )
-    assert "Job for cron.service failed" in ended.reason
-    assert is_active(bench, SSH), "one that fails keeps no other from running"
+    assert "Job for ssh.service failed" in ended.reason
+    assert "The unit cron.service was changed by something else meanwhile" in ended.reason
+    assert not is_active(bench, CRON)
     assert bench.fingerprint()["files"] == before["files"]
+
+
+def test_what_lets_people_in_runs_again_whoever_stopped_it(bench: Bench) -> None:
+    waiting(bench)
+    systemctl(bench, "stop", SSH)
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert ended.status == "rolled-back" and is_active(bench, SSH)
 
 
 @pytest.mark.parametrize("how", ["stopped", "reloaded"])

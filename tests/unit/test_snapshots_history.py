@@ -238,12 +238,18 @@ def test_a_record_that_says_committed_is_never_gone_back_from(
 def test_what_recover_writes_over_is_kept_and_no_more_than_ours(
     bench: Bench, by_program: bool
 ) -> None:
-    """Where a program of ours ran, anything may be of it."""
+    """A program of ours that ended is known by what it wrote; one that was cut off may have done
+    anything."""
     tx = bench.begin("a")
     tx.perform(write("A 1\n"))
     if by_program:
         tx.perform(RunCommand(argv=("sysctl", "-w", "net.ipv4.ip_forward=1"), why="a test"))
     tx._held.close()  # as if the process had died
+    if by_program:
+        told = Records(bench.state).where(tx.id) / "journal.jsonl"
+        *lines, last = told.read_bytes().splitlines(keepends=True)
+        assert b"wrote" in last
+        told.write_bytes(b"".join(lines))
     bench.host.write_file("/etc/ssh/sshd_config.d/00-test.conf", b"A 2\n")
     bench.host.write_file("/etc/motd", b"an administrator was here\n")
     (ended,) = recover.recover(bench.host, bench.state, Silent())
@@ -252,6 +258,7 @@ def test_what_recover_writes_over_is_kept_and_no_more_than_ours(
     assert ("+an administrator was here" in shown.get("/etc/motd", "")) == by_program
     assert (bench.host.state("/etc/motd") is None) == by_program
     assert ("/etc/motd was changed by something else" in ended.reason) != by_program
+    assert f"{ended.id}.found0" in ended.reason, "of the very file it is said, too"
 
 
 def shown(bench: Bench, tx_id: str) -> dict[str, str]:

@@ -6,11 +6,11 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import pytest
 
-from host.base import FileState
+from host.base import FileState, HostError
 from host.practice import PracticeHost
 from snapshots import drift_look, leaving, opening, undo
 from snapshots.drift import Choice
@@ -18,14 +18,17 @@ from snapshots.drift_settle import settle
 from snapshots.guard_switch import Switch
 from snapshots.model import (
     Activation,
+    Delta,
     FileItem,
     RemoveFile,
     Root,
     RunCommand,
     TransactionRecord,
+    ValueItem,
     WriteFile,
 )
 from snapshots.objects import ObjectStore
+from snapshots.others import AtWork, Others
 from snapshots.points import Points, place_of
 from snapshots.progress import Silent
 from snapshots.records import Records
@@ -56,9 +59,17 @@ class Meanwhile(Silent):
     def __init__(self, at: str, act: Callable[[], object]) -> None:
         self._at = at
         self._act: Callable[[], object] | None = act
+        self._awake = True
+
+    def sleeps(self) -> None:
+        """Nothing happens before it `wakes`."""
+        self._awake = False
+
+    def wakes(self) -> None:
+        self._awake = True
 
     def doing(self, what: str, done: int = 0, total: int = 0) -> None:
-        if what.startswith(self._at) and self._act is not None:
+        if self._awake and what.startswith(self._at) and self._act is not None:
             act, self._act = self._act, None
             act()
 
@@ -133,34 +144,35 @@ def test_what_others_did_during_a_change_is_none_of_it(bench: Bench) -> None:
     assert bench.read("/etc/motd") == "mine\n" and bench.host.state("/etc/new") is None
 
 
-@pytest.mark.parametrize("how", ["reload", "command"])
+@pytest.mark.parametrize("unit", ["auditd.service", "app.service"])
 def test_what_a_daemon_writes_beside_what_it_takes_is_of_the_change(
-    bench: Bench, how: Literal["reload", "command"]
+    bench: Bench, unit: str
 ) -> None:
-    """A program that belongs to none may write anywhere."""
-    take = Activation(how, "app.service" if how == "reload" else "", ("true",))
+    """Of one that is known to write there; what another wrote may be anybody's."""
     tx = opening.begin(
-        bench.host, bench.state, steps=("s",), title="s", user="t", activations=(take,),
-        progress=Silent(),
+        bench.host, bench.state, steps=("s",), title="s", user="t",
+        activations=(Activation("reload", unit),), progress=Silent(),
     )  # fmt: skip
-    tx.perform(write("/etc/app/conf.d/a.conf", "x\n"))
+    tx.perform(write("/etc/audit/rules.d/a.conf", "x\n"))
     tx.activate()
-    bench.host.write_file("/etc/app/made-of-it", b"x\n")
+    bench.host.write_file("/etc/audit/made-of-it", b"x\n")
     bench.host.write_file("/etc/motd", b"mine\n")
     done = tx.commit()
-    theirs = set() if how == "command" else {"/etc/motd"}
+    theirs = {"/etc/motd"} | ({"/etc/audit/made-of-it"} if unit == "app.service" else set())
     assert drifted(bench) == theirs
     assert undone(bench, done.id, Silent()).status == "committed"
-    assert bench.host.state("/etc/app") is None
-    assert (bench.host.state("/etc/motd") is not None) == bool(theirs)
+    assert {path for path in ("/etc/audit/made-of-it", "/etc/motd") if bench.host.state(path)} == (
+        theirs
+    )
 
 
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_file_that_a_program_of_ours_wrote_too_goes_back(bench: Bench, fails: bool) -> None:
+    """What somebody changed in it after that is kept and told, or stays, and is none of ours."""
     bench.host.write_file("/etc/shadow", b"root:x\nalice:old\n")
     bench.host.write_file("/etc/gone", b"x\n")
     tx = bench.begin("s")
-    with tx.at_work.noted(bench.host):
+    with tx._noted():
         bench.host.write_file("/etc/shadow", b"root:!x\nalice:old\n")
         bench.host.put("/etc/gone", None)
     bench.host.write_file("/etc/shadow", b"root:!x\nalice:new\n")
@@ -168,12 +180,155 @@ def test_a_file_that_a_program_of_ours_wrote_too_goes_back(bench: Bench, fails: 
         ended = tx.roll_back("a proof failed")
         (point,) = found_of(bench, ended.id)
         assert content_in(bench, point, "/etc/shadow") == b"root:!x\nalice:new\n"
+        assert point in ended.reason and "/etc/shadow was changed by something" in ended.reason
+        assert bench.read("/etc/shadow") == "root:x\nalice:old\n"
     else:
         ended = tx.commit()
+        assert "/etc/shadow was changed by something else meanwhile: that is no" in ended.reason
+        assert drifted(bench) == {"/etc/shadow"}
         assert undone(bench, ended.id, Silent()).status == "committed"
-    assert ended.reason in ("", "a proof failed")
-    assert bench.read("/etc/shadow") == "root:x\nalice:old\n"
+        assert bench.read("/etc/shadow") == "root:x\nalice:new\n"
     assert bench.read("/etc/gone") == "x\n"
+
+
+@pytest.mark.parametrize("path", ["/etc/cron.d/backup", "/etc/rc.local", "/home/bob/.ssh/id_new"])
+@pytest.mark.parametrize("end", ["commit", "fail", "die"])
+def test_a_neighbour_is_none_of_the_change(bench: Bench, path: str, end: str) -> None:
+    """In /etc as in a tree that is captured with its content."""
+    for above in ("/home", "/home/bob", "/home/bob/.ssh", "/etc/cron.d"):
+        bench.host.put(above, DIRECTORY)
+    tx = bench.begin("s", roots=(Root("/home/bob/.ssh", content=True),))
+    tx.perform(write("/etc/cron.d/ours", "x\n"))
+    tx.perform(write("/home/bob/.ssh/authorized_keys", "x\n"))
+    bench.host.write_file(path, b"of bob\n")
+    tx.activate()
+    if end == "fail":
+        ended = tx.roll_back("a proof failed")
+    elif end == "die":
+        tx._held.close()  # as if the process had died
+        (ended,) = recover(bench.host, bench.state, Silent())
+    else:
+        ended = tx.commit()
+        assert drifted(bench) == {path}
+        assert undone(bench, ended.id, Silent()).status == "committed"
+    assert f"{path} was changed by something else meanwhile: that is no part" in ended.reason
+    assert bench.read(path) == "of bob\n"
+    assert bench.host.state("/etc/cron.d/ours") is None
+    assert bench.host.state("/home/bob/.ssh/authorized_keys") is None
+
+
+AT = ("capturing", "putting files", "comparing with")
+
+
+@pytest.mark.parametrize("at", AT)
+@pytest.mark.parametrize("how", ["fail", "die", "pending", "undo", "drift"])
+def test_an_edit_while_it_goes_back_stays_and_is_told(bench: Bench, how: str, at: str) -> None:
+    bench.host.write_file("/etc/motd", b"old\n")
+    edit = Meanwhile(at, lambda: bench.host.write_file("/etc/motd", b"mine\n"))
+
+    def fails() -> None:
+        edit.wakes()
+        raise HostError("a site is worse")
+
+    if how in ("undo", "drift"):
+        edit.sleeps()
+        done = bench.apply("s", write("/etc/a.conf", "x\n"))
+        if how == "undo":
+            ended = undo.undo(
+                bench.host, bench.state, done.id, expect_fingerprint=None, user="t",
+                progress=edit, prove=fails,
+            )  # fmt: skip
+        else:
+            bench.host.write_file("/etc/a.conf", b"other\n")
+            ended = settle(
+                bench.host, bench.state, "restore", [("files", "/etc/a.conf")],
+                expect_fingerprint=None, user="t", prove=fails, progress=edit,
+            )  # fmt: skip
+    elif how == "pending":
+        bench.guarded_undo(bench.apply("s", write("/etc/a.conf", "x\n")).id)
+        (ended,) = recover(bench.host, bench.state, edit)
+    else:
+        tx = bench.begin("s")
+        tx.perform(write("/etc/a.conf", "x\n"))
+        if how == "fail":
+            tx._progress = edit
+            ended = tx.roll_back("a proof failed")
+        else:
+            tx._held.close()  # as if the process had died
+            (ended,) = recover(bench.host, bench.state, edit)
+    assert ended.status == "rolled-back"
+    assert "/etc/motd was changed by something else meanwhile: that is no part" in ended.reason
+    assert bench.read("/etc/motd") == "mine\n"
+
+
+def elsewhere(bench: Bench) -> dict[str, str]:
+    forward = bench.host.run(("sysctl", "-n", "net.ipv4.ip_forward")).stdout.strip()
+    services = {one.unit: one.active for one in bench.host.services()}
+    return {"cron.service": services["cron.service"], "net.ipv4.ip_forward": forward}
+
+
+def work_elsewhere(bench: Bench) -> dict[str, str]:
+    bench.host.run(("sysctl", "-w", "net.ipv4.ip_forward=1"))
+    bench.host.run(("systemctl", "stop", "cron.service"))
+    return elsewhere(bench)
+
+
+@pytest.mark.parametrize("how", ["commit", "fail", "die", "pending", "undo", "drift"])
+def test_services_and_kernel_settings_of_others_stay(bench: Bench, how: str) -> None:
+    """Of a change that names a file and runs no program."""
+    was = elsewhere(bench)
+    edit = Meanwhile("putting files", lambda: work_elsewhere(bench))
+    if how in ("undo", "drift"):
+        done = bench.apply("s", write("/etc/a.conf", "x\n"))
+        if how == "drift":
+            bench.host.write_file("/etc/a.conf", b"other\n")
+            ended = settle(
+                bench.host, bench.state, "restore", [("files", "/etc/a.conf")],
+                expect_fingerprint=None, user="t", prove=lambda: None, progress=edit,
+            )  # fmt: skip
+        else:
+            ended = undone(bench, done.id, edit)
+    elif how == "pending":
+        bench.guarded_undo(bench.apply("s", write("/etc/a.conf", "x\n")).id)
+        work_elsewhere(bench)
+        (ended,) = recover(bench.host, bench.state, Silent())
+    else:
+        tx = bench.begin("s")
+        tx.perform(write("/etc/a.conf", "x\n"))
+        work_elsewhere(bench)
+        if how == "commit":
+            ended = tx.commit()
+            assert undone(bench, ended.id, Silent()).status == "committed"
+        elif how == "fail":
+            ended = tx.roll_back("a proof failed")
+        else:
+            tx._held.close()  # as if the process had died
+            (ended,) = recover(bench.host, bench.state, Silent())
+    assert elsewhere(bench) != was and elsewhere(bench) == work_elsewhere(bench)
+    assert "The unit cron.service and 1 more were changed by something else" in ended.reason
+    assert "drift" not in ended.reason, "of these it shows only what a step set"
+
+
+def test_what_a_program_of_ours_set_goes_back_where_we_died_after_it(bench: Bench) -> None:
+    was = elsewhere(bench)
+    tx = bench.begin("s")
+    tx.perform(RunCommand(argv=("sysctl", "-w", "net.ipv4.ip_forward=1"), why="a test"))
+    tx._held.close()  # as if the process had died
+    bench.host.run(("systemctl", "stop", "cron.service"))
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert elsewhere(bench) == {**was, "cron.service": "inactive"}
+    assert "The unit cron.service was changed by something else" in ended.reason
+
+
+def test_a_daemon_that_fails_of_what_it_took_starts_again(bench: Bench) -> None:
+    """Whenever it failed: it may be of the change."""
+    named = Others([("files", "/etc/a.conf")], AtWork())
+    failed = Delta("units", "app.service", ValueItem("active"), ValueItem("failed"))
+    stopped = Delta("units", "app.service", ValueItem("active"), None)
+    assert named.among([failed]) == set()
+    assert named.among([stopped]) == {("units", "app.service")}
+    named.at_work.take([Activation("restart", "other.service")])
+    assert named.among([stopped]) == set(), "it may need the one that was restarted"
 
 
 def test_an_edit_of_another_file_while_undoing_stays_and_is_told(bench: Bench) -> None:

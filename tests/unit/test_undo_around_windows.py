@@ -14,7 +14,6 @@ from host.base import FileState
 from snapshots import history, undo, windows
 from snapshots.captured import only_changes
 from snapshots.decision import Kept, Later, by_key
-from snapshots.drift import Key
 from snapshots.drift_settle import settle
 from snapshots.inverse import Contents
 from snapshots.inversion import invert
@@ -22,6 +21,7 @@ from snapshots.model import (
     Change,
     Delta,
     Item,
+    Key,
     RemoveFile,
     Root,
     RunCommand,

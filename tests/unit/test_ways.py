@@ -12,7 +12,7 @@ from host.base import FileState, HostError, UnsafePath
 from host.mounted import MOUNTINFO
 from host.practice import PracticeHost
 from snapshots.domains.files import Files
-from snapshots.model import FileItem, Item, Resolutions, Root
+from snapshots.model import FileItem, Item, Resolutions, Root, WriteFile
 from snapshots.objects import ObjectStore
 from snapshots.progress import Silent
 from snapshots.secret_paths import SecretPaths
@@ -107,7 +107,8 @@ def test_links_above_a_root_are_followed(tmp_path: Path) -> None:
     directories(host, "/data", "/data/app", "/data/app/sub")
     host.put("/srv", FileState(kind="symlink", mode=0o777, target="data"))
     tx = bench.begin("step", roots=(Root("/srv/app", content=True),))
-    host.write_file("/srv/app/sub/new", b"new\n")
+    tx.perform(WriteFile(path="/srv/app/sub/new", content=b"new\n"))
+    assert host.state("/data/app/sub/new") is not None
     assert tx.roll_back("something failed").status == "rolled-back"
     assert host.state("/data/app/sub/new") is None
 
