@@ -17,7 +17,7 @@ ETC = "/etc"
 STATES = "/var/lib/"
 """Where programs keep what they know: nobody writes there by hand."""
 OF_UNITS = re.compile(r"/etc/(systemd/|init\.d/|rc[0-6S]\.d/).*")
-"""Where systemctl writes, of which units come back by its own ways: never taken for others'."""
+"""Where systemctl writes: not taken for others' where units change."""
 ACCESS = re.compile(
     r"(sshd?|networking|systemd-networkd|systemd-resolved|NetworkManager|wpa_supplicant)\..+"
 )
@@ -37,7 +37,7 @@ class AtWork:
         self.units: set[str] = set()
         """Daemons that took the change."""
         self.restarts = False
-        """Daemons were just made to take the change: one that needs another may have stopped."""
+        """The change was just made, or failed: a daemon that stopped may have stopped of it."""
         self.homes: set[str] = set()
         """Directories of daemons that took the change: what is theirs they may write, too."""
         self.written: set[str] = set()
@@ -116,7 +116,7 @@ class Others:
             and path not in self._above
             and path not in self.at_work.written
             and not path.startswith(tuple(self.at_work.homes))
-            and not OF_UNITS.fullmatch(path)
+            and not ("units" in self.at_work.reach and OF_UNITS.fullmatch(path))
             and self._files.isdisjoint(_above(path))
         )
 

@@ -66,6 +66,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             host.strange_packages.update(records.strange_packages(record.id))
             tx = Transaction(keeper, records, record, before, progress, held)
             tx.lost = lost
+            tx.is_recovered = True
             ours = _own(records, record)
             tx.at_work.may_be_all = tx.is_unclear = ours is None
             if ours is not None:

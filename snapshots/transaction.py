@@ -90,6 +90,8 @@ class Transaction:
         self.record = record
         self.lost = Lost()
         """What of the state before is not known any more, and is left as it is."""
+        self.is_recovered = False
+        """It was cut off, or waited, and is taken back at some later time."""
         self.is_unclear = False
         """It was cut off while a program of ours may have changed anything."""
         self._held = held
@@ -312,6 +314,7 @@ class Transaction:
         Does not raise for what goes wrong on the host: the record says `needs-person` then, with
         a sentence in `reason`. What somebody else changed meanwhile stays.
         """
+        self.at_work.restarts |= not self.is_recovered  # what stopped just now may be of it
         theirs = self._leave_to_others()
         meanwhile = self._others()
         found = keep_found(

@@ -191,11 +191,14 @@ def test_a_file_that_a_program_of_ours_wrote_too_goes_back(bench: Bench, fails: 
     assert bench.read("/etc/gone") == "x\n"
 
 
-@pytest.mark.parametrize("path", ["/etc/cron.d/backup", "/etc/rc.local", "/home/bob/.ssh/id_new"])
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/systemd/system/x.timer", "/etc/rc.local", "/etc/cron.d/backup", "/home/bob/.ssh/id_new"],
+)
 @pytest.mark.parametrize("end", ["commit", "fail", "die"])
 def test_a_neighbour_is_none_of_the_change(bench: Bench, path: str, end: str) -> None:
     """In /etc as in a tree that is captured with its content."""
-    for above in ("/home", "/home/bob", "/home/bob/.ssh", "/etc/cron.d"):
+    for above in ("/etc/systemd/system", "/home", "/home/bob", "/home/bob/.ssh", "/etc/cron.d"):
         bench.host.put(above, DIRECTORY)
     tx = bench.begin("s", roots=(Root("/home/bob/.ssh", content=True),))
     tx.perform(write("/etc/cron.d/ours", "x\n"))
@@ -304,8 +307,12 @@ def test_services_and_kernel_settings_of_others_stay(bench: Bench, how: str) -> 
         else:
             tx._held.close()  # as if the process had died
             (ended,) = recover(bench.host, bench.state, Silent())
-    assert elsewhere(bench) != was and elsewhere(bench) == work_elsewhere(bench)
-    assert "The unit cron.service and 1 more were changed by something else" in ended.reason
+    if how == "fail":  # what stopped may have stopped of the change
+        assert elsewhere(bench) == {**was, "net.ipv4.ip_forward": "1"}
+        assert "The kernel's net.ipv4.ip_forward was changed by something" in ended.reason
+    else:
+        assert elsewhere(bench) != was and elsewhere(bench) == work_elsewhere(bench)
+        assert "The unit cron.service and 1 more were changed by something else" in ended.reason
     assert "drift" not in ended.reason, "of these it shows only what a step set"
 
 
