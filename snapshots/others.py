@@ -47,14 +47,17 @@ class AtWork:
         """/etc and the trees with content: where it can be told whose a file is."""
 
     @contextmanager
-    def noted(self, host: Host) -> Iterator[set[str]]:
-        """Whatever is written meanwhile is ours; yields a set that holds it afterwards."""
+    def noted(
+        self, host: Host, may_be_ours: Callable[[str], bool] = lambda _: True
+    ) -> Iterator[set[str]]:
+        """What is written meanwhile and may be ours is; yields a set that holds it afterwards."""
         found: set[str] = set()
         before = self._changes(host)
         try:
             yield found
         finally:
-            found |= {path for path, _ in before ^ self._changes(host)}
+            changed = {path for path, _ in before ^ self._changes(host)}
+            found |= set(filter(may_be_ours, changed))
             self.written |= found
 
     def _changes(self, host: Host) -> set[tuple[str, int]]:

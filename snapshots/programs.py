@@ -4,7 +4,7 @@ of the programs it runs. Pure."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
 from snapshots.model import (
@@ -48,6 +48,41 @@ _FILTERING: Final = re.compile(
 _KERNEL_ONLY: Final = re.compile(r"(procps|systemd-sysctl|systemd-modules-load|tuned).*|.*\.mount")
 
 
+_ACCOUNTS: Final = r"/etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|\.pwd\.lock)"
+_PLACES: Final = {
+    **dict.fromkeys(("a2enconf", "a2disconf"), r"/etc/apache2/conf-enabled/.+"),
+    **dict.fromkeys(("a2enmod", "a2dismod"), r"/etc/apache2/(mods|conf)-enabled/.+"),
+    **dict.fromkeys(("a2ensite", "a2dissite"), r"/etc/apache2/sites-enabled/.+"),
+    "augenrules": r"/etc/audit/.+",
+    **dict.fromkeys(("chage", "chpasswd", "passwd", "useradd", "usermod"), _ACCOUNTS),
+    "newaliases": r"/etc/aliases\.db|/etc/postfix/.+",
+    "pam-auth-update": r"/etc/pam\.d/.+",
+    **dict.fromkeys(("phpdismod", "phpenmod"), r"/etc/php/.+"),
+    "postconf": r"/etc/postfix/.+",
+    "systemctl": r"/etc/(systemd/|init\.d/|rc[0-6S]\.d/).+",
+    **dict.fromkeys(("logger", "modprobe", "mount", "sysctl", "umount"), r""),
+    "ufw": r"/etc/(ufw/.+|ufw|default/ufw)",
+}
+"""Where in /etc these write, and nowhere else; of one that is not named it is not known."""
+_WRITE_WHAT_IS_NAMED: Final = frozenset({"chmod", "chown", "cp", "install", "rm", "sed"})
+
+
+def may_write(change: Change) -> Callable[[str], bool]:
+    """Whether the program of a change may write a file in /etc, or below a tree of a step."""
+    if not isinstance(change, RunCommand):
+        return lambda _: True
+    program, *words = change.argv
+    program = program.rpartition("/")[2]
+    if program in _WRITE_WHAT_IS_NAMED:
+        named = tuple(word.rstrip("/") for word in words if word.startswith("/"))
+        below = tuple(f"{path}/" for path in named)
+        return lambda path: path in named or path.startswith(below)
+    pattern = _PLACES.get(program)
+    if pattern is None:
+        return lambda _: True
+    return lambda path: re.fullmatch(pattern, path) is not None or not path.startswith("/etc/")
+
+
 def reach_of(change: Change) -> frozenset[Reach]:
     """What a change may change besides files."""
     if isinstance(change, InstallPackages):
@@ -63,6 +98,13 @@ def reach_of(change: Change) -> frozenset[Reach]:
     if program == "systemctl":
         return of_units(words) | {"units"}
     return ALL
+
+
+def units_of(change: Change) -> tuple[str, ...]:
+    """The units that it has systemctl start, stop, enable or disable."""
+    if not isinstance(change, RunCommand) or change.argv[0].rpartition("/")[2] != "systemctl":
+        return ()
+    return tuple(word for word in change.argv[1:] if "." in word)
 
 
 def of_units(units: Iterable[str]) -> frozenset[Reach]:

@@ -50,7 +50,7 @@ from snapshots.model import (
     secret_path,
 )
 from snapshots.others import AtWork, Others
-from snapshots.programs import reach_of
+from snapshots.programs import may_write, reach_of, units_of
 from snapshots.progress import Progress
 from snapshots.records import STRANGE, Records, now_text
 from snapshots.recover_packages import may_touch
@@ -144,8 +144,9 @@ class Transaction:
             self._records.keep_names(self.id, there)
         self.at_work.may_be_all |= there is not None
         self.at_work.reach |= reach
+        self.at_work.take((), units_of(change))
         try:
-            with contextlib.nullcontext() if path else self._noted():
+            with contextlib.nullcontext() if path else self._noted(may_write(change)):
                 execute(host, change, self.id, self._keeper.debs, self._progress)
             if path:
                 self._remember((path,))
@@ -157,9 +158,9 @@ class Transaction:
                 self._note_what_came(there)
 
     @contextlib.contextmanager
-    def _noted(self) -> Iterator[None]:
-        """What is written meanwhile is ours, and is known to whoever goes back, too."""
-        with self.at_work.noted(self._keeper.host) as written:
+    def _noted(self, may_be_ours: Callable[[str], bool] = lambda _: True) -> Iterator[None]:
+        """What is written meanwhile and may be ours is, and is known to whoever goes back, too."""
+        with self.at_work.noted(self._keeper.host, may_be_ours) as written:
             yield
         if not self.at_work.may_be_all:
             left = self._remember(sorted(written))

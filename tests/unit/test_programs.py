@@ -1,0 +1,64 @@
+"""What programs that a change runs may change, as known."""
+
+from __future__ import annotations
+
+import pytest
+
+from snapshots.model import InstallPackages, RunCommand, RunSql, WriteFile
+from snapshots.programs import may_write, of_units, reach_of
+
+ALL = {"units", "kernel", "firewall"}
+
+
+def run(*argv: str) -> RunCommand:
+    return RunCommand(argv=argv, why="a test")
+
+
+@pytest.mark.parametrize(
+    ("change", "reach"),
+    [
+        (WriteFile(path="/etc/a", content=b""), set()),
+        (RunSql(sql=("FLUSH PRIVILEGES",), why="a test"), set()),
+        (run("a2enmod", "ssl"), set()),
+        (run("/usr/sbin/usermod", "--lock", "root"), set()),
+        (run("sysctl", "--system"), {"kernel"}),
+        (run("systemctl", "stop", "cups.service"), {"units"}),
+        (run("systemctl", "restart", "fail2ban.service"), ALL),
+        (run("systemctl", "enable", "--now", "tmp.mount"), {"units", "kernel"}),
+        (run("ufw", "--force", "enable"), ALL),
+        (run("something-else"), ALL),
+        (InstallPackages(packages=("ufw",)), ALL),
+    ],
+)
+def test_what_besides_files_a_change_may_change(change: RunCommand, reach: set[str]) -> None:
+    assert reach_of(change) == reach
+
+
+def test_what_units_change_beside_themselves() -> None:
+    assert of_units(["ssh.service", "apache2.service"]) == set()
+    assert of_units(["nftables.service"]) == {"firewall", "kernel"}
+    assert of_units(["systemd-sysctl.service"]) == {"kernel"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "may", "may_not"),
+    [
+        (
+            ("a2enconf", "x"),
+            "/etc/apache2/conf-enabled/x.conf",
+            "/etc/apache2/sites-enabled/s.conf",
+        ),
+        (("usermod", "--lock", "root"), "/etc/shadow", "/etc/motd"),
+        (("chmod", "0600", "/etc/cron.d"), "/etc/cron.d", "/etc/cron.daily/x"),
+        (("rm", "-r", "/etc/cron.d/"), "/etc/cron.d/a", "/etc/motd"),
+        (("ufw", "allow", "22"), "/etc/ufw/user.rules", "/etc/default/grub"),
+        (("sysctl", "--system"), "", "/etc/sysctl.d/a.conf"),
+        (("systemctl", "enable", "a"), "/etc/systemd/system/x.wants/a.service", "/etc/rc.local"),
+        (("something-else",), "/etc/motd", ""),
+        (("crontab",), "/var/spool/cron/crontabs/bob", ""),
+    ],
+)
+def test_where_a_program_may_write(argv: tuple[str, ...], may: str, may_not: str) -> None:
+    asked = may_write(run(*argv))
+    assert not may or asked(may)
+    assert not may_not or not asked(may_not)
