@@ -101,6 +101,9 @@ def rollback(
             reason = interrupted(engine)
             if reason:
                 return REFUSED, reason, done
+            reason = _undone_since(engine, ids) if fingerprint is not None else ""
+            if reason:
+                return REFUSED, reason, done
             records = chosen(engine, ids, everything)
             reason = _of_a_window(engine, records)
             if reason:
@@ -124,6 +127,19 @@ def rollback(
             return guarded_run.decide(exit_status, sentence, done)
     except Busy as error:
         return REFUSED, str(error), done
+
+
+def _undone_since(engine: Engine, ids: Sequence[str]) -> str:
+    """Which of those that a preview showed is undone since; empty for none."""
+    records = {record.id: record for record in transactions(engine.state)}
+    for tx_id in ids:
+        record = records.get(tx_id)
+        if record is not None and record.status == "undone":
+            return (
+                f"{name_of(record)} was undone since this preview, in another session; nothing was"
+                " changed now."
+            )
+    return ""
 
 
 def _of_a_window(engine: Engine, records: Sequence[TransactionRecord]) -> str:

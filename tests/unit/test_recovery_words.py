@@ -9,12 +9,13 @@ import msgspec
 import pytest
 
 from host.base import FileState
-from snapshots import guard, history, opening, twins
+from snapshots import guard, history, opening, twins, undo
 from snapshots.model import SnapshotError, WriteFile
 from snapshots.progress import Silent
 from snapshots.records import Records, last_id
 from snapshots.sessionlog import SessionLog
 from snapshots.sweep import sweep
+from steps import rollback
 from steps.catalog_load import load_catalogue
 from steps.engine import Engine
 from steps.recovery import NOTHING, SWITCHED_OFF, CutOff, recover
@@ -161,3 +162,12 @@ def test_a_restore_point_is_there_whole_or_not_at_all(
 
     dies_in_the_middle(bench, die)
     assert history.verify(bench.state) == []
+
+
+def test_what_another_session_undid_since_a_preview_is_refused_by_its_name(bench: Bench) -> None:
+    record = bench.apply("a", WriteFile(path="/etc/motd", content=b"x\n"))
+    shown = undo.plan_undo(bench.host, bench.state, record.id).fingerprint
+    bench.undo(record.id)
+    exit_status, said, _ = rollback.rollback(an_engine(bench), [record.id], False, shown)
+    assert exit_status == 3
+    assert said.startswith("a was undone since this preview, in another session; nothing was")
