@@ -11,6 +11,7 @@ import msgspec
 
 from host.names import visible
 from snapshots.model import RESOLUTIONS, Resolution, Resolutions, UndoItem, UndoPlan
+from snapshots.typed import by_number
 from tui.cli_parsers_change import BARE
 from tui.failures import usage
 
@@ -105,7 +106,7 @@ def later_text(plan: UndoPlan) -> str:
     """What later steps still depend on."""
     number = sum(1 for item in plan.items if item.later)
     things = "1 of these" if number == 1 else f"{number} of these"
-    return (
-        f"Later steps depend on {things}: {', '.join(plan.later)}. That stays now, and goes when "
-        "they are undone."
-    )
+    who = by_number(plan.later, "A later step depends", "Later steps depend")
+    they = by_number(plan.later, "that is", "they are")
+    names = ", ".join(plan.later)
+    return f"{who} on {things}: {names}. It stays now, and goes when {they} undone."
