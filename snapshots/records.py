@@ -294,6 +294,8 @@ class Records:
         reach: set[Reach] = set()
         began = ended = 0
         for line in self.journal_of(record.id):
+            if line.what == "undo":  # as builds before this one began it
+                return None
             if line.what in ("change", "rollback", "drift"):
                 if line.reach is None:
                     return None

@@ -12,7 +12,7 @@ import pytest
 
 from host.base import FileState, HostError
 from host.practice import PracticeHost
-from snapshots import drift_look, leaving, opening, undo
+from snapshots import drift_look, leaving, opening, transaction, undo
 from snapshots.drift import Choice
 from snapshots.drift_settle import settle
 from snapshots.guard_switch import Switch
@@ -633,3 +633,22 @@ def test_what_a_package_tool_wrote_while_we_waited_is_not_written_over(
     assert outcome.exit == REFUSED and "has changed since it was planned" in outcome.summary
     assert host.read_bytes(path) == upgraded
     assert Records(engine.state).all() == []
+
+
+def test_an_undo_that_another_build_began_is_taken_back(bench: Bench) -> None:
+    """Its journal does not say what it was about to change."""
+    done = bench.apply("s", write("/etc/a.conf", "x\n"))
+
+    def dies() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(transaction.Transaction, "roll_back", lambda *_: None)
+        patched.setattr(
+            transaction.Transaction, "tell",
+            lambda tx, what: Records(bench.state).journal(tx.id, "undo", what),
+        )  # fmt: skip
+        undone(bench, done.id, Meanwhile("comparing with", dies))
+    assert bench.host.state("/etc/a.conf") is None
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert ended.status == "rolled-back" and bench.read("/etc/a.conf") == "x\n"
