@@ -20,6 +20,7 @@ from host.base import FileState
 from snapshots.captured import same
 from snapshots.chains import is_chain, rules_of_others
 from snapshots.decision import name_of
+from snapshots.directories import is_dir
 from snapshots.inverse import (
     EMPTY,
     MERGE_LIMIT_BYTES,
@@ -83,6 +84,11 @@ def why_no_restore(delta: Delta, x: Item | None) -> str:
     is_file = isinstance(x, FileItem) and x.state.kind == "file"
     if is_unread(delta.before) and not is_file:
         return "its content was not kept, so it cannot come back"
+    if is_dir(delta.before) and is_dir(delta.after) and not is_dir(x):
+        return (
+            "only its owner and mode were changed, so an empty directory would take its place; put"
+            " the directory back first"
+        )
     if x == ValueItem(LARGE):
         return "what stands there now is too large to be kept; drop it yourself first"
     return ""

@@ -17,6 +17,7 @@ from snapshots.captured import Captured
 from snapshots.decision import Clash
 from snapshots.directories import coverer, parents
 from snapshots.model import Delta, FileItem, Item, Key, Root, TransactionRecord
+from snapshots.ways import Ways
 
 if TYPE_CHECKING:
     from snapshots.inversion import Inversion
@@ -40,14 +41,25 @@ def out_of_reach(
     if record.mounted is not None:
         mounted = mounts_below(host, record.roots) - frozenset(record.mounted)
     there = current.get("files", {})
+    paths = [delta.key for delta in deltas if delta.domain == "files"]
+    linked = _read_through_links(host, record.roots, paths, there)
     found = {}
-    for delta in deltas:
-        path = delta.key
-        if delta.domain != "files" or not (mounted or path not in there):
+    for path in paths:
+        if not (mounted or path not in there or path in linked):
             continue
-        if why := _covered(path, mounted) or _behind_link(host, path, there):
+        if why := _covered(path, mounted) or linked.get(path) or _behind_link(host, path, there):
             found[path] = why
     return found
+
+
+def _read_through_links(
+    host: Host, roots: Iterable[Root], paths: Iterable[str], there: Mapping[str, Item]
+) -> dict[str, str]:
+    """What is a root of its own is captured whatever leads to it: it is `there` behind a link."""
+    tops = [root.path.rstrip("/") for root in roots]
+    alone = {path for path in tops if path in there}.intersection(paths)
+    linked = Ways(tops).linked(host, dict.fromkeys(alone))
+    return {path: _is_link(link) for path, link in linked.items()}
 
 
 def _covered(path: str, mounted: frozenset[str]) -> str:
@@ -64,8 +76,12 @@ def _behind_link(host: Host, path: str, there: Mapping[str, Item]) -> str:
     for above in parents(path):
         item = there.get(above)
         if isinstance(item, FileItem) and item.state.kind == "symlink" and host.state(path):
-            return f"{visible(above)}, in which it lay, is a link now; put the directory back first"
+            return _is_link(above)
     return ""
+
+
+def _is_link(above: str) -> str:
+    return f"{visible(above)}, in which it lay, is a link now; put the directory back first"
 
 
 def is_kept_from_us(inversion: Inversion, delta: Delta, now: Item | None) -> bool:

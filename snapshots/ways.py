@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from host.base import Host
 from host.mounted import mount_devices
+from snapshots.captured import is_metadata_only
 from snapshots.model import FileItem, Item
 
 
@@ -27,13 +28,25 @@ class Ways:
     def linked(self, host: Host, wanted: Mapping[str, Item | None]) -> dict[str, str]:
         """Those of `wanted` that lie behind a link now -> that link.
 
-        Not where the link itself is `wanted` as a directory.
+        Not where the link itself is `wanted` as a directory, unless a file in it shall get back no
+        more than its mode: the directory would come back empty, so the link stays, too.
         """
+        found: dict[str, str] = {}
         known: dict[str, str] = {}
-        found = {}
-        for path in wanted:
-            link = self._link(host, path.rpartition("/")[0], wanted, known)
-            if link:
+        for path, item in wanted.items():
+            if is_metadata_only(item) and (link := self._link(host, _above(path), {}, known)):
+                found[path] = link
+        if found:
+            wanted = {path: item for path, item in wanted.items() if path not in found}
+            for link in set(found.values()):
+                if _is_dir(wanted.get(link)):
+                    found[link] = link
+                    wanted = {path: item for path, item in wanted.items() if path != link}
+        known.clear()
+        for path, item in wanted.items():
+            if not is_metadata_only(item) and (
+                link := self._link(host, _above(path), wanted, known)
+            ):
                 found[path] = link
         return found
 
@@ -77,12 +90,16 @@ class Ways:
         if link is None:
             link = ""
             if self.top(f"{directory}/"):
-                link = self._link(host, directory.rpartition("/")[0], wanted, known)
+                link = self._link(host, _above(directory), wanted, known)
                 if not link and not _is_dir(wanted.get(directory)):
                     state = host.state(directory)
                     link = directory if state is not None and state.kind == "symlink" else ""
             known[directory] = link
         return link
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _is_in(path: str, directory: str) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from host.base import FileState
 from snapshots import undo
-from snapshots.model import Conflict, Resolutions, WriteFile
+from snapshots.model import Conflict, Resolutions, Root, WriteFile
 from tests.unit.snapshots_host import Bench
 from tests.unit.test_mounted import mount, put
 
@@ -107,3 +108,69 @@ def test_what_was_mounted_before_is_no_obstacle(bench: Bench) -> None:
     mount(bench.host, DIRECTORY, "/home")
     assert bench.undo(tx_id).status == "committed"
     assert bench.read(FILE) == "x"
+
+
+HOME, KEYS = "/home/admin", "/home/admin/.ssh/authorized_keys"
+
+
+def closed(bench: Bench) -> str:
+    """A home and its keys lose a mode; each is a root of its own."""
+    chmod(bench, HOME, 0o755)
+    chmod(bench, KEYS, 0o644)
+    tx = bench.begin("homes", roots=(Root(HOME), Root(KEYS)))
+    chmod(bench, HOME, 0o750)
+    chmod(bench, KEYS, 0o600)
+    return tx.commit().id
+
+
+def move_and_link(bench: Bench, path: str) -> None:
+    """To another disk, as an administrator does: a login works through the link."""
+    for directory in ("/srv", "/srv/moved", "/srv/moved/.ssh"):
+        if bench.host.state(directory) is None:
+            bench.host.put(directory, FileState(kind="dir", mode=0o755))
+    content = bench.host.read_bytes(KEYS)
+    bench.host.write_file("/srv/moved/.ssh/authorized_keys", content)
+    inside = [one for one, _ in bench.host.walk(path, content=False)]
+    for inner in sorted({path, *inside}, reverse=True):
+        bench.host.put(inner, None)
+    target = "../" * (path.count("/") - 1) + "srv/moved" + path.removeprefix(HOME)
+    bench.host.put(path, FileState(kind="symlink", mode=0o777, target=target))
+
+
+def chmod(bench: Bench, path: str, mode: int) -> None:
+    state = bench.host.state(path)
+    assert state is not None
+    bench.host.put(path, msgspec.structs.replace(state, mode=mode))
+
+
+def undone(bench: Bench, tx_id: str, *choices: Resolutions) -> None:
+    """Each of `choices` but the last is refused; nothing is touched by any."""
+    before = bench.host.state(KEYS)
+    for choice in choices[:-1]:
+        with pytest.raises(Conflict, match=r"[Nn]othing was touched"):
+            bench.undo(tx_id, resolutions=choice)
+    assert bench.undo(tx_id, resolutions=choices[-1]).status == "committed"
+    assert bench.host.state(KEYS) == before is not None
+
+
+def test_a_file_whose_directory_became_a_link_is_asked_about_though_it_is_read(
+    bench: Bench,
+) -> None:
+    tx_id = closed(bench)
+    move_and_link(bench, "/home/admin/.ssh")
+    undone(
+        bench, tx_id, Resolutions(), Resolutions("merge"), Resolutions("restore"),
+        Resolutions(single={KEYS: "keep-current"}),
+    )  # fmt: skip
+
+
+def test_a_directory_that_only_lost_a_mode_does_not_come_back_empty_over_a_link(
+    bench: Bench,
+) -> None:
+    tx_id = closed(bench)
+    move_and_link(bench, HOME)
+    undone(
+        bench, tx_id, Resolutions(), Resolutions("merge"), Resolutions("restore"),
+        Resolutions("keep-current", {HOME: "restore"}), Resolutions("keep-current"),
+    )  # fmt: skip
+    assert bench.host.state(f"{HOME}/.ssh/authorized_keys") is not None

@@ -202,3 +202,18 @@ def test_what_was_bound_since_is_not_emptied(tmp_path: Path) -> None:
         files.restore(host, wanted, Silent())
     assert host.state("/etc/new/precious") is not None
     assert host.state("/etc/mine") is None
+
+
+def test_a_mode_is_not_put_on_a_file_that_would_not_be_there(tmp_path: Path) -> None:
+    """The directory would come back empty; then the link stays, and it is said."""
+    bench = Bench(tmp_path)
+    tx = bench.begin("step")
+    theirs(bench)
+    wanted: dict[str, Item | None] = {
+        "/etc/d": FileItem(DIRECTORY),
+        "/etc/d/a": FileItem(FileState(kind="file", mode=0o600)),
+    }
+    with pytest.raises(HostError, match="could not be put back: /etc/d, in which it lay, is a sym"):
+        tx._keeper.files.restore(bench.host, wanted, Silent())
+    there = bench.host.state("/etc/d")
+    assert there is not None and there.kind == "symlink"
