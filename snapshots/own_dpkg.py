@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 from snapshots.capture import Keeper
@@ -11,12 +11,11 @@ from snapshots.captured import Captured, differences
 from snapshots.decision import ACCOUNT_FILES, DERIVED
 from snapshots.domains.base import Scope
 from snapshots.domains.packages import Package
-from snapshots.drift_origin import Deed, deeds_since
+from snapshots.drift_origin import deeds_since
 from snapshots.model import Delta, FileItem, Item, SnapshotError
-from snapshots.package_growth import WHOLE_S
 from snapshots.package_ties import files_of, listed, with_accounts
+from snapshots.put_aside import NS, was_at_work
 
-NS = 1e9
 _HALF_WAY = (".dpkg-new", ".dpkg-old", ".dpkg-dist", ".dpkg-tmp")
 """What dpkg puts beside a configuration file that is not as it left it."""
 _MADE_BY_TOOLS = re.compile(
@@ -57,7 +56,7 @@ def by_own_dpkg(
     return {path for path in wanted if path not in now} | {
         path
         for path in theirs
-        if _was_at_work(deeds, keeper.host.changed_ns(path) / NS)
+        if was_at_work(deeds, keeper.host.changed_ns(path) / NS)
         and (path not in ACCOUNT_FILES or _knows_all(keeper, path, first["files"], now, wanted))
     }
 
@@ -94,10 +93,6 @@ def _of_packages(
         if beside or is_back or DERIVED.fullmatch(path):
             theirs.add(path)
     return theirs
-
-
-def _was_at_work(deeds: Iterable[Deed], at_s: float) -> bool:
-    return any(deed.began <= at_s < deed.ended + WHOLE_S for deed in deeds)
 
 
 def _knows_all(

@@ -2,7 +2,8 @@
 
 A transaction that installed a package knows the files of that version. When its package goes,
 purged by dpkg, so does what an upgrade added: configuration files, directories, and what scripts
-made in a directory of the package at the moment of an upgrade.
+made in a directory of the package at the moment of an upgrade. Not so what somebody edited before
+and dpkg or ucf, or that person, put aside meanwhile: of that a person is asked.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from host.base import Host
+from snapshots import put_aside
 from snapshots.captured import Captured
 from snapshots.decision import Later
-from snapshots.drift_origin import deeds_since
+from snapshots.drift_origin import Deed, deeds_since
 from snapshots.model import Delta, FileItem, Item, TransactionRecord
 from snapshots.package_owners import owners
 
 ETC = "/etc/"
-WHOLE_S = 1.0
-"""dpkg's log leaves out the fraction of a second."""
 
 
 def grown(
@@ -45,11 +45,13 @@ def grown(
     new = {path for path in owned if path in there and path not in before and path not in brought}
     new -= of_others(host, new, going)
     homes = {path for path in (*new, *(owned & brought)) if _is_directory(there.get(path))}
-    new |= _made_by_scripts(host, record, going, homes, owned | before.keys() | brought, there)
+    deeds = _deeds(host, record, going) if homes else []
+    made = _made_by_scripts(host, deeds, homes, owned | before.keys() | brought, there)
     chains = list(later)
+    asked = {*changed} | put_aside.edited(host, made, record, deltas, chains, deeds, going, there)
     return [
-        Delta("files", path, None, None if path in changed else _left(path, chains, there[path]))
-        for path in sorted(new)
+        Delta("files", path, None, None if path in asked else _left(path, chains, there[path]))
+        for path in sorted(new | made)
     ]
 
 
@@ -63,25 +65,27 @@ def _left(path: str, later: Iterable[Later], now: Item) -> Item | None:
 
 def _made_by_scripts(
     host: Host,
-    record: TransactionRecord,
-    going: Collection[str],
+    deeds: Collection[Deed],
     homes: Collection[str],
     known: Collection[str],
     there: Mapping[str, Item],
 ) -> set[str]:
     """What nobody owns, lies in a directory of the packages, and came while dpkg upgraded one."""
     tops = tuple(f"{home}/" for home in homes)
-    found = [path for path in there if path.startswith(tops) and path not in known] if tops else []
-    if not found:
-        return set()
-    names = {name.partition(":")[0] for name in going}
-    since_s = datetime.fromisoformat(record.started).timestamp()
-    deeds = [deed for deed in deeds_since(host, since_s) if deed.package in names]
     return {
         path
-        for path in found
-        if any(deed.began <= host.changed_ns(path) / 1e9 < deed.ended + WHOLE_S for deed in deeds)
+        for path in there
+        if path.startswith(tops)
+        and path not in known
+        and put_aside.was_at_work(deeds, host.changed_ns(path) / put_aside.NS)
     }
+
+
+def _deeds(host: Host, record: TransactionRecord, going: Iterable[str]) -> list[Deed]:
+    """What dpkg did with those packages since `record` began."""
+    names = {name.partition(":")[0] for name in going}
+    since_s = datetime.fromisoformat(record.started).timestamp()
+    return [deed for deed in deeds_since(host, since_s) if deed.package in names]
 
 
 def _listed(host: Host, packages: Iterable[str]) -> list[str]:

@@ -14,8 +14,9 @@ from snapshots.decision import DERIVED
 from snapshots.domains.packages import Package
 from snapshots.drift_origin import deeds_since
 from snapshots.model import Delta, DomainName
-from snapshots.package_growth import ETC, WHOLE_S, of_others
+from snapshots.package_growth import ETC, of_others
 from snapshots.package_ties import conffiles, files_of, listed, units_of, with_accounts
+from snapshots.put_aside import WHOLE_S
 
 NS = 1e9
 LONGEST_S = 3600.0

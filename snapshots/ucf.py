@@ -12,7 +12,10 @@ from typing import Final
 from host.base import Host
 
 REGISTRY: Final = "/var/lib/ucf/registry"
-TABLES: Final = ("/var/lib/ucf/hashfile", REGISTRY)
+HASHES: Final = "/var/lib/ucf/hashfile"
+FORMER: Final = 8
+"""So many of its former tables ucf keeps, as hashfile.0 and so on."""
+TABLES: Final = (HASHES, REGISTRY)
 """Lines "md5sum  path" and "package  path"; a path is in each at most once."""
 
 
@@ -23,6 +26,17 @@ def tables(host: Host) -> dict[str, str]:
         for path in TABLES
         if host.state(path) is not None
     }
+
+
+def sums(host: Host, paths: Collection[str]) -> dict[str, set[str]]:
+    """Those of `paths` that ucf knows -> the MD5s of all packaged versions it remembers: its table
+    and its former ones. Raises `HostError`."""
+    found: dict[str, set[str]] = {}
+    for name in (HASHES, *(f"{HASHES}.{number}" for number in range(FORMER))):
+        for line in _text(host, name).splitlines():
+            if (path := _file_of(line)) in paths:
+                found.setdefault(path, set()).add(line.split(None, 1)[0])
+    return found
 
 
 def put_back(host: Host, kept: dict[str, str]) -> None:

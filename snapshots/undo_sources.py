@@ -102,10 +102,12 @@ def inverted(
     pristine, packaged = conffiles(keeper.host, going, current)
     if going:
         steps, _ = witnesses.apart(later)
-        deltas += grown(
+        more = grown(
             keeper.host, record, deltas, steps, going, before()["files"], current,
             packaged - pristine,
         )  # fmt: skip
+        packaged |= {delta.key for delta in more if delta.after is None}
+        deltas += more
     return inverting.invert(
         record,
         deltas,

@@ -120,6 +120,30 @@ def test_an_edit_of_what_an_upgrade_brought_is_asked_about(host: LabHost, tmp_pa
     assert host.out("tail", "-n", "1", new) == "mine"
 
 
+def test_an_edit_that_an_upgrade_put_aside_is_asked_about(host: LabHost, tmp_path: Path) -> None:
+    """dpkg would take it along with its package; and so is a copy that keeps the edit's time."""
+    offer(host, tmp_path, tuple(archive.debs()), "1")
+    site_step(host, "package: {installed: [extra]}")
+    apply(host, "site.packages")
+    edit, old, mine = (f"{archive.EXTRA}{end}" for end in ("", ".dpkg-old", ".mine"))
+    host.run("sh", "-c", f"sleep 1.1; echo mine >> {edit}; sleep 3; cp -p {edit} {mine}")
+    upgrade(host, "libextra_2", "extra_2", how="--force-confnew")
+
+    refused = harden(host, "rollback", "site.packages", "--yes", check=False)
+    assert refused.returncode == 3, refused.stdout + refused.stderr
+    shown = harden(host, "rollback", "site.packages", "--dry-run", check=False).stdout
+    asked = [line.strip() for line in shown.splitlines() if line.endswith(": CONFLICT")]
+    assert asked == [f"files: {path}: CONFLICT" for path in (old, mine)]
+    assert "its package goes, but somebody changed it since" in shown and "+mine" in shown
+    words = (f"--keep-current={old}", f"--restore={mine}")
+    harden(host, "rollback", "site.packages", *words, "--yes")
+    assert host.run("dpkg-query", "-W", "extra", check=False).returncode != 0
+    assert sorted(one.name for one in (host.root / "etc/extra").iterdir()) == [
+        "extra.conf.dpkg-old"
+    ]
+    assert host.out("tail", "-n", "1", old) == "mine"
+
+
 def test_a_removed_package_whose_dependency_was_upgraded_is_refused_whole(
     host: LabHost, tmp_path: Path
 ) -> None:
