@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import msgspec
@@ -18,8 +18,28 @@ SLACK_S = 2.0
 """apt and dpkg write whole seconds."""
 
 _GZIP = 16 + zlib.MAX_WBITS
-_DEEDS = ("Install", "Upgrade", "Downgrade", "Reinstall", "Remove", "Purge")
-_PACKAGE = re.compile(r"(\S+?)(?::\S+)? \([^)]*\)")
+_DEEDS = {
+    "Install": ("install",),
+    "Upgrade": ("upgrade",),
+    "Downgrade": ("upgrade",),
+    "Reinstall": ("upgrade",),
+    "Remove": ("remove",),
+    "Purge": ("remove", "purge"),
+}
+"""apt's words for what dpkg calls so in its log."""
+_PACKAGE = re.compile(r"(\S+?)(?::\S+)? \(([^)]*)\)")
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What a run of apt did with one package, as dpkg calls it; "" is a version it does not tell.
+
+    Of what came `new` counts, of what went `old`.
+    """
+
+    what: str
+    package: str
+    old: str = ""
+    new: str = ""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,12 +49,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ended: float
     command: str
     by: str = ""
-    packages: frozenset[str] = frozenset()
+    parts: frozenset[Part] = frozenset()
 
-    def did(self, package: str, moment_s: float) -> bool:
-        """Whether it was this run that had `package` (a plain name) changed at that moment."""
-        within = self.began - SLACK_S <= moment_s <= self.ended + SLACK_S
-        return within and package in self.packages
+    def did(self, part: Part, moment_s: float) -> bool:
+        """Whether it was this run that did that at that moment: a dpkg of somebody else's may
+        have done another thing with the package within the same second."""
+        if not self.began - SLACK_S <= moment_s <= self.ended + SLACK_S:
+            return False
+        return any(
+            (mine.what, mine.package) == (part.what, part.package)
+            and mine.old in ("", part.old)
+            and mine.new in ("", part.new)
+            for mine in self.parts
+        )
 
     def __str__(self) -> str:
         return f"by `{self.command}`" + (f", requested by {self.by}" if self.by else "")
@@ -65,21 +92,26 @@ def parse_history(text: str) -> list[Run]:
         ended = _local(fields.get("End-Date", "")) or began
         if began is None or ended is None or "Commandline" not in fields:
             continue
-        names = _names(fields.get(deed, "") for deed in _DEEDS)
         found.append(
             Run(
                 began=began,
                 ended=ended,
                 command=fields["Commandline"],
                 by=fields.get("Requested-By", "").partition(" (")[0],
-                packages=names,
+                parts=frozenset(_parts(fields)),
             )
         )
     return found
 
 
-def _names(lists: Iterable[str]) -> frozenset[str]:
-    return frozenset(name for text in lists for name in _PACKAGE.findall(text))
+def _parts(fields: Mapping[str, str]) -> Iterator[Part]:
+    for word, deeds in _DEEDS.items():
+        for name, told in _PACKAGE.findall(fields.get(word, "")):
+            versions = [one for one in told.split(", ") if one != "automatic"]
+            first, last = versions[0] if versions else "", versions[-1] if versions else ""
+            for what in deeds:
+                gone = what in ("remove", "purge")
+                yield Part(what, name, "" if what == "install" else first, "" if gone else last)
 
 
 def _local(stamp: str) -> float | None:

@@ -93,7 +93,8 @@ def _of_package(one: Drifted, deeds: list[Deed], runs: list[drift_apt.Run]) -> O
     if not mine or is_marked_only(one):
         return Origin()
     last = mine[-1]
-    by = [visible(str(run)) for run in runs if run.did(name, last.began)]
+    part = drift_apt.Part(last.what, last.package, last.old, last.new)
+    by = [visible(str(run)) for run in runs if run.did(part, last.began)]
     return Origin(when=moment(last.ended), explained=str(last), told=tuple(by[-1:]))
 
 

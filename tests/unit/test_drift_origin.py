@@ -15,7 +15,7 @@ from host.base import Completed, FileState
 from host.practice import PracticeHost
 from snapshots.domains.units import MASK
 from snapshots.drift import Drifted
-from snapshots.drift_apt import parse_history, runs
+from snapshots.drift_apt import Part, parse_history, runs
 from snapshots.drift_origin import Origin, origins
 from snapshots.model import DomainName, ValueItem
 from steps.drift_model import DriftRow
@@ -166,7 +166,8 @@ HISTORY = """
 Start-Date: {start}
 Commandline: apt-get install -y cups
 Requested-By: alice (1000)
-Install: cups:amd64 (2.4.2-4), libcups2:amd64 (2.4.2-4, automatic)
+Install: libcups2:amd64 (2.4.2-4, automatic)
+Upgrade: cups:amd64 (2.4.2-3, 2.4.2-4)
 End-Date: {end}
 
 Start-Date: 2020-01-01  10:00:00
@@ -208,4 +209,37 @@ def test_apts_history_of_before_the_rotation_is_read_too(host: Host) -> None:
     assert runs(host) == []
     (_, upgrade) = parse_history(old)
     assert str(upgrade) == "by `/usr/bin/unattended-upgrade`"
-    assert upgrade.packages == {"cups", "bash"}
+    assert upgrade.parts == {
+        Part("upgrade", "cups", "2.4.2-2", "2.4.2-3"), Part("upgrade", "bash", "5.1", "5.2"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "versions", "deed", "is_it"),
+    [
+        ("Install", "1", "install thing:all <none> 1", True),
+        ("Install", "1, automatic", "install thing:all <none> 1", True),
+        ("Install", "1", "upgrade thing:all 1 2.0", False),  # a dpkg -i right after it
+        ("Upgrade", "1, 2.0", "upgrade thing:all 1 2.0", True),
+        ("Upgrade", "1, 2.0", "upgrade thing:all 2.0 3", False),
+        ("Downgrade", "2.0, 1", "upgrade thing:all 2.0 1", True),
+        ("Reinstall", "1", "upgrade thing:all 1 1", True),
+        ("Remove", "1", "remove thing:all 1 <none>", True),
+        ("Remove", "1", "purge thing:all 1 <none>", False),
+        ("Purge", "1", "purge thing:all 1 <none>", True),
+        ("Purge", "", "purge thing:all 1 <none>", True),
+        ("Install", "1", "remove thing:all 1 <none>", False),
+    ],
+)
+def test_apt_is_named_only_for_what_its_history_tells(
+    host: Host, word: str, versions: str, deed: str, is_it: bool
+) -> None:
+    start, line = (
+        time.strftime(f"%Y-%m-%d{gap}%H:%M:%S", time.localtime(LATER_S)) for gap in ("  ", " ")
+    )
+    put(host, "/var/log/apt/history.log",
+        f"Start-Date: {start}\nCommandline: apt-get …\n{word}: thing:all ({versions})\n"
+        f"End-Date: {start}\n")  # fmt: skip
+    put(host, "/var/log/dpkg.log", f"{line} {deed}\n")
+    found = origin(host, thing("packages", "thing", "0;manual", "9;manual"))
+    assert found.explained and bool(found.told) is is_it
