@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from host.base import HostError
-from snapshots import undo
+from snapshots import staying, undo
+from snapshots.capture import Keeper
 from snapshots.decision import name_of
 from snapshots.guard_switch import Switch
 from snapshots.history import open_for_step, transactions
@@ -239,6 +241,10 @@ def _undo_one(
     began_s = time.monotonic()
     harm: list[Unhealthy] = []
     gone: list[str] = []
+    keeper = Keeper(engine.host, engine.state)
+    stays: dict[str, str] = {}
+    with contextlib.suppress(HostError):  # the undo itself will say why nothing can be asked
+        stays = staying.staying(keeper, record)
 
     def prove() -> None:
         engine.facts.forget()
@@ -288,6 +294,8 @@ def _undo_one(
     done.append(record.id)
     if ended.reason:
         told.append(ended.reason)
+    with contextlib.suppress(HostError):  # it is undone all the same
+        told += staying.sentences(keeper, stays)
     if ended.status == "pending":
         guarded_run.covers(ended.id, record.id)
     more: dict[str, object] = {"resolved": dict(ended.resolved)} if ended.resolved else {}

@@ -93,7 +93,9 @@ def test_a_dependency_that_an_administrator_wants_stays(
         "needer": "kept: needed by mine",
     }[how] in " ".join(preview.split())
     assert "dpkg --purge extra\n" in preview
-    roll_back(host, "site.packages")
+    said = harden(host, "rollback", "site.packages", "--yes").stdout
+    why = {"mark": "somebody marked it as manually installed since", "needer": "mine needs it"}
+    assert f"The package libextra stays installed: {why[how]}." in " ".join(said.split())
     left = {line.split(": ")[0] for line in differences(first, fingerprint(host))}
     names = {"packages libextra", *(["packages mine"] if how == "needer" else [])}
     assert names <= left and "packages extra" not in left

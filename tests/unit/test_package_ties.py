@@ -7,10 +7,19 @@ from pathlib import Path
 import pytest
 
 from snapshots import captured, domains, undo
+from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.decision import Later, by_key
-from snapshots.model import Delta, InstallPackages, TransactionRecord, UndoItem, ValueItem
+from snapshots.model import (
+    Delta,
+    InstallPackages,
+    TransactionRecord,
+    UndoItem,
+    ValueItem,
+    WriteFile,
+)
 from snapshots.package_ties import marked_in, wanted_since
+from snapshots.staying import sentences, staying
 from tests.unit.snapshots_host import Bench
 
 
@@ -125,3 +134,29 @@ def test_a_mark_set_in_a_window_is_the_windows(
     asked = wanted_since(["a"], mine, [], current)
     assert list(asked) == ["a"]
     assert marked_in(asked, mine, later, current) == ({"a": "2"} if is_heir else {})
+
+
+def test_the_result_says_what_stays_and_why(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    keeper = Keeper(bench.host, bench.state)
+    done = bench.apply("fw", InstallPackages(("ufw",)))
+    assert staying(keeper, done) == {}
+    bench.host.run(("apt-mark", "manual", "iptables"))
+    stays = staying(keeper, done)
+    bench.undo(done.id)
+    assert sentences(keeper, stays) == [
+        "The package iptables stays installed: somebody marked it as manually installed since."
+    ]
+
+
+def test_so_it_does_of_what_a_later_step_keeps(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    keeper = Keeper(bench.host, bench.state)
+    done = bench.apply("fw", InstallPackages(("ufw",)))
+    bench.apply("rules", WriteFile(path="/etc/x", content=b"x\n"), packages=("ufw",))
+    stays = staying(keeper, done)
+    bench.undo(done.id)
+    assert sentences(keeper, stays) == [
+        "The package iptables stays installed: ufw needs it (rules).",
+        "The package ufw stays installed: it is left to rules, and goes when that is undone.",
+    ]
