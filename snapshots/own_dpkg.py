@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from snapshots.capture import Keeper
@@ -23,6 +23,8 @@ _MADE_BY_TOOLS = re.compile(
 )
 """What removal scripts have their tools make anew. pam-auth-update leaves alone what somebody
 edited; the others are links."""
+_ENABLED = re.compile(r"/etc/systemd/(?:system|user)/(?:[^/]+\.(?:wants|requires|upholds)/)?[^/]+")
+"""Links with which scripts enable the units of their package, or give them another name."""
 
 
 def by_own_dpkg(
@@ -92,7 +94,22 @@ def _of_packages(
         is_back = delta.before is None and wanted.get(path) is not None
         if beside or is_back or DERIVED.fullmatch(path):
             theirs.add(path)
-    return theirs
+    return theirs | _enabling(changes, owned)
+
+
+def _enabling(changes: Iterable[Delta], owned: Iterable[str]) -> set[str]:
+    """The links that enable units of `owned`, and new directories in which they lie."""
+    units = {path.rpartition("/")[2] for path in owned if "/systemd/" in path}
+    links, made = set(), set()
+    for delta in changes:
+        if not isinstance(delta.after, FileItem) or not _ENABLED.fullmatch(delta.key):
+            continue
+        state = delta.after.state
+        if state.kind == "symlink" and state.target.rpartition("/")[2] in units:
+            links.add(delta.key)
+        elif state.kind == "dir" and delta.before is None:
+            made.add(delta.key)
+    return links | (made & {link.rpartition("/")[0] for link in links})
 
 
 def _knows_all(

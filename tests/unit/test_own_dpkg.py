@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from host.base import FileState
+from snapshots import own_dpkg
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.model import FileItem, Item
@@ -110,3 +111,32 @@ def test_what_the_scripts_of_a_package_that_went_made_is(scene: Scene) -> None:
     for path in (made, "/etc/pam.d/sshd", "/etc/motd"):
         scene.bench.host.write_file(path, b"written meanwhile\n")
     assert scene.ours() == {made}
+
+
+def test_so_are_the_links_that_enable_its_units_and_nobody_elses(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """deb-systemd-helper writes /usr/lib, dpkg of bookworm knows /lib."""
+    unit = "/lib/systemd/system/ufw.service"
+    monkeypatch.setattr(own_dpkg, "listed", lambda *_: [unit])
+    monkeypatch.setattr(scene.bench.host, "changed_ns", lambda _: time.time_ns())
+    scene.dpkg()
+    links = {
+        "/etc/systemd/system/net.target.wants/ufw.service": f"/usr{unit}",
+        "/etc/systemd/system/wall.service": f"/usr{unit}",
+        "/etc/systemd/system/mine.target.wants/mine.service": "/etc/mine.service",
+    }
+    for path, target in links.items():
+        above = path.rpartition("/")[0]
+        parts = above.split("/")
+        for number in range(2, len(parts) + 1):
+            place = "/".join(parts[:number])
+            if scene.bench.host.state(place) is None:
+                scene.bench.host.put(place, FileState(kind="dir", mode=0o755))
+        scene.bench.host.put(path, FileState(kind="symlink", mode=0o777, target=target))
+    ours = {path for path in scene.ours() if path.startswith("/etc/systemd/system/")}
+    assert ours - {"/etc/systemd/system/multi-user.target.wants/ufw.service"} == {
+        "/etc/systemd/system/net.target.wants",
+        "/etc/systemd/system/net.target.wants/ufw.service",
+        "/etc/systemd/system/wall.service",
+    }
