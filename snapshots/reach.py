@@ -6,6 +6,7 @@ force all the same, or will be.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,23 @@ def _read_through_links(
     tops = [root.path.rstrip("/") for root in roots]
     alone = {path for path in tops if path in there}.intersection(paths)
     linked = Ways(tops).linked(host, dict.fromkeys(alone))
+    for path in alone - linked.keys():
+        if link := _link_of_others(host, path):
+            linked[path] = link
     return {path: _is_link(link) for path, link in linked.items()}
+
+
+def _link_of_others(host: Host, path: str) -> str:
+    """A link on the way to `path` that is not root's alone: nobody writes through such a one."""
+    for above in parents(path):
+        state = host.state(above)
+        if state is not None and state.kind == "symlink":
+            holder = host.state(above.rpartition("/")[0] or "/")
+            if holder is None or state.uid != 0 or holder.uid != 0:
+                return above
+            if holder.mode & 0o022 and not holder.mode & stat.S_ISVTX:
+                return above
+    return ""
 
 
 def _covered(path: str, mounted: frozenset[str]) -> str:

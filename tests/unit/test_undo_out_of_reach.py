@@ -174,3 +174,16 @@ def test_a_directory_that_only_lost_a_mode_does_not_come_back_empty_over_a_link(
         Resolutions("keep-current", {HOME: "restore"}), Resolutions("keep-current"),
     )  # fmt: skip
     assert bench.host.state(f"{HOME}/.ssh/authorized_keys") is not None
+
+
+def test_so_it_is_where_only_the_file_is_a_root_and_the_link_is_its_owners(bench: Bench) -> None:
+    """As with a home that was closed already: nobody writes through a link of others."""
+    chmod(bench, KEYS, 0o644)
+    tx = bench.begin("homes", roots=(Root(KEYS),))
+    chmod(bench, KEYS, 0o600)
+    tx_id = tx.commit().id
+    move_and_link(bench, "/home/admin/.ssh")
+    home = bench.host.state(HOME)
+    assert home is not None
+    bench.host.put(HOME, msgspec.structs.replace(home, uid=1000, gid=1000))
+    undone(bench, tx_id, Resolutions(), Resolutions(single={KEYS: "keep-current"}))
