@@ -19,6 +19,26 @@ Targets = Mapping[Key, Item | None]
 FOLDER = "/etc/systemd/system"
 
 
+_PULLS = ("Wants", "Requires", "BindsTo", "Upholds")
+_FOLLOWS = ("RequiredBy", "BoundBy", "ConsistsOf", "Conflicts")
+_KINDS = (".service", ".socket", ".timer", ".path")
+
+
+def pulled(host: Host, units: Iterable[str]) -> set[str]:
+    """These units and those that systemd starts or stops with them, by what it says itself."""
+    found: set[str] = set()
+    new = set(units)
+    properties: tuple[str, ...] = (*_PULLS, *_FOLLOWS)
+    while new:
+        found |= new
+        asked = ("systemctl", "show", *(f"--property={one}" for one in properties), *sorted(new))
+        lines = host.run(asked, ok=None).stdout.splitlines()
+        words = (word for line in lines for word in line.partition("=")[2].split())
+        new = {word for word in words if word.endswith(_KINDS)} - found
+        properties = _PULLS
+    return found
+
+
 def taking(
     host: Host,
     activations: Iterable[Activation],

@@ -17,6 +17,7 @@ from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.converge import Goal
+from snapshots.daemons import pulled
 from snapshots.drift import Choice, Drifted, content_roots, touched
 from snapshots.drift_accepted import Accepted
 from snapshots.drift_look import drifted, is_secret
@@ -148,7 +149,7 @@ def _perform(
     prove: Callable[[], None],
     progress: Progress,
 ) -> TransactionRecord:
-    at_work = AtWork(tx.record.roots)
+    at_work = AtWork(tx.record.roots, partial(pulled, keeper.host))
     at_work.may_be_all = any(domain == "packages" for domain, _ in settling.targets)
     at_work.reach |= of_domains(domain for domain, _ in settling.targets)
     units = (key for domain, key in settling.targets if domain == "units")

@@ -27,15 +27,23 @@ TOLD: tuple[DomainName, ...] = ("files", "units", "kernel", "firewall")
 
 
 class AtWork:
-    """What of ours was at work, and may have changed more than what is named."""
+    """What of ours was at work, and may have changed more than what is named.
 
-    def __init__(self, roots: Iterable[Root] = ()) -> None:
+    `pulled`: units, to those and what systemd starts and stops with them.
+    """
+
+    def __init__(
+        self,
+        roots: Iterable[Root] = (),
+        pulled: Callable[[Iterable[str]], set[str]] = set,
+    ) -> None:
+        self._pulled = pulled
         self.may_be_all = False
         """Packages came or went: what their scripts and daemons do can be told from nothing."""
         self.reach: set[Reach] = set()
         """Kinds of state that programs of ours change."""
         self.units: set[str] = set()
-        """Daemons that took the change."""
+        """Daemons that took the change, and what systemd starts and stops with them."""
         self.restarts = False
         """The change was just made, or failed: a daemon that stopped may have stopped of it."""
         self.homes: set[str] = set()
@@ -67,8 +75,9 @@ class AtWork:
         """Daemons take the change, or start."""
         activations, units = tuple(activations), tuple(units)
         self.homes |= programs.homes_of(activations, units)
-        self.units |= {one.unit for one in activations if one.unit}
-        self.restarts |= bool(self.units)
+        told = {one.unit for one in activations if one.unit}
+        self.units |= self._pulled(told) if told else set()
+        self.restarts |= bool(told)
         self.reach |= programs.of_units((*self.units, *units))
 
     def holds(self, path: str) -> bool:

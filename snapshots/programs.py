@@ -39,9 +39,9 @@ _WRITE_FILES: Final = frozenset(
 _SET_IN_THE_KERNEL: Final = frozenset({"modprobe", "mount", "sysctl", "umount"})
 
 _FILTERING: Final = re.compile(
-    r"(crowdsec|docker|containerd|fail2ban|ferm|firewalld|ip6?tables|libvirtd|lxc-net|networking"
-    r"|NetworkManager|netfilter-persistent|nftables|podman|shorewall|sshguard|systemd-networkd|ufw"
-    r"|wg-quick@).*"
+    r"(crowdsec|docker|containerd|fail2ban|ferm|incus|ip6?tables|k3s|kubelet|libvirt|lx[cd]|networking"
+    r"|NetworkManager|netfilter-persistent|nftables|openvpn|podman|sshguard|strongswan"
+    r"|systemd-networkd|tailscale|ufw|wg-quick@).*|.*(firewall|rules|shorewall|vpn|wireguard).*"
 )
 """Daemons that set rules of the packet filter, or parameters of the kernel beside them."""
 
@@ -53,8 +53,11 @@ _PLACES: Final = {
     **dict.fromkeys(("a2enconf", "a2disconf"), r"/etc/apache2/conf-enabled/.+"),
     **dict.fromkeys(("a2enmod", "a2dismod"), r"/etc/apache2/(mods|conf)-enabled/.+"),
     **dict.fromkeys(("a2ensite", "a2dissite"), r"/etc/apache2/sites-enabled/.+"),
+    **dict.fromkeys(("aa-complain", "aa-disable", "aa-enforce"), r"/etc/apparmor\.d/.+"),
+    **dict.fromkeys(("aideinit", "apt-mark"), r""),
     "augenrules": r"/etc/audit/.+",
-    **dict.fromkeys(("chage", "chpasswd", "passwd", "usermod"), _ACCOUNTS),
+    **dict.fromkeys(("chpasswd", "passwd"), rf"{_ACCOUNTS}|/etc/security/n?opasswd.*"),
+    **dict.fromkeys(("chage", "usermod"), _ACCOUNTS),
     "useradd": rf"{_ACCOUNTS}|/etc/default/useradd-?",
     "newaliases": r"/etc/aliases\.db|/etc/postfix/.+",
     "pam-auth-update": r"/etc/pam\.d/.+",
@@ -65,7 +68,9 @@ _PLACES: Final = {
     "ufw": r"/etc/(ufw/.+|ufw|default/ufw)",
 }
 """Where in /etc these write, and nowhere else; of one that is not named it is not known."""
-_WRITE_WHAT_IS_NAMED: Final = frozenset({"chmod", "chown", "cp", "install", "rm", "sed"})
+_WRITE_WHAT_IS_NAMED: Final = frozenset(
+    {"chmod", "chown", "cp", "dpkg-statoverride", "install", "openssl", "rm", "sed", "ssh-keygen"}
+)
 
 
 def may_write(change: Change) -> Callable[[str], bool]:

@@ -290,8 +290,11 @@ class Records:
             changed = list(self.each_delta(record.id, {}))
             packages = any(delta.domain == "packages" for delta in changed)
             named |= {(delta.domain, delta.key) for delta in changed}
-            return None if packages else (frozenset(named), frozenset())
-        reach: set[Reach] = set()
+            filtering = any(delta.domain == "firewall" for delta in changed)
+            # Half of a packet filter may let nobody in: it goes back as a whole.
+            reach = frozenset[Reach](("firewall",) if filtering else ())
+            return None if packages else (frozenset(named), reach)
+        reached: set[Reach] = set()
         began = ended = 0
         for line in self.journal_of(record.id):
             if line.what == "undo":  # as builds before this one began it
@@ -299,14 +302,14 @@ class Records:
             if line.what in ("change", "rollback", "drift"):
                 if line.reach is None:
                     return None
-                reach |= set(line.reach)
+                reached |= set(line.reach)
             began += line.what == "change" and not line.path
             ended += line.what == "wrote"
             if line.what == "wrote":
                 named |= {("files", path) for path in line.names or ()}
             elif line.names is not None:
                 named |= {key_of(name) for name in line.names}
-        return (frozenset(named), frozenset(reach)) if began == ended else None
+        return (frozenset(named), frozenset(reached)) if began == ended else None
 
     def left(self, tx_id: str) -> dict[str, str]:
         """The SHA-256 of what it wrote, by path, as far as that is known."""

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain
 
 import msgspec
@@ -31,6 +32,7 @@ from snapshots.converge import (
     SYSTEM_TREES,
     Goal,
 )
+from snapshots.daemons import pulled
 from snapshots.domains.units import MASK
 from snapshots.execute import describe, execute, may_bring_packages, path_of
 from snapshots.found import found_since, keep_found, written_over
@@ -103,7 +105,7 @@ class Transaction:
         self._own: frozenset[Key] = frozenset()
         self._left: dict[str, FileItem | None] = {}
         """What changes and programs of ours left where it can be told whose a file is, by path."""
-        self.at_work = AtWork(record.roots)
+        self.at_work = AtWork(record.roots, partial(pulled, keeper.host))
         self.at_work.may_be_all = record.kind != "apply"  # what else an undo changes it decides
 
     @property

@@ -30,6 +30,7 @@ from snapshots.captured import (
     loses_content,
 )
 from snapshots.converge import Goal
+from snapshots.daemons import pulled
 from snapshots.decision import by_key
 from snapshots.domains.mariadb import asks_mariadb
 from snapshots.dpkg import is_offered, refuse_interrupted
@@ -227,7 +228,7 @@ def _perform(
     left = leftovers.sentences(leftovers.beyond(keeper.host, outside))
     for path in outside:
         target["files"].pop(path, None)
-    theirs = _others(inversion, outside)
+    theirs = _others(keeper, inversion, outside)
     tx.is_only(theirs.named, theirs.at_work)
     tx.tell(f"undo {record.id}")
     goal = Goal(
@@ -270,9 +271,9 @@ def _perform(
     return tx.finish(" ".join(filter(None, [*notes, *left, *meanwhile])), tuple(rebased))
 
 
-def _others(inversion: Inversion, outside: Iterable[str]) -> Others:
+def _others(keeper: Keeper, inversion: Inversion, outside: Iterable[str]) -> Others:
     changing = [one.delta for one in inversion.decisions if one.changes]
-    at_work = AtWork(inversion.record.roots)
+    at_work = AtWork(inversion.record.roots, partial(pulled, keeper.host))
     at_work.may_be_all = any(delta.domain == "packages" for delta in changing)
     at_work.reach |= of_domains(delta.domain for delta in changing)
     units = (delta.key for delta in changing if delta.domain == "units")

@@ -10,9 +10,10 @@ from typing import cast
 
 import pytest
 
-from host.base import FileState, HostError
+from host.base import Completed, FileState, HostError
 from host.practice import PracticeHost
 from snapshots import drift_look, leaving, opening, transaction, undo
+from snapshots.daemons import pulled
 from snapshots.drift import Choice
 from snapshots.drift_settle import settle
 from snapshots.guard_switch import Switch
@@ -633,6 +634,52 @@ def test_what_a_package_tool_wrote_while_we_waited_is_not_written_over(
     assert outcome.exit == REFUSED and "has changed since it was planned" in outcome.summary
     assert host.read_bytes(path) == upgraded
     assert Records(engine.state).all() == []
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_packet_filter_goes_back_as_a_whole(bench: Bench, ours: bool) -> None:
+    """Half of one may let nobody in. What the change had nothing to do with stays."""
+    tx = opening.begin(
+        bench.host, bench.state, steps=("s",), title="s", user="t", progress=Silent(),
+        switch=cast(Switch, Waits()),
+    )  # fmt: skip
+    tx.perform(write("/etc/a.conf", "x\n"))
+    record = tx.commit()
+    records = Records(bench.state)
+    if ours:
+        chain = Delta("firewall", "ip filter INPUT", None, ValueItem("policy DROP"))
+        records.write_deltas(record.id, [*records.deltas(record.id), chain])
+    own = records.own(record)
+    assert own is not None
+    named = Others(own[0], AtWork())
+    named.at_work.reach |= own[1]
+    other = Delta("firewall", "ip filter ufw-before-input", ValueItem("-j x"), None)
+    assert named.among([other]) == (set() if ours else {("firewall", other.key)})
+
+
+def test_what_systemd_starts_with_a_unit_is_of_the_change(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {
+        "app.service": "Wants=helper.service network.target\nRequiredBy=web.service\n",
+        "helper.service": "Requires=helper.socket\nRequiredBy=not.service\n",
+    }
+
+    def show(host: object, argv: tuple[str, ...], **rest: object) -> Completed:
+        kinds = [word.partition("=")[2] for word in argv if word.startswith("--property=")]
+        lines = (line for unit in argv for line in told.get(unit, "").splitlines())
+        said = "\n".join(line for line in lines if line.partition("=")[0] in kinds)
+        return Completed(argv, 0, said, "", 0.0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(bench.host), "run", show)
+        of_app = pulled(bench.host, ["app.service"])
+    assert of_app == {"app.service", "helper.service", "helper.socket", "web.service"}
+    named = Others([], AtWork(pulled=lambda units: of_app if "app.service" in units else set()))
+    started = Delta("units", "helper.service", None, ValueItem("active"))
+    assert named.among([started]) == {("units", "helper.service")}
+    named.at_work.take([Activation("restart", "app.service")])
+    assert named.among([started]) == set()
 
 
 def test_an_undo_that_another_build_began_is_taken_back(bench: Bench) -> None:
