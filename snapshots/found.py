@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from host.base import HostError
 from host.names import visible
@@ -104,14 +104,21 @@ def written_over(
     before: Mapping[str, Item],
     named: Iterable[str],
     loose: Iterable[str],
+    *,
+    but: Collection[str] = (),
 ) -> list[str]:
     """Sentences about the files that are neither as a change left them nor as they were before it.
 
-    `point_id`: the host as it was found, before it is brought back to `before`. Raises `HostError`.
+    Not about those of `but`. `point_id`: the host as it was found, before it is brought back to
+    `before`. Raises `HostError`.
     """
     now = keeper.points.load(point_id)["files"]
     moved = differences({"files": dict(after)}, {"files": now}, named=named, loose=loose)
-    strange = [delta.key for delta in moved if not same(delta.after, before.get(delta.key))]
+    strange = [
+        delta.key
+        for delta in moved
+        if delta.key not in but and not same(delta.after, before.get(delta.key))
+    ]
     return _sentences(keeper, strange, now, point_id)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
@@ -15,6 +15,7 @@ import msgspec
 
 from host.base import FileState, HostError
 from snapshots import (
+    account_lists,
     dpkg_end,
     leaving,
     leftovers,
@@ -172,7 +173,7 @@ class Transaction:
 
     def _remember(self, written: Iterable[str]) -> dict[str, FileItem | None]:
         """As what we wrote stands now, by path."""
-        paths = [path for path in written if self.at_work.holds(path)]
+        paths = [path for path in map(self._really, written) if self.at_work.holds(path)]
         left = {path: self._keeper.files.item(self._keeper.host, path) for path in paths}
         self._left |= left
         return left
@@ -251,8 +252,14 @@ class Transaction:
         return {path: item for path, item in self._left.items() if item is not None}
 
     def _others(self) -> Others:
-        named: set[Key] = {("files", path) for path in self._records.named_paths(self.id)}
+        paths = self._records.named_paths(self.id)
+        named: set[Key] = {("files", path) for path in (*paths, *map(self._really, paths))}
         return Others(named | self._own, self.at_work)
+
+    def _really(self, path: str) -> str:
+        """Where it lies, if a directory above it is a link; as captures have it."""
+        above, _, name = path.rpartition("/")
+        return f"{self._keeper.host.realpath(above or '/').rstrip('/')}/{name}"
 
     def _leave_to_others(self) -> set[Key]:
         """Take for what was there before what they have there now."""
@@ -319,12 +326,14 @@ class Transaction:
         """
         self.at_work.restarts |= not self.is_recovered  # what stopped just now may be of it
         theirs = self._leave_to_others()
+        merged = self._with_accounts_of_others()
+        theirs |= {("files", path) for path in merged}
         meanwhile = self._others()
         found = keep_found(
             self._keeper, self.record, self._progress, records=self._records,
             before=self._before, of_others=meanwhile.among,
         )  # fmt: skip
-        over = self._written_over(found)
+        over = self._written_over(found, merged)
         self._keeper.state.release()
         self._keeper.store.forget()
         self._keeper.files.keeping = False
@@ -371,25 +380,41 @@ class Transaction:
             self._switch.leave(self.id)
         return self.record
 
-    def _written_over(self, found: str) -> list[str]:
-        """Sentences about what others wrote since it was made and waits for its confirmation."""
+    def _with_accounts_of_others(self) -> set[str]:
+        """Take for what was there before the lists of accounts with what others changed in them."""
+        try:
+            left: Mapping[str, Item | None] = self._left
+            if self.record.status == "pending":
+                left = self._keeper.points.load(point_after(self.id))["files"]
+            merged = account_lists.without_ours(self._keeper, self._before["files"], left)
+        except (HostError, OSError):
+            return set()
+        keys: set[Key] = {("files", path) for path in merged}
+        self._before = others.with_items_of(self._before, keys, {"files": merged})
+        return set(merged)
+
+    def _written_over(self, found: str, merged: Collection[str]) -> list[str]:
+        """Sentences about what others wrote since it was made, but for what was `merged`."""
         if not found:
             return []
         if self.record.status != "pending":
-            return self._written_over_what_we_left(found)
+            return self._written_over_what_we_left(found, merged)
         goal = self.goal()
         try:
             after = self._keeper.points.load(point_after(self.id))["files"]
             keyed(self._keeper, after, self._keeper.secret_paths.paths)
             before = self._before["files"]
-            return written_over(self._keeper, found, after, before, goal.named, goal.loose)
+            return written_over(
+                self._keeper, found, after, before, goal.named, goal.loose, but=merged
+            )
         except (HostError, OSError):  # it is kept all the same, and shall go back
             return []
 
-    def _written_over_what_we_left(self, found: str) -> list[str]:
+    def _written_over_what_we_left(self, found: str, merged: Collection[str]) -> list[str]:
         try:
             now = self._keeper.points.load(found)["files"]
-            left, before = self._records.left(self.id), self._before["files"]
+            told, before = self._records.left(self.id), self._before["files"]
+            left = {path: sha256 for path, sha256 in told.items() if path not in merged}
             said = found_since(self._keeper, found, left, now, before)
         except (HostError, OSError):  # it is kept all the same, and shall go back
             return []

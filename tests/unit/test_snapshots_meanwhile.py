@@ -170,26 +170,54 @@ def test_what_a_daemon_writes_beside_what_it_takes_is_of_the_change(
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_file_that_a_program_of_ours_wrote_too_goes_back(bench: Bench, fails: bool) -> None:
     """What somebody changed in it after that is kept and told, or stays, and is none of ours."""
-    bench.host.write_file("/etc/shadow", b"root:x\nalice:old\n")
+    bench.host.write_file("/etc/securetty", b"root:x\nalice:old\n")
     bench.host.write_file("/etc/gone", b"x\n")
     tx = bench.begin("s")
     with tx._noted():
-        bench.host.write_file("/etc/shadow", b"root:!x\nalice:old\n")
+        bench.host.write_file("/etc/securetty", b"root:!x\nalice:old\n")
         bench.host.put("/etc/gone", None)
-    bench.host.write_file("/etc/shadow", b"root:!x\nalice:new\n")
+    bench.host.write_file("/etc/securetty", b"root:!x\nalice:new\n")
     if fails:
         ended = tx.roll_back("a proof failed")
         (point,) = found_of(bench, ended.id)
-        assert content_in(bench, point, "/etc/shadow") == b"root:!x\nalice:new\n"
-        assert point in ended.reason and "/etc/shadow was changed by something" in ended.reason
-        assert bench.read("/etc/shadow") == "root:x\nalice:old\n"
+        assert content_in(bench, point, "/etc/securetty") == b"root:!x\nalice:new\n"
+        assert point in ended.reason and "/etc/securetty was changed by something" in ended.reason
+        assert bench.read("/etc/securetty") == "root:x\nalice:old\n"
     else:
         ended = tx.commit()
-        assert "/etc/shadow was changed by something else meanwhile: that is no" in ended.reason
-        assert drifted(bench) == {"/etc/shadow"}
+        assert "/etc/securetty was changed by something else meanwhile: that is no" in ended.reason
+        assert drifted(bench) == {"/etc/securetty"}
         assert undone(bench, ended.id, Silent()).status == "committed"
-        assert bench.read("/etc/shadow") == "root:x\nalice:new\n"
+        assert bench.read("/etc/securetty") == "root:x\nalice:new\n"
     assert bench.read("/etc/gone") == "x\n"
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_list_of_accounts_goes_back_with_what_others_changed_in_it(
+    bench: Bench, waits: bool
+) -> None:
+    """An account stands in several, and half of one can log in nowhere."""
+    bench.host.write_file("/etc/passwd", b"root:x:0\nalice:x:1000\n")
+    bench.host.write_file("/etc/shadow", b"root:x\nalice:old\n")
+    tx = opening.begin(
+        bench.host, bench.state, steps=("s",), title="s", user="t", progress=Silent(),
+        switch=cast(Switch, Waits()) if waits else None,
+    )  # fmt: skip
+    with tx._noted():
+        bench.host.write_file("/etc/shadow", b"root:!x\nalice:old\n")
+    if waits:
+        tx.commit()
+    bench.host.write_file("/etc/shadow", b"root:!x\nalice:new\nbob:y\n")
+    bench.host.write_file("/etc/passwd", b"root:x:0\nalice:x:1000\nbob:x:1001\n")
+    if waits:
+        (ended,) = recover(bench.host, bench.state, Silent())
+    else:
+        ended = tx.roll_back("a proof failed")
+    assert ended.status == "rolled-back"
+    assert "/etc/passwd and 1 more were changed by something else meanwhile: that" in ended.reason
+    assert "it is kept in" not in ended.reason
+    assert bench.read("/etc/shadow") == "root:x\nalice:new\nbob:y\n"
+    assert bench.read("/etc/passwd") == "root:x:0\nalice:x:1000\nbob:x:1001\n"
 
 
 @pytest.mark.parametrize(
@@ -699,3 +727,21 @@ def test_an_undo_that_another_build_began_is_taken_back(bench: Bench) -> None:
     assert bench.host.state("/etc/a.conf") is None
     (ended,) = recover(bench.host, bench.state, Silent())
     assert ended.status == "rolled-back" and bench.read("/etc/a.conf") == "x\n"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_file_below_a_link_within_etc_is_of_the_change(bench: Bench, fails: bool) -> None:
+    """A capture has it where it really lies."""
+    bench.host.put("/etc/site-real", DIRECTORY)
+    bench.host.put("/etc/site", FileState(kind="symlink", mode=0o777, target="site-real"))
+    before = bench.fingerprint()
+    tx = bench.begin("s")
+    tx.perform(write("/etc/site/x.conf", "x\n"))
+    ended = tx.roll_back("a proof failed") if fails else tx.commit()
+    assert "something else" not in ended.reason and drifted(bench) == set()
+    if not fails:
+        assert {delta.key for delta in Records(bench.state).deltas(tx.id)} == {
+            "/etc/site-real/x.conf"
+        }
+        assert undone(bench, ended.id, Silent()).status == "committed"
+    assert bench.fingerprint() == before
