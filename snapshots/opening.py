@@ -199,6 +199,7 @@ def open_transaction(
             keeper.state.reserve()
             keeper.write(point_before(record.id), record.roots, before)
             records.write(record)
+            records.journal(record.id, "begin", record.title)
             records.keep_tables(record.id, tables)
             # Only after the capture: what is in a file before it becomes secret is not secret.
             register_secrets(keeper, before, secret_paths)

@@ -296,7 +296,10 @@ class Records:
             return None if packages else (frozenset(named), reach)
         reached: set[Reach] = set()
         began = ended = 0
-        for line in self.journal_of(record.id):
+        lines = self.journal_of(record.id)
+        if not lines:
+            return None  # it is lost: there is a first line before anything is done
+        for line in lines:
             if line.what == "undo":  # as builds before this one began it
                 return None
             if line.what in ("change", "rollback", "drift"):

@@ -121,7 +121,7 @@ def _own(
     records: Records, record: TransactionRecord
 ) -> tuple[frozenset[Key], frozenset[Reach]] | None:
     try:
-        return records.own(record)
+        return None if records.doubt(record) else records.own(record)
     except (SnapshotError, OSError):  # its list is damaged: all that differs may be its own
         return None
 

@@ -44,6 +44,11 @@ def with_two_that_came(bench: Bench) -> Transaction:
     return tx
 
 
+def last_line(content: bytes) -> int:
+    """Where it begins."""
+    return content[:-1].rindex(b"\n") + 1
+
+
 def altered(path: Path, old: bytes, new: bytes) -> None:
     content = path.read_bytes()
     assert content.count(old) == 1
@@ -61,7 +66,7 @@ def test_what_an_altered_line_names_is_left_and_a_person_is_told(bench: Bench) -
     assert bench.host.state(f"{CAME}/data") is not None
     assert bench.host.state(SURE) is None
     assert ended.status == "needs-person"
-    assert f"{journal} was altered on the disk (line 2)" in ended.reason
+    assert f"{journal} was altered on the disk (line 3)" in ended.reason
     assert "everything else was put back" in ended.reason
     assert bench.fingerprint() == before
 
@@ -72,15 +77,26 @@ def test_a_recovery_after_it_says_so_again(bench: Bench) -> None:
     tx._held.close()  # as if the process had ended
     for _ in range(2):
         (ended,) = recover(bench.host, bench.state, Silent())
-        assert ended.status == "needs-person" and "(line 2)" in ended.reason
+        assert ended.status == "needs-person" and "(line 3)" in ended.reason
         assert bench.host.state(OTHER) is not None
+
+
+def test_whose_a_file_is_that_an_altered_line_named_is_not_guessed(bench: Bench) -> None:
+    tx = bench.begin("motd")
+    before = bench.fingerprint()
+    tx.perform(WriteFile(path="/etc/motd", content=b"changed\n"))
+    altered(journal_of(bench, tx), b'"path":"/etc/motd"', b'"path":"/etc/mote"')
+    tx._held.close()  # as if the process had ended
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert ended.status == "needs-person" and "(line 2)" in ended.reason
+    assert bench.fingerprint() == before
 
 
 def test_every_flipped_bit_of_a_line_is_doubted(bench: Bench) -> None:
     tx = with_two_that_came(bench)
     records, journal = Records(bench.state), journal_of(bench, tx)
     whole = journal.read_bytes()
-    first = whole.index(b"\n") + 1
+    first = last_line(whole)
     for where in range(first, len(whole) - 1):
         for bit in range(8):
             content = bytearray(whole)
@@ -97,7 +113,7 @@ def test_a_line_that_a_crash_cut_off_is_no_doubt(bench: Bench) -> None:
     tx = with_two_that_came(bench)
     records, journal = Records(bench.state), journal_of(bench, tx)
     whole = journal.read_bytes()
-    for length in range(whole.index(b"\n") + 1, len(whole) - 2):
+    for length in range(last_line(whole), len(whole) - 2):
         journal.write_bytes(whole[:length])
         assert (records.came(tx.id), records.doubt(tx.record)) == ([SURE], "")
     records.journal(tx.id, "undo", "going back")

@@ -745,3 +745,16 @@ def test_a_file_below_a_link_within_etc_is_of_the_change(bench: Bench, fails: bo
         }
         assert undone(bench, ended.id, Silent()).status == "committed"
     assert bench.fingerprint() == before
+
+
+def test_a_change_whose_journal_is_lost_is_taken_back(bench: Bench) -> None:
+    """Nothing says which files are its own then, so all of them go back, and it is said."""
+    tx = bench.begin("s")
+    tx.perform(write("/etc/a.conf", "x\n"))
+    tx._held.close()  # as if the process had died
+    (Records(bench.state).where(tx.id) / "journal.jsonl").unlink()
+    bench.host.write_file("/etc/motd", b"mine\n")
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert ended.status == "rolled-back" and bench.host.state("/etc/a.conf") is None
+    (point,) = found_of(bench, tx.id)
+    assert f"As it was found everything is kept in {bench.state.points / point}" in ended.reason
