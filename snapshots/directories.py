@@ -57,10 +57,26 @@ def remover(inversion: Inversion, delta: Delta) -> Later | None:
 
 def filler(inversion: Inversion, delta: Delta, until: Later | None) -> Later | None:
     """Who first put something in our directory, before that other one ended."""
-    heir = first_inside(inversion, "files", f"{delta.key}/", new=True)
+    heir = _window_filled(inversion, delta) or first_inside(
+        inversion, "files", f"{delta.key}/", new=True
+    )
     if heir is None or (until is not None and heir.record.at_end > until.record.at_end):
         return None
-    return heir
+    found = heir.deltas.get((delta.domain, delta.key))
+    return heir if found is None or is_dir(found.before) else None  # else it made its own
+
+
+def _window_filled(inversion: Inversion, delta: Delta) -> Later | None:
+    """The window in which ours was made, if something else lay in our directory at its end: there
+    was none before ours, so it came after that."""
+    mine = {decision.delta.key for decision in inversion.decisions}
+    for later in inversion.everybody:
+        if later.record.id < inversion.record.id and any(
+            theirs.after is not None and theirs.key not in mine
+            for theirs in inversion.below(later, "files", f"{delta.key}/")
+        ):
+            return later
+    return None
 
 
 def finder(inversion: Inversion, delta: Delta, until: Later | None) -> Later | None:

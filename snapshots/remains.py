@@ -199,6 +199,10 @@ def _keep_directory(inversion: Inversion, decision: Decision, now: Item, holds: 
     _stays(inversion, decision, heir, f"stays: {holds} lies in it")
     if heir is not None:
         inherit(inversion, heir, decision.delta, now)
+        return
+    for later in inversion.everybody:  # what they made of it since is theirs still
+        inversion.rebased.get(later.record.id, {}).pop(("files", path), None)
+        inversion.moved.get(later.record.id, {}).pop(("files", path), None)
 
 
 def settle_tables(inversion: Inversion) -> None:

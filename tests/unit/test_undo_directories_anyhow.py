@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snapshots.model import RESOLUTIONS, FileItem, Item
+from snapshots.model import RESOLUTIONS, FileItem, Item, Resolution
 from tests.unit.undo_world import World, content_of, directory, link, simplified, text, undone
 
 D, A, B = "/etc/d", "/etc/d/a", "/etc/d/b"
@@ -172,6 +172,47 @@ def test_a_directory_in_place_of_a_link_that_was_filled_and_then_closed(
     done["f"] = world.apply("fill", {F: text("a\n")})
     done["c"] = world.apply("close", {D: directory(0o700)})
     assert_all_undone(world, start, done, order)
+
+
+@pytest.mark.parametrize("order", [("m", "w", "f"), ("m", "f", "w"), ("f", "m", "w")])
+def test_a_directory_that_became_a_link_before_it_was_made_again(order: tuple[str, ...]) -> None:
+    """Whoever makes a directory of a link put nothing in the one that was there before."""
+    world, start, done = begun(DEEP)
+    with world.window() as done["w"]:
+        world.edit(dict.fromkeys(DEEP))
+        done["m"] = world.apply("make", {D: directory(), E_: directory()})
+        world.edit({E_: link("/etc/z")})
+    done["f"] = world.apply("fill", {E_: directory(0o700), F: text("f\n")})
+    for one in order:
+        undone(world, done[one], "keep-current")
+    assert simplified(world.now) == start
+
+
+@pytest.mark.parametrize("order", [tuple("mwcf"), tuple("mcwf"), tuple("cmfw")])
+def test_a_directory_that_was_filled_within_its_window(order: tuple[str, ...]) -> None:
+    world, start, done = begun(DEEP)
+    with world.window() as done["w"]:
+        world.edit(dict.fromkeys(DEEP))
+        done["m"] = world.apply("make", {D: directory(0o700)})
+        world.edit({A: text("other\n")})
+    done["f"] = world.apply("fill", {E_: directory(), F: text("f\n")})
+    done["c"] = world.apply("open", {D: directory()})
+    assert_all_undone(world, start, done, order)
+
+
+@pytest.mark.parametrize("choice", RESOLUTIONS)
+def test_a_directory_stays_with_what_others_made_of_it(choice: Resolution) -> None:
+    """It cannot go, because something of nobody lies in it: who closed it opens it again."""
+    world, start, done = begun(FULL)
+    done["r"] = world.apply("remove", {A: None})
+    with world.window() as done["w"]:
+        world.edit({D: None})
+        done["m"] = world.apply("make", {D: directory(), A: text("other\n")}, kind="drift")
+    done["c"] = world.apply("close", {D: directory(0o700)})
+    undone(world, done["r"], "restore")
+    for one in ("m", "w", "c"):
+        undone(world, done[one], choice)
+    assert simplified(world.now) == start
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations("rem")))
