@@ -63,13 +63,14 @@ _PLACES: Final = {
     "pam-auth-update": r"/etc/pam\.d/.+",
     **dict.fromkeys(("phpdismod", "phpenmod"), r"/etc/php/.+"),
     "postconf": r"/etc/postfix/.+",
+    "ssh-keygen": r"/etc/ssh/.+",
     "systemctl": r"/etc/(systemd/|init\.d/|rc[0-6S]\.d/).+",
     **dict.fromkeys(("logger", "modprobe", "mount", "sysctl", "umount"), r""),
     "ufw": r"/etc/(ufw/.+|ufw|default/ufw)",
 }
 """Where in /etc these write, and nowhere else; of one that is not named it is not known."""
 _WRITE_WHAT_IS_NAMED: Final = frozenset(
-    {"chmod", "chown", "cp", "dpkg-statoverride", "install", "openssl", "rm", "sed", "ssh-keygen"}
+    {"chmod", "chown", "cp", "dpkg-statoverride", "install", "openssl", "rm", "sed"}
 )
 
 

@@ -52,6 +52,11 @@ def test_what_units_change_beside_themselves() -> None:
         (("useradd", "-D", "-f", "45"), "/etc/default/useradd", "/etc/default/grub"),
         (("chpasswd",), "/etc/security/opasswd", "/etc/motd"),
         (("aideinit", "-y"), "/var/lib/aide/aide.db", "/etc/motd"),
+        (
+            ("ssh-keygen", "-q", "-t", "rsa", "-f", "/etc/ssh/ssh_host_rsa_key"),
+            "/etc/ssh/ssh_host_rsa_key.pub",
+            "/etc/motd",
+        ),
         (("chmod", "0600", "/etc/cron.d"), "/etc/cron.d", "/etc/cron.daily/x"),
         (("rm", "-r", "/etc/cron.d/"), "/etc/cron.d/a", "/etc/motd"),
         (("ufw", "allow", "22"), "/etc/ufw/user.rules", "/etc/default/grub"),
