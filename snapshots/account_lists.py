@@ -9,12 +9,11 @@ from collections.abc import Mapping
 
 from snapshots.capture import Keeper
 from snapshots.captured import same
+from snapshots.decision import ACCOUNT_FILES
 from snapshots.inverse import Contents, Inverse
 from snapshots.model import Delta, Item
 
-LISTS = tuple(
-    f"/etc/{name}" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")
-)
+LISTS = sorted(path for path in ACCOUNT_FILES if not path.endswith("-"))
 
 
 def without_ours(

@@ -16,9 +16,8 @@ from snapshots.drift_origin import deeds_since
 from snapshots.model import Delta, DomainName
 from snapshots.package_growth import ETC, of_others
 from snapshots.package_ties import conffiles, files_of, listed, units_of, with_accounts
-from snapshots.put_aside import WHOLE_S
+from snapshots.put_aside import NS, was_at_work
 
-NS = 1e9
 LONGEST_S = 3600.0
 """So long one package may take dpkg at the most, for its deed to be found in the log."""
 
@@ -119,11 +118,7 @@ def _written_by_scripts(
     known = {_bare(name) for name in names}
     since_s = min(written.values()) - LONGEST_S
     deeds = [deed for deed in deeds_since(host, since_s) if deed.package in known]
-    return {
-        path
-        for path, at_s in written.items()
-        if any(deed.began <= at_s < deed.ended + WHOLE_S for deed in deeds)
-    }
+    return {path for path, at_s in written.items() if was_at_work(deeds, at_s)}
 
 
 def without_theirs(host: Host, paths: Iterable[str], names: Collection[str]) -> list[str]:
