@@ -22,9 +22,16 @@ from snapshots.drift_accepted import Accepted
 from snapshots.drift_carried import Carried
 from snapshots.model import DomainName, Item, Key, TransactionRecord
 from snapshots.objects import ObjectStore
-from snapshots.points import Manifest, Points, decode_chunk, domain_of, place_of
+from snapshots.points import (
+    Manifest,
+    Points,
+    decode_chunk,
+    domain_of,
+    place_of,
+    point_after,
+    point_before,
+)
 from snapshots.records import Records
-from snapshots.transaction import point_after, point_before
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):

@@ -155,8 +155,8 @@ def _perform(
     units = (key for domain, key in settling.targets if domain == "units")
     at_work.take(settling.activations, units)
     theirs = Others(settling.targets.keys(), at_work)
-    tx.is_only(theirs.named, at_work)
-    tx.tell(settling.choice)
+    tx.ours.is_only(theirs.named, at_work)
+    tx.ours.tell(settling.choice)
     target: Captured = {domain: dict(items) for domain, items in current.items()}
     for domain, key in settling.targets:
         item = settling.targets[domain, key]

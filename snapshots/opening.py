@@ -27,13 +27,14 @@ from snapshots.model import (
     Validation,
     Worked,
 )
+from snapshots.points import point_before
 from snapshots.progress import Progress
 from snapshots.reach import mounts_below
 from snapshots.records import Records, now_text
 from snapshots.settle import finish_settling, register_secrets
 from snapshots.state import StateDir
 from snapshots.sweep import sweep
-from snapshots.transaction import Transaction, point_before
+from snapshots.transaction import Transaction
 
 
 def begin(

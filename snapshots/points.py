@@ -29,6 +29,15 @@ DOMAINS: tuple[DomainName, ...] = get_args(DomainName)
 _ROWS = msgspec.json.Decoder(tuple[str, str])
 
 
+def point_before(tx_id: str) -> str:
+    """The restore point from before a transaction."""
+    return f"{tx_id}.before"
+
+
+def point_after(tx_id: str) -> str:
+    return f"{tx_id}.after"
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore point holds.
 

@@ -23,13 +23,12 @@ from snapshots.model import (
     ValueItem,
 )
 from snapshots.objects import ObjectStore
-from snapshots.points import Points, decode_chunk, domain_of
+from snapshots.points import Points, decode_chunk, domain_of, point_before
 from snapshots.records import LIST, ORIGINAL, Records
 from snapshots.secret_paths import PREFIX
 from snapshots.settle import laid_down, may_come_back
 from snapshots.state import StateDir
 from snapshots.sweep import sweep
-from snapshots.transaction import point_before
 
 
 def going(state: StateDir, keep_days: int) -> list[TransactionRecord]:

@@ -13,9 +13,11 @@ from snapshots import lost_parts, set_aside
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.execute import wait_for_outlived
+from snapshots.going_back import TOO
 from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.lost_parts import Lost
 from snapshots.model import Key, SnapshotError, TransactionRecord
+from snapshots.points import point_before
 from snapshots.programs import Reach
 from snapshots.progress import Progress
 from snapshots.records import Records, now_text
@@ -23,7 +25,7 @@ from snapshots.recover_packages import hold_packages, may_touch, settle_packages
 from snapshots.settle import finish_settling, keyed
 from snapshots.state import StateDir
 from snapshots.sweep import sweep
-from snapshots.transaction import TOO, Transaction, point_before
+from snapshots.transaction import Transaction
 from snapshots.unfinished import to_recover
 
 
@@ -68,13 +70,13 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             tx.lost = lost
             tx.is_recovered = True
             ours = _own(records, record)
-            tx.at_work.may_be_all = tx.is_unclear = ours is None
+            tx.ours.at_work.may_be_all = tx.is_unclear = ours is None
             if ours is not None:
                 named, reach = ours
-                tx.at_work.reach |= reach
-                tx.is_only(named, tx.at_work)
-                tx.at_work.take(record.activations)
-                tx.at_work.restarts &= record.status != "pending"
+                tx.ours.at_work.reach |= reach
+                tx.ours.is_only(named, tx.ours.at_work)
+                tx.ours.at_work.take(record.activations)
+                tx.ours.at_work.restarts &= record.status != "pending"
             set_aside.bring_home(host, state, point_before(record.id))
             ended.append(tx.roll_back(_reason(state, record)))
             sweep(state)

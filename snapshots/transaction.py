@@ -6,75 +6,38 @@ import contextlib
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from itertools import chain
 
 import msgspec
 
 from host.base import FileState, HostError
-from snapshots import (
-    account_lists,
-    dpkg_end,
-    leaving,
-    leftovers,
-    others,
-    scraps,
-    stale_marks,
-    strangers,
-    ucf,
-)
+from snapshots import leaving, leftovers, others, strangers
 from snapshots.activation import activate, validate
-from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
-from snapshots.captured import VOLATILE_FILES, Captured, each_difference, same
-from snapshots.converge import (
-    SYSTEM_TREES,
-    Goal,
-)
-from snapshots.daemons import pulled
-from snapshots.domains.units import MASK
+from snapshots.captured import Captured, each_difference
+from snapshots.converge import SYSTEM_TREES
 from snapshots.execute import describe, execute, may_bring_packages, path_of
-from snapshots.found import found_since, keep_found, written_over
+from snapshots.going_back import GoingBack, goal_before
 from snapshots.guard_switch import Switch
-from snapshots.journal import name_of
 from snapshots.lost_parts import Lost
 from snapshots.model import (
     Change,
     Delta,
-    FileItem,
-    Item,
-    Key,
     SnapshotError,
     TransactionRecord,
     TransactionStatus,
     WriteFile,
     secret_path,
 )
-from snapshots.others import AtWork, Others
+from snapshots.ours import Ours
+from snapshots.points import point_after
 from snapshots.programs import may_write, reach_of, units_of
 from snapshots.progress import Progress
 from snapshots.records import STRANGE, Records, now_text
-from snapshots.recover_packages import may_touch
-from snapshots.settle import finish_settling, forget_secrets, keyed, register_secrets
+from snapshots.settle import finish_settling, forget_secrets, register_secrets
 from snapshots.strangers import left_to_them
-
-TOO = "Going back failed too:"
-"""Stands in a reason before why it could not be taken back."""
-
-
-def point_before(tx_id: str) -> str:
-    """The restore point from before a transaction."""
-    return f"{tx_id}.before"
-
-
-def point_after(tx_id: str) -> str:
-    return f"{tx_id}.after"
-
-
-def _sentence(words: str) -> str:
-    return words if words.endswith(".") else f"{words}."
 
 
 class Transaction:
@@ -103,29 +66,11 @@ class Transaction:
         self._records = records
         self._before = before
         self._progress = progress
-        self._own: frozenset[Key] = frozenset()
-        self._left: dict[str, FileItem | None] = {}
-        """What changes and programs of ours left where it can be told whose a file is, by path."""
-        self.at_work = AtWork(record.roots, partial(pulled, keeper.host))
-        self.at_work.may_be_all = record.kind != "apply"  # what else an undo changes it decides
+        self.ours = Ours(keeper, records, record)
 
     @property
     def id(self) -> str:
         return self.record.id
-
-    def is_only(self, own: Iterable[Key], at_work: AtWork) -> None:
-        """Besides the files that its journal names it changes these, and what is `at_work` may."""
-        self._own = frozenset(own)
-        self.at_work = at_work
-
-    def tell(self, what: str) -> None:
-        """Have the journal say what of all that it changes, if it names all of it."""
-        mine = sorted(key for key in self._own if key[0] != "files" or self.at_work.holds(key[1]))
-        told = not self.at_work.may_be_all
-        self._records.journal(
-            self.id, self.record.kind, what, names=map(name_of, mine) if told else None,
-            reach=self.at_work.reach if told else None,
-        )  # fmt: skip
 
     def perform(self, change: Change) -> None:
         """Make one change; its intent is on the disk before. Raises `HostError`."""
@@ -145,38 +90,21 @@ class Transaction:
         there = leftovers.survey(host) if may_bring_packages(change) else None
         if there is not None:
             self._records.keep_names(self.id, there)
-        self.at_work.may_be_all |= there is not None
-        self.at_work.reach |= reach
-        self.at_work.take((), units_of(change))
+        at_work = self.ours.at_work
+        at_work.may_be_all |= there is not None
+        at_work.reach |= reach
+        at_work.take((), units_of(change))
         try:
-            with contextlib.nullcontext() if path else self._noted(may_write(change)):
+            with contextlib.nullcontext() if path else self.ours.noted(may_write(change)):
                 execute(host, change, self.id, self._keeper.debs, self._progress)
             if path:
-                self._remember((path,))
+                self.ours.remember((path,))
         finally:
             if there is not None:
                 with contextlib.suppress(OSError):  # at the end it is asked for once more
                     host.sync(SYSTEM_TREES)
                 self._note_strangers()
                 self._note_what_came(there)
-
-    @contextlib.contextmanager
-    def _noted(self, may_be_ours: Callable[[str], bool] = lambda _: True) -> Iterator[None]:
-        """What is written meanwhile and may be ours is, and is known to whoever goes back, too."""
-        with self.at_work.noted(self._keeper.host, may_be_ours) as written:
-            yield
-        if not self.at_work.may_be_all:
-            left = self._remember(sorted(written))
-            sums = [item.state.sha256 if item else "" for item in left.values()]
-            what = f"that wrote {len(left)} files"
-            self._records.journal(self.id, "wrote", what, names=left, sums=sums)
-
-    def _remember(self, written: Iterable[str]) -> dict[str, FileItem | None]:
-        """As what we wrote stands now, by path."""
-        paths = [path for path in map(self._really, written) if self.at_work.holds(path)]
-        left = {path: self._keeper.files.item(self._keeper.host, path) for path in paths}
-        self._left |= left
-        return left
 
     def _note_strangers(self) -> None:
         """Packages that other tools changed meanwhile are known to whoever goes back, too."""
@@ -202,7 +130,7 @@ class Transaction:
     def activate(self) -> None:
         """Make the daemons take it and see that they keep running. Raises `SnapshotError`."""
         self._records.journal(self.id, "activate", f"{len(self.record.activations)} activations")
-        self.at_work.take(self.record.activations)
+        self.ours.at_work.take(self.record.activations)
         activate(self._keeper.host, self.record.activations, self._progress)
         if self._switch is not None:
             self._switch.took(time.monotonic())
@@ -216,11 +144,7 @@ class Transaction:
         after = self._keeper.capture_settled(
             self.record.roots, self._before, self._progress, proved_since_s
         )
-        theirs = self._changed_by_others(after)
-        after = others.with_items_of(after, theirs, self._before)
-        moved = self._moved_since(after)
-        after = others.with_items_of(after, moved, {"files": self._left_files()})
-        theirs |= moved
+        after, theirs = self.ours.with_what_others_changed(self._before, after)
         self._progress.doing("writing the restore point")
         came = leftovers.states(self._keeper.host, self._records.came(self.id))
         self.write_after(after, (Delta("files", path, None, came[path]) for path in sorted(came)))
@@ -228,53 +152,6 @@ class Transaction:
         self._end(self.kept_as, " ".join(said))
         self._held.close()
         return self.record
-
-    def _changed_by_others(self, now: Captured) -> set[Key]:
-        asked = self._others()
-        if self.at_work.may_be_all:
-            return set()
-        named = [key for domain, key in asked.named if domain == "files"]
-        return asked.among(each_difference(self._before, now, named=named))
-
-    def _moved_since(self, after: Captured) -> set[Key]:
-        """What we wrote and somebody else changed after that: it stays, and is none of ours."""
-        if self.at_work.may_be_all:
-            return set()
-        found: set[Key] = set()
-        for path, left in self._left.items():
-            if path in VOLATILE_FILES or path.startswith(tuple(self.at_work.homes)):
-                continue
-            if not same(left, after["files"].get(path)):
-                found.add(("files", path))
-        return found
-
-    def _left_files(self) -> dict[str, Item]:
-        return {path: item for path, item in self._left.items() if item is not None}
-
-    def _others(self) -> Others:
-        paths = self._records.named_paths(self.id)
-        named: set[Key] = {("files", path) for path in (*paths, *map(self._really, paths))}
-        return Others(named | self._own, self.at_work)
-
-    def _really(self, path: str) -> str:
-        """Where it lies, if a directory above it is a link; as captures have it."""
-        above, _, name = path.rpartition("/")
-        return f"{self._keeper.host.realpath(above or '/').rstrip('/')}/{name}"
-
-    def _leave_to_others(self) -> set[Key]:
-        """Take for what was there before what they have there now."""
-        if self.at_work.may_be_all:
-            return set()
-        self._keeper.files.keeping = False  # it stays where it is
-        try:
-            now = self._keeper.capture(self.record.roots, self._progress)
-        except (HostError, OSError):
-            return set()
-        finally:
-            self._keeper.files.keeping = True
-        theirs = self._changed_by_others(now)
-        self._before = others.with_items_of(self._before, theirs, now)
-        return theirs
 
     @property
     def kept_as(self) -> TransactionStatus:
@@ -298,7 +175,7 @@ class Transaction:
 
     def _differences(self, after: Captured) -> Iterator[Delta]:
         """What the transaction changed, if the host is `after` now."""
-        goal = self.goal()
+        goal = goal_before(self._records, self.record, self._before)
         before = left_to_them(self._keeper.host, goal.captured, after, goal.named)
         return each_difference(before, after, named=goal.named, loose=goal.loose)
 
@@ -324,48 +201,18 @@ class Transaction:
         Does not raise for what goes wrong on the host: the record says `needs-person` then, with
         a sentence in `reason`. What somebody else changed meanwhile stays.
         """
-        self.at_work.restarts |= not self.is_recovered  # what stopped just now may be of it
-        theirs = self._leave_to_others()
-        merged = self._with_accounts_of_others()
-        theirs |= {("files", path) for path in merged}
-        meanwhile = self._others()
-        found = keep_found(
-            self._keeper, self.record, self._progress, records=self._records,
-            before=self._before, of_others=meanwhile.among,
+        self.ours.at_work.restarts |= not self.is_recovered  # what stopped may be of it
+        back = GoingBack(
+            self._keeper, self._records, self.record, self._before, self.ours, self.lost,
+            self._progress, unclear=self.is_unclear,
         )  # fmt: skip
-        over = self._written_over(found, merged)
         self._keeper.state.release()
         self._keeper.store.forget()
         self._keeper.files.keeping = False
         with self._held:
             with contextlib.suppress(OSError):  # a full disk shall not keep us from going back
                 self._records.journal(self.id, "back", "going back to the state before")
-            try:
-                notes, _ = bring_back(
-                    self._keeper, self.goal(), self._progress, own_units=self._own_units,
-                    of_others=meanwhile.among,
-                )  # fmt: skip
-                mounted = self._remove_what_came()
-                tables = self._records.kept_tables(self.id)
-                ucf.put_back(self._keeper.host, tables)
-                stale_marks.put_back(self._keeper.host, tables)
-                unsettled = self._bring_dpkg_to_its_end()
-                self._clear_scraps()
-                self._require_no_doubt()
-                status: TransactionStatus = "rolled-back"
-                theirs |= meanwhile.keys
-                told = (unsettled, self.lost.words, self._of_strangers(), others.sentence(theirs))
-                said = filter(None, told)
-                words = [*over, *notes, *mounted, *self._what_stayed(), *said]
-                reason = " ".join([_sentence(reason) if words else reason, *words]).strip()
-            except (HostError, OSError) as error:
-                status = "needs-person"
-                reason = (
-                    f"{' '.join([_sentence(reason), *over])} {TOO} {_sentence(str(error))} "
-                    "The state from before lies in "
-                    f"{self._keeper.points.path / point_before(self.id)}; `harden-tui recover` "
-                    "tries again, its restore.sh does it by hand."
-                )
+            status, reason = back.go(reason)
             try:
                 self._end(status, reason)
             except OSError as error:
@@ -379,107 +226,6 @@ class Transaction:
         if self._switch is not None and self.record.status == "rolled-back":
             self._switch.leave(self.id)
         return self.record
-
-    def _with_accounts_of_others(self) -> set[str]:
-        """Take for what was there before the lists of accounts with what others changed in them."""
-        try:
-            left: Mapping[str, Item | None] = self._left
-            if self.record.status == "pending":
-                left = self._keeper.points.load(point_after(self.id))["files"]
-            merged = account_lists.without_ours(self._keeper, self._before["files"], left)
-        except (HostError, OSError):
-            return set()
-        keys: set[Key] = {("files", path) for path in merged}
-        self._before = others.with_items_of(self._before, keys, {"files": merged})
-        return set(merged)
-
-    def _written_over(self, found: str, merged: Collection[str]) -> list[str]:
-        """Sentences about what others wrote since it was made, but for what was `merged`."""
-        if not found:
-            return []
-        if self.record.status != "pending":
-            return self._written_over_what_we_left(found, merged)
-        goal = self.goal()
-        try:
-            after = self._keeper.points.load(point_after(self.id))["files"]
-            keyed(self._keeper, after, self._keeper.secret_paths.paths)
-            before = self._before["files"]
-            return written_over(
-                self._keeper, found, after, before, goal.named, goal.loose, but=merged
-            )
-        except (HostError, OSError):  # it is kept all the same, and shall go back
-            return []
-
-    def _written_over_what_we_left(self, found: str, merged: Collection[str]) -> list[str]:
-        try:
-            now = self._keeper.points.load(found)["files"]
-            told, before = self._records.left(self.id), self._before["files"]
-            left = {path: sha256 for path, sha256 in told.items() if path not in merged}
-            said = found_since(self._keeper, found, left, now, before)
-        except (HostError, OSError):  # it is kept all the same, and shall go back
-            return []
-        if self.is_unclear and not said:
-            said = [f"As it was found everything is kept in {self._keeper.points.path / found}."]
-        return said
-
-    def _own_units(self) -> set[str] | None:
-        """The units that it changed, or had take something; `None` where that is not known."""
-        try:
-            after = self._keeper.points.load(point_after(self.id))["units"]
-        except (HostError, OSError):
-            return None  # it never came to its end
-        before = self._before["units"]
-        changed = {unit for unit in before.keys() | after if before.get(unit) != after.get(unit)}
-        told = {activation.unit for activation in self.record.activations}
-        return {unit.removeprefix(MASK) for unit in changed} | told
-
-    def _remove_what_came(self) -> list[str]:
-        host = self._keeper.host
-        staying = leftovers.states(host, self._records.stayed(self.id))
-        return leftovers.remove(host, self._records.came(self.id), staying)
-
-    def _bring_dpkg_to_its_end(self) -> str:
-        host = self._keeper.host
-        if host.is_practice or not host.has_packages_locked:
-            return ""
-        if not may_touch(self._records, self.record):
-            return ""
-        return dpkg_end.bring_to_its_end(host, self._progress)
-
-    def _clear_scraps(self) -> None:
-        host = self._keeper.host
-        if host.has_packages_locked or host.is_practice:  # else they may be another tool's
-            scraps.clear(host, self.record.started)
-
-    def _require_no_doubt(self) -> None:
-        """Raise `SnapshotError` where something may be left that nobody knows of any more."""
-        if self.lost.matters:
-            raise SnapshotError(f"{self.lost.words} Everything else was put back.")
-        doubt = self._records.doubt(self.record)
-        if doubt:
-            raise SnapshotError(
-                f"{doubt}, so what it said was not acted on; everything else was put back. What "
-                "came with packages outside of /etc may be left, below /var/lib or /var/log for "
-                "example: look, and remove it by hand."
-            )
-
-    def _what_stayed(self) -> list[str]:
-        """A sentence about what was not taken away; none where there is nothing of it."""
-        try:
-            left = leftovers.left_there(self._keeper.host, self._records.stayed(self.id))
-        except (HostError, OSError):  # it is in the journal, and everything went back
-            return []
-        return [left] if left else []
-
-    def goal(self) -> Goal:
-        """The state from before."""
-        return Goal(
-            captured=self._before,
-            roots=self.record.roots,
-            validations=self.record.validations,
-            activations=self.record.activations,
-            named=frozenset(self._records.named_paths(self.id)),
-        )
 
     def finish(self, reason: str = "", rebased: tuple[str, ...] = ()) -> TransactionRecord:
         """Say that an undo counts, and complete it; `rebased` have new lists of differences."""

@@ -229,8 +229,8 @@ def _perform(
     for path in outside:
         target["files"].pop(path, None)
     theirs = _others(keeper, inversion, outside)
-    tx.is_only(theirs.named, theirs.at_work)
-    tx.tell(f"undo {record.id}")
+    tx.ours.is_only(theirs.named, theirs.at_work)
+    tx.ours.tell(f"undo {record.id}")
     goal = Goal(
         captured=target,
         roots=record.roots,

@@ -19,8 +19,8 @@ from snapshots.model import Delta, Resolutions, TransactionRecord
 from snapshots.package_growth import grown
 from snapshots.package_owners import new_files, owners, with_owners
 from snapshots.package_ties import conffiles, ties, with_leftovers
+from snapshots.points import point_before
 from snapshots.records import Records
-from snapshots.transaction import point_before
 
 
 def paths_of(current: Captured) -> dict[str, str]:

@@ -29,11 +29,11 @@ from snapshots.model import (
     Validation,
 )
 from snapshots.opening import changing
+from snapshots.points import point_after, point_before
 from snapshots.progress import Progress
 from snapshots.reach import mounts_below
 from snapshots.records import LIST, ORIGINAL, Records, now_text
 from snapshots.state import StateDir
-from snapshots.transaction import point_after, point_before
 
 TITLE = "Update window"
 

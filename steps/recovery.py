@@ -19,9 +19,9 @@ from snapshots.found import MEANWHILE
 from snapshots.history import transactions
 from snapshots.leftovers import left_there
 from snapshots.model import Busy, TransactionRecord
+from snapshots.points import point_before
 from snapshots.records import Records
 from snapshots.recover import recover as roll_back_open
-from snapshots.transaction import point_before
 from steps.apply import LOCK_WAIT_S
 from steps.listener import Listener
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, ROLLED_BACK

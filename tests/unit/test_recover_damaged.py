@@ -11,10 +11,9 @@ from snapshots import intact
 from snapshots.history import verify
 from snapshots.model import Change, InstallPackages, SnapshotError, TransactionRecord, WriteFile
 from snapshots.objects import ObjectStore
-from snapshots.points import Points
+from snapshots.points import Points, point_before
 from snapshots.progress import Silent
 from snapshots.recover import recover
-from snapshots.transaction import point_before
 from tests.unit.snapshots_host import Bench, dies_in_the_middle
 
 NAME = "/etc/ssh/sshd_config.d/00-test.conf"

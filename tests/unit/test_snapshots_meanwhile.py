@@ -12,7 +12,7 @@ import pytest
 
 from host.base import Completed, FileState, HostError
 from host.practice import PracticeHost
-from snapshots import drift_look, leaving, opening, transaction, undo
+from snapshots import drift_look, leaving, opening, ours, transaction, undo
 from snapshots.daemons import pulled
 from snapshots.drift import Choice
 from snapshots.drift_settle import settle
@@ -30,11 +30,10 @@ from snapshots.model import (
 )
 from snapshots.objects import ObjectStore
 from snapshots.others import AtWork, Others
-from snapshots.points import Points, place_of
+from snapshots.points import Points, place_of, point_before
 from snapshots.progress import Silent
 from snapshots.records import Records
 from snapshots.recover import recover
-from snapshots.transaction import point_before
 from steps import recovery
 from tests.unit.snapshots_host import Bench, Waits
 from tests.unit.test_practice_round_trip import _engine
@@ -114,7 +113,7 @@ def test_an_edit_while_a_program_of_ours_fails_is_kept(bench: Bench) -> None:
     bench.host.write_file("/etc/motd", b"old\n")
     tx = bench.begin("s")
     tx.perform(RunCommand(argv=("sysctl", "-w", "net.ipv4.ip_forward=1"), why="a test"))
-    with tx.at_work.noted(bench.host):
+    with tx.ours.at_work.noted(bench.host):
         bench.host.write_file("/etc/motd", b"of the administrator\n")
     assert tx.roll_back("a proof failed").status == "rolled-back"
     assert bench.read("/etc/motd") == "old\n"
@@ -173,7 +172,7 @@ def test_a_file_that_a_program_of_ours_wrote_too_goes_back(bench: Bench, fails: 
     bench.host.write_file("/etc/securetty", b"root:x\nalice:old\n")
     bench.host.write_file("/etc/gone", b"x\n")
     tx = bench.begin("s")
-    with tx._noted():
+    with tx.ours.noted():
         bench.host.write_file("/etc/securetty", b"root:!x\nalice:old\n")
         bench.host.put("/etc/gone", None)
     bench.host.write_file("/etc/securetty", b"root:!x\nalice:new\n")
@@ -203,7 +202,7 @@ def test_a_list_of_accounts_goes_back_with_what_others_changed_in_it(
         bench.host, bench.state, steps=("s",), title="s", user="t", progress=Silent(),
         switch=cast(Switch, Waits()) if waits else None,
     )  # fmt: skip
-    with tx._noted():
+    with tx.ours.noted():
         bench.host.write_file("/etc/shadow", b"root:!x\nalice:old\n")
     if waits:
         tx.commit()
@@ -720,8 +719,8 @@ def test_an_undo_that_another_build_began_is_taken_back(bench: Bench) -> None:
     with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patched:
         patched.setattr(transaction.Transaction, "roll_back", lambda *_: None)
         patched.setattr(
-            transaction.Transaction, "tell",
-            lambda tx, what: Records(bench.state).journal(tx.id, "undo", what),
+            ours.Ours, "tell",
+            lambda mine, what: Records(bench.state).journal(mine._record.id, "undo", what),
         )  # fmt: skip
         undone(bench, done.id, Meanwhile("comparing with", dies))
     assert bench.host.state("/etc/a.conf") is None

@@ -88,7 +88,7 @@ def test_what_a_command_lost_is_told_and_not_called_undone(bench: Bench) -> None
     put_large(bench)
     tx = bench.begin("a")
     tx.perform(RunCommand(argv=("sysctl", "-w", "net.ipv4.conf.all.log_martians=1"), why="x"))
-    with tx.at_work.noted(bench.host):
+    with tx.ours.at_work.noted(bench.host):
         bench.host.put(LARGE, None)
     record = tx.commit()
     with pytest.raises(SnapshotError, match=r"/etc/backup.tar, larger .*, was not kept"):
@@ -99,7 +99,7 @@ def test_going_back_says_what_cannot_come_back(bench: Bench) -> None:
     put_large(bench)
     tx = bench.begin("a")
     tx.perform(write())
-    with tx.at_work.noted(bench.host):
+    with tx.ours.at_work.noted(bench.host):
         bench.host.put(LARGE, None)
     ended = tx.roll_back("it failed")
     assert ended.status == "needs-person"
@@ -110,7 +110,7 @@ def test_going_back_says_what_cannot_come_back(bench: Bench) -> None:
 def test_going_back_removes_none_that_came_meanwhile(bench: Bench) -> None:
     tx = bench.begin("a")
     tx.perform(write())
-    with tx.at_work.noted(bench.host):
+    with tx.ours.at_work.noted(bench.host):
         put_large(bench)
     ended = tx.roll_back("it failed")
     assert ended.status == "needs-person" and "Move it away and run" in ended.reason

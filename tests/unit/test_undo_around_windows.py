@@ -232,7 +232,7 @@ def in_order(bench: Bench, done: dict[str, str], order: str) -> None:
 def by_hand(bench: Bench, step: str, change: Callable[[], None]) -> str:
     """A transaction in which the host changes itself, as by a program a step runs."""
     tx = bench.begin(step)
-    with tx.at_work.noted(bench.host):
+    with tx.ours.at_work.noted(bench.host):
         change()
     return tx.commit().id
 

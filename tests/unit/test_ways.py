@@ -70,7 +70,7 @@ def test_going_back_takes_nothing_away_through_a_link(tmp_path: Path) -> None:
     host.write_file("/etc/d/e/f/a", b"old\n")
     host.write_file("/etc/other", b"old\n")
     tx = bench.begin("step")
-    with tx.at_work.noted(host):
+    with tx.ours.at_work.noted(host):
         host.write_file("/etc/other", b"new\n")
         for path in ("/etc/d/e/f/a", *reversed(INNER)):
             host.put(path, None)

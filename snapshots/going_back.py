@@ -1,0 +1,188 @@
+"""Taking back a change that failed, was cut off or was not confirmed: the host as it was before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from host.base import HostError
+from snapshots import dpkg_end, leftovers, others, scraps, stale_marks, strangers, ucf
+from snapshots.bringing_back import bring_back
+from snapshots.capture import Keeper
+from snapshots.captured import Captured
+from snapshots.converge import Goal
+from snapshots.domains.units import MASK
+from snapshots.found import found_since, keep_found, written_over
+from snapshots.lost_parts import Lost
+from snapshots.model import SnapshotError, TransactionRecord, TransactionStatus
+from snapshots.ours import Ours
+from snapshots.points import point_after, point_before
+from snapshots.progress import Progress
+from snapshots.records import Records
+from snapshots.recover_packages import may_touch
+from snapshots.settle import keyed
+
+TOO = "Going back failed too:"
+"""Stands in a reason before why it could not be taken back."""
+
+
+def goal_before(records: Records, record: TransactionRecord, before: Captured) -> Goal:
+    """The state from before a transaction."""
+    return Goal(
+        captured=before,
+        roots=record.roots,
+        validations=record.validations,
+        activations=record.activations,
+        named=frozenset(records.named_paths(record.id)),
+    )
+
+
+class GoingBack:
+    """One transaction on its way back, with what others changed meanwhile as they left it.
+
+    Made while the state directory still has room to spare: it keeps the host as it is found.
+    `lost`: what of the state before is not known any more. `unclear`: a program of ours was cut
+    off, and may have changed anything.
+    """
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        records: Records,
+        record: TransactionRecord,
+        before: Captured,
+        ours: Ours,
+        lost: Lost,
+        progress: Progress,
+        *,
+        unclear: bool,
+    ) -> None:
+        self._keeper = keeper
+        self._records = records
+        self._record = record
+        self._lost = lost
+        self._progress = progress
+        self._unclear = unclear
+        self._before, theirs = ours.before_with_theirs(before, progress)
+        self._before, merged = ours.before_with_their_accounts(self._before)
+        for path in merged:
+            theirs.add(("files", path))
+        self._theirs = theirs
+        self._meanwhile = ours.others()
+        found = keep_found(
+            keeper, record, progress, records=records, before=self._before,
+            of_others=self._meanwhile.among,
+        )  # fmt: skip
+        self._over = self._written_over(found, merged)
+
+    def go(self, reason: str) -> tuple[TransactionStatus, str]:
+        """Put back what differs; how it ended, with `reason` and what a person should know."""
+        host = self._keeper.host
+        try:
+            goal = goal_before(self._records, self._record, self._before)
+            notes, _ = bring_back(
+                self._keeper, goal, self._progress, own_units=self._own_units,
+                of_others=self._meanwhile.among,
+            )  # fmt: skip
+            mounted = self._remove_what_came()
+            tables = self._records.kept_tables(self._record.id)
+            ucf.put_back(host, tables)
+            stale_marks.put_back(host, tables)
+            unsettled = self._bring_dpkg_to_its_end()
+            self._clear_scraps()
+            self._require_no_doubt()
+        except (HostError, OSError) as error:
+            return "needs-person", (
+                f"{' '.join([sentence(reason), *self._over])} {TOO} {sentence(str(error))} "
+                "The state from before lies in "
+                f"{self._keeper.points.path / point_before(self._record.id)}; `harden-tui recover` "
+                "tries again, its restore.sh does it by hand."
+            )
+        told = (
+            unsettled,
+            self._lost.words,
+            strangers.sentence(host.strange_packages),
+            others.sentence(self._theirs | self._meanwhile.keys),
+        )
+        words = [*self._over, *notes, *mounted, *self._what_stayed(), *filter(None, told)]
+        return "rolled-back", " ".join([sentence(reason) if words else reason, *words]).strip()
+
+    def _written_over(self, found: str, merged: Collection[str]) -> list[str]:
+        """Sentences about what others wrote since it was made, but for what was `merged`."""
+        if not found:
+            return []
+        try:
+            if self._record.status == "pending":
+                return self._written_over_since_made(found, merged)
+            return self._written_over_what_we_left(found, merged)
+        except (HostError, OSError):  # it is kept all the same, and shall go back
+            return []
+
+    def _written_over_since_made(self, found: str, merged: Collection[str]) -> list[str]:
+        keeper, goal = self._keeper, goal_before(self._records, self._record, self._before)
+        after = keeper.points.load(point_after(self._record.id))["files"]
+        keyed(keeper, after, keeper.secret_paths.paths)
+        before = self._before["files"]
+        return written_over(keeper, found, after, before, goal.named, goal.loose, but=merged)
+
+    def _written_over_what_we_left(self, found: str, merged: Collection[str]) -> list[str]:
+        now = self._keeper.points.load(found)["files"]
+        told = self._records.left(self._record.id)
+        left = {path: sha256 for path, sha256 in told.items() if path not in merged}
+        said = found_since(self._keeper, found, left, now, self._before["files"])
+        if self._unclear and not said:
+            said = [f"As it was found everything is kept in {self._keeper.points.path / found}."]
+        return said
+
+    def _own_units(self) -> set[str] | None:
+        """The units that it changed, or had take something; `None` where that is not known."""
+        try:
+            after = self._keeper.points.load(point_after(self._record.id))["units"]
+        except (HostError, OSError):
+            return None  # it never came to its end
+        before = self._before["units"]
+        changed = {unit for unit in before.keys() | after if before.get(unit) != after.get(unit)}
+        told = {activation.unit for activation in self._record.activations}
+        return {unit.removeprefix(MASK) for unit in changed} | told
+
+    def _remove_what_came(self) -> list[str]:
+        host, tx_id = self._keeper.host, self._record.id
+        staying = leftovers.states(host, self._records.stayed(tx_id))
+        return leftovers.remove(host, self._records.came(tx_id), staying)
+
+    def _bring_dpkg_to_its_end(self) -> str:
+        host = self._keeper.host
+        if host.is_practice or not host.has_packages_locked:
+            return ""
+        if not may_touch(self._records, self._record):
+            return ""
+        return dpkg_end.bring_to_its_end(host, self._progress)
+
+    def _clear_scraps(self) -> None:
+        host = self._keeper.host
+        if host.has_packages_locked or host.is_practice:  # else they may be another tool's
+            scraps.clear(host, self._record.started)
+
+    def _require_no_doubt(self) -> None:
+        """Raise `SnapshotError` where something may be left that nobody knows of any more."""
+        if self._lost.matters:
+            raise SnapshotError(f"{self._lost.words} Everything else was put back.")
+        doubt = self._records.doubt(self._record)
+        if doubt:
+            raise SnapshotError(
+                f"{doubt}, so what it said was not acted on; everything else was put back. What "
+                "came with packages outside of /etc may be left, below /var/lib or /var/log for "
+                "example: look, and remove it by hand."
+            )
+
+    def _what_stayed(self) -> list[str]:
+        """A sentence about what was not taken away; none where there is nothing of it."""
+        try:
+            left = leftovers.left_there(self._keeper.host, self._records.stayed(self._record.id))
+        except (HostError, OSError):  # it is in the journal, and everything went back
+            return []
+        return [left] if left else []
+
+
+def sentence(words: str) -> str:
+    """With a full stop at its end."""
+    return words if words.endswith(".") else f"{words}."

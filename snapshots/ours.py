@@ -1,0 +1,137 @@
+"""What a transaction changes itself, kept while it is at work, so that others' changes stay."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+
+from host.base import HostError
+from snapshots import account_lists, others
+from snapshots.capture import Keeper
+from snapshots.captured import VOLATILE_FILES, Captured, each_difference, same
+from snapshots.daemons import pulled
+from snapshots.journal import name_of
+from snapshots.model import FileItem, Item, Key, TransactionRecord
+from snapshots.others import AtWork, Others
+from snapshots.points import point_after
+from snapshots.progress import Progress
+from snapshots.records import Records
+
+
+class Ours:
+    """What of that which differs one transaction made; everything else is others'.
+
+    `at_work` may be added to, or be another's where more is known.
+    """
+
+    def __init__(self, keeper: Keeper, records: Records, record: TransactionRecord) -> None:
+        self.at_work = AtWork(record.roots, partial(pulled, keeper.host))
+        self.at_work.may_be_all = record.kind != "apply"  # what else an undo changes it decides
+        self._keeper = keeper
+        self._records = records
+        self._record = record
+        self._named: frozenset[Key] = frozenset()
+        self._left: dict[str, FileItem | None] = {}
+        """What changes and programs of ours left where it can be told whose a file is, by path."""
+
+    def is_only(self, named: Iterable[Key], at_work: AtWork) -> None:
+        """Besides the files that its journal names it changes these, and what is `at_work` may."""
+        self._named = frozenset(named)
+        self.at_work = at_work
+
+    def tell(self, what: str) -> None:
+        """Have the journal say what of all that it changes, if it names all of it."""
+        mine = sorted(key for key in self._named if key[0] != "files" or self.at_work.holds(key[1]))
+        told = not self.at_work.may_be_all
+        self._records.journal(
+            self._record.id, self._record.kind, what, names=map(name_of, mine) if told else None,
+            reach=self.at_work.reach if told else None,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def noted(self, may_be_ours: Callable[[str], bool] = lambda _: True) -> Iterator[None]:
+        """What is written meanwhile and may be ours is, and is known to whoever goes back, too."""
+        with self.at_work.noted(self._keeper.host, may_be_ours) as written:
+            yield
+        if not self.at_work.may_be_all:
+            left = self.remember(sorted(written))
+            sums = [item.state.sha256 if item else "" for item in left.values()]
+            what = f"that wrote {len(left)} files"
+            self._records.journal(self._record.id, "wrote", what, names=left, sums=sums)
+
+    def remember(self, written: Iterable[str]) -> dict[str, FileItem | None]:
+        """As what we wrote stands now, by path."""
+        paths = [path for path in map(self._really, written) if self.at_work.holds(path)]
+        left = {path: self._keeper.files.item(self._keeper.host, path) for path in paths}
+        self._left |= left
+        return left
+
+    def others(self) -> Others:
+        """Who tells which of what differs others changed."""
+        paths = self._records.named_paths(self._record.id)
+        named: set[Key] = {("files", path) for path in (*paths, *map(self._really, paths))}
+        return Others(named | self._named, self.at_work)
+
+    def with_what_others_changed(
+        self, before: Captured, after: Captured
+    ) -> tuple[Captured, set[Key]]:
+        """The state `after` as it would be without what others changed meanwhile; and which."""
+        theirs = self._changed_by_others(before, after)
+        after = others.with_items_of(after, theirs, before)
+        moved = self._moved_since(after)
+        left: dict[str, Item] = {path: item for path, item in self._left.items() if item}
+        return others.with_items_of(after, moved, {"files": left}), theirs | moved
+
+    def before_with_theirs(self, before: Captured, progress: Progress) -> tuple[Captured, set[Key]]:
+        """The state to go back to, with what others have there now; and which that is."""
+        if self.at_work.may_be_all:
+            return before, set()
+        self._keeper.files.keeping = False  # it stays where it is
+        try:
+            now = self._keeper.capture(self._record.roots, progress)
+        except (HostError, OSError):
+            return before, set()
+        finally:
+            self._keeper.files.keeping = True
+        theirs = self._changed_by_others(before, now)
+        return others.with_items_of(before, theirs, now), theirs
+
+    def before_with_their_accounts(self, before: Captured) -> tuple[Captured, set[str]]:
+        """The state to go back to, with what others changed in the lists of accounts since.
+
+        And the paths of those lists.
+        """
+        left: Mapping[str, Item | None] = self._left
+        try:
+            if self._record.status == "pending":
+                left = self._keeper.points.load(point_after(self._record.id))["files"]
+            merged = account_lists.without_ours(self._keeper, before["files"], left)
+        except (HostError, OSError):
+            return before, set()
+        keys: set[Key] = {("files", path) for path in merged}
+        return others.with_items_of(before, keys, {"files": merged}), set(merged)
+
+    def _changed_by_others(self, before: Captured, now: Captured) -> set[Key]:
+        asked = self.others()
+        if self.at_work.may_be_all:
+            return set()
+        named = [key for domain, key in asked.named if domain == "files"]
+        return asked.among(each_difference(before, now, named=named))
+
+    def _moved_since(self, after: Captured) -> set[Key]:
+        """What we wrote and somebody else changed after that: it stays, and is none of ours."""
+        if self.at_work.may_be_all:
+            return set()
+        found: set[Key] = set()
+        for path, left in self._left.items():
+            if path in VOLATILE_FILES or path.startswith(tuple(self.at_work.homes)):
+                continue
+            if not same(left, after["files"].get(path)):
+                found.add(("files", path))
+        return found
+
+    def _really(self, path: str) -> str:
+        """Where it lies, if a directory above it is a link; as captures have it."""
+        above, _, name = path.rpartition("/")
+        return f"{self._keeper.host.realpath(above or '/').rstrip('/')}/{name}"
