@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import msgspec
 
-from host.names import RAW_BYTE, exact_json, read_exact_json
-from snapshots import journal, kept_files, sums, twins
+from host.names import exact_json, read_exact_json
+from snapshots import delta_list, journal, kept_files, sums, twins
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.journal import JournalLine, key_of
-from snapshots.model import Delta, DomainName, Item, Key, SnapshotError, TransactionRecord
+from snapshots.model import Delta, Key, SnapshotError, TransactionRecord
 from snapshots.programs import Reach
 from snapshots.state import StateDir
 
@@ -37,7 +37,6 @@ STRANGE = "strange"
 
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]+")
-_DELTAS = msgspec.json.Decoder(Delta)
 
 
 def last_id(directory: Path) -> str:
@@ -134,7 +133,7 @@ class Records:
         return any((self.where(tx_id) / name).exists() for name in ("journal.jsonl", LIST))
 
     def write_deltas(self, tx_id: str, deltas: Iterable[Delta]) -> None:
-        write_durably(self.where(tx_id) / LIST, encode_deltas(deltas))
+        write_durably(self.where(tx_id) / LIST, delta_list.encoded(deltas))
 
     def keep_original(self, tx_id: str) -> None:
         """What it did gets a second name before its list is replaced; durable on return."""
@@ -172,17 +171,17 @@ class Records:
     def read_list(
         self, path: Path, keys: Mapping[str, str], *, without: Iterable[str] = ()
     ) -> Iterator[Delta]:
-        """What `encode_deltas` wrote, as `each_delta` has it.
+        """What `delta_list.encoded` wrote, as `each_delta` has it.
 
         Raises `FileNotFoundError`, and `SnapshotError` where it is damaged.
         """
-        left_out = tuple(_FILE + msgspec.json.encode(f"{top.rstrip('/')}/")[:-1] for top in without)
+        left_out = tuple(delta_list.begins_below(top) for top in without)
         try:
             with kept_files.opened(path) as stream:
                 lines: Iterable[bytes] = sums.opened_lines(stream)
                 if left_out:
                     lines = (line for line in lines if not line.startswith(left_out))
-                yield from _decode_deltas(lines, keys)
+                yield from delta_list.decoded(lines, keys)
         except FileNotFoundError:
             raise
         except (OSError, msgspec.DecodeError, ValueError) as error:
@@ -390,78 +389,6 @@ def _write_sealed(path: Path, document: msgspec.Struct) -> None:
 
 def _read_sealed(path: Path, kind: type[Sealed]) -> Sealed:
     return read_exact_json(sums.without_sum(kept_files.read(path)), kind)
-
-
-def encode_deltas(deltas: Iterable[Delta]) -> Iterator[bytes]:
-    """JSON Lines, one thing a line, and a last line with the hash of the others."""
-    return sums.sealed_lines(_encoded(deltas))
-
-
-def _encoded(deltas: Iterable[Delta]) -> Iterator[bytes]:
-    """Of a sealed tree's 50,000 files in a row nearly all have the same two sides."""
-    encode = msgspec.json.Encoder().encode
-    last: tuple[Item | None, Item | None] | None = None
-    sides = b""
-    for delta in deltas:
-        try:
-            if last is None or delta.before is not last[0] or delta.after is not last[1]:
-                last = None
-                sides = encode(_Sides(delta.before, delta.after)).replace(b"{", b",", 1) + b"\n"
-                last = (delta.before, delta.after)
-            yield b'{"domain":"%b","key":%b%b' % (delta.domain.encode(), encode(delta.key), sides)
-        except UnicodeEncodeError:
-            yield exact_json(delta, encode=encode) + b"\n"
-
-
-class _Key(msgspec.Struct, frozen=True):
-    domain: DomainName
-    key: str
-
-
-class _Sides(msgspec.Struct, frozen=True):
-    before: Item | None
-    after: Item | None
-
-
-_KEYS = msgspec.json.Decoder(_Key)
-_PATHS = msgspec.json.Decoder(str)
-_SIDES = msgspec.json.Decoder(_Sides)
-_FILE = b'{"domain":"files","key":'
-"""How a line about a file begins."""
-_BETWEEN = b',"before":'
-"""Between key and sides of a line that `encode_deltas` wrote. Inside of a string it cannot be,
-because its quotation marks would be escaped there."""
-
-
-def _decode_deltas(lines: Iterable[bytes], keys: Mapping[str, str]) -> Iterator[Delta]:
-    """Of a sealed tree's 50,000 lines nearly all have the same two sides: one object for those.
-
-    Raises `msgspec.DecodeError` and `ValueError`.
-    """
-    known: dict[bytes, _Sides] = {}
-    path_of, begin = _PATHS.decode, len(_FILE)
-    tail, sides = b"\0", _Sides(None, None)
-    for line in lines:
-        if RAW_BYTE in line:
-            yield read_exact_json(line, Delta)
-            continue
-        if line.endswith(tail):
-            head = line[: -len(tail)]
-        else:
-            head, between, rest = line.partition(_BETWEEN)
-            if not between:
-                yield _DELTAS.decode(line)
-                continue
-            tail = between + rest
-            if tail not in known:
-                known[tail] = _SIDES.decode(b"{" + tail[1:])
-            sides = known[tail]
-        if head.startswith(_FILE):
-            path = path_of(head[begin:])
-            yield Delta("files", keys.get(path, path), sides.before, sides.after)
-        else:
-            key = _KEYS.decode(head + b"}")
-            yield Delta(key.domain, key.key, sides.before, sides.after)
 
 
 def now_text() -> str:

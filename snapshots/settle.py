@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from snapshots import delta_list
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.durable import sync_directory, sync_files
@@ -26,7 +27,7 @@ from snapshots.model import (
     SnapshotError,
     TransactionRecord,
 )
-from snapshots.records import LIST, Records, encode_deltas
+from snapshots.records import LIST, Records
 from snapshots.secret_paths import PREFIX, SecretPaths
 from snapshots.state import StateDir
 
@@ -73,7 +74,7 @@ def _lay_down(draft: Path, rebased: Mapping[str, Iterable[Delta]]) -> None:
     for tx_id, deltas in rebased.items():
         path = draft / f"{tx_id}.jsonl"
         with path.open("wb") as stream:
-            stream.writelines(encode_deltas(deltas))
+            stream.writelines(delta_list.encoded(deltas))
         path.chmod(0o600)
         written.append(path)
     sync_files(written)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from host.base import FileState, TreeRule
-from snapshots import history, recover, settle, sums
+from snapshots import delta_list, history, recover, settle, sums
 from snapshots.debs import KeptDebs, sum_of
 from snapshots.model import (
     Delta,
@@ -24,7 +24,7 @@ from snapshots.model import (
 )
 from snapshots.objects import ObjectStore
 from snapshots.progress import Silent
-from snapshots.records import ORIGINAL, Records, encode_deltas
+from snapshots.records import ORIGINAL, Records
 from tests.unit.snapshots_host import Bench
 
 DROP_IN = "/etc/ssh/sshd_config.d/00-test.conf"
@@ -124,7 +124,7 @@ def test_prune_keeps_the_contents_of_lists_that_are_not_in_place_yet(
     store.sync()
     beside = records.where(undone.id) / folder
     beside.mkdir()
-    lines = encode_deltas([Delta("files", DROP_IN, item, None)])
+    lines = delta_list.encoded([Delta("files", DROP_IN, item, None)])
     (beside / f"{undone.undoes}.jsonl").write_bytes(b"".join(lines))
     history.prune(bench.state, 30)
     assert store.get(item.state.sha256) == b"waits"
