@@ -39,24 +39,29 @@ def edited(
 
     What was put aside, unless the packages or harden-tui left just that in its file; and what was
     written after `record` while dpkg was at work on none of its packages (`deeds`), and only moved,
-    copied or given another owner meanwhile.
+    copied or given another owner meanwhile. Not what dpkg or ucf know so: ucf copies it with the
+    time at which the package was built.
     """
     files = {path: item for path in made if isinstance(item := there[path], FileItem)}
     aside = {path: name for path in files if (name := _beside(path))}
-    sums = _packaged_sums(host, going, set(aside.values())) if aside else {}
     changes, chains = list(deltas), list(later)
     deeds = list(deeds)
     ended_s = datetime.fromisoformat(record.ended or record.started).timestamp()
-    found = set()
+    late = [
+        path
+        for path, item in files.items()
+        if path not in aside
+        and item.state.kind != "dir"
+        and (at_s := item.state.mtime_ns / NS) > ended_s
+        and not was_at_work(deeds, at_s)
+    ]
+    sums = _packaged_sums(host, going, {*aside.values(), *late}) if aside or late else {}
+    found = {path for path in late if _md5(host, path) not in sums.get(path, ())}
     for path, item in files.items():
         if path in aside:
             name = aside[path]
             known = any(same_content(item, one) for one in _left_by_us(name, changes, chains))
             if not known and _md5(host, path) not in sums.get(name, ()):
-                found.add(path)
-        elif item.state.kind != "dir":
-            at_s = item.state.mtime_ns / NS
-            if at_s > ended_s and not was_at_work(deeds, at_s):
                 found.add(path)
     return found
 

@@ -116,3 +116,9 @@ def test_what_was_written_before_dpkg_was_at_work_is_a_persons(
     host: Host, at_s: float, is_asked: bool
 ) -> None:
     assert asked(host, f"{CONF}.keep", "whatever\n", at_s) is is_asked
+
+
+def test_what_ucf_copied_with_the_time_of_its_package_is_nobodys(host: Host) -> None:
+    """An upgrade that was built after the installation brings a new configuration file."""
+    for content, is_asked in (("new", False), ("mine", True)):
+        assert asked(host, "/etc/thing/ucf.conf", content, ENDED + 100) is is_asked
