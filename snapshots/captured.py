@@ -43,6 +43,9 @@ def is_locked(key: str, item: Item | None) -> bool:
     return item.value == _LOCKS.get(key) or (key in _ONLY_LESS and item.value != "-1")
 
 
+REPOSITORIES = ("/etc/.git", "/etc/.hg", "/etc/.bzr", "/etc/_darcs")
+"""Where etckeeper keeps the history of /etc: never captured, since a history goes forward only."""
+
 VOLATILE_FILES = frozenset(
     {
         "/etc/resolv.conf",
@@ -54,9 +57,11 @@ VOLATILE_FILES = frozenset(
         "/etc/cups/subscriptions.conf.O",
         "/etc/cups/printers.conf.O",
         "/etc/.pwd.lock",
+        "/etc/.etckeeper",
     }
 )
-"""Rewritten by daemons (DHCP, the clock, CUPS) or a boot; ours only if a change names them."""
+"""Rewritten by daemons (DHCP, the clock, CUPS, etckeeper) or a boot; ours only if a change names
+them."""
 
 
 def same(left: Item | None, right: Item | None) -> bool:

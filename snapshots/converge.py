@@ -18,6 +18,7 @@ from snapshots.capture import Keeper
 from snapshots.captured import WITHOUT_FILE, Captured, each_difference, is_locked
 from snapshots.daemons import taking
 from snapshots.domains.base import Domain, Scope
+from snapshots.domains.files import Filled
 from snapshots.domains.packages import LEFTOVER, Package
 from snapshots.domains.units import MASK
 from snapshots.found import moved_on
@@ -267,7 +268,12 @@ def _restore(
         mind(wanted, now)
     if wanted:
         progress.doing(f"putting {domain.name} back", 0, len(wanted))
-        domain.restore(keeper.host, wanted, progress)
+        try:
+            domain.restore(keeper.host, wanted, progress)
+        except Filled:
+            now = domain.capture(keeper.host, Scope(goal.roots))
+            wanted |= (again := _wanted(goal, domain, now, of_others))
+            domain.restore(keeper.host, again, progress)
     return list(wanted)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from host.base import Host
+from host.base import Host, HostError
 from snapshots.activation import command_of, is_active, is_masked
 from snapshots.domains.units import MASK
 from snapshots.model import Activation, FileItem, Item, Key, ValueItem
@@ -32,7 +32,10 @@ def pulled(host: Host, units: Iterable[str]) -> set[str]:
     while new:
         found |= new
         asked = ("systemctl", "show", *(f"--property={one}" for one in properties), *sorted(new))
-        lines = host.run(asked, ok=None).stdout.splitlines()
+        try:
+            lines = host.run(asked, ok=None).stdout.splitlines()
+        except HostError:
+            return found
         words = (word for line in lines for word in line.partition("=")[2].split())
         new = {word for word in words if word.endswith(_KINDS)} - found
         properties = _PULLS

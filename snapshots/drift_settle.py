@@ -156,7 +156,6 @@ def _perform(
     at_work.take(settling.activations, units)
     theirs = Others(settling.targets.keys(), at_work)
     tx.ours.is_only(theirs.named, at_work)
-    tx.ours.tell(settling.choice)
     target: Captured = {domain: dict(items) for domain, items in current.items()}
     for domain, key in settling.targets:
         item = settling.targets[domain, key]
@@ -164,6 +163,7 @@ def _perform(
             target[domain].pop(key, None)
         else:
             target[domain][key] = item
+    tx.ours.tell(settling.choice, target)
     goal = Goal(
         captured=target,
         roots=tx.record.roots,
@@ -175,9 +175,9 @@ def _perform(
     mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
     notes, after = bring_back(
         keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
-        of_others=theirs.among,
+        of_others=theirs.staying,
     )  # fmt: skip
-    after = with_items_of(after, theirs.keys, current)
+    after = with_items_of(after, theirs.keys | theirs.held, current)
     meanwhile.append(others.sentence(theirs.keys))
     progress.doing("proving the result")
     prove()

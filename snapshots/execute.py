@@ -80,7 +80,10 @@ def path_of(change: Change) -> str:
 def may_bring_packages(change: Change) -> bool:
     """Whether packages may come with it."""
     if isinstance(change, RunCommand):
-        return change.argv[0].rpartition("/")[2] in ("apt-get", "apt", "dpkg")
+        program = change.argv[0].rpartition("/")[2]
+        return program in ("apt", "dpkg") or (
+            program == "apt-get" and change.argv[1:2] != ("update",)
+        )
     return isinstance(change, InstallPackages)
 
 

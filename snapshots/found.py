@@ -9,6 +9,7 @@ from host.base import HostError
 from host.names import visible
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, differences, is_metadata_only, same
+from snapshots.journal import left_as
 from snapshots.model import FileItem, Item, TransactionRecord
 from snapshots.others import OfOthers, nobodys
 from snapshots.own_dpkg import by_own_dpkg
@@ -18,6 +19,9 @@ from snapshots.secret_paths import PREFIX
 
 MEANWHILE = "by something else meanwhile"
 """Stands in the reason of a transaction for which others' work was written over."""
+
+AS_FOUND = "As it was found everything is kept in"
+"""Stands there where others' work may have been written over, and nobody can tell what of it."""
 
 
 def keep_found(
@@ -100,6 +104,7 @@ def keep_strangers(
 def written_over(
     keeper: Keeper,
     point_id: str,
+    now: Mapping[str, Item],
     after: Mapping[str, Item],
     before: Mapping[str, Item],
     named: Iterable[str],
@@ -109,11 +114,10 @@ def written_over(
 ) -> list[str]:
     """Sentences about the files that are neither as a change left them nor as they were before it.
 
-    Not about those of `but`. `point_id`: the host as it was found, before it is brought back to
-    `before`. Raises `HostError`.
+    Not about those of `but`. `now` is the host as it was found, before it is brought back to
+    `before`; `point_id` holds that, if it could be kept.
     """
-    now = keeper.points.load(point_id)["files"]
-    moved = differences({"files": dict(after)}, {"files": now}, named=named, loose=loose)
+    moved = differences({"files": dict(after)}, {"files": dict(now)}, named=named, loose=loose)
     strange = [
         delta.key
         for delta in moved
@@ -129,13 +133,13 @@ def found_since(
     now: Mapping[str, Item],
     before: Mapping[str, Item],
 ) -> list[str]:
-    """Sentences about the files that are neither as a change `left` them, a SHA-256 by path, nor as
-    they were before it; `now` is what `point_id` holds."""
+    """Sentences about the files that are neither as a change `left` them, by path as
+    `journal.left_as` has it, nor as they were before it; `now` is what was found, and `point_id`
+    holds that, if it could be kept."""
     strange = []
-    for path, sha256 in left.items():
+    for path, told in left.items():
         item = now.get(path)
-        is_left = isinstance(item, FileItem) and item.state.sha256 == sha256
-        if not is_left and not same(item, before.get(path)):
+        if left_as(item) != told and not same(item, before.get(path)):
             strange.append(path)
     return _sentences(keeper, strange, now, point_id)
 

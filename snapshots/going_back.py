@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from host.base import HostError
 from snapshots import dpkg_end, leftovers, others, scraps, stale_marks, strangers, ucf
 from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
-from snapshots.captured import Captured
+from snapshots.captured import Captured, each_difference
 from snapshots.converge import Goal
 from snapshots.domains.units import MASK
-from snapshots.found import found_since, keep_found, written_over
+from snapshots.found import AS_FOUND, found_since, keep_found, written_over
 from snapshots.lost_parts import Lost
-from snapshots.model import SnapshotError, TransactionRecord, TransactionStatus
+from snapshots.model import Item, SnapshotError, TransactionRecord, TransactionStatus
 from snapshots.ours import Ours
 from snapshots.points import point_after, point_before
 from snapshots.progress import Progress
@@ -40,8 +40,8 @@ class GoingBack:
     """One transaction on its way back, with what others changed meanwhile as they left it.
 
     Made while the state directory still has room to spare: it keeps the host as it is found.
-    `lost`: what of the state before is not known any more. `unclear`: a program of ours was cut
-    off, and may have changed anything.
+    `lost`: what of the state before is not known any more. `unclear`: it cannot be told what
+    programs of ours changed.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class GoingBack:
         self._record = record
         self._lost = lost
         self._progress = progress
-        self._unclear = unclear
+        self._unclear = unclear or ours.at_work.may_be_all
+        before, merged = ours.before_with_their_accounts(before)
         self._before, theirs = ours.before_with_theirs(before, progress)
-        self._before, merged = ours.before_with_their_accounts(self._before)
         for path in merged:
             theirs.add(("files", path))
         self._theirs = theirs
         self._meanwhile = ours.others()
         found = keep_found(
             keeper, record, progress, records=records, before=self._before,
-            of_others=self._meanwhile.among,
+            of_others=self._meanwhile.staying,
         )  # fmt: skip
         self._over = self._written_over(found, merged)
 
@@ -81,7 +81,7 @@ class GoingBack:
             goal = goal_before(self._records, self._record, self._before)
             notes, _ = bring_back(
                 self._keeper, goal, self._progress, own_units=self._own_units,
-                of_others=self._meanwhile.among,
+                of_others=self._meanwhile.staying,
             )  # fmt: skip
             mounted = self._remove_what_came()
             tables = self._records.kept_tables(self._record.id)
@@ -101,37 +101,57 @@ class GoingBack:
             unsettled,
             self._lost.words,
             strangers.sentence(host.strange_packages),
-            others.sentence(self._theirs | self._meanwhile.keys),
+            others.sentence(self._theirs | self._meanwhile.keys, is_drift=self._is_drift()),
         )
         words = [*self._over, *notes, *mounted, *self._what_stayed(), *filter(None, told)]
         return "rolled-back", " ".join([sentence(reason) if words else reason, *words]).strip()
 
     def _written_over(self, found: str, merged: Collection[str]) -> list[str]:
         """Sentences about what others wrote since it was made, but for what was `merged`."""
-        if not found:
-            return []
         try:
+            now = self._found_files(found)
             if self._record.status == "pending":
-                return self._written_over_since_made(found, merged)
-            return self._written_over_what_we_left(found, merged)
+                return self._written_over_since_made(found, now, merged)
+            return self._written_over_what_we_left(found, now, merged)
         except (HostError, OSError):  # it is kept all the same, and shall go back
             return []
 
-    def _written_over_since_made(self, found: str, merged: Collection[str]) -> list[str]:
+    def _found_files(self, found: str) -> dict[str, Item]:
+        if found:
+            return self._keeper.points.load(found)["files"]
+        self._keeper.files.keeping = False  # there was no room for it
+        return self._keeper.capture(self._record.roots, self._progress)["files"]
+
+    def _written_over_since_made(
+        self, found: str, now: Mapping[str, Item], merged: Collection[str]
+    ) -> list[str]:
         keeper, goal = self._keeper, goal_before(self._records, self._record, self._before)
         after = keeper.points.load(point_after(self._record.id))["files"]
         keyed(keeper, after, keeper.secret_paths.paths)
         before = self._before["files"]
-        return written_over(keeper, found, after, before, goal.named, goal.loose, but=merged)
+        return written_over(keeper, found, now, after, before, goal.named, goal.loose, but=merged)
 
-    def _written_over_what_we_left(self, found: str, merged: Collection[str]) -> list[str]:
-        now = self._keeper.points.load(found)["files"]
+    def _written_over_what_we_left(
+        self, found: str, now: Mapping[str, Item], merged: Collection[str]
+    ) -> list[str]:
         told = self._records.left(self._record.id)
         left = {path: sha256 for path, sha256 in told.items() if path not in merged}
         said = found_since(self._keeper, found, left, now, self._before["files"])
-        if self._unclear and not said:
-            said = [f"As it was found everything is kept in {self._keeper.points.path / found}."]
+        if self._unclear and found and not said and self._goes_beyond(told, now):
+            said = [f"{AS_FOUND} {self._keeper.points.path / found}."]
         return said
+
+    def _goes_beyond(self, told: Collection[str], now: Mapping[str, Item]) -> bool:
+        """Whether more differs of the files than the change named."""
+        sides: tuple[Captured, Captured] = {"files": self._before["files"]}, {"files": dict(now)}
+        return any(delta.key not in told for delta in each_difference(*sides))
+
+    def _is_drift(self) -> bool:
+        """Whether anything stands since which others' changes are looked for."""
+        try:
+            return any(one.status == "committed" for one in self._records.all())
+        except (HostError, OSError):
+            return False
 
     def _own_units(self) -> set[str] | None:
         """The units that it changed, or had take something; `None` where that is not known."""

@@ -15,6 +15,7 @@ from host.base import FileState
 from snapshots.captured import same, same_state
 from snapshots.domains.packages import LEFTOVER, Package
 from snapshots.mariadb_cells import is_cells
+from snapshots.members import merge_groups
 from snapshots.merge import merge3
 from snapshots.model import Delta, FileItem, Item, ValueItem
 from snapshots.secret_merge import Secrets, taken_out
@@ -176,6 +177,8 @@ class Inverse:
         if any(len(side) > MERGE_LIMIT_BYTES for side in sides):
             return None
         merged = merge3(*sides)
+        if merged is None:
+            merged = merge_groups(self._delta.key, *sides)
         return None if merged is None else self._contents.make(merged)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from host.names import exact_json, read_exact_json
 from snapshots import kept_files
-from snapshots.model import Key
+from snapshots.model import FileItem, Item, Key
 from snapshots.programs import Reach
 
 
@@ -22,7 +22,7 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     captured, or (for "stayed") what came with them or by somebody's hand, or (for "strange") a
     package that others changed. `names` are (for "rollback" and "drift") all that is put back, as
     "files /etc/motd", or (for "wrote") the files that the program of the line before wrote, once it
-    ended; `sums` are theirs then ("" of what is no file).
+    ended; `sums` are what of files stands there then, as `left_as` has it.
     """
 
     time: str
@@ -31,13 +31,26 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     path: str = ""
     secret: bool = False
     sha256: str = ""
-    """Of what is written to `path`; not of a secret."""
+    """What is left at `path`, as `left_as` has it; "" where that is not told."""
     reach: tuple[Reach, ...] | None = None
     """What besides files a change may change; `None` where that is not told."""
     names: tuple[str, ...] | None = None
     sums: tuple[str, ...] | None = None
     sum: str = ""
     """The first 16 digits of the SHA-256 of the line without this field."""
+
+
+def left_as(item: Item | None) -> str:
+    """What stands there, in a word: the SHA-256 of a file (keyed, of a secret), "-> TARGET" of a
+    link, "nothing", or the kind; "" of a file whose content was not read."""
+    if item is None:
+        return "nothing"
+    if not isinstance(item, FileItem):
+        return ""
+    state = item.state
+    if state.kind == "file":
+        return state.sha256
+    return f"-> {state.target}" if state.kind == "symlink" else state.kind
 
 
 def name_of(key: Key) -> str:

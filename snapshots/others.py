@@ -9,15 +9,24 @@ from contextlib import contextmanager
 from host.base import Host
 from host.names import visible
 from snapshots import programs
-from snapshots.captured import Captured
-from snapshots.model import Activation, Delta, DomainName, Key, Root, ValueItem
+from snapshots.captured import REPOSITORIES, Captured
+from snapshots.model import (
+    Activation,
+    Delta,
+    DomainName,
+    FileItem,
+    Item,
+    Key,
+    Root,
+    ValueItem,
+)
 from snapshots.programs import Reach
 
 ETC = "/etc"
 STATES = "/var/lib/"
 """Where programs keep what they know: nobody writes there by hand."""
 OF_UNITS = re.compile(r"/etc/(systemd/|init\.d/|rc[0-6S]\.d/).*")
-"""Where systemctl writes: not taken for others' where units change."""
+"""Where systemd has its units; `systemctl` makes links there."""
 ACCESS = re.compile(
     r"(sshd?|networking|systemd-networkd|systemd-resolved|NetworkManager|wpa_supplicant)\..+"
 )
@@ -48,6 +57,8 @@ class AtWork:
         """The change was just made, or failed: a daemon that stopped may have stopped of it."""
         self.homes: set[str] = set()
         """Directories of daemons that took the change: what is theirs they may write, too."""
+        self.tables: frozenset[str] | None = None
+        """Of the packet filter's, those that the change had to do with; `None` for all."""
         self.written: set[str] = set()
         """Files that programs of ours wrote without that a change names them."""
         contents = (root.path for root in roots if root.content)
@@ -65,7 +76,7 @@ class AtWork:
             yield found
         finally:
             changed = {path for path, _ in before ^ self._changes(host)}
-            found |= set(filter(may_be_ours, changed))
+            found |= {path for path in changed if may_be_ours(path) and not _is_history(path)}
             self.written |= found
 
     def _changes(self, host: Host) -> set[tuple[str, int]]:
@@ -88,11 +99,13 @@ class AtWork:
 class Others:
     """Asked which of what differs somebody else changed; `keys`: all that it said.
 
-    `named` is what we change ourselves; the files above and below those are ours, too.
+    `named` is what we change ourselves; the directories above those are ours, too.
     """
 
     def __init__(self, named: Collection[Key], at_work: AtWork) -> None:
         self.keys: set[Key] = set()
+        self.held: set[Key] = set()
+        """Directories that were to go, and stay as long as something of others lies in them."""
         self.named = frozenset(named)
         self.at_work = at_work
         self._files = frozenset(key for domain, key in named if domain == "files")
@@ -106,13 +119,32 @@ class Others:
         self.keys |= found
         return found
 
+    def staying(self, deltas: Iterable[Delta]) -> set[Key]:
+        """As `among`, with the directories that could not go without what lies in them."""
+        deltas = list(deltas)
+        theirs = self.among(deltas)
+        above = {path for domain, key in self.keys if domain == "files" for path in _above(key)}
+        held: set[Key] = {
+            ("files", one.key)
+            for one in deltas
+            if one.domain == "files"
+            and one.key in above
+            and _is_directory(one.after)
+            and not _is_directory(one.before)
+        }
+        self.held |= held
+        return theirs | held
+
     def _is_theirs(self, delta: Delta) -> bool:
         """Only a program of ours that was at work can be the cause of what is not named."""
         key: Key = (delta.domain, delta.key)
+        tables = self.at_work.tables
+        if delta.domain == "firewall" and tables is not None and table_of(delta.key) not in tables:
+            return True
         if delta.domain not in TOLD or key in self.named or delta.domain in self.at_work.reach:
             return False
         if delta.domain == "files":
-            return self._is_their_file(delta.key)
+            return self._is_their_file(delta)
         if delta.domain == "units":
             unit = delta.key.rpartition(" ")[2]
             failed = delta.after == ValueItem("failed")
@@ -122,14 +154,14 @@ class Others:
             return not ours
         return True
 
-    def _is_their_file(self, path: str) -> bool:
+    def _is_their_file(self, delta: Delta) -> bool:
+        path = delta.key
         return (
             self.at_work.holds(path)
-            and path not in self._above
+            and not (path in self._above and _comes_or_goes(delta))
             and path not in self.at_work.written
             and not path.startswith(tuple(self.at_work.homes))
-            and not ("units" in self.at_work.reach and OF_UNITS.fullmatch(path))
-            and self._files.isdisjoint(_above(path))
+            and not ("units" in self.at_work.reach and _is_of_systemctl(delta))
         )
 
 
@@ -159,15 +191,18 @@ def with_items_of(state: Captured, keys: Collection[Key], source: Captured) -> C
     return found
 
 
-def sentence(keys: Collection[Key]) -> str:
-    """What a person should know of them; empty for none."""
+def sentence(keys: Collection[Key], *, is_drift: bool = True) -> str:
+    """What a person should know of them; empty for none.
+
+    `is_drift`: there is a transaction that stands, since which `harden-tui drift` looks at /etc.
+    """
     if not keys:
         return ""
     first, *more = (_named(*key) for key in sorted(keys, key=_order))
     and_more = f" and {len(more)} more were" if more else " was"
-    files = sum(domain == "files" for domain, _ in keys)
-    shown = "it" if files == len(keys) else "the files"
-    drift = f"; `harden-tui drift` shows {shown}" if files else ""
+    files = sum(domain == "files" and key.startswith(f"{ETC}/") for domain, key in keys)
+    shown = "it" if files == len(keys) else f"what lies in {ETC}"
+    drift = f"; `harden-tui drift` shows {shown}" if files and is_drift else ""
     return (
         f"{first}{and_more} changed by something else meanwhile: that is no part of this,"
         f" and stays as it is{drift}."
@@ -181,6 +216,34 @@ def _order(key: Key) -> tuple[int, str]:
 def _named(domain: DomainName, key: str) -> str:
     what = {"units": "The unit ", "kernel": "The kernel's ", "firewall": "The packet filter's "}
     return f"{what.get(domain, '')}{visible(key)}"
+
+
+def table_of(key: str) -> str:
+    """ "ip nat", of a part of the packet filter."""
+    return " ".join(key.split(" ")[:2])
+
+
+def _is_history(path: str) -> bool:
+    return any(f"{path}/".startswith(f"{one}/") for one in REPOSITORIES)
+
+
+def _is_of_systemctl(delta: Delta) -> bool:
+    """Whether `systemctl enable` and its like may have made it: links, and directories of links."""
+    if OF_UNITS.fullmatch(delta.key) is None:
+        return False
+    kinds = {one.state.kind for one in (delta.before, delta.after) if isinstance(one, FileItem)}
+    return kinds == {"symlink"} or (
+        kinds == {"dir"} and delta.key.endswith((".wants", ".requires"))
+    )
+
+
+def _comes_or_goes(delta: Delta) -> bool:
+    """Whether more changed of a directory than its mode or owner."""
+    return not (_is_directory(delta.before) and _is_directory(delta.after))
+
+
+def _is_directory(item: Item | None) -> bool:
+    return isinstance(item, FileItem) and item.state.kind == "dir"
 
 
 def _above(path: str) -> list[str]:

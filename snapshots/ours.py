@@ -6,13 +6,15 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
+import msgspec
+
 from host.base import HostError
 from snapshots import account_lists, others
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured, each_difference, same
 from snapshots.daemons import pulled
-from snapshots.journal import name_of
-from snapshots.model import FileItem, Item, Key, TransactionRecord
+from snapshots.journal import left_as, name_of
+from snapshots.model import Delta, FileItem, Item, Key, TransactionRecord
 from snapshots.others import AtWork, Others
 from snapshots.points import point_after
 from snapshots.progress import Progress
@@ -40,12 +42,14 @@ class Ours:
         self._named = frozenset(named)
         self.at_work = at_work
 
-    def tell(self, what: str) -> None:
-        """Have the journal say what of all that it changes, if it names all of it."""
+    def tell(self, what: str, targets: Captured) -> None:
+        """Have the journal say what of all that it changes, and into what, if it names all."""
         mine = sorted(key for key in self._named if key[0] != "files" or self.at_work.holds(key[1]))
         told = not self.at_work.may_be_all
+        sums = (left_as(targets.get(domain, {}).get(key)) for domain, key in mine)
         self._records.journal(
-            self._record.id, self._record.kind, what, names=map(name_of, mine) if told else None,
+            self._record.id, self._record.kind, what,
+            names=map(name_of, mine) if told else None, sums=sums if told else None,
             reach=self.at_work.reach if told else None,
         )  # fmt: skip
 
@@ -56,7 +60,9 @@ class Ours:
             yield
         if not self.at_work.may_be_all:
             left = self.remember(sorted(written))
-            sums = [item.state.sha256 if item else "" for item in left.values()]
+            if not left.keys().isdisjoint(account_lists.LISTS):
+                self._keeper.store.sync()  # to tell others' accounts from ours after a crash, too
+            sums = map(left_as, left.values())
             what = f"that wrote {len(left)} files"
             self._records.journal(self._record.id, "wrote", what, names=left, sums=sums)
 
@@ -94,30 +100,49 @@ class Ours:
             return before, set()
         finally:
             self._keeper.files.keeping = True
-        theirs = self._changed_by_others(before, now)
-        return others.with_items_of(before, theirs, now), theirs
+        asked = self.others()
+        stays = asked.staying(self._differences(asked, before, now))
+        return others.with_items_of(before, stays, now), asked.keys
 
     def before_with_their_accounts(self, before: Captured) -> tuple[Captured, set[str]]:
         """The state to go back to, with what others changed in the lists of accounts since.
 
         And the paths of those lists.
         """
-        left: Mapping[str, Item | None] = self._left
         try:
-            if self._record.status == "pending":
-                left = self._keeper.points.load(point_after(self._record.id))["files"]
+            left = self._left_of(account_lists.LISTS, before["files"])
             merged = account_lists.without_ours(self._keeper, before["files"], left)
-        except (HostError, OSError):
+        except (HostError, OSError):  # half of an account is worse than none: all go back
+            self._named |= {("files", path) for path in account_lists.LISTS}
             return before, set()
         keys: set[Key] = {("files", path) for path in merged}
         return others.with_items_of(before, keys, {"files": merged}), set(merged)
 
+    def _left_of(
+        self, paths: Iterable[str], before: Mapping[str, Item]
+    ) -> Mapping[str, Item | None]:
+        """As it left these, as far as that is known. Raises `HostError` and `OSError`."""
+        points, after = self._keeper.points, point_after(self._record.id)
+        if after in points.ids():
+            return points.load(after)["files"]
+        told = self._records.left(self._record.id)
+        left: dict[str, Item | None] = {
+            path: FileItem(msgspec.structs.replace(there.state, sha256=told[path]))
+            for path in paths
+            if path in told and isinstance(there := before.get(path), FileItem)
+        }
+        return left | self._left
+
     def _changed_by_others(self, before: Captured, now: Captured) -> set[Key]:
-        asked = self.others()
         if self.at_work.may_be_all:
             return set()
+        asked = self.others()
+        return asked.among(self._differences(asked, before, now))
+
+    @staticmethod
+    def _differences(asked: Others, before: Captured, now: Captured) -> Iterator[Delta]:
         named = [key for domain, key in asked.named if domain == "files"]
-        return asked.among(each_difference(before, now, named=named))
+        return each_difference(before, now, named=named)
 
     def _moved_since(self, after: Captured) -> set[Key]:
         """What we wrote and somebody else changed after that: it stays, and is none of ours."""

@@ -13,6 +13,9 @@ from snapshots.model import (
     DomainName,
     InstallPackages,
     RunCommand,
+    RunSql,
+    SealTree,
+    TestRestore,
 )
 
 Reach = Literal["units", "kernel", "firewall"]
@@ -30,18 +33,25 @@ WRITERS: Final = {
 
 _WRITE_FILES: Final = frozenset(
     {"a2disconf", "a2dismod", "a2dissite", "a2enconf", "a2enmod", "a2ensite", "aideinit",
-     "apt-mark", "augenrules", "chage", "chmod", "chown", "chpasswd", "cp", "install", "logger",
-     "newaliases", "pam-auth-update", "passwd", "phpdismod", "phpenmod", "postconf",
+     "apt-get", "apt-mark", "augenrules", "chage", "chmod", "chown", "chpasswd", "cp",
+     "dpkg-statoverride", "install", "journalctl", "logger", "newaliases", "openssl",
+     "pam-auth-update", "passwd", "phpdismod", "phpenmod", "postconf",
      "remove-shell", "rm", "sed", "ssh-keygen", "systemd-sysusers", "useradd", "usermod"}
 )  # fmt: skip
-"""Programs that start nothing, and set nothing in the kernel."""
+"""Programs that start nothing, and set nothing in the kernel; apt-get where nothing comes."""
+
+_THROUGH: Final = frozenset({"nsenter", "setpriv"})
+"""Programs that run the one they are told, as another account or where others are mounted."""
+
+_OWN_SCRIPTS: Final = "/etc/harden-tui/"
+"""Scripts of ours lie here; they only ask, and write what they were told in /var."""
 
 _SET_IN_THE_KERNEL: Final = frozenset({"modprobe", "mount", "sysctl", "umount"})
 
 _FILTERING: Final = re.compile(
-    r"(crowdsec|docker|containerd|fail2ban|ferm|incus|ip6?tables|k3s|kubelet|libvirt|lx[cd]|networking"
-    r"|NetworkManager|netfilter-persistent|nftables|openvpn|podman|sshguard|strongswan"
-    r"|systemd-networkd|tailscale|ufw|wg-quick@).*|.*(firewall|rules|shorewall|vpn|wireguard).*"
+    r"(crowdsec|docker|containerd|fail2ban|ferm|incus|k3s|kubelet|libvirt|lx[cd]|networking"
+    r"|NetworkManager|podman|sshguard|strongswan|systemd-networkd|tailscale|wg-quick@).*"
+    r"|.*(filter|firewall|ipset|iptables|ip6tables|nftables|rules|shorewall|ufw|vpn|wireguard).*"
 )
 """Daemons that set rules of the packet filter, or parameters of the kernel beside them."""
 
@@ -54,12 +64,12 @@ _PLACES: Final = {
     **dict.fromkeys(("a2enmod", "a2dismod"), r"/etc/apache2/(mods|conf)-enabled/.+"),
     **dict.fromkeys(("a2ensite", "a2dissite"), r"/etc/apache2/sites-enabled/.+"),
     **dict.fromkeys(("aa-complain", "aa-disable", "aa-enforce"), r"/etc/apparmor\.d/.+"),
-    **dict.fromkeys(("aideinit", "apt-mark"), r""),
+    **dict.fromkeys(("aideinit", "apt-get", "apt-mark", "journalctl"), r""),
     "augenrules": r"/etc/audit/.+",
     **dict.fromkeys(("chpasswd", "passwd"), rf"{_ACCOUNTS}|/etc/security/n?opasswd.*"),
     **dict.fromkeys(("chage", "usermod"), _ACCOUNTS),
     "useradd": rf"{_ACCOUNTS}|/etc/default/useradd-?",
-    "newaliases": r"/etc/aliases\.db|/etc/postfix/.+",
+    "newaliases": r"/etc/aliases\.(db|dir|lmdb|pag)|/etc/postfix/.+",
     "pam-auth-update": r"/etc/pam\.d/.+",
     **dict.fromkeys(("phpdismod", "phpenmod"), r"/etc/php/.+"),
     "postconf": r"/etc/postfix/.+",
@@ -76,18 +86,42 @@ _WRITE_WHAT_IS_NAMED: Final = frozenset(
 
 def may_write(change: Change) -> Callable[[str], bool]:
     """Whether the program of a change may write a file in /etc, or below a tree of a step."""
+    if isinstance(change, SealTree):
+        root, inside = change.root, f"{change.root.rstrip('/')}/"
+        return lambda path: path == root or path.startswith(inside)
+    if isinstance(change, TestRestore):
+        return lambda path: path == change.path
+    if isinstance(change, RunSql):
+        return lambda _: False
     if not isinstance(change, RunCommand):
         return lambda _: True
-    program, *words = change.argv
-    program = program.rpartition("/")[2]
+    program, words = _program_of(change)
     if program in _WRITE_WHAT_IS_NAMED:
         named = tuple(word.rstrip("/") for word in words if word.startswith("/"))
         below = tuple(f"{path}/" for path in named)
         return lambda path: path in named or path.startswith(below)
-    pattern = _PLACES.get(program)
+    pattern = r"" if program.startswith(_OWN_SCRIPTS) else _PLACES.get(program)
     if pattern is None:
         return lambda _: True
-    return lambda path: re.fullmatch(pattern, path) is not None or not path.startswith("/etc/")
+    return lambda path: (
+        re.fullmatch(pattern, path) is not None or not f"{path}/".startswith("/etc/")
+    )
+
+
+def _program_of(change: RunCommand) -> tuple[str, list[str]]:
+    """The name of the program that is meant, or the path of a script of ours; and its words."""
+    words = list(change.argv)
+    name = words.pop(0).rpartition("/")[2]
+    if name == "sh" and words and words[0].startswith(_OWN_SCRIPTS):
+        return words[0], words[1:]
+    if name in _THROUGH:
+        while words and words[0].startswith("-"):
+            taken = words.pop(0)
+            if taken == "--target" and words:
+                words.pop(0)
+        if words:
+            name = words.pop(0).rpartition("/")[2]
+    return name, words
 
 
 def reach_of(change: Change) -> frozenset[Reach]:
@@ -96,10 +130,11 @@ def reach_of(change: Change) -> frozenset[Reach]:
         return ALL
     if not isinstance(change, RunCommand):
         return frozenset()
-    program, *words = change.argv
-    program = program.rpartition("/")[2]
-    if program in _WRITE_FILES:
+    program, words = _program_of(change)
+    if program in _WRITE_FILES or program.startswith(_OWN_SCRIPTS):
         return frozenset()
+    if program == "ufw":
+        return frozenset(("firewall", "kernel"))
     if program in _SET_IN_THE_KERNEL:
         return frozenset(("kernel",))
     if program == "systemctl":

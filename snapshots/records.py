@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -42,6 +42,18 @@ _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]+")
 def last_id(directory: Path) -> str:
     """The last transaction among those in `directory`; empty where there is none."""
     return max((name for name in os.listdir(directory) if _ID.fullmatch(name)), default="")
+
+
+class Own(NamedTuple):
+    """What one transaction changed.
+
+    `named` it said before; `written` are files that programs of it wrote; of the kinds of state in
+    `reach` it may have changed more.
+    """
+
+    named: frozenset[Key]
+    written: frozenset[str]
+    reach: frozenset[Reach]
 
 
 class Records:
@@ -280,9 +292,9 @@ class Records:
             if line.path and line.what not in ("came", "stayed", STRANGE)
         }
 
-    def own(self, record: TransactionRecord) -> tuple[frozenset[Key], frozenset[Reach]] | None:
-        """What it changed, and of which kinds of state it may have changed more, where nobody needs
-        to guess: what it did is told to its end, and no package came or went with it. Else `None`.
+    def own(self, record: TransactionRecord) -> Own | None:
+        """What is its own, where nobody needs to guess: what it did is told to its end, and no
+        package came or went with it. Else `None`.
         """
         named: set[Key] = {("files", path) for path in self.named_paths(record.id)}
         if record.status == "pending":
@@ -292,8 +304,11 @@ class Records:
             filtering = any(delta.domain == "firewall" for delta in changed)
             # Half of a packet filter may let nobody in: it goes back as a whole.
             reach = frozenset[Reach](("firewall",) if filtering else ())
-            return None if packages else (frozenset(named), reach)
+            return None if packages else Own(frozenset(named), frozenset(), reach)
+        if not self.has_set_out(record.id):
+            return Own(frozenset(), frozenset(), frozenset())
         reached: set[Reach] = set()
+        written: set[str] = set()
         began = ended = 0
         lines = self.journal_of(record.id)
         if not lines:
@@ -308,21 +323,30 @@ class Records:
             began += line.what == "change" and not line.path
             ended += line.what == "wrote"
             if line.what == "wrote":
-                named |= {("files", path) for path in line.names or ()}
+                written |= set(line.names or ())
             elif line.names is not None:
                 named |= {key_of(name) for name in line.names}
-        return (frozenset(named), frozenset(reached)) if began == ended else None
+        if began != ended:
+            return None
+        return Own(frozenset(named), frozenset(written), frozenset(reached))
+
+    def has_set_out(self, tx_id: str) -> bool:
+        """Whether it got so far that it may have changed anything: it keeps tables first."""
+        return self._journal(tx_id).exists() or (self.where(tx_id) / TABLES).exists()
 
     def left(self, tx_id: str) -> dict[str, str]:
-        """The SHA-256 of what it wrote, by path, as far as that is known."""
+        """What it left, by path, as `journal.left_as` has it; as far as that is known."""
         found: dict[str, str] = {}
         for line in self.journal_of(tx_id):
-            if line.what == "change" and line.sha256:
+            told = dict(zip(line.names or (), line.sums or (), strict=False))
+            if line.what == "change":
                 found[line.path] = line.sha256
             elif line.what == "wrote":
-                told = zip(line.names or (), line.sums or (), strict=False)
-                found |= {path: sha256 for path, sha256 in told if sha256}
-        return found
+                found |= told
+            elif line.what in ("rollback", "drift"):
+                keys = ((key_of(name), left) for name, left in told.items())
+                found |= {key: left for (domain, key), left in keys if domain == "files"}
+        return {path: left for path, left in found.items() if path and left}
 
     def keep_names(self, tx_id: str, names: Iterable[str]) -> None:
         """What was there before packages came, until it is known what came; durable on return."""

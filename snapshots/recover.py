@@ -16,11 +16,11 @@ from snapshots.execute import wait_for_outlived
 from snapshots.going_back import TOO
 from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.lost_parts import Lost
-from snapshots.model import Key, SnapshotError, TransactionRecord
+from snapshots.model import SnapshotError, TransactionRecord
+from snapshots.others import table_of
 from snapshots.points import point_before
-from snapshots.programs import Reach
 from snapshots.progress import Progress
-from snapshots.records import Records, now_text
+from snapshots.records import Own, Records, now_text
 from snapshots.recover_packages import hold_packages, may_touch, settle_packages
 from snapshots.settle import finish_settling, keyed
 from snapshots.state import StateDir
@@ -72,9 +72,13 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             ours = _own(records, record)
             tx.ours.at_work.may_be_all = tx.is_unclear = ours is None
             if ours is not None:
-                named, reach = ours
-                tx.ours.at_work.reach |= reach
-                tx.ours.is_only(named, tx.ours.at_work)
+                tx.ours.at_work.reach |= ours.reach
+                tx.ours.at_work.written |= ours.written
+                if record.status == "pending":
+                    parts = {key for domain, key in ours.named if domain == "firewall"}
+                    known = map(table_of, parts | before["firewall"].keys())
+                    tx.ours.at_work.tables = frozenset(known)
+                tx.ours.is_only(ours.named, tx.ours.at_work)
                 tx.ours.at_work.take(record.activations)
                 tx.ours.at_work.restarts &= record.status != "pending"
             set_aside.bring_home(host, state, point_before(record.id))
@@ -119,9 +123,7 @@ def _before(
     return before, lost_parts.judged(whys, named, roots, packages=packages)
 
 
-def _own(
-    records: Records, record: TransactionRecord
-) -> tuple[frozenset[Key], frozenset[Reach]] | None:
+def _own(records: Records, record: TransactionRecord) -> Own | None:
     try:
         return None if records.doubt(record) else records.own(record)
     except (SnapshotError, OSError):  # its list is damaged: all that differs may be its own

@@ -680,7 +680,9 @@ move_extra() {
         many_lines "$extra"
         # The parent goes first in this order and takes the rest along.
         file=$name
-        if ! go_to "$file"; then
+        if is_listed left "$extra"; then
+            continue
+        elif ! go_to "$file"; then
             # It went with its parent, or its place was exchanged since it was listed.
             [ ! -e "${file%/*}" ] || problem "$file was not there then and could not be reached."
         elif ! is_on_a_root || holds_cover "$file"; then

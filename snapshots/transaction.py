@@ -21,10 +21,13 @@ from snapshots.converge import SYSTEM_TREES
 from snapshots.execute import describe, execute, may_bring_packages, path_of
 from snapshots.going_back import GoingBack, goal_before
 from snapshots.guard_switch import Switch
+from snapshots.journal import left_as
 from snapshots.lost_parts import Lost
 from snapshots.model import (
     Change,
     Delta,
+    MakeLink,
+    RemoveFile,
     SnapshotError,
     TransactionRecord,
     TransactionStatus,
@@ -84,7 +87,7 @@ class Transaction:
         reach = reach_of(change)
         self._records.journal(
             self.id, "change", describe(change), path=path, secret=secret, reach=reach,
-            sha256=_sha256_of(change),
+            sha256=self._left_by(change),
         )  # fmt: skip
         host = self._keeper.host
         there = leftovers.survey(host) if may_bring_packages(change) else None
@@ -289,9 +292,15 @@ class Transaction:
         if there is not None and there.kind == "file":
             self._keeper.secret_paths.keep_content(self._keeper.host, path)
 
-
-def _sha256_of(change: Change) -> str:
-    """Of what it writes; "" of a secret."""
-    if not isinstance(change, WriteFile) or change.secret:
+    def _left_by(self, change: Change) -> str:
+        """What stands then at the path that it names, as `left_as` has it; "" where it decides."""
+        match change:
+            case WriteFile():
+                sha256 = hashlib.sha256(change.content).hexdigest()
+                secret = change.path in self._keeper.secret_paths.paths
+                return self._keeper.secret_paths.hashed(sha256) if secret else sha256
+            case MakeLink():
+                return f"-> {change.target}"
+            case RemoveFile():
+                return left_as(None)
         return ""
-    return hashlib.sha256(change.content).hexdigest()

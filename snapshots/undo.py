@@ -230,7 +230,7 @@ def _perform(
         target["files"].pop(path, None)
     theirs = _others(keeper, inversion, outside)
     tx.ours.is_only(theirs.named, theirs.at_work)
-    tx.ours.tell(f"undo {record.id}")
+    tx.ours.tell(f"undo {record.id}", target)
     goal = Goal(
         captured=target,
         roots=record.roots,
@@ -252,9 +252,9 @@ def _perform(
     mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
     notes, after = bring_back(
         keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
-        of_others=theirs.among,
+        of_others=theirs.staying,
     )  # fmt: skip
-    after = with_items_of(after, theirs.keys, current)
+    after = with_items_of(after, theirs.keys | theirs.held, current)
     meanwhile.append(others.sentence(theirs.keys))
     progress.doing("proving the result")
     prove()

@@ -15,7 +15,7 @@ from host.base import HostError
 from snapshots import guard as guards
 from snapshots import set_aside
 from snapshots.decision import name_of
-from snapshots.found import MEANWHILE
+from snapshots.found import AS_FOUND, MEANWHILE
 from snapshots.history import transactions
 from snapshots.leftovers import left_there
 from snapshots.model import Busy, TransactionRecord
@@ -97,7 +97,8 @@ def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, l
     if records:
         names = ", ".join(_name(record) for record in records)
         sentences.append(f"Brought back to the state before: {names}.")
-        whole = [record for record in records if MEANWHILE in record.reason]
+        marks = (MEANWHILE, AS_FOUND)
+        whole = [record for record in records if any(mark in record.reason for mark in marks)]
         sentences += [record.reason for record in whole]
         records = [record for record in records if record not in whole]
         stayed = [path for one in records for path in Records(engine.state).stayed(one.id)]

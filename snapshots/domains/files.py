@@ -9,7 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from host.base import LARGEST_READ_BYTES, FileState, Host, HostError
-from snapshots.captured import TOO_LARGE, is_metadata_only, is_too_large
+from snapshots.captured import REPOSITORIES, TOO_LARGE, is_metadata_only, is_too_large
 from snapshots.domains.base import Domain, Scope
 from snapshots.model import DomainName, FileItem, Item, Root, SnapshotError
 from snapshots.objects import ObjectStore
@@ -17,7 +17,11 @@ from snapshots.progress import Progress
 from snapshots.secret_paths import PREFIX, SecretPaths
 from snapshots.ways import Ways
 
-ETC = Root("/etc", content=True)
+ETC = Root("/etc", content=True, without=REPOSITORIES)
+
+
+class Filled(HostError):
+    """A directory that was to go is not empty: somebody put something into it just now."""
 
 
 class Files(Domain):
@@ -49,6 +53,8 @@ class Files(Domain):
             for path, state in walked or host.walk(
                 root.path, content=root.content, without=without
             ):
+                if path in REPOSITORIES:
+                    continue
                 if not root.content:
                     # Equal states are one object there, mostly; so are the items made of them,
                     # which keep them alive, so that an id stands for one state.
@@ -127,7 +133,7 @@ class Files(Domain):
                 "it, and nothing is changed there. Unmount it first."
             )
         if kept:
-            raise HostError(
+            raise Filled(
                 f"The directory {kept[-1]} was not there before and could not be removed, because "
                 "something else has put files into it; everything else was put back. Move them "
                 "away and run `harden-tui recover`."

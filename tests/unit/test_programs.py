@@ -25,7 +25,12 @@ def run(*argv: str) -> RunCommand:
         (run("systemctl", "stop", "cups.service"), {"units"}),
         (run("systemctl", "restart", "fail2ban.service"), ALL),
         (run("systemctl", "enable", "--now", "tmp.mount"), {"units", "kernel"}),
-        (run("ufw", "--force", "enable"), ALL),
+        (run("ufw", "--force", "enable"), {"firewall", "kernel"}),
+        (run("dpkg-statoverride", "--update", "--add", "root", "root", "0700", "/etc/x"), set()),
+        (run("setpriv", "--reuid=5", "--clear-groups", "chmod", "0700", "/home/a"), set()),
+        (run("nsenter", "--target", "7", "--mount", "mount", "-o", "remount", "/tmp"), {"kernel"}),
+        (run("/bin/sh", "/etc/harden-tui/vulnerabilities.sh"), set()),
+        (run("sh", "-c", "true"), ALL),
         (run("something-else"), ALL),
         (InstallPackages(packages=("ufw",)), ALL),
     ],
@@ -37,6 +42,7 @@ def test_what_besides_files_a_change_may_change(change: RunCommand, reach: set[s
 def test_what_units_change_beside_themselves() -> None:
     assert of_units(["ssh.service", "apache2.service"]) == set()
     assert of_units(["nftables.service"]) == {"firewall", "kernel"}
+    assert of_units(["load-iptables.service"]) == {"firewall", "kernel"}
     assert of_units(["systemd-sysctl.service"]) == {"kernel"}
 
 
@@ -63,6 +69,8 @@ def test_what_units_change_beside_themselves() -> None:
         (("sysctl", "--system"), "", "/etc/sysctl.d/a.conf"),
         (("systemctl", "enable", "a"), "/etc/systemd/system/x.wants/a.service", "/etc/rc.local"),
         (("something-else",), "/etc/motd", ""),
+        (("apt-get", "update"), "/var/lib/apt/lists/x", "/etc"),
+        (("/bin/sh", "/etc/harden-tui/vulnerabilities.sh"), "/var/lib/x", "/etc/motd"),
         (("crontab",), "/var/spool/cron/crontabs/bob", ""),
     ],
 )

@@ -678,8 +678,8 @@ def test_a_packet_filter_goes_back_as_a_whole(bench: Bench, ours: bool) -> None:
         records.write_deltas(record.id, [*records.deltas(record.id), chain])
     own = records.own(record)
     assert own is not None
-    named = Others(own[0], AtWork())
-    named.at_work.reach |= own[1]
+    named = Others(own.named, AtWork())
+    named.at_work.reach |= own.reach
     other = Delta("firewall", "ip filter ufw-before-input", ValueItem("-j x"), None)
     assert named.among([other]) == (set() if ours else {("firewall", other.key)})
 
@@ -720,7 +720,7 @@ def test_an_undo_that_another_build_began_is_taken_back(bench: Bench) -> None:
         patched.setattr(transaction.Transaction, "roll_back", lambda *_: None)
         patched.setattr(
             ours.Ours, "tell",
-            lambda mine, what: Records(bench.state).journal(mine._record.id, "undo", what),
+            lambda mine, what, _: Records(bench.state).journal(mine._record.id, "undo", what),
         )  # fmt: skip
         undone(bench, done.id, Meanwhile("comparing with", dies))
     assert bench.host.state("/etc/a.conf") is None

@@ -1,0 +1,42 @@
+"""Merging lists of groups of which two sides changed the members of one group. Pure."""
+
+from __future__ import annotations
+
+from snapshots.accounts import by_name
+from snapshots.merge import ends_its_last_line, joined, lines_of, merge3
+
+_LISTS = {"/etc/group": 1, "/etc/gshadow": 2}
+"""How many fields at the end of a line are lists of names: members, and who manages the group."""
+
+
+def merge_groups(path: str, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+    """As `merge3`, which knows lines only; `None` too where `path` is no such list."""
+    lists = _LISTS.get(path)
+    if lists is None:
+        return None
+    sides = [lines_of(side) for side in (base, ours, theirs)]
+    named = [by_name(side) for side in sides]
+    for name in named[0].keys() & named[1].keys() & named[2].keys():
+        lines = [side[name] for side in named]
+        merged = _merged(lists, *lines)
+        if merged is not None:
+            sides = [[merged if one in lines else one for one in side] for side in sides]
+    ends = map(ends_its_last_line, (base, ours, theirs))
+    return merge3(*(joined(side, end) for side, end in zip(sides, ends, strict=True)))
+
+
+def _merged(lists: int, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+    """One line; `None` where only one side changed it, or more than the names in it."""
+    if ours in (base, theirs) or base == theirs:
+        return None
+    fields = [line.split(b":") for line in (base, ours, theirs)]
+    if len({len(one) for one in fields}) != 1 or len({tuple(one[:-lists]) for one in fields}) != 1:
+        return None
+    names = (_names(*parts) for parts in zip(*(one[-lists:] for one in fields), strict=True))
+    return b":".join([*fields[0][:-lists], *names])
+
+
+def _names(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+    was, there, wanted = (one.split(b",") if one else [] for one in (base, ours, theirs))
+    stay = [name for name in there if name in wanted or name not in was]
+    return b",".join([*stay, *(name for name in wanted if name not in was and name not in stay)])
