@@ -43,6 +43,9 @@ def without_ours(
         if how == "failed":
             found[path] = _keeping_theirs(contents, ours, there, old) or there
     _drop_who_went(contents, found, before, left)
+    for path in list(found):  # the list before its last change, by whoever made that
+        if (copy := keeper.files.item(keeper.host, f"{path}-")) is not None:
+            found[f"{path}-"] = copy
     for content in contents.made.values():
         keeper.store.add(content)
     return found

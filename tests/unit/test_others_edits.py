@@ -321,6 +321,7 @@ def test_a_member_that_came_into_the_very_group_stays(
     ))  # fmt: skip
     if waits:
         tx.commit()
+    bench.host.write_file("/etc/passwd-", b"root:x:0:0\ncarol:x:1000:1000\n")
     lists(
         bench, passwd="root:x:0:0\ncarol:x:1000:1000\nbob:x:1001:1001\n",
         shadow="root:x\ncarol:new\nbob:pw\n",
@@ -329,6 +330,7 @@ def test_a_member_that_came_into_the_very_group_stays(
     )  # fmt: skip
     ended = recovered(bench) if waits else tx.roll_back("a proof failed")
     assert ended.status == "rolled-back", ended.reason
+    assert bench.read("/etc/passwd-") == "root:x:0:0\ncarol:x:1000:1000\n"
     assert {name: bench.read(f"/etc/{name}") for name in before} == {
         "passwd": "root:x:0:0\nbob:x:1001:1001\n",
         "shadow": "root:x\nbob:pw\n",
