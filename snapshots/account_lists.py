@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from snapshots import persons
 from snapshots.accounts import GROUP, OF_GROUPS, OF_USERS, PASSWD, by_name, name_of
 from snapshots.capture import Keeper
 from snapshots.captured import same
@@ -46,6 +47,28 @@ def without_ours(
     for path in list(found):  # the list before its last change, by whoever made that
         if (copy := keeper.files.item(keeper.host, f"{path}-")) is not None:
             found[f"{path}-"] = copy
+    for content in contents.made.values():
+        keeper.store.add(content)
+    return found
+
+
+def with_persons_of(
+    keeper: Keeper, lists: Mapping[str, Item], source: Mapping[str, Item]
+) -> dict[str, Item]:
+    """Those of `lists` that tell otherwise of persons than `source` does, telling the same.
+
+    Their contents are in the store. Raises `HostError`, and `OSError` where there is no room.
+    """
+    contents = Contents(keeper.store.get)
+    books = [
+        {path: _lines(contents, item) for path in LISTS if (item := side.get(path))}
+        for side in (lists, source)
+    ]
+    found = {
+        path: _with_content(contents, lists[path], joined(lines, newline=True))
+        for path, lines in persons.with_persons_of(*books).items()
+        if lines != books[0][path]
+    }
     for content in contents.made.values():
         keeper.store.add(content)
     return found

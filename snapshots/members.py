@@ -5,13 +5,13 @@ from __future__ import annotations
 from snapshots.accounts import by_name
 from snapshots.merge import ends_its_last_line, joined, lines_of, merge3
 
-_LISTS = {"/etc/group": 1, "/etc/gshadow": 2}
+LISTS_AT_END = {"/etc/group": 1, "/etc/gshadow": 2}
 """How many fields at the end of a line are lists of names: members, and who manages the group."""
 
 
 def merge_groups(path: str, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     """As `merge3`, which knows lines only; `None` too where `path` is no such list."""
-    lists = _LISTS.get(path)
+    lists = LISTS_AT_END.get(path)
     if lists is None:
         return None
     sides = [lines_of(side) for side in (base, ours, theirs)]

@@ -17,6 +17,7 @@ from snapshots.journal import left_as, name_of
 from snapshots.model import Delta, FileItem, Item, Key, TransactionRecord
 from snapshots.others import AtWork, Others
 from snapshots.points import point_after
+from snapshots.programs import is_about_accounts
 from snapshots.progress import Progress
 from snapshots.records import Records
 
@@ -83,6 +84,10 @@ class Ours:
         self, before: Captured, after: Captured
     ) -> tuple[Captured, set[Key]]:
         """The state `after` as it would be without what others changed meanwhile; and which."""
+        if self._only_packages_know():
+            persons = account_lists.with_persons_of(self._keeper, after["files"], before["files"])
+            keys: set[Key] = {("files", path) for path in persons}
+            return others.with_items_of(after, keys, {"files": persons}), keys
         theirs = self._changed_by_others(before, after)
         after = others.with_items_of(after, theirs, before)
         moved = self._moved_since(after)
@@ -112,11 +117,25 @@ class Ours:
         try:
             left = self._left_of(account_lists.LISTS, before["files"])
             merged = account_lists.without_ours(self._keeper, before["files"], left)
+            if not left and self._only_packages_know():
+                now = {path: item for path in account_lists.LISTS
+                       if (item := self._keeper.files.item(self._keeper.host, path))}  # fmt: skip
+                merged = account_lists.with_persons_of(self._keeper, before["files"], now)
         except (HostError, OSError):  # half of an account is worse than none: all go back
             self._named |= {("files", path) for path in account_lists.LISTS}
             return before, set()
         keys: set[Key] = {("files", path) for path in merged}
         return others.with_items_of(before, keys, {"files": merged}), set(merged)
+
+    def _only_packages_know(self) -> bool:
+        """Whether packages came, and nothing else of ours may have changed an account."""
+        if not self.at_work.may_be_all or self._record.kind != "apply":
+            return False
+        lines = [one for one in self._records.journal_of(self._record.id) if one.what == "change"]
+        return not any(
+            line.path in account_lists.LISTS or (not line.path and is_about_accounts(line.summary))
+            for line in lines
+        )
 
     def _left_of(
         self, paths: Iterable[str], before: Mapping[str, Item]

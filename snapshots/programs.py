@@ -84,6 +84,17 @@ _WRITE_WHAT_IS_NAMED: Final = frozenset(
 )
 
 
+_OF_ACCOUNTS: Final = frozenset(
+    {"chage", "chpasswd", "chsh", "gpasswd", "groupadd", "groupdel", "groupmod", "passwd",
+     "systemd-sysusers", "useradd", "userdel", "usermod"}
+)  # fmt: skip
+
+
+def is_about_accounts(summary: str) -> bool:
+    """Whether a change that the journal describes so changes accounts itself."""
+    return summary.partition(" ")[0].rpartition("/")[2] in _OF_ACCOUNTS
+
+
 def may_write(change: Change) -> Callable[[str], bool]:
     """Whether the program of a change may write a file in /etc, or below a tree of a step."""
     if isinstance(change, SealTree):

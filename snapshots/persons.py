@@ -1,0 +1,71 @@
+"""Lists of accounts while packages come or go: what concerns persons is never theirs. Pure.
+
+Debian's packages make and remove system accounts only (policy 9.2.2), so a password, an account or
+a membership of a person that changed meanwhile was changed by somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+from snapshots.accounts import GROUP, OF_GROUPS, OF_USERS, PASSWD, Book, by_name, id_of, name_of
+from snapshots.members import LISTS_AT_END
+from snapshots.merge import Lines
+
+FIRST_PERSON, NOBODY = 1000, 65534
+"""Who has a UID from the first on is a person, and so is root (policy 9.2.2)."""
+
+
+def with_persons_of(lists: Book, source: Book) -> dict[str, Lines]:
+    """`lists` with all that is about persons as it is in `source`; by path, those in both."""
+    users, groups = (
+        {
+            name
+            for book in (lists, source)
+            for name, line in by_name(book.get(path, ())).items()
+            if _is_of_a_person(id_of(line))
+        }
+        for path in (PASSWD, GROUP)
+    )
+    found = {}
+    for path in lists.keys() & source.keys():
+        theirs = users if path in OF_USERS else groups
+        found[path] = _with_lines_of(lists[path], source[path], theirs)
+        if path in OF_GROUPS:
+            there = by_name(source[path])
+            found[path] = [_with_members(path, line, there, users) for line in found[path]]
+    return found
+
+
+def _is_of_a_person(number: int | None) -> bool:
+    return number == 0 or (number is not None and number >= FIRST_PERSON and number != NOBODY)
+
+
+def _with_lines_of(lines: Lines, source: Lines, names: Container[str]) -> Lines:
+    there, had = by_name(source), by_name(lines)
+    kept = [
+        there.get(name, line) if (name := name_of(line)) in names else line
+        for line in lines
+        if name_of(line) not in names or name_of(line) in there
+    ]
+    return [*kept, *(one for one in source if name_of(one) in names and name_of(one) not in had)]
+
+
+def _with_members(
+    path: str, line: bytes, source: Mapping[str, bytes], persons: Container[str]
+) -> bytes:
+    """The line of a group with the persons in it that `source` has there."""
+    other = source.get(name_of(line))
+    lists = LISTS_AT_END[path]
+    fields = line.split(b":")
+    if other is None or len(fields) != len(other.split(b":")):
+        return line
+    for at, wanted in enumerate(other.split(b":")[-lists:], start=len(fields) - lists):
+        has, shall = (
+            [one for one in names.split(b",") if one.decode("utf-8", "surrogateescape") in persons]
+            for names in (fields[at], wanted)
+        )
+        if has != shall:
+            rest = [one for one in fields[at].split(b",") if one and one not in has]
+            fields[at] = b",".join([*rest, *shall])
+    return b":".join(fields)
