@@ -101,6 +101,7 @@ class GoingBack:
             unsettled,
             self._lost.words,
             strangers.sentence(host.strange_packages),
+            others.started_again(self._meanwhile.stopped),
             others.sentence(self._theirs | self._meanwhile.keys, is_drift=self._is_drift()),
         )
         words = [*self._over, *notes, *mounted, *self._what_stayed(), *filter(None, told)]

@@ -104,6 +104,8 @@ class Others:
 
     def __init__(self, named: Collection[Key], at_work: AtWork) -> None:
         self.keys: set[Key] = set()
+        self.stopped: set[str] = set()
+        """Units that stopped, nobody knows by whom, and are started again on a way back."""
         self.held: set[Key] = set()
         """Directories that were to go, and stay as long as something of others lies in them."""
         self.named = frozenset(named)
@@ -150,8 +152,12 @@ class Others:
             failed = delta.after == ValueItem("failed")
             stopped = self.at_work.restarts and delta.before is not None and delta.after is None
             locks_out = delta.before is not None and ACCESS.fullmatch(unit)
-            ours = unit in self.at_work.units or failed or stopped or locks_out
-            return not ours
+            if unit in self.at_work.units or failed:
+                return False
+            if stopped or locks_out:
+                self.stopped.add(unit)
+                return False
+            return True
         return True
 
     def _is_their_file(self, delta: Delta) -> bool:
@@ -207,6 +213,13 @@ def sentence(keys: Collection[Key], *, is_drift: bool = True) -> str:
         f"{first}{and_more} changed by something else meanwhile: that is no part of this,"
         f" and stays as it is{drift}."
     )
+
+
+def started_again(units: Iterable[str]) -> str:
+    """What a person should know of those that `stopped` meanwhile; empty for none."""
+    names = sorted(units)
+    were = "were" if len(names) > 1 else "was"
+    return f"{', '.join(names)} had stopped meanwhile and {were} started again." if names else ""
 
 
 def _order(key: Key) -> tuple[int, str]:

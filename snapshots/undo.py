@@ -255,7 +255,7 @@ def _perform(
         of_others=theirs.staying,
     )  # fmt: skip
     after = with_items_of(after, theirs.keys | theirs.held, current)
-    meanwhile.append(others.sentence(theirs.keys))
+    meanwhile += [others.started_again(theirs.stopped), others.sentence(theirs.keys)]
     progress.doing("proving the result")
     prove()
     tx.write_after(after, gone)

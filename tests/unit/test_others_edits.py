@@ -17,6 +17,7 @@ from snapshots import capture, going_back, opening
 from snapshots.daemons import pulled
 from snapshots.guard_switch import Switch
 from snapshots.model import (
+    Activation,
     Change,
     Delta,
     InstallPackages,
@@ -31,7 +32,7 @@ from snapshots.model import (
     ValueItem,
     WriteFile,
 )
-from snapshots.others import AtWork, Others
+from snapshots.others import AtWork, Others, started_again
 from snapshots.programs import may_write
 from snapshots.progress import Silent
 from snapshots.records import Records
@@ -426,3 +427,24 @@ def test_a_table_of_others_stays_where_the_packet_filter_goes_back(bench: Bench)
     chain = Delta("firewall", "ip filter ufw-user-input", None, ValueItem("-j x"))
     nat = Delta("firewall", "ip nat DOCKER", None, ValueItem("-j DNAT"))
     assert Others([], at_work).among([chain, nat]) == {("firewall", nat.key)}
+
+
+def test_a_service_that_is_started_again_is_named(bench: Bench) -> None:
+    """It may have stopped of the undo; who stopped it shall know that it runs."""
+    tx = opening.begin(
+        bench.host, bench.state, steps=("s",), title="s", user="t", progress=Silent(),
+        activations=(Activation("reload", "ssh.service"),),
+    )  # fmt: skip
+    tx.perform(write("/etc/a", "x\n"))
+    done = tx.commit()
+
+    def stop() -> None:
+        bench.host.run(("systemctl", "stop", "cron.service"))
+
+    ended = undone(bench, done.id, Meanwhile("putting files", stop))
+    assert ended.status == "committed"
+    assert ended.reason == "cron.service had stopped meanwhile and was started again."
+    assert {one.unit: one.active for one in bench.host.services()}["cron.service"] == "active"
+    assert started_again(["b.service", "a.service"]) == (
+        "a.service, b.service had stopped meanwhile and were started again."
+    )
