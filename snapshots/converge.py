@@ -272,7 +272,9 @@ def _restore(
             domain.restore(keeper.host, wanted, progress)
         except Filled:
             now = domain.capture(keeper.host, Scope(goal.roots))
-            wanted |= (again := _wanted(goal, domain, now, of_others))
+            there = _wanted(goal, domain, now, of_others)
+            # What came this moment and is nobody's to us was kept nowhere: it is not removed.
+            again = {key: item for key, item in there.items() if key in wanted}
             domain.restore(keeper.host, again, progress)
     return list(wanted)
 

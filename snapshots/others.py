@@ -57,8 +57,8 @@ class AtWork:
         """The change was just made, or failed: a daemon that stopped may have stopped of it."""
         self.homes: set[str] = set()
         """Directories of daemons that took the change: what is theirs they may write, too."""
-        self.tables: frozenset[str] | None = None
-        """Of the packet filter's, those that the change had to do with; `None` for all."""
+        self.tables: frozenset[str] | None = frozenset()
+        """Of the packet filter's, those that the change has to do with; `None` for all."""
         self.written: set[str] = set()
         """Files that programs of ours wrote without that a change names them."""
         contents = (root.path for root in roots if root.content)
@@ -89,7 +89,18 @@ class AtWork:
         told = {one.unit for one in activations if one.unit}
         self.units |= self._pulled(told) if told else set()
         self.restarts |= bool(told)
-        self.reach |= programs.of_units((*self.units, *units))
+        moved = (*self.units, *units)
+        self.reaches(programs.of_units(moved), programs.tables_of_units(moved))
+
+    def reaches(self, reach: Collection[Reach], tables: frozenset[str] | None = None) -> None:
+        """More of these kinds of state may change than what is named; `tables` of the filter."""
+        self.reach |= set(reach)
+        if "firewall" not in reach:
+            return
+        if tables is None or self.tables is None:
+            self.tables = None
+        else:
+            self.tables |= tables
 
     def holds(self, path: str) -> bool:
         """Whether this lies where it can be told whose a change is."""
@@ -140,10 +151,12 @@ class Others:
     def _is_theirs(self, delta: Delta) -> bool:
         """Only a program of ours that was at work can be the cause of what is not named."""
         key: Key = (delta.domain, delta.key)
-        tables = self.at_work.tables
-        if delta.domain == "firewall" and tables is not None and table_of(delta.key) not in tables:
-            return True
-        if delta.domain not in TOLD or key in self.named or delta.domain in self.at_work.reach:
+        if delta.domain not in TOLD or key in self.named:
+            return False
+        if delta.domain == "firewall":
+            tables = self.at_work.tables
+            return tables is not None and programs.table_of(delta.key) not in tables
+        if delta.domain in self.at_work.reach:
             return False
         if delta.domain == "files":
             return self._is_their_file(delta)
@@ -229,11 +242,6 @@ def _order(key: Key) -> tuple[int, str]:
 def _named(domain: DomainName, key: str) -> str:
     what = {"units": "The unit ", "kernel": "The kernel's ", "firewall": "The packet filter's "}
     return f"{what.get(domain, '')}{visible(key)}"
-
-
-def table_of(key: str) -> str:
-    """ "ip nat", of a part of the packet filter."""
-    return " ".join(key.split(" ")[:2])
 
 
 def _is_history(path: str) -> bool:

@@ -55,6 +55,9 @@ _FILTERING: Final = re.compile(
 )
 """Daemons that set rules of the packet filter, or parameters of the kernel beside them."""
 
+_OF_IPTABLES: Final = frozenset(("ip filter", "ip6 filter"))
+"""Where ufw and fail2ban have their chains."""
+
 _KERNEL_ONLY: Final = re.compile(r"(procps|systemd-sysctl|systemd-modules-load|tuned).*|.*\.mount")
 
 
@@ -169,6 +172,26 @@ def of_units(units: Iterable[str]) -> frozenset[Reach]:
         elif _KERNEL_ONLY.fullmatch(unit):
             found.add("kernel")
     return frozenset(found)
+
+
+def table_of(key: str) -> str:
+    """ "ip nat", of a part of the packet filter."""
+    return " ".join(key.split(" ")[:2])
+
+
+def tables_of(summary: str) -> frozenset[str] | None:
+    """The tables of the packet filter that a change may change that the journal describes so;
+    `None` where that is not known."""
+    program, *words = summary.split(" ")
+    if program.rpartition("/")[2] == "ufw":
+        return _OF_IPTABLES
+    return tables_of_units(words) if program.rpartition("/")[2] == "systemctl" else None
+
+
+def tables_of_units(units: Iterable[str]) -> frozenset[str] | None:
+    """The same, of units that start, stop or take a change."""
+    filtering = {unit for unit in units if _FILTERING.fullmatch(unit)}
+    return _OF_IPTABLES if filtering <= {"ufw.service", "fail2ban.service"} else None
 
 
 def of_domains(domains: Iterable[DomainName]) -> frozenset[Reach]:

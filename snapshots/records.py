@@ -18,7 +18,7 @@ from snapshots import delta_list, journal, kept_files, sums, twins
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.journal import JournalLine, key_of
 from snapshots.model import Delta, Key, SnapshotError, TransactionRecord
-from snapshots.programs import Reach
+from snapshots.programs import Reach, table_of, tables_of
 from snapshots.state import StateDir
 
 NAMES = "names.json"
@@ -48,12 +48,13 @@ class Own(NamedTuple):
     """What one transaction changed.
 
     `named` it said before; `written` are files that programs of it wrote; of the kinds of state in
-    `reach` it may have changed more.
+    `reach` it may have changed more: of the packet filter in these `tables`, or `None` for all.
     """
 
     named: frozenset[Key]
     written: frozenset[str]
     reach: frozenset[Reach]
+    tables: frozenset[str] | None = frozenset()
 
 
 class Records:
@@ -309,6 +310,7 @@ class Records:
             return Own(frozenset(), frozenset(), frozenset())
         reached: set[Reach] = set()
         written: set[str] = set()
+        tables: frozenset[str] | None = frozenset()
         began = ended = 0
         lines = self.journal_of(record.id)
         if not lines:
@@ -320,6 +322,9 @@ class Records:
                 if line.reach is None:
                     return None
                 reached |= set(line.reach)
+                if "firewall" in line.reach:
+                    told = _tables(line)
+                    tables = None if told is None or tables is None else tables | told
             began += line.what == "change" and not line.path
             ended += line.what == "wrote"
             if line.what == "wrote":
@@ -328,7 +333,7 @@ class Records:
                 named |= {key_of(name) for name in line.names}
         if began != ended:
             return None
-        return Own(frozenset(named), frozenset(written), frozenset(reached))
+        return Own(frozenset(named), frozenset(written), frozenset(reached), tables)
 
     def has_set_out(self, tx_id: str) -> bool:
         """Whether it got so far that it may have changed anything: it keeps tables first."""
@@ -394,6 +399,14 @@ class Records:
     def stayed(self, tx_id: str) -> list[str]:
         """What may have come with packages that were cut off, or by somebody's hand since."""
         return [line.path for line in self.journal_of(tx_id) if line.what == "stayed"]
+
+
+def _tables(line: JournalLine) -> frozenset[str] | None:
+    """Those of the packet filter that what it tells of may change; `None` for all."""
+    if line.what == "change":
+        return tables_of(line.summary)
+    keys = map(key_of, line.names or ())
+    return frozenset(table_of(key) for domain, key in keys if domain == "firewall")
 
 
 class _Names(msgspec.Struct):

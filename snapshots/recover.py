@@ -17,8 +17,8 @@ from snapshots.going_back import TOO
 from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.lost_parts import Lost
 from snapshots.model import SnapshotError, TransactionRecord
-from snapshots.others import table_of
 from snapshots.points import point_before
+from snapshots.programs import table_of
 from snapshots.progress import Progress
 from snapshots.records import Own, Records, now_text
 from snapshots.recover_packages import hold_packages, may_touch, settle_packages
@@ -72,12 +72,8 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             ours = _own(records, record)
             tx.ours.at_work.may_be_all = tx.is_unclear = ours is None
             if ours is not None:
-                tx.ours.at_work.reach |= ours.reach
+                tx.ours.at_work.reaches(ours.reach, _tables(record, ours, before))
                 tx.ours.at_work.written |= ours.written
-                if record.status == "pending":
-                    parts = {key for domain, key in ours.named if domain == "firewall"}
-                    known = map(table_of, parts | before["firewall"].keys())
-                    tx.ours.at_work.tables = frozenset(known)
                 tx.ours.is_only(ours.named, tx.ours.at_work)
                 tx.ours.at_work.take(record.activations)
                 tx.ours.at_work.restarts &= record.status != "pending"
@@ -128,6 +124,14 @@ def _own(records: Records, record: TransactionRecord) -> Own | None:
         return None if records.doubt(record) else records.own(record)
     except (SnapshotError, OSError):  # its list is damaged: all that differs may be its own
         return None
+
+
+def _tables(record: TransactionRecord, ours: Own, before: Captured) -> frozenset[str] | None:
+    """The tables of the packet filter that it has to do with; `None` for all of them."""
+    if record.status != "pending":
+        return ours.tables
+    parts = {key for domain, key in ours.named if domain == "firewall"}
+    return frozenset(map(table_of, parts | before["firewall"].keys()))
 
 
 def _as_it_is(records: Records, record: TransactionRecord, reason: str) -> TransactionRecord:

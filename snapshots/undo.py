@@ -53,7 +53,7 @@ from snapshots.model import (
 )
 from snapshots.opening import changing, open_transaction, too_large, way_back
 from snapshots.others import AtWork, Others, with_items_of
-from snapshots.programs import of_domains
+from snapshots.programs import of_domains, table_of
 from snapshots.progress import Progress, Silent
 from snapshots.records import Records
 from snapshots.secret_paths import KnownSecrets
@@ -275,7 +275,8 @@ def _others(keeper: Keeper, inversion: Inversion, outside: Iterable[str]) -> Oth
     changing = [one.delta for one in inversion.decisions if one.changes]
     at_work = AtWork(inversion.record.roots, partial(pulled, keeper.host))
     at_work.may_be_all = any(delta.domain == "packages" for delta in changing)
-    at_work.reach |= of_domains(delta.domain for delta in changing)
+    filtered = (table_of(delta.key) for delta in changing if delta.domain == "firewall")
+    at_work.reaches(of_domains(delta.domain for delta in changing), frozenset(filtered))
     units = (delta.key for delta in changing if delta.domain == "units")
     at_work.take(inversion.record.activations, units)
     named: set[Key] = {("files", path) for path in outside}

@@ -33,7 +33,7 @@ from snapshots.model import (
     WriteFile,
 )
 from snapshots.others import AtWork, Others, started_again
-from snapshots.programs import may_write
+from snapshots.programs import may_write, tables_of
 from snapshots.progress import Silent
 from snapshots.records import Records
 from snapshots.recover import recover
@@ -421,12 +421,34 @@ def test_the_history_of_etc_goes_forward_only(bench: Bench) -> None:
 
 
 def test_a_table_of_others_stays_where_the_packet_filter_goes_back(bench: Bench) -> None:
-    at_work = AtWork()
-    at_work.reach.add("firewall")
-    at_work.tables = frozenset(["ip filter"])
     chain = Delta("firewall", "ip filter ufw-user-input", None, ValueItem("-j x"))
     nat = Delta("firewall", "ip nat DOCKER", None, ValueItem("-j DNAT"))
+    at_work = AtWork()
+    at_work.reaches(frozenset(("firewall",)), tables_of("/usr/sbin/ufw --force enable"))
     assert Others([], at_work).among([chain, nat]) == {("firewall", nat.key)}
+    at_work.take([Activation("restart", "fail2ban.service")])
+    assert Others([], at_work).among([chain, nat]) == {("firewall", nat.key)}
+    at_work.take([], ["nftables.service"])
+    assert Others([], at_work).among([chain, nat]) == set()
+
+
+@pytest.mark.parametrize(
+    ("argv", "tables"),
+    [
+        (("ufw", "--force", "enable"), {"ip filter", "ip6 filter"}),
+        (("systemctl", "restart", "fail2ban.service"), {"ip filter", "ip6 filter"}),
+        (("systemctl", "disable", "--now", "nftables.service"), None),
+        (("something",), None),
+        (("usermod", "--lock", "root"), frozenset()),
+    ],
+)
+def test_which_tables_a_killed_change_may_have_changed(
+    bench: Bench, programs: Programs, argv: tuple[str, ...], tables: set[str] | None
+) -> None:
+    tx = bench.begin("s")
+    programs.perform(tx, *argv, act=lambda: None)
+    own = Records(bench.state).own(tx.record)
+    assert own is not None and own.tables == tables
 
 
 def test_a_service_that_is_started_again_is_named(bench: Bench) -> None:
