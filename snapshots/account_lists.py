@@ -10,7 +10,6 @@ from collections.abc import Mapping
 import msgspec
 
 from snapshots import persons
-from snapshots.accounts import GROUP, OF_GROUPS, OF_USERS, PASSWD, by_name, name_of
 from snapshots.capture import Keeper
 from snapshots.captured import same
 from snapshots.decision import ACCOUNT_FILES
@@ -18,38 +17,44 @@ from snapshots.inverse import Contents, Inverse, is_opaque
 from snapshots.merge import Lines, joined, lines_of
 from snapshots.merge_keeping import merge_keeping
 from snapshots.model import Delta, FileItem, Item
+from snapshots.whole_accounts import made_whole, written_over
 
 LISTS = sorted(path for path in ACCOUNT_FILES if not path.endswith("-"))
 
 
 def without_ours(
     keeper: Keeper, before: Mapping[str, Item], left: Mapping[str, Item | None]
-) -> dict[str, Item]:
+) -> tuple[dict[str, Item], set[str]]:
     """Those that somebody changed since we `left` them, as they were `before` with that in them.
 
-    Where one line was changed by both, theirs stays. Their contents are in the store. Raises
-    `HostError` where what we left is not known any more, and `OSError` where there is no room.
+    Where one line was changed by both, theirs stays, but not where the change brought the account:
+    the lists with such a line are named, too. Contents are in the store. Raises `HostError` where
+    what we left is not known any more, and `OSError` where there is no room.
     """
+    if not any(left.get(path) for path in LISTS):
+        return {}, set()
     contents = Contents(keeper.store.get)
     found: dict[str, Item] = {}
+    now: dict[str, Item] = {}
     for path in LISTS:
-        old, ours = before.get(path), left.get(path)
-        if old is None or ours is None or same(old, ours):
+        if (item := keeper.files.item(keeper.host, path)) is not None:
+            now[path] = item
+    if all(same(now.get(path), left.get(path, before.get(path))) for path in LISTS):
+        return {}, set()
+    for path in LISTS:
+        old, ours, there = before.get(path), left.get(path), now.get(path)
+        if old is None or ours is None or there is None or same(old, ours) or same(there, ours):
             continue
-        there = keeper.files.item(keeper.host, path)
-        if there is None or same(there, ours):
-            continue
-        item, how = Inverse(Delta("files", path, old, ours), contents).of(there)
-        found[path] = there if item is None or how == "failed" else item
+        merged, how = Inverse(Delta("files", path, old, ours), contents).of(there)
         if how == "failed":
-            found[path] = _keeping_theirs(contents, ours, there, old) or there
-    _drop_who_went(contents, found, before, left)
+            merged = _keeping_theirs(contents, ours, there, old)
+        found[path] = merged or there
+    over = _make_whole(contents, found, before, left, now)
     for path in list(found):  # the list before its last change, by whoever made that
         if (copy := keeper.files.item(keeper.host, f"{path}-")) is not None:
             found[f"{path}-"] = copy
-    for content in contents.made.values():
-        keeper.store.add(content)
-    return found
+    _keep(keeper, contents)
+    return found, over & found.keys()
 
 
 def with_persons_of(
@@ -69,9 +74,14 @@ def with_persons_of(
         for path, lines in persons.with_persons_of(*books).items()
         if lines != books[0][path]
     }
+    _keep(keeper, contents)
+    return found
+
+
+def _keep(keeper: Keeper, contents: Contents) -> None:
     for content in contents.made.values():
         keeper.store.add(content)
-    return found
+    keeper.store.sync()
 
 
 def _keeping_theirs(contents: Contents, *sides: Item) -> Item | None:
@@ -83,22 +93,27 @@ def _keeping_theirs(contents: Contents, *sides: Item) -> Item | None:
     return None if merged is None else _with_content(contents, sides[1], merged)
 
 
-def _drop_who_went(
+def _make_whole(
     contents: Contents,
     found: dict[str, Item],
     before: Mapping[str, Item],
     left: Mapping[str, Item | None],
-) -> None:
-    """Who came with the change and goes with it stands in no other list either."""
-    for main, others in ((PASSWD, OF_USERS[1:]), (GROUP, OF_GROUPS[1:])):
-        ours, stays = left.get(main), found.get(main) or before.get(main)
-        if ours is None or stays is None:
-            continue
-        went = by_name(_lines(contents, ours)).keys() - by_name(_lines(contents, stays)).keys()
-        for path in found.keys() & set(others) if went else ():
-            lines = _lines(contents, found[path])
-            rest = [line for line in lines if name_of(line) not in went]
-            found[path] = _with_content(contents, found[path], joined(rest, newline=True))
+    now: Mapping[str, Item],
+) -> set[str]:
+    """Change what was `found` so that accounts are in all lists or in none; the lists of which more
+    is written over than what we left."""
+    ours = {path for path in LISTS if path in left and not same(left[path], before.get(path))}
+    plan = {**now, **{path: before[path] for path in ours if path in before}, **found}
+    sides = (plan, before, {path: item for path in LISTS if (item := left.get(path))}, now)
+    planned, was, leave, there = (
+        {path: _lines(contents, item) for path, item in side.items() if path in LISTS}
+        for side in sides
+    )
+    whole = made_whole(planned, was, leave, there)
+    for path, lines in whole.items():
+        if lines != planned[path]:
+            found[path] = _with_content(contents, plan[path], joined(lines, newline=True))
+    return written_over(was, leave, there)
 
 
 def _lines(contents: Contents, item: Item) -> Lines:

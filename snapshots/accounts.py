@@ -175,7 +175,7 @@ def _keep_named(fitted: Fitted, now: Book, named: Named) -> None:
 def _keep_primary(fitted: Fitted, now: Book) -> None:
     """A group without its line could get its id for another one, and its members with it."""
     held = {id_of(line) for line in fitted.book.get(GROUP, ())}
-    users = {_gid_of(line): name for name, line in by_name(fitted.book.get(PASSWD, ())).items()}
+    users = {gid_of(line): name for name, line in by_name(fitted.book.get(PASSWD, ())).items()}
     for name in _going(fitted, now, GROUP):
         gid = id_of(by_name(now[GROUP])[name])
         if gid is not None and gid in users and gid not in held:
@@ -264,12 +264,12 @@ def _in_new_groups(fitted: Fitted, now: Book) -> None:
     """Who comes back with a group that has another id by now belongs to it as before."""
     there = set(now.get(PASSWD, ()))
     for line in list(fitted.book.get(PASSWD, ())):
-        gid = fitted.gids.get(_gid_of(line) or 0)
+        gid = fitted.gids.get(gid_of(line) or 0)
         if gid is not None and line not in there:
             fitted.swap(PASSWD, line, _with_field(line, 3, gid))
 
 
-def _gid_of(line: bytes) -> int | None:
+def gid_of(line: bytes) -> int | None:
     """The primary group in a line of passwd."""
     fields = line.split(b":")
     return int(fields[3]) if len(fields) > 3 and fields[3].isdigit() else None

@@ -154,6 +154,7 @@ def _perform(
     filtered = (table_of(key) for domain, key in settling.targets if domain == "firewall")
     at_work.reaches(of_domains(domain for domain, _ in settling.targets), frozenset(filtered))
     units = (key for domain, key in settling.targets if domain == "units")
+    at_work.makes_links = "units" in at_work.reach
     at_work.take(settling.activations, units)
     theirs = Others(settling.targets.keys(), at_work)
     tx.ours.is_only(theirs.named, at_work)

@@ -91,12 +91,8 @@ class GoingBack:
             self._clear_scraps()
             self._require_no_doubt()
         except (HostError, OSError) as error:
-            return "needs-person", (
-                f"{' '.join([sentence(reason), *self._over])} {TOO} {sentence(str(error))} "
-                "The state from before lies in "
-                f"{self._keeper.points.path / point_before(self._record.id)}; `harden-tui recover` "
-                "tries again, its restore.sh does it by hand."
-            )
+            reason = " ".join([sentence(reason), *self._over])
+            return stuck(self._keeper, self._record, reason, error)
         told = (
             unsettled,
             self._lost.words,
@@ -115,7 +111,7 @@ class GoingBack:
                 return self._written_over_since_made(found, now, merged)
             return self._written_over_what_we_left(found, now, merged)
         except (HostError, OSError):  # it is kept all the same, and shall go back
-            return []
+            return [f"{AS_FOUND} {self._keeper.points.path / found}."] if found else []
 
     def _found_files(self, found: str) -> dict[str, Item]:
         if found:
@@ -202,6 +198,17 @@ class GoingBack:
         except (HostError, OSError):  # it is in the journal, and everything went back
             return []
         return [left] if left else []
+
+
+def stuck(
+    keeper: Keeper, record: TransactionRecord, reason: str, error: HostError | OSError
+) -> tuple[TransactionStatus, str]:
+    """How it ended where it could not be taken back."""
+    return "needs-person", (
+        f"{sentence(reason)} {TOO} {sentence(str(error))} The state from before lies in "
+        f"{keeper.points.path / point_before(record.id)}; `harden-tui recover` tries again, its "
+        "restore.sh does it by hand."
+    )
 
 
 def sentence(words: str) -> str:

@@ -51,6 +51,8 @@ class AtWork:
         """Packages came or went: what their scripts and daemons do can be told from nothing."""
         self.reach: set[Reach] = set()
         """Kinds of state that programs of ours change."""
+        self.makes_links = False
+        """It has systemctl make links, and nobody looked which."""
         self.units: set[str] = set()
         """Daemons that took the change, and what systemd starts and stops with them."""
         self.restarts = False
@@ -136,7 +138,7 @@ class Others:
         """As `among`, with the directories that could not go without what lies in them."""
         deltas = list(deltas)
         theirs = self.among(deltas)
-        above = {path for domain, key in self.keys if domain == "files" for path in _above(key)}
+        above = {path for domain, key in theirs if domain == "files" for path in _above(key)}
         held: set[Key] = {
             ("files", one.key)
             for one in deltas
@@ -180,7 +182,7 @@ class Others:
             and not (path in self._above and _comes_or_goes(delta))
             and path not in self.at_work.written
             and not path.startswith(tuple(self.at_work.homes))
-            and not ("units" in self.at_work.reach and _is_of_systemctl(delta))
+            and not (self.at_work.makes_links and _is_of_systemctl(delta))
         )
 
 
@@ -254,7 +256,7 @@ def _is_of_systemctl(delta: Delta) -> bool:
         return False
     kinds = {one.state.kind for one in (delta.before, delta.after) if isinstance(one, FileItem)}
     return kinds == {"symlink"} or (
-        kinds == {"dir"} and delta.key.endswith((".wants", ".requires"))
+        kinds == {"dir"} and delta.key.endswith((".wants", ".requires", ".upholds"))
     )
 
 

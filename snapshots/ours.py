@@ -59,13 +59,19 @@ class Ours:
         """What is written meanwhile and may be ours is, and is known to whoever goes back, too."""
         with self.at_work.noted(self._keeper.host, may_be_ours) as written:
             yield
-        if not self.at_work.may_be_all:
-            left = self.remember(sorted(written))
-            if not left.keys().isdisjoint(account_lists.LISTS):
-                self._keeper.store.sync()  # to tell others' accounts from ours after a crash, too
-            sums = map(left_as, left.values())
-            what = f"that wrote {len(left)} files"
-            self._records.journal(self._record.id, "wrote", what, names=left, sums=sums)
+        what, names = "wrote", sorted(written)
+        if self.at_work.may_be_all:  # what else it wrote cannot be told from what packages did
+            what = "rewrote"
+            names = sorted(written & self._records.left(self._record.id).keys())
+            if not names:
+                return
+        left = self.remember(names)
+        if not left.keys().isdisjoint(account_lists.LISTS):
+            self._keeper.store.sync()  # to tell others' accounts from ours after a crash, too
+        self._records.journal(
+            self._record.id, what, f"that wrote {len(left)} files", names=left,
+            sums=map(left_as, left.values()),
+        )  # fmt: skip
 
     def remember(self, written: Iterable[str]) -> dict[str, FileItem | None]:
         """As what we wrote stands now, by path."""
@@ -112,11 +118,11 @@ class Ours:
     def before_with_their_accounts(self, before: Captured) -> tuple[Captured, set[str]]:
         """The state to go back to, with what others changed in the lists of accounts since.
 
-        And the paths of those lists.
+        And the paths of those lists in which nothing of theirs is written over.
         """
         try:
             left = self._left_of(account_lists.LISTS, before["files"])
-            merged = account_lists.without_ours(self._keeper, before["files"], left)
+            merged, over = account_lists.without_ours(self._keeper, before["files"], left)
             if not left and self._only_packages_know():
                 now = {path: item for path in account_lists.LISTS
                        if (item := self._keeper.files.item(self._keeper.host, path))}  # fmt: skip
@@ -125,7 +131,8 @@ class Ours:
             self._named |= {("files", path) for path in account_lists.LISTS}
             return before, set()
         keys: set[Key] = {("files", path) for path in merged}
-        return others.with_items_of(before, keys, {"files": merged}), set(merged)
+        self._named |= keys
+        return others.with_items_of(before, keys, {"files": merged}), merged.keys() - over
 
     def _only_packages_know(self) -> bool:
         """Whether packages came, and nothing else of ours may have changed an account."""

@@ -51,7 +51,7 @@ _SET_IN_THE_KERNEL: Final = frozenset({"modprobe", "mount", "sysctl", "umount"})
 _FILTERING: Final = re.compile(
     r"(crowdsec|docker|containerd|fail2ban|ferm|incus|k3s|kubelet|libvirt|lx[cd]|networking"
     r"|NetworkManager|podman|sshguard|strongswan|systemd-networkd|tailscale|wg-quick@).*"
-    r"|.*(filter|firewall|ipset|iptables|ip6tables|nftables|rules|shorewall|ufw|vpn|wireguard).*"
+    r"|(?!audit|udev).*(filter|firewall|ipset|iptables|ip6tables|nftables|rules|shorewall|ufw|vpn|wireguard).*"
 )
 """Daemons that set rules of the packet filter, or parameters of the kernel beside them."""
 

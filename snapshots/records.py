@@ -327,7 +327,7 @@ class Records:
                     tables = None if told is None or tables is None else tables | told
             began += line.what == "change" and not line.path
             ended += line.what == "wrote"
-            if line.what == "wrote":
+            if line.what in ("wrote", "rewrote"):
                 written |= set(line.names or ())
             elif line.names is not None:
                 named |= {key_of(name) for name in line.names}
@@ -346,7 +346,7 @@ class Records:
             told = dict(zip(line.names or (), line.sums or (), strict=False))
             if line.what == "change":
                 found[line.path] = line.sha256
-            elif line.what == "wrote":
+            elif line.what in ("wrote", "rewrote"):
                 found |= told
             elif line.what in ("rollback", "drift"):
                 keys = ((key_of(name), left) for name, left in told.items())

@@ -74,6 +74,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             if ours is not None:
                 tx.ours.at_work.reaches(ours.reach, _tables(record, ours, before))
                 tx.ours.at_work.written |= ours.written
+                tx.ours.at_work.makes_links = record.kind != "apply" and "units" in ours.reach
                 tx.ours.is_only(ours.named, tx.ours.at_work)
                 tx.ours.at_work.take(record.activations)
                 tx.ours.at_work.restarts &= record.status != "pending"

@@ -19,7 +19,7 @@ from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
 from snapshots.converge import SYSTEM_TREES
 from snapshots.execute import describe, execute, may_bring_packages, path_of
-from snapshots.going_back import GoingBack, goal_before
+from snapshots.going_back import GoingBack, goal_before, stuck
 from snapshots.guard_switch import Switch
 from snapshots.journal import left_as
 from snapshots.lost_parts import Lost
@@ -205,17 +205,22 @@ class Transaction:
         a sentence in `reason`. What somebody else changed meanwhile stays.
         """
         self.ours.at_work.restarts |= not self.is_recovered  # what stopped may be of it
-        back = GoingBack(
-            self._keeper, self._records, self.record, self._before, self.ours, self.lost,
-            self._progress, unclear=self.is_unclear,
-        )  # fmt: skip
+        back: GoingBack | None = None
+        status: TransactionStatus
+        try:
+            back = GoingBack(
+                self._keeper, self._records, self.record, self._before, self.ours, self.lost,
+                self._progress, unclear=self.is_unclear,
+            )  # fmt: skip
+        except (HostError, OSError) as error:  # its own journal cannot be read, for example
+            status, why = stuck(self._keeper, self.record, reason, error)
         self._keeper.state.release()
         self._keeper.store.forget()
         self._keeper.files.keeping = False
         with self._held:
             with contextlib.suppress(OSError):  # a full disk shall not keep us from going back
                 self._records.journal(self.id, "back", "going back to the state before")
-            status, reason = back.go(reason)
+            status, reason = back.go(reason) if back is not None else (status, why)
             try:
                 self._end(status, reason)
             except OSError as error:

@@ -278,6 +278,7 @@ def _others(keeper: Keeper, inversion: Inversion, outside: Iterable[str]) -> Oth
     filtered = (table_of(delta.key) for delta in changing if delta.domain == "firewall")
     at_work.reaches(of_domains(delta.domain for delta in changing), frozenset(filtered))
     units = (delta.key for delta in changing if delta.domain == "units")
+    at_work.makes_links = "units" in at_work.reach
     at_work.take(inversion.record.activations, units)
     named: set[Key] = {("files", path) for path in outside}
     named |= {(delta.domain, delta.key) for delta in changing}

@@ -39,7 +39,14 @@ from snapshots.records import Records
 from snapshots.recover import recover
 from snapshots.transaction import Transaction
 from tests.unit.snapshots_host import Bench, Waits, dies_in_the_middle
-from tests.unit.test_snapshots_meanwhile import DIRECTORY, Meanwhile, found_of, undone, write
+from tests.unit.test_snapshots_meanwhile import (
+    DIRECTORY,
+    Meanwhile,
+    content_in,
+    found_of,
+    undone,
+    write,
+)
 
 CRON = "/etc/cron.d/backup"
 UNIT = "/etc/systemd/system"
@@ -470,3 +477,125 @@ def test_a_service_that_is_started_again_is_named(bench: Bench) -> None:
     assert started_again(["b.service", "a.service"]) == (
         "a.service, b.service had stopped meanwhile and were started again."
     )
+
+
+@pytest.fixture
+def with_carol(bench: Bench, programs: Programs) -> Bench:
+    """carol came with the change, which waits for its confirmation."""
+    lists(
+        bench, passwd="root:x:0:0\n", shadow="root:x\n", gshadow="root:*::\nsudo:*::\n",
+        group="root:x:0:\nsudo:x:27:\ndocker:x:999:\n",
+    )  # fmt: skip
+    tx = waiting(bench)
+    programs.perform(tx, "useradd", "carol", act=lambda: lists(
+        bench, passwd="root:x:0:0\ncarol:x:1000:1000:bash\n", shadow="root:x\ncarol:!\n",
+        group="root:x:0:\nsudo:x:27:carol\ndocker:x:999:\ncarol:x:1000:\n",
+        gshadow="root:*::\nsudo:*::carol\ncarol:!::\n",
+    ))  # fmt: skip
+    tx.commit()
+    return bench
+
+
+def test_an_account_that_the_change_brought_goes_whole(with_carol: Bench) -> None:
+    """Though somebody gave it another shell, and a group whose name it would keep."""
+    lists(with_carol, passwd="root:x:0:0\ncarol:x:1000:1000:sh\n")
+    lists(with_carol, group="root:x:0:\nsudo:x:27:carol\ndocker:x:999:carol\ncarol:x:1000:\n")
+    ended = recovered(with_carol)
+    (found,) = found_of(with_carol, ended.id)
+    kept = f"as it was found it is kept in {with_carol.state.points / found}."
+    assert f"/etc/passwd was changed by something else meanwhile; {kept}" in ended.reason
+    assert {name: with_carol.read(f"/etc/{name}") for name in ("passwd", "shadow", "group")} == {
+        "passwd": "root:x:0:0\n", "shadow": "root:x\n",
+        "group": "root:x:0:\nsudo:x:27:\ndocker:x:999:\n",
+    }  # fmt: skip
+
+
+def test_an_account_that_came_between_two_programs_of_ours_stays_whole(
+    bench: Bench, programs: Programs
+) -> None:
+    """The second writes a list in which it stands already."""
+    lists(bench, passwd="root:x:0:0\n", shadow="root:x\n", group="root:x:0:\nadm:x:4:\n",
+          gshadow="root:*::\nadm:*::\n")  # fmt: skip
+    tx = bench.begin("s")
+    programs.perform(tx, "usermod", "--lock", "root", act=lambda: lists(bench, shadow="root:!x\n"))
+    lists(
+        bench, passwd="root:x:0:0\nbob:x:1000:1000\n", shadow="root:!x\nbob:pw\n",
+        group="root:x:0:\nadm:x:4:bob\nbob:x:1000:\n", gshadow="root:*::\nadm:*::bob\nbob:!::\n",
+    )  # fmt: skip
+    programs.perform(tx, "chage", "root", act=lambda: lists(
+        bench, shadow="root:!x:9\nbob:pw\n", group="root:x:0:\nadm:x:4:bob,ann\nbob:x:1000:\n"
+    ))  # fmt: skip
+    assert tx.roll_back("a proof failed").status == "rolled-back"
+    assert {name: bench.read(f"/etc/{name}") for name in ("passwd", "shadow", "group")} == {
+        "passwd": "root:x:0:0\nbob:x:1000:1000\n", "shadow": "root:x\nbob:pw\n",
+        "group": "root:x:0:\nadm:x:4:bob\nbob:x:1000:\n",
+    }  # fmt: skip
+    assert bench.read("/etc/gshadow") == "root:*::\nadm:*::bob\nbob:!::\n"
+
+
+@pytest.mark.parametrize("how", ["killed", "fails", "undone"])
+def test_a_unit_that_somebody_enables_after_our_systemctl_is_theirs(
+    bench: Bench, programs: Programs, how: str
+) -> None:
+    ours, theirs = (f"{UNIT}/site.target.wants/{name}.service" for name in ("app", "shop"))
+    bench.host.put(f"{UNIT}/site.target.wants", DIRECTORY)
+    link = FileState(kind="symlink", target="/usr/lib/app.service")
+    bench.host.put(ours, link)
+    tx = bench.begin("s")
+    programs.perform(tx, "systemctl", "disable", "app.service",
+                     act=lambda: bench.host.put(ours, None))  # fmt: skip
+    bench.host.put(theirs, FileState(kind="symlink", target="/usr/lib/shop.service"))
+    if how == "killed":
+        tx._held.close()
+        ended = recovered(bench)
+    elif how == "fails":
+        ended = tx.roll_back("a proof failed")
+    else:
+        ended = tx.commit()
+        assert undone(bench, ended.id, Silent()).status == "committed"
+    assert f"{theirs} was changed by something else meanwhile" in ended.reason
+    assert bench.host.state(ours) is not None and bench.host.state(theirs) is not None
+
+
+def test_what_fills_a_directory_while_packages_go_is_kept(bench: Bench) -> None:
+    """Whose it is cannot be told then, so the undo does not take it along as it is."""
+    done = bench.apply("s", InstallPackages(("fail2ban",)), write("/etc/newd/ours", "x\n"))
+
+    def fill() -> None:
+        bench.host.write_file("/etc/newd/theirs", b"of the administrator\n")
+
+    ended = undone(bench, done.id, Meanwhile("putting files back", fill))
+    assert ended.status == "rolled-back", ended.reason
+    (found,) = found_of(bench, ended.id)
+    assert content_in(bench, found, "/etc/newd/theirs") == b"of the administrator\n"
+    assert f"is kept in {bench.state.points / found}" in ended.reason
+
+
+def test_what_cannot_even_be_looked_at_needs_a_person(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tx = bench.begin("s")
+    tx.perform(write("/etc/a", "x\n"))
+
+    def broken(*_: object) -> set[str]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Records, "named_paths", broken)
+        ended = tx.roll_back("a proof failed")
+    assert ended.status == "needs-person" and "restore.sh does it by hand" in ended.reason
+    assert recovered(bench).status == "rolled-back" and bench.host.state("/etc/a") is None
+
+
+def test_a_file_of_ours_that_a_program_of_ours_edits_while_packages_come_is_ours(
+    bench: Bench, programs: Programs
+) -> None:
+    tx = bench.begin("s")
+    tx.perform(InstallPackages(("fail2ban",)))
+    tx.perform(write("/etc/default/x", "a\n"))
+    programs.perform(
+        tx, "sed", "-i", "s/a/b/", "/etc/default/x",
+        act=lambda: bench.host.write_file("/etc/default/x", b"b\n"),
+    )  # fmt: skip
+    ended = tx.roll_back("a proof failed")
+    assert ended.status == "rolled-back" and "something else" not in ended.reason, ended.reason

@@ -1,0 +1,106 @@
+"""Accounts that stand in all of their lists or in none, where a change of some goes back. Pure.
+
+Half of an account can log in nowhere, and a name left in a group would give its rights to whoever
+is called so next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from snapshots.accounts import (
+    GROUP,
+    OF_GROUPS,
+    OF_USERS,
+    PASSWD,
+    Book,
+    by_name,
+    gid_of,
+    id_of,
+    name_of,
+)
+from snapshots.members import LISTS_AT_END
+from snapshots.merge import Lines
+
+
+def made_whole(planned: Book, before: Book, left: Book, now: Book) -> dict[str, Lines]:
+    """What is `planned` to stand, without anything of accounts that the change brought (it `left`
+    them and they were not there `before`), and with all of those that others did by `now`."""
+    whole = {path: list(lines) for path, lines in planned.items()}
+    for main, lists in ((GROUP, OF_GROUPS), (PASSWD, OF_USERS)):
+        went = _names(left, main) - _names(before, main)
+        came = _names(planned, main) - _names(before, main) - went
+        for path in whole.keys() & set(lists):
+            _without(whole, path, went)
+            _with(whole, path, came, now)
+        if main == PASSWD:
+            _with_primary_groups(whole, came, now)
+            for path in whole.keys() & set(OF_GROUPS):
+                had, has = by_name(before.get(path, ())), by_name(now.get(path, ()))
+                whole[path] = [
+                    _membership(path, line, had.get(name), has.get(name), went, came)
+                    for line in whole[path]
+                    for name in (name_of(line),)
+                ]
+    return whole
+
+
+def written_over(before: Book, left: Book, now: Book) -> set[str]:
+    """The lists in which somebody changed the line of an account that the change brought."""
+    return {
+        path
+        for main, lists in ((PASSWD, OF_USERS), (GROUP, OF_GROUPS))
+        for name in _names(left, main) - _names(before, main)
+        for path in lists
+        if (line := by_name(now.get(path, ())).get(name)) is not None
+        and line != by_name(left.get(path, ())).get(name)
+    }
+
+
+def _names(book: Book, path: str) -> set[str]:
+    return set(by_name(book.get(path, ())))
+
+
+def _without(whole: dict[str, Lines], path: str, names: Collection[str]) -> None:
+    whole[path] = [line for line in whole[path] if name_of(line) not in names]
+
+
+def _with(whole: dict[str, Lines], path: str, names: Collection[str], now: Book) -> None:
+    had = set(by_name(whole[path]))
+    whole[path] += [
+        line for line in now.get(path, ()) if name_of(line) in names and name_of(line) not in had
+    ]
+
+
+def _with_primary_groups(whole: dict[str, Lines], came: Collection[str], now: Book) -> None:
+    users = by_name(whole.get(PASSWD, ()))
+    needed = {gid_of(users[name]) for name in came if name in users}
+    needed -= {id_of(line) for line in whole.get(GROUP, ())}
+    names = {name_of(line) for line in now.get(GROUP, ()) if id_of(line) in needed - {None}}
+    for path in whole.keys() & set(OF_GROUPS):
+        _with(whole, path, names, now)
+
+
+def _membership(
+    path: str,
+    line: bytes,
+    had: bytes | None,
+    has: bytes | None,
+    went: Collection[str],
+    came: Collection[str],
+) -> bytes:
+    """The line of a group without those who `went`, and with those who `came` where it has them."""
+    fields = line.split(b":")
+    for at in range(len(fields) - LISTS_AT_END[path], len(fields)):
+        old, there, members = (_members(one, at) for one in (had, has, line))
+        stay = [name for name in members if name not in went or name in old]
+        stay += [name for name in there if name in came and name not in stay]
+        if stay != members:
+            fields[at] = ",".join(stay).encode("utf-8", "surrogateescape")
+    return b":".join(fields)
+
+
+def _members(line: bytes | None, at: int) -> list[str]:
+    fields = line.split(b":") if line else []
+    text = fields[at].decode("utf-8", "surrogateescape") if at < len(fields) else ""
+    return text.split(",") if text else []
