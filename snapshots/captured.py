@@ -46,6 +46,12 @@ def is_locked(key: str, item: Item | None) -> bool:
 REPOSITORIES = ("/etc/.git", "/etc/.hg", "/etc/.bzr", "/etc/_darcs")
 """Where etckeeper keeps the history of /etc: never captured, since a history goes forward only."""
 
+
+def is_of_history(path: str) -> bool:
+    """Whether it lies in one of the `REPOSITORIES`."""
+    return any(f"{path}/".startswith(f"{one}/") for one in REPOSITORIES)
+
+
 VOLATILE_FILES = frozenset(
     {
         "/etc/resolv.conf",

@@ -19,7 +19,7 @@ Targets = Mapping[Key, Item | None]
 FOLDER = "/etc/systemd/system"
 
 
-_PULLS = ("Wants", "Requires", "BindsTo", "Upholds")
+_PULLS = ("Wants", "Requires", "BindsTo", "Upholds", "Triggers")
 _FOLLOWS = ("RequiredBy", "BoundBy", "ConsistsOf", "Conflicts")
 _KINDS = (".service", ".socket", ".timer", ".path")
 

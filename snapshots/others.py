@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from host.base import Host
 from host.names import visible
 from snapshots import programs
-from snapshots.captured import REPOSITORIES, Captured
+from snapshots.captured import Captured, is_of_history
 from snapshots.model import (
     Activation,
     Delta,
@@ -78,7 +78,7 @@ class AtWork:
             yield found
         finally:
             changed = {path for path, _ in before ^ self._changes(host)}
-            found |= {path for path in changed if may_be_ours(path) and not _is_history(path)}
+            found |= {path for path in changed if may_be_ours(path) and not is_of_history(path)}
             self.written |= found
 
     def _changes(self, host: Host) -> set[tuple[str, int]]:
@@ -89,8 +89,9 @@ class AtWork:
         activations, units = tuple(activations), tuple(units)
         self.homes |= programs.homes_of(activations, units)
         told = {one.unit for one in activations if one.unit}
-        self.units |= self._pulled(told) if told else set()
         self.restarts |= bool(told)
+        told |= {unit.rpartition(" ")[2] for unit in units}  # "masked X", of those that are
+        self.units |= self._pulled(told) if told else set()
         moved = (*self.units, *units)
         self.reaches(programs.of_units(moved), programs.tables_of_units(moved))
 
@@ -244,10 +245,6 @@ def _order(key: Key) -> tuple[int, str]:
 def _named(domain: DomainName, key: str) -> str:
     what = {"units": "The unit ", "kernel": "The kernel's ", "firewall": "The packet filter's "}
     return f"{what.get(domain, '')}{visible(key)}"
-
-
-def _is_history(path: str) -> bool:
-    return any(f"{path}/".startswith(f"{one}/") for one in REPOSITORIES)
 
 
 def _is_of_systemctl(delta: Delta) -> bool:

@@ -152,15 +152,22 @@ def reach_of(change: Change) -> frozenset[Reach]:
     if program in _SET_IN_THE_KERNEL:
         return frozenset(("kernel",))
     if program == "systemctl":
-        return of_units(words) | {"units"}
+        is_told = all("." in word or word.startswith("-") for word in words[1:])
+        return of_units(words) | (frozenset() if is_told else {"units"})
     return ALL
 
 
 def units_of(change: Change) -> tuple[str, ...]:
     """The units that it has systemctl start, stop, enable or disable."""
-    if not isinstance(change, RunCommand) or change.argv[0].rpartition("/")[2] != "systemctl":
+    return units_in(" ".join(change.argv)) if isinstance(change, RunCommand) else ()
+
+
+def units_in(summary: str) -> tuple[str, ...]:
+    """The same, of a change that the journal describes so."""
+    program, *words = summary.split(" ")
+    if program.rpartition("/")[2] != "systemctl":
         return ()
-    return tuple(word for word in change.argv[1:] if "." in word)
+    return tuple(word for word in words if "." in word)
 
 
 def of_units(units: Iterable[str]) -> frozenset[Reach]:

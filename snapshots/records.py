@@ -18,7 +18,7 @@ from snapshots import delta_list, journal, kept_files, sums, twins
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.journal import JournalLine, key_of
 from snapshots.model import Delta, Key, SnapshotError, TransactionRecord
-from snapshots.programs import Reach, table_of, tables_of
+from snapshots.programs import Reach, table_of, tables_of, units_in
 from snapshots.state import StateDir
 
 NAMES = "names.json"
@@ -49,12 +49,14 @@ class Own(NamedTuple):
 
     `named` it said before; `written` are files that programs of it wrote; of the kinds of state in
     `reach` it may have changed more: of the packet filter in these `tables`, or `None` for all.
+    `units` it had systemctl start or stop.
     """
 
     named: frozenset[Key]
     written: frozenset[str]
     reach: frozenset[Reach]
     tables: frozenset[str] | None = frozenset()
+    units: frozenset[str] = frozenset()
 
 
 class Records:
@@ -311,6 +313,7 @@ class Records:
         reached: set[Reach] = set()
         written: set[str] = set()
         tables: frozenset[str] | None = frozenset()
+        units: set[str] = set()
         began = ended = 0
         lines = self.journal_of(record.id)
         if not lines:
@@ -325,6 +328,8 @@ class Records:
                 if "firewall" in line.reach:
                     told = _tables(line)
                     tables = None if told is None or tables is None else tables | told
+            if line.what == "change":
+                units |= set(units_in(line.summary))
             began += line.what == "change" and not line.path
             ended += line.what == "wrote"
             if line.what in ("wrote", "rewrote"):
@@ -333,7 +338,8 @@ class Records:
                 named |= {key_of(name) for name in line.names}
         if began != ended:
             return None
-        return Own(frozenset(named), frozenset(written), frozenset(reached), tables)
+        sets = frozenset(named), frozenset(written), frozenset(reached)
+        return Own(*sets, tables, frozenset(units))
 
     def has_set_out(self, tx_id: str) -> bool:
         """Whether it got so far that it may have changed anything: it keeps tables first."""

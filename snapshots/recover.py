@@ -76,7 +76,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
                 tx.ours.at_work.written |= ours.written
                 tx.ours.at_work.makes_links = record.kind != "apply" and "units" in ours.reach
                 tx.ours.is_only(ours.named, tx.ours.at_work)
-                tx.ours.at_work.take(record.activations)
+                tx.ours.at_work.take(record.activations, ours.units)
                 tx.ours.at_work.restarts &= record.status != "pending"
             set_aside.bring_home(host, state, point_before(record.id))
             ended.append(tx.roll_back(_reason(state, record)))

@@ -12,6 +12,7 @@ from typing import Final
 from host.base import Host
 from host.mounted import mount_points
 from host.names import visible
+from snapshots.captured import is_of_history
 from snapshots.domains.base import Scope
 from snapshots.domains.files import roots_of
 from snapshots.execute import path_of
@@ -60,6 +61,9 @@ def _why(host: Host, path: str, tops: list[str]) -> str:
     """Empty where it is captured, and where nobody says that it is."""
     if path in tops or not any(_is_in(path, top) for top in tops):
         return ""
+    if is_of_history(path):
+        what = f"{visible(path)} is part of the history of /etc, which is never put back"
+        return f"{what}, {_NO_WAY_BACK}"
     directory, _, name = path.rpartition("/")
     where = f"{host.realpath(directory or '/').rstrip('/')}/{name}"
     covers = [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from host.base import HostError
-from snapshots import opening, strangers, transaction
+from snapshots import opening, transaction
 from snapshots.execute import path_of
 from snapshots.guard_switch import Switch
 from snapshots.model import SnapshotError, Worked, secret_path
@@ -168,9 +168,7 @@ def _go_back(
         return NEEDS_PERSON, f"{one.step.id} failed: {why} {problem}".rstrip()
     if record.status == "rolled-back":
         engine.say(one.step.id, "failed", told, transaction=record.id)
-        theirs = strangers.sentence(engine.host.strange_packages)
-        reason = f"{reason.rstrip('.')}. {theirs}" if theirs else reason
-        return failure(one.step.id, record, reason, problem)
+        return failure(one.step.id, record, engine.redact(record.reason), problem)
     why = engine.redact(record.reason)
     engine.say(one.step.id, "failed", why, transaction=record.id)
     return failure(one.step.id, record, why, problem)

@@ -38,6 +38,7 @@ from snapshots.progress import Silent
 from snapshots.records import Records
 from snapshots.recover import recover
 from snapshots.transaction import Transaction
+from snapshots.uncaptured import refusals
 from tests.unit.snapshots_host import Bench, Waits, dies_in_the_middle
 from tests.unit.test_snapshots_meanwhile import (
     DIRECTORY,
@@ -599,3 +600,28 @@ def test_a_file_of_ours_that_a_program_of_ours_edits_while_packages_come_is_ours
     )  # fmt: skip
     ended = tx.roll_back("a proof failed")
     assert ended.status == "rolled-back" and "something else" not in ended.reason, ended.reason
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_unit_that_somebody_stops_after_our_systemctl_is_theirs(
+    bench: Bench, programs: Programs, killed: bool
+) -> None:
+    tx = bench.begin("s")
+    programs.perform(tx, "systemctl", "disable", "--now", "cups.service", act=lambda: None)
+    for name in ("cups.service", "cron.service"):
+        bench.host.run(("systemctl", "stop", name))
+    if killed:
+        tx._held.close()
+        ended = recovered(bench)
+    else:
+        ended = tx.commit()
+        assert {one.key for one in Records(bench.state).deltas(tx.id)} == {"cups.service"}
+    assert "The unit cron.service was changed by something else meanwhile" in ended.reason
+    active = {one.unit: one.active for one in bench.host.services()}
+    assert active["cron.service"] != "active"
+    assert (active["cups.service"] == "active") is killed
+
+
+def test_nothing_is_written_into_the_history_of_etc(bench: Bench) -> None:
+    (why,) = refusals(bench.host, [write("/etc/.git/hooks/pre-commit", "x\n")], ())
+    assert "/etc/.git/hooks/pre-commit is part of the history of /etc, which is never put" in why
