@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import threading
@@ -65,6 +66,15 @@ def test_the_same_thread_may_lock_again_and_another_may_not(tmp_path: Path) -> N
     assert state.holder() is None
     other()
     assert seen[1] == "locked"
+
+
+def test_two_who_only_look_do_not_take_each_other_for_the_holder(tmp_path: Path) -> None:
+    state = StateDir(tmp_path / "state")
+    with state.lock("rollback"):
+        pass
+    with open(state.path / "lock", "rb") as looked_at:
+        fcntl.flock(looked_at, fcntl.LOCK_SH)
+        assert state.holder() is None
 
 
 def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
