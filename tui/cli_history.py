@@ -11,9 +11,11 @@ from snapshots import guard as guards
 from snapshots import history as past
 from snapshots import intact
 from snapshots.decision import name_of
-from snapshots.model import TransactionRecord
-from snapshots.state import StateDir
-from tui import output
+from snapshots.guard import Guard
+from snapshots.model import SnapshotError, TransactionRecord
+from snapshots.state import Holder, StateDir
+from snapshots.typed import by_number
+from tui import output, runs
 from tui.cli_change import ask, must_have_consent
 from tui.config import LONGEST_KEPT_DAYS
 from tui.failures import refused, usage
@@ -25,22 +27,81 @@ from tui.session import open_state
 
 
 def history(options: Options, arguments: argparse.Namespace) -> int:
-    """List, show, verify or prune transactions."""
+    """List, show, verify or prune transactions; without root it is said whose they are."""
     out = Out()
-    state = open_state(options)
-    if arguments.what == "list":
-        records = past.transactions(state)
-        if options.format == "text":
-            _list_text(out, records)
-        else:
-            out.json({"schema": "harden-tui/history/1", "transactions": records})
+    try:
+        if arguments.what == "list":
+            return _list(out, options)
+        if arguments.what == "show":
+            return _show(out, options, arguments.id)
+        if arguments.what == "verify":
+            return _verify(out, options)
+        return _prune(out, options, arguments)
+    finally:
         note_whose(practice=options.practice, root=is_root())
+
+
+def _list(out: Out, options: Options) -> int:
+    state = open_state(options)
+    records, holder = _as_they_stand(state)
+    guard = _waits(state)
+    if options.format != "text":
+        run = runs.of_process(options.state_dir, holder.pid) if holder is not None else ""
+        out.json(
+            {
+                "schema": "harden-tui/history/1",
+                "transactions": records,
+                "at_work": None
+                if holder is None
+                else {**msgspec.structs.asdict(holder), "run": run},
+                "waits": guard.called if guard is not None else (),
+                "own_record": not options.practice and not is_root(),
+            }
+        )
         return 0
-    if arguments.what == "show":
-        return _show(out, options, arguments.id)
-    if arguments.what == "verify":
-        return _verify(out, options)
-    return _prune(out, options, arguments)
+    _list_text(out, records)
+    if holder is not None:
+        said = (
+            f"Another harden-tui is at work on this host: {holder}. `harden-tui follow` shows it."
+        )
+        output.wrapped(out, said, indent=0, role="warn")
+    elif any(record.status == "open" for record in records):
+        said = "What is open was interrupted: `harden-tui recover` takes it back."
+        output.wrapped(out, said, indent=0, role="bad")
+    if guard is not None:
+        past_it = guards.told_of_deadline(state, guard)
+        left = guards.spoken(guards.left_s(state, guard))
+        waits = by_number(guard.called, "waits", "wait")
+        said = (
+            f"{', '.join(guard.called)} {waits} for your confirmation ({left} left): log in a"
+            f" second time and run `{guard.typed} confirm` there, or"
+            f" {by_number(guard.called, 'it is', 'they are')} taken back."
+        )
+        output.wrapped(out, past_it or said, indent=0, role="warn")
+    elif holder is None and any(record.status == "pending" for record in records):
+        said = "What is pending was never confirmed: `harden-tui recover` takes it back."
+        output.wrapped(out, said, indent=0, role="bad")
+    return 0
+
+
+def _as_they_stand(state: StateDir) -> tuple[list[TransactionRecord], Holder | None]:
+    """The transactions, and who is at work at what is not decided yet (`None`: nobody)."""
+    records = past.transactions(state)
+    holder = state.holder()
+    if holder is None and any(record.status in ("open", "pending") for record in records):
+        records = past.transactions(state)  # whoever was at work may have ended between the looks
+    return records, holder
+
+
+def _waits(state: StateDir) -> Guard | None:
+    """What is taken back by itself unless it is confirmed; `None` where `recover` must do it."""
+    try:
+        guard = guards.read(state)
+    except SnapshotError:
+        return None
+    if guard is None or guard.phase != "waiting" or guards.was_put_back_by_script(state):
+        return None
+    return guard
 
 
 def _verify(out: Out, options: Options) -> int:
@@ -60,6 +121,9 @@ def _verify(out: Out, options: Options) -> int:
         return 1 if problems or lost else 0
     for problem in problems:
         output.wrapped(out, problem, indent=0, role="bad")
+    if not problems and not lost and not past.transactions(state):
+        out.line("Nothing was changed yet: there is no restore point to look at.")
+        return 0
     if not problems and not lost:
         out.line("All restore points are whole.", "ok")
         return 0

@@ -7,6 +7,7 @@ runs/<id>/worker.log    whatever the worker printed besides; empty when all is w
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -196,6 +197,16 @@ def close(cut: Mapping[Path, Run]) -> None:
         write(directory, run)
         for left in scratch.left_in(directory):
             left.unlink()
+
+
+def of_process(state_dir: Path, pid: int) -> str:
+    """The id of the run that this process works at; "" where it works at none."""
+    for directory in reversed(directories(state_dir)):
+        with contextlib.suppress(Stop):  # of a damaged one nothing is known, but of the others
+            run = load(directory)
+            if run.pid == pid and run.status == "running" and alive(run):
+                return run.run
+    return ""
 
 
 def find(state_dir: Path, name: str) -> Path | None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from snapshots import guard as guards
+from snapshots.guard import Guard
 from snapshots.model import TransactionStatus, WriteFile
 from snapshots.records import Records
 from tests.unit.snapshots_host import Bench
+from tui import runs
 from tui.entry import main
 
 Told = Callable[..., tuple[int, str, str]]
@@ -142,3 +146,42 @@ def test_what_goes_is_listed_before_it_goes(
     assert told("prune", "--keep-days", "1", "--yes")[0] == 0
     assert undone.id not in told("prune", "--keep-days", "1", "--dry-run")[1]
     assert bench.undo(standing.id).status == "committed"
+
+
+def test_what_is_open_is_at_work_as_long_as_somebody_holds_the_lock(
+    bench: Bench, told: Told
+) -> None:
+    tx = bench.begin("one")
+    tx._held.close()
+    runs.create(bench.state.path, command="apply", steps=("old",), user="")
+    ours = runs.create(bench.state.path, command="rollback", steps=("one",), user="")
+    runs.mark(ours, status="running")
+    (runs.create(bench.state.path, command="x", steps=(), user="") / "run.json").write_text("{")
+    with bench.state.lock("rollback"):
+        document = json.loads(told("list", "--format", "json")[1])
+        at_work = document["at_work"]
+        assert (at_work["what"], at_work["pid"]) == ("rollback", os.getpid())
+        assert at_work["run"] == ours.name and document["own_record"] is False
+        out = " ".join(told("list")[1].split())
+        assert f"at work on this host: rollback (process {os.getpid()}" in out
+        assert "recover" not in out
+    assert json.loads(told("list", "--format", "json")[1])["at_work"] is None
+    assert "What is open was interrupted: `harden-tui recover`" in told("list")[1]
+
+
+def test_what_is_pending_waits_as_long_as_it_is_guarded(bench: Bench, told: Told) -> None:
+    undo = bench.guarded_undo(bench.apply("one", write("a\n")).id)
+    guard = Guard(
+        transactions=(undo.id,), steps=("one",), names=("undo of one",), phase="waiting",
+        boot=guards.this_boot(), window_s=300, user="",
+    )  # fmt: skip
+    assert "was never confirmed: `harden-tui recover`" in told("list")[1]
+    guards.write(bench.state, guard)
+    guards.set_deadline(bench.state, 300)
+    assert json.loads(told("list", "--format", "json")[1])["waits"] == ["undo of one"]
+    out = " ".join(told("list")[1].split())
+    assert "undo of one waits for your confirmation (" in out and "never confirmed" not in out
+    guards.write(bench.state, msgspec.structs.replace(guard, phase="confirmed"))
+    assert json.loads(told("list", "--format", "json")[1])["waits"] == []
+    (guards.directory(bench.state) / "guard.json").write_text("{")
+    assert json.loads(told("list", "--format", "json")[1])["waits"] == []

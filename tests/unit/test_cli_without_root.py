@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
 import pytest
 
 from host.practice import PracticeHost
-from tui import cli_confirm, cli_drift, cli_steps, cli_todo, session
+from tui import cli_confirm, cli_drift, cli_history, cli_steps, cli_todo, session
 from tui.entry import main
 
 
@@ -46,7 +47,7 @@ def test_what_to_try_is_what_was_typed(
 def not_practice(monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands for a real host is a pretended one, so that nothing of this machine is asked."""
     monkeypatch.setattr(session, "open_host", lambda options: PracticeHost(options.practice_root))
-    for module in (cli_confirm, cli_drift, cli_steps, cli_todo):
+    for module in (cli_confirm, cli_drift, cli_history, cli_steps, cli_todo):
         monkeypatch.setattr(module, "is_root", lambda: False)
 
 
@@ -62,6 +63,9 @@ def not_practice(monkeypatch: pytest.MonkeyPatch) -> None:
         "confirm --status",
         "confirm --status --format json",
         "drift",
+        "history list",
+        "history verify",
+        "history prune --dry-run",
     ],
 )
 def test_a_record_of_ones_own_is_called_so(
@@ -73,3 +77,17 @@ def test_a_record_of_ones_own_is_called_so(
     assert (
         said.count("this is your own record; what root did on this host is shown with sudo.") == 1
     )
+
+
+@pytest.mark.usefixtures("not_practice")
+def test_nothing_of_ones_own_is_called_neither_whole_nor_root_s(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["--state-dir", str(tmp_path)]
+    assert main([*own, "history", "show"]) == 2
+    assert "this is your own record" in capsys.readouterr().err
+    assert main([*own, "history", "verify"]) == 0
+    said = capsys.readouterr().out
+    assert "whole" not in said and "no restore point" in said
+    main([*own, "history", "list", "--format", "json"])
+    assert json.loads(capsys.readouterr().out)["own_record"] is True
