@@ -11,7 +11,7 @@ from snapshots.model import TransactionRecord
 from snapshots.unfinished import to_recover
 from steps.drift_model import DriftReport, DriftRow
 from steps.model import STAGES, Stage, Status, StepResult
-from tui.wire import PlanAnswer, StepInfo
+from tui.wire import AtWork, PlanAnswer, StepInfo
 
 STAGE_TITLES: dict[Stage, str] = {
     "pre-install": "Before the application",
@@ -62,6 +62,10 @@ class Board:
         """Per step its plan, or the sentence why it could not be had; missing: not asked."""
         self.records: tuple[TransactionRecord, ...] = ()
         self.records_known = False
+        self.records_problem = ""
+        """Why they are not known, or only as they were last read; a sentence."""
+        self.at_work: AtWork | None = None
+        """Who changed the host when the records were read."""
         self.changed_by_others = False
         """Another session changed the host since the last check of everything began."""
         self._guarded = False
@@ -118,11 +122,28 @@ class Board:
         listed = set(self.order)
         return [row for row in self.drift.things if not listed & set(row.concerned)]
 
-    def take_records(self, records: Sequence[TransactionRecord], *, guarded: bool = False) -> None:
+    def take_records(
+        self,
+        records: Sequence[TransactionRecord],
+        *,
+        guarded: bool = False,
+        at_work: AtWork | None = None,
+    ) -> None:
         """`guarded`: what is pending waits for its confirmation, and is not left over."""
         self.records = tuple(records)
+        self.at_work = at_work
         self._guarded = guarded
         self.records_known = True
+        self.records_problem = ""
+
+    def miss_records(self, problem: str) -> None:
+        """They could not be read now: what is known of them stays, and is said to be older."""
+        self.records_problem = problem
+
+    def about_records(self) -> str:
+        """Why what is shown of them may be older, or is nothing; "" where they are known."""
+        older = "As last read. " if self.records_known else ""
+        return f"{older}{self.records_problem}" if self.records_problem else ""
 
     def forget_plans(self) -> None:
         """The host was changed, or a value was: every preview is stale."""
@@ -200,12 +221,23 @@ class Board:
         return [r for r in self.records_of(step_id) if r.kind == "apply" and is_undoable(r)]
 
     def interrupted(self) -> list[TransactionRecord]:
-        """What must be recovered first: it was cut off, or never confirmed and guarded no more."""
+        """What must be recovered first: it was cut off, or never confirmed and guarded no more.
+
+        Nothing is, as far as can be told, while somebody is at work.
+        """
+        if self.at_work is not None:
+            return []
         left = {"open"} if self._guarded else {"open", "pending"}
         return [record for record in self.records if record.status in left]
 
+    def left_over(self) -> frozenset[str]:
+        """The ids of these."""
+        return frozenset(record.id for record in self.interrupted())
+
     def recoverable(self) -> list[TransactionRecord]:
         """The same, and what could not be taken back before, where that can be tried again."""
+        if self.at_work is not None:
+            return []
         left = self.interrupted()
         tried = [record for record in to_recover(self.records) if record.status == "needs-person"]
         return [record for record in self.records if record in left or record in tried]

@@ -126,7 +126,11 @@ class Changing(Undoing):
             return f"Wait: {self.work.state_line()}."
         if self.hands.rights == "user":
             return "Recovering needs root: b lets sudo ask for your password once."
-        return "" if self.board.recoverable() else "Nothing was interrupted."
+        if self._others() is not None:
+            return f"Wait: {self.said_of_others()}"
+        if self.board.recoverable():
+            return ""
+        return self.why_unread() or "Nothing was interrupted."
 
     def do_recover(self) -> None:
         from snapshots.decision import called
@@ -256,6 +260,7 @@ class Changing(Undoing):
         from tui.workscreen import WorkScreen
 
         if self.work is not None and not isinstance(self.screen, WorkScreen):
+            self.work_end_seen()
             self.push_screen(WorkScreen(self.work, self.banner_lines))
 
     def banner_lines(self, width: int) -> list[Line]:
@@ -266,6 +271,11 @@ class Changing(Undoing):
         refresh: Any = getattr(self.screen, "work_changed", None)
         if refresh is not None:
             refresh()
+
+    def work_in_sight(self) -> bool:
+        """Also below a dialog, which gives it back."""
+        shown = [getattr(screen, "work", None) for screen in self.screen_stack]
+        return self.work is not None and self.work in shown
 
     def why_not_output(self) -> str:
         return "" if self.work is not None else "No work was done yet."

@@ -48,13 +48,13 @@ class Guarded(Drifting):
                 self.say(" ".join(event.reasons), warn=True)
         elif call in ("check", "follow"):  # a run is followed from its start: that may be long ago
             if event.phase not in ("kept", "taken-back"):
-                self._look_on()
+                self.look_on()
         elif event.phase in ("waiting", "login"):
             self._waits(waits(event))
         elif event.phase in ("kept", "taken-back"):
             self._decided(ended(event))
 
-    def _look_on(self) -> None:
+    def look_on(self) -> None:
         if "guard" not in self._calls and "work" not in self._calls:
             self._start("guard", ["confirm", "--status"])
 

@@ -29,6 +29,9 @@ _ENDINGS: Final[dict[int, tuple[str, Role]]] = {
     5: ("failed, needs a person", "bad"),
 }
 
+_WAITING: Final = "waiting "
+"""How the progress begins while nothing can be done before somebody else ends."""
+
 _PHASES: Final = {
     "checking": "checking",
     "planning": "planning",
@@ -49,6 +52,8 @@ class Work:
         self.run = ""
         self.now = "starting"
         self.progress = ""
+        self._held_up = False
+        """The progress is that it waits for somebody else to end."""
         self.waits = False
         self.done: Done | None = None
         self._said: deque[tuple[str, str]] = deque(maxlen=LARGEST_LINES)
@@ -59,6 +64,7 @@ class Work:
 
     def take(self, event: Event) -> None:
         """Something happened."""
+        self._held_up = isinstance(event, ProgressEvent) and event.what.startswith(_WAITING)
         if isinstance(event, Started):
             self.run = event.run
             if not self.title:
@@ -110,6 +116,8 @@ class Work:
             return ending(self.done.exit)[0]
         if self.waits:
             return "waiting for your confirmation"
+        if self._held_up:
+            return self.progress.partition(" (")[0]
         return f"running {self.now}"
 
     def lines(self, width: int) -> list[Line]:
@@ -141,10 +149,13 @@ def ending(exit_status: int) -> tuple[str, Role]:
     return _ENDINGS.get(exit_status, (f"ended with exit status {exit_status}", "bad"))
 
 
-def while_away(exit_status: int) -> str:
-    """The same of a run that nobody looked on at, in the 32 cells that the header has for it."""
+def while_away(exit_status: int, *, root: bool = True) -> str:
+    """The same of a run that nobody looked on at, in the 32 cells that the header has for it;
+    without `root` it must not hide that there is none."""
     short = {0: "done", 3: "refused", 4: "rolled back", 5: "needs a person"}
     how = short.get(exit_status, f"exit status {exit_status}")
+    if not root:
+        return f"not root · {how} (o)"
     return f"{'while away' if exit_status else 'finished while away'}: {how} (o)"
 
 

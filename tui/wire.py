@@ -72,8 +72,25 @@ class PlanAnswer(msgspec.Struct, frozen=True):
     steps: tuple[StepPlan, ...]
 
 
-class HistoryAnswer(msgspec.Struct, frozen=True):
+class AtWork(msgspec.Struct, frozen=True, kw_only=True):
+    """Who changes the host at this moment. `run` is what `follow` takes; "" where it is no run."""
+
+    what: str
+    pid: int = 0
+    since: str = ""
+    run: str = ""
+
+
+class HistoryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`waits`: what is pending waits for its confirmation, and is taken back by itself.
+
+    `own_record`: it was read without root, so that it is not what root did on this host.
+    """
+
     transactions: tuple[TransactionRecord, ...]
+    at_work: AtWork | None = None
+    waits: tuple[str, ...] = ()
+    own_record: bool = False
 
 
 class TouchedItem(msgspec.Struct, frozen=True):

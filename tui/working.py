@@ -20,9 +20,18 @@ from tui.messages import Answered, Ended, Said
 from tui.paths import xdg_state
 from tui.running import Work, while_away
 from tui.waiting import Waiting
-from tui.wire import HandsError, HistoryAnswer, PlanAnswer, StepsAnswer
+from tui.wire import AtWork, HandsError, HistoryAnswer, PlanAnswer, StepsAnswer
 
 T = TypeVar("T")
+
+LOOK_AGAIN_S = 2.0
+"""How often it is asked whether another session is still at work, where its run cannot be
+followed."""
+
+UNREAD = "What was changed here could not be read: 3 says why."
+
+NOT_OURS = "What was done here is in root's record: b asks sudo once."
+"""Without root the hands find a record of the person's own, which tells nothing of root's."""
 
 Values = Mapping[str, Mapping[str, Any]]
 
@@ -38,6 +47,10 @@ class Working(QuietCrash):
         self.work: Work | None = None
         """The last piece of work, running or over."""
         self.work_is_ours = False
+        self._followed: Work | None = None
+        self._looks_again = False
+        self._end_unseen = False
+        """Its end was not in sight, and it was not looked at since: the header tells it."""
         self.waiting: Waiting | None = None
         """The change that waits for its confirmation."""
         self._check_saw_guard = False
@@ -68,6 +81,13 @@ class Working(QuietCrash):
 
     def guard_not_found(self) -> None:
         """A check found that nothing is guarded."""
+
+    def look_on(self) -> None:
+        """Hear how it stands with what waits for its confirmation."""
+
+    def work_in_sight(self) -> bool:
+        """Whether what the work says is on the screen now."""
+        return False
 
     def looking_on_ended(self, done: Done) -> None:
         """Nothing more is told about what waits."""
@@ -192,7 +212,8 @@ class Working(QuietCrash):
 
         While something of ours goes on, or its end is asked for, that tells it.
         """
-        if not self.board.records_known or self.board.checking or self._changes_here():
+        unread = not self.board.records_known and not self.board.records_problem
+        if unread or self.board.checking or self._changes_here():
             return
         if ("others", "") not in self._asked:
             self._looked_after = self._histories_asked
@@ -202,9 +223,26 @@ class Working(QuietCrash):
         return self.waiting is not None or bool({"work", "guard", "follow"} & self._calls.keys())
 
     def said_of_others(self) -> str:
-        """What the rule says after another session changed the host."""
+        """What the rule says while another session changes the host, and after it did."""
+        others = self._others()
+        if others is not None:
+            shown = "; o shows it" if self.work is not None and self.work.run == others.run else ""
+            return f"Another session is at work ({others.what}){shown}."
         changed = self.board.changed_by_others
         return "Another session changed this host; r checks again." if changed else ""
+
+    def why_unread(self) -> str:
+        """Where to read why it is not known what was changed; "" where it is."""
+        if not self.board.records_problem:
+            return ""
+        return NOT_OURS if self.hands.rights == "user" else UNREAD
+
+    def _others(self) -> AtWork | None:
+        """Who else was at work when the history was read, and has not ended since."""
+        others = self.board.at_work
+        if others is None or self.work is None or not others.run or others.run != self.work.run:
+            return others
+        return None if self.work.is_over or self.work_is_ours else others
 
     def ask_plan(self, step_id: str) -> None:
         self.ask("plan", step_id, ["plan", step_id], PlanAnswer)
@@ -217,6 +255,8 @@ class Working(QuietCrash):
             return f"Wait: {self.work.state_line()}."
         if self.hands.rights == "user":
             return "Changing the host needs root: b lets sudo ask for your password once."
+        if self._others() is not None:
+            return f"Wait: {self.said_of_others()}"
         if self.board.interrupted():
             return "An earlier change was interrupted: R recovers it first."
         return ""
@@ -227,6 +267,7 @@ class Working(QuietCrash):
         """Start what changes the host; it goes on whatever happens to this screen."""
         self.work = Work(title)
         self.work_is_ours = True
+        self._end_unseen = False
         self._start("work", arguments, values=values)
         self.redraw_soon()
 
@@ -238,10 +279,13 @@ class Working(QuietCrash):
             return "something waits (b)"
         if self.work is not None and not self.work.is_over:
             return self.work.state_line()
-        if self.board.interrupted():
+        root = self.hands.rights != "user"
+        if root and self._others() is not None:
+            return "another session is at work"
+        if root and self.board.interrupted():
             return "interrupted: R recovers"
-        if self.work is not None and self.work.done is not None and not self.work_is_ours:
-            return while_away(self.work.done.exit)
+        if self._end_unseen and self.work is not None and self.work.done is not None:
+            return while_away(self.work.done.exit, root=root)
         return "checking…" if self.board.checking else ""
 
     def needs_attention(self) -> bool:
@@ -263,10 +307,12 @@ class Working(QuietCrash):
         elif isinstance(event, Started) and message.call == "check" and not self.board.infos:
             self.board.take_order(event.steps)
             self.ask_infos()  # not before: a new practice host is built by the first who asks
-        if message.call == "follow" and self.work is None:
-            self.work = Work("")
-        if message.call in ("work", "follow") and self.work is not None:
-            self.work.take(event)
+        if message.call == "follow" and isinstance(event, Started):
+            self.work = self._followed = Work("")
+            self.work_is_ours = self._end_unseen = False
+        told = self._followed if message.call == "follow" else self.work
+        if message.call in ("work", "follow") and told is not None:
+            told.take(event)
             self.work_changed()
         self.redraw_soon()
 
@@ -280,6 +326,7 @@ class Working(QuietCrash):
             self.looking_on_ended(message.done)
         elif message.call == "work" and self.work is not None:
             self.work.take(message.done)
+            self._end_unseen = bool(message.done.exit) and not self.work_in_sight()
             if wants_password(message.done.summary):
                 self.hands.rights = "user"
                 self.say("sudo wants your password again, nothing was changed: press b.", warn=True)
@@ -290,15 +337,18 @@ class Working(QuietCrash):
         self.redraw_soon()
 
     def _follow_ended(self, done: Done) -> None:
-        if self.work is None or not self.work.run:
-            self.work = None  # there was no run yet
+        followed, self._followed = self._followed, None
+        if followed is None or followed is not self.work:  # there was no run yet
+            self._look_again()
             return
-        seen = self.work.run == _last_seen()
-        self.work.take(done)
+        seen = followed.run == _last_seen()
+        followed.take(done)
         if seen:
             self.work_is_ours = True
+            self._look_again()
         else:
-            remember_seen(self.work.run)
+            self._end_unseen = not self.work_is_ours and not self.work_in_sight()
+            remember_seen(followed.run)
             self._after_work()
         self.work_changed()
 
@@ -310,6 +360,11 @@ class Working(QuietCrash):
         self.ask_history()
         self.start_check()
 
+    def work_end_seen(self) -> None:
+        """A person looks at how it ended."""
+        if self.work is not None and self.work.is_over:
+            self._end_unseen = False
+
     def work_changed(self) -> None:
         """The work said something; the app shows it where it is looked at."""
 
@@ -318,6 +373,9 @@ class Working(QuietCrash):
         if wants_password(message.problem):
             self.hands.rights = "user"
             self.say("sudo wants your password again: press b.", warn=True)
+            if message.question in ("history", "others"):
+                self.board.miss_records(NOT_OURS)
+            self.redraw_soon()
             return
         handler = getattr(self, f"_answered_{message.question}", None)
         if handler is not None:
@@ -332,22 +390,47 @@ class Working(QuietCrash):
             self.say(message.problem, warn=True)
 
     def _answered_history(self, message: Answered) -> None:
-        if message.answer is not None:
-            self.board.take_records(message.answer.transactions, guarded=self._changes_here())
-        else:
-            if not self.board.records_known:
-                self.board.take_records(())
-            self.say(message.problem, warn=True)
+        self._take_history(message)
+
+    def _take_history(self, message: Answered) -> bool:
+        """What it says of the host; false where it was not read, or is not root's."""
+        answer: HistoryAnswer | None = message.answer
+        if answer is None:
+            self.board.miss_records(message.problem)
+            return False
+        if answer.own_record:
+            self.board.miss_records(NOT_OURS)
+            return False
+        self.board.take_records(
+            answer.transactions, guarded=bool(answer.waits), at_work=answer.at_work
+        )
+        if self._changes_here():
+            return True
+        if answer.at_work is not None:
+            if not answer.at_work.run or not self._start("follow", ["follow", answer.at_work.run]):
+                self._look_again()
+        elif answer.waits:
+            self.look_on()
+        return True
+
+    def _look_again(self) -> None:
+        """Soon, as long as somebody else is at work and nothing here tells of it."""
+        if self.board.at_work is None or self._looks_again:
+            return
+
+        def look() -> None:
+            self._looks_again = False
+            self.look_at_history()
+
+        self._looks_again = True
+        self.set_timer(LOOK_AGAIN_S, look)
 
     def _answered_others(self, message: Answered) -> None:
         if self._looked_after != self._histories_asked or self._changes_here():
             return  # what is asked since is newer
-        if message.answer is None:
-            self.say(message.problem, warn=True)
-            return
-        known = self.board.records
-        self.board.take_records(message.answer.transactions)
-        self.board.changed_by_others |= has_news(known, message.answer.transactions)
+        known = self.board.records if self.board.records_known else None
+        if self._take_history(message) and known is not None:
+            self.board.changed_by_others |= has_news(known, message.answer.transactions)
 
     def _answered_plan(self, message: Answered) -> None:
         self.board.plans[message.about] = (

@@ -27,7 +27,7 @@ class WorkScreen(FullScreen):
 
     def __init__(self, work: Work, banner: Draw) -> None:
         super().__init__(banner)
-        self._work = work
+        self.work = work
         self._waits = False
         self._follows = True
 
@@ -46,15 +46,15 @@ class WorkScreen(FullScreen):
             pane.go_to(len(pane.lines))
 
     def _lines(self, width: int) -> list[Line]:
-        return self._work.lines(width)
+        return self.work.lines(width)
 
     def _draw_title(self, width: int) -> list[Line]:
-        title: Line = ((self._work.title or "Work", "bold"),)
-        state: Line = ((self._work.state_line(), "info"),)
+        title: Line = ((self.work.title or "Work", "bold"),)
+        state: Line = ((self.work.state_line(), "info"),)
         return [aligned(title, state, width), rule("", "", width)]
 
     def _draw_rule(self, width: int) -> list[Line]:
-        over = self._work.is_over
+        over = self.work.is_over
         keys = (
             "Enter or Esc close  ↑↓ scroll"
             if over

@@ -190,9 +190,41 @@ OTHERS = {
 }  # fmt: skip
 
 
+AT_WORK = {
+    **OTHERS, "id": "20261120-101700-000001-ef56", "kind": "rollback", "status": "open",
+    "undoes": OTHERS["id"], "started": "2026-11-20T10:17:00.000001Z", "ended": "",
+}  # fmt: skip
+
+WAITS = {**OTHERS, "status": "pending"}
+
+
+def there(name: str) -> bool:
+    """Whether the file is there that this variable names: what goes on elsewhere by now."""
+    return Path(os.environ.get(name, "/nonexistent")).exists()
+
+
+def history() -> dict[str, Any]:
+    if there("RECORDED_DAMAGED"):
+        print("harden-tui: The record x.json cannot be read, nor its copy.", file=sys.stderr)
+        sys.exit(3)
+    answer: dict[str, Any] = {"schema": "harden-tui/history/1", "transactions": [TRANSACTION]}
+    if there("RECORDED_OWN"):
+        answer |= {"transactions": [], "own_record": True}
+    elif there("RECORDED_AT_WORK"):
+        answer["transactions"] += [OTHERS, AT_WORK]
+        run = os.environ.get("RECORDED_RUN", "r9")
+        answer["at_work"] = {"what": "rollback", "pid": 7, "since": "", "run": run}
+    elif there("RECORDED_WAITS"):
+        answer["transactions"] += [WAITS]
+        answer["waits"] = ["ssh.limits"]
+    elif there("RECORDED_OTHERS"):
+        answer["transactions"] += [OTHERS]
+    return answer
+
+
 def others() -> bool:
-    """Whether another session has changed the host by now: whether this file is there."""
-    return Path(os.environ.get("RECORDED_OTHERS", "/nonexistent")).exists()
+    """Whether another session has changed the host by now."""
+    return there("RECORDED_OTHERS")
 
 
 SESSIONS = {
@@ -329,7 +361,7 @@ def main(argv: list[str]) -> int:
         say({"event": "done", "exit": 1, "summary": "4 of 8 done."})
         return 1
     if command == "confirm" and "--status" in argv:
-        say(guard(GUARD))
+        say(guard(GUARD or "waiting"))
         time.sleep(600)
     elif command == "confirm":
         print("harden-tui: The change was taken back already.", file=sys.stderr)
@@ -360,8 +392,7 @@ def main(argv: list[str]) -> int:
     elif command == "log":
         say({"list": SESSIONS, "show": ENTRIES, "verify": VERDICT}[words[1]])
     elif command == "history":
-        made = [TRANSACTION, OTHERS] if others() else [TRANSACTION]
-        say({"schema": "harden-tui/history/1", "transactions": made})
+        say(history())
     elif command == "apply":
         step = next(step for step in STEPS if step["id"] == words[1])
         say(
@@ -391,6 +422,14 @@ def main(argv: list[str]) -> int:
         for second in itertools.count():
             say(changed(second) if "RECORDED_CHANGES" in os.environ else LIVE)
             time.sleep(1)
+    elif command == "follow" and words[1:] == ["r9"]:
+        say(
+            {"event": "started", "run": "r9", "command": "rollback", "steps": ["ssh.limits"]},
+            {"event": "step", "step": "ssh.limits", "phase": "rolling-back"},
+        )
+        while there("RECORDED_AT_WORK"):
+            time.sleep(0.05)
+        say({"event": "done", "exit": 0, "summary": "Undone: ssh.limits."})
     elif command == "follow":
         print("harden-tui: There is no run yet.", file=sys.stderr)
         return 2

@@ -305,6 +305,15 @@ def test_work_shows_commands_output_and_the_end() -> None:
     )
 
 
+def test_while_another_package_tool_is_waited_for_nothing_is_said_to_be_rolled_back() -> None:
+    work = Work("Undo site.single")
+    work.take(StepEvent(step="site.single", phase="rolling-back", index=1, of=1))
+    work.take(ProgressEvent(what="waiting up to 60 s for apt-get (process 7, since 14:59:47 UTC)"))
+    assert work.state_line() == "waiting up to 60 s for apt-get"
+    work.take(CommandEvent(command="sshd -t"))
+    assert work.state_line() == "running rolling back site.single"
+
+
 def test_a_work_says_that_it_waits_and_how_that_ended() -> None:
     work = Work("")
     for event in (

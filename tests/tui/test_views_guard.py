@@ -15,7 +15,7 @@ from tui.text import cells, length, plain, plain_text
 from tui.views import guard, history, preview
 from tui.views.frame import Frame, header
 from tui.waiting import Waiting
-from tui.wire import PlanAnswer
+from tui.wire import AtWork, PlanAnswer
 
 WAITING = Waiting(
     names="ssh.root-login, ssh.key-only, ssh.limits, firewall.ufw", until_s=1000.0,
@@ -114,6 +114,24 @@ def test_a_pending_transaction_is_said_in_words_and_is_not_interrupted_while_gua
     assert not is_undoable(pending)
     board.take_records([pending])  # nothing takes it back any more: somebody must
     assert board.interrupted() == [pending]
+    assert "! never confirmed" in plain(history.record_line(pending, 80, board.left_over()))
+    assert "R recovers it" in history.why_not_undone(pending, board.left_over())
+
+
+def test_what_is_open_is_interrupted_only_where_nobody_is_at_work() -> None:
+    record = msgspec.convert(recorded_hands.AT_WORK, TransactionRecord)
+    board = Board()
+    board.take_records([record], at_work=AtWork(what="rollback"))
+    assert board.interrupted() == board.recoverable() == []
+    for lines in (
+        [history.record_line(record, 80, board.left_over())],
+        history.record_rows(record, 60, board.left_over()),
+        history.detail(record, None, 80, board.left_over()),
+    ):
+        assert "at work" in plain_text(lines) and "interrupted" not in plain_text(lines)
+    board.take_records([record])
+    assert board.interrupted() == board.recoverable() == [record]
+    assert "! interrupted" in plain(history.record_line(record, 80, board.left_over()))
 
 
 def test_an_undo_that_waits_is_called_one_and_so_is_its_row() -> None:

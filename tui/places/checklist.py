@@ -76,6 +76,8 @@ class Checklist(PlaceView):
             return self.screen_app.said_of_others()
         if known.problem and not known.checking:
             return "The last check failed: what is shown may be older. r checks again."
+        if self.screen_app.hands.rights != "user" and self.screen_app.why_unread():
+            return self.screen_app.why_unread()
         guide = known.guides.get(known.stage(self.chosen)) if self.chosen else None
         if guide is None or not guide.goes_on:
             return ""
@@ -219,7 +221,7 @@ class Checklist(PlaceView):
         if self.screen_app.why_not_change():
             return self.screen_app.why_not_change()
         if not known.records_known:
-            return "The history is not read yet."
+            return self.screen_app.why_unread() or "The history is not read yet."
         if not known.undoable(self.chosen):
             return f"Nothing to undo: {self.chosen} was not applied by this program."
         return ""
@@ -231,6 +233,8 @@ class Checklist(PlaceView):
         known = self.screen_app.board
         if known.drift.problem:
             return f"What drifted is not known: {known.drift.problem}"
+        if not known.drift.things and self.screen_app.why_unread():
+            return self.screen_app.why_unread()
         if not known.drift.things:
             return "Nothing was changed outside harden-tui since its last transaction."
         return self.screen_app.why_not_change()

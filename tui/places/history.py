@@ -11,7 +11,6 @@ from snapshots.model import TransactionRecord
 from tui.board import is_undoable, outdated
 from tui.messages import Answered
 from tui.places.base import PlaceView, bindings_of
-from tui.text import Line, counted
 from tui.views import history as view
 from tui.widgets.lines import LinePane
 from tui.widgets.rows import RowList
@@ -73,14 +72,10 @@ class History(PlaceView):
         self._of_records = known.records
         if not width:
             return
-        header: list[Line] = [
-            (
-                (counted(len(known.records), "transaction"), "bold"),
-                ("  newest first, times in UTC", "dim"),
-            )
-        ]
-        rows = view.rows(known.records, width, self._wanted)
-        self.fit_height(self.records, len(rows) + 1, least=3, share=0.4)
+        header = view.header(known, width)
+        rows = view.rows(known.records, width, self._wanted, known.left_over())
+        share = 0.6 if len(header) > 1 else 0.4
+        self.fit_height(self.records, len(rows) + len(header), least=3, share=share)
         self.records.show_rows(rows, header=header)
         self._show_record()
 
@@ -93,14 +88,13 @@ class History(PlaceView):
         width = pane.size.width
         record = self._chosen()
         if record is None:
-            known = self.screen_app.board.records_known
-            text = "Nothing was changed yet." if known else "Reading the history…"
-            pane.show([((text, "dim"),)])
+            pane.show(view.nothing(self.screen_app.board, width))
             return
         same = self._shown == record.id
         self._shown = record.id
         detail = self._details.get(record.id)
-        pane.show(view.detail(record, detail, width), keep_place=same)
+        left = self.screen_app.board.left_over()
+        pane.show(view.detail(record, detail, width, left), keep_place=same)
         if detail is None:
             self.set_timer(SHOW_DELAY_S, lambda: self._ask(record.id))
 
@@ -126,7 +120,7 @@ class History(PlaceView):
         if record is None:
             return "No transaction is chosen."
         if not is_undoable(record):
-            return view.why_not_undone(record)
+            return view.why_not_undone(record, self.screen_app.board.left_over())
         return self.screen_app.why_not_change()
 
     def do_roll_back(self) -> None:

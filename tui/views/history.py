@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from snapshots.decision import called
 from snapshots.model import TransactionRecord
+from tui.board import Board
 from tui.history_words import LET_GO, NOTHING_TOLD, left_to_it
 from tui.text import BLANK, Line, Role, Row, aligned, counted, cut, fit, labelled, paragraph
 from tui.views.preview import diff_lines
 from tui.wire import SinceAnswer, TouchedItem, TransactionAnswer
 
 _WORDS: dict[str, tuple[str, str, Role]] = {
-    "open": ("!", "interrupted", "bad"),
+    "open": ("»", "at work", "info"),
     "pending": ("!", "waits for confirmation", "warn"),
     "committed": ("✓", "applied", "ok"),
     "rolled-back": ("–", "failed, rolled back", "warn"),
@@ -22,8 +23,16 @@ _WORDS: dict[str, tuple[str, str, Role]] = {
 }
 
 
-def how(record: TransactionRecord) -> tuple[str, str, Role]:
-    """Sign, words and role of a transaction's status."""
+_LEFT_OVER: dict[str, tuple[str, str, Role]] = {
+    "open": ("!", "interrupted", "bad"),
+    "pending": ("!", "never confirmed", "bad"),
+}
+
+
+def how(record: TransactionRecord, left: Container[str] = ()) -> tuple[str, str, Role]:
+    """Sign, words and role of a transaction's status; `left` are the ids of what R recovers."""
+    if record.id in left:
+        return _LEFT_OVER[record.status]
     if record.kind == "rollback" and record.status == "committed":
         return ("»", "rolled back", "info")
     if record.kind == "drift" and record.status == "committed":
@@ -33,14 +42,16 @@ def how(record: TransactionRecord) -> tuple[str, str, Role]:
     return _WORDS[record.status]
 
 
-def why_not_undone(record: TransactionRecord) -> str:
+def why_not_undone(record: TransactionRecord, left: Container[str] = ()) -> str:
     """Of one that cannot be undone by itself, in a sentence."""
+    if record.id in left:
+        return f"It cannot be undone: it was {_LEFT_OVER[record.status][1]}. R recovers it."
     if record.kind == "rollback" and record.status == "committed":
         return "This is an undo itself: apply the step again instead."
     if record.kind == "window" and record.status in ("committed", "under-way"):
         return "This is an update window: W, or `harden-tui window undo`, undoes it."
     return {
-        "open": "It cannot be undone: it was interrupted. R recovers it.",
+        "open": "It cannot be undone: it is not at its end yet.",
         "pending": "It cannot be undone: it waits for your confirmation. c answers that.",
         "rolled-back": "It cannot be undone: it failed and was rolled back, nothing of it is left.",
         "needs-person": "It cannot be undone: it needs a person. The reason below says why.",
@@ -52,20 +63,20 @@ def when(time: str) -> str:
     return time[:16].replace("T", " ")
 
 
-def record_line(record: TransactionRecord, width: int) -> Line:
-    sign, word, role = how(record)
+def record_line(record: TransactionRecord, width: int, left: Container[str] = ()) -> Line:
+    sign, word, role = how(record, left)
     names = called(record)
-    left = f"{when(record.started)}  "
+    began = f"{when(record.started)}  "
     return aligned(
-        ((left, "dim"), (f"{sign} {fit(word, 23)}", role), (cut(names, width), "")),
+        ((began, "dim"), (f"{sign} {fit(word, 23)}", role), (cut(names, width), "")),
         ((record.user, "dim"),) if record.user and width >= 70 else (),
         width,
     )
 
 
-def record_rows(record: TransactionRecord, width: int) -> list[Line]:
+def record_rows(record: TransactionRecord, width: int, left: Container[str] = ()) -> list[Line]:
     """A transaction in a narrow pane."""
-    sign, word, role = how(record)
+    sign, word, role = how(record, left)
     if record.kind == "rollback" and record.status != "committed":
         word = f"undo {word}"
     lines: list[Line] = [
@@ -78,27 +89,55 @@ def record_rows(record: TransactionRecord, width: int) -> list[Line]:
     return lines
 
 
-def rows(records: Sequence[TransactionRecord], width: int, wanted: str = "") -> list[Row]:
+def rows(
+    records: Sequence[TransactionRecord], width: int, wanted: str = "", left: Container[str] = ()
+) -> list[Row]:
     """Newest first."""
     words = wanted.lower().split()
     return [
-        Row(record.id, record_line(record, width - 2))
+        Row(record.id, record_line(record, width - 2, left))
         for record in reversed(records)
         if all(
-            word in f"{' '.join(record.steps)} {record.id} {how(record)[1]} {record.user}".lower()
+            word
+            in f"{' '.join(record.steps)} {record.id} {how(record, left)[1]} {record.user}".lower()
             for word in words
         )
     ]
 
 
+def header(board: Board, width: int) -> list[Line]:
+    """How many there are, and why they may be more or otherwise by now."""
+    if not board.records_known:
+        return [(("Transactions", "bold"),)]
+    count = counted(len(board.records), "transaction")
+    lines: list[Line] = [((count, "bold"), ("  newest first, times in UTC", "dim"))]
+    if board.records:
+        lines += paragraph(board.about_records(), width, "warn") if board.records_problem else []
+    return lines
+
+
+def nothing(board: Board, width: int) -> list[Line]:
+    """In place of a transaction where none is chosen."""
+    if board.records_problem:
+        return paragraph(board.about_records(), width, "warn")
+    if not board.records_known:
+        return [(("Reading the history…", "dim"),)]
+    return [
+        (("No transaction is chosen." if board.records else "Nothing was changed yet.", "dim"),)
+    ]
+
+
 def detail(
-    record: TransactionRecord, shown: TransactionAnswer | str | None, width: int
+    record: TransactionRecord,
+    shown: TransactionAnswer | str | None,
+    width: int,
+    left: Container[str] = (),
 ) -> list[Line]:
     """A transaction in full: record first, then what it touched, domain by domain.
 
     `shown` is the answer of `history show`, or why there is none.
     """
-    sign, word, role = how(record)
+    sign, word, role = how(record, left)
     about = "Steps" if record.is_of_steps or not record.steps else "Concerns"
     lines: list[Line] = [
         ((record.title or ", ".join(record.steps) or record.id, "bold"),),

@@ -194,14 +194,15 @@ def finding_lines(finding: Finding, width: int) -> list[Line]:
 
 def history(board: Board, step_id: str, width: int) -> list[Line]:
     """What was done for this step, newest first."""
+    problem = paragraph(board.about_records(), width, "warn") if board.records_problem else []
     if not board.records_known:
-        return [(("Reading the history…", "dim"),)]
+        return problem or [(("Reading the history…", "dim"),)]
     records: Sequence[TransactionRecord] = board.records_of(step_id)
     if not records:
-        return [(("Nothing was ever changed for this step.", "dim"),)]
-    lines: list[Line] = []
+        return problem or [(("Nothing was ever changed for this step.", "dim"),)]
+    lines: list[Line] = [*problem, BLANK] if problem else []
     for record in records:
-        lines += [*record_rows(record, width), BLANK]
+        lines += [*record_rows(record, width, board.left_over()), BLANK]
     if board.undoable(step_id):
         lines += paragraph("u rolls it back; the diff is shown first.", width, "dim")
     return lines
