@@ -239,7 +239,7 @@ class Working(QuietCrash):
 
     def _others(self) -> AtWork | None:
         """Who else was at work when the history was read, and has not ended since."""
-        others = self.board.at_work
+        others = self.board.at_work if self.hands.rights != "user" else None
         if others is None or self.work is None or not others.run or others.run != self.work.run:
             return others
         return None if self.work.is_over or self.work_is_ours else others
@@ -280,7 +280,7 @@ class Working(QuietCrash):
         if self.work is not None and not self.work.is_over:
             return self.work.state_line()
         root = self.hands.rights != "user"
-        if root and self._others() is not None:
+        if self._others() is not None:
             return "another session is at work"
         if root and self.board.interrupted():
             return "interrupted: R recovers"
@@ -397,6 +397,7 @@ class Working(QuietCrash):
         answer: HistoryAnswer | None = message.answer
         if answer is None:
             self.board.miss_records(message.problem)
+            self._look_again()
             return False
         if answer.own_record:
             self.board.miss_records(NOT_OURS)
