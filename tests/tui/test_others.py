@@ -12,6 +12,7 @@ from snapshots.model import TransactionRecord
 from steps.drift_model import DriftReport
 from steps.events import Done
 from tests.tui.recorded_screen import RecordedHands, options
+from tests.tui.terminal_double import Terminal
 from tests.tui.test_practice import until, visible
 from tests.tui.test_terminal import opened
 from tui.app import HardenApp
@@ -19,6 +20,7 @@ from tui.board import has_news, outdated
 from tui.messages import Answered, Ended
 from tui.running import Work
 from tui.working import NOT_OURS
+from tui.workscreen import WorkScreen
 
 CHANGED = "Another session changed this host; r checks again."
 
@@ -48,15 +50,21 @@ def test_a_change_of_another_session_is_seen_when_the_history_is_opened(tmp_path
         terminal.wait_for(lambda text: CHANGED not in text)
 
 
+def look_into_history(terminal: Terminal) -> None:
+    """And back: by then all is asked that is asked after the first check."""
+    terminal.press("3")
+    terminal.wait_for("Touched 1 thing")
+    terminal.press("1")
+    terminal.wait_for("[1 Checklist]")
+    terminal.settle()
+
+
 def test_what_another_session_has_at_work_is_not_interrupted(tmp_path: Path) -> None:
     """Its run is followed to its end; nothing is offered to be recovered meanwhile."""
     at_work = tmp_path / "at-work"
     with opened({"RECORDED_AT_WORK": str(at_work), "XDG_STATE_HOME": str(tmp_path)}) as terminal:
-        terminal.press("3")
-        terminal.wait_for("1 transaction ")
+        look_into_history(terminal)
         at_work.touch()
-        terminal.press("1")
-        terminal.wait_for("[1 Checklist]")
         terminal.press("3")
         terminal.wait_for("3 transactions")
         terminal.wait_for("» at work")
@@ -83,6 +91,7 @@ def test_what_is_no_run_is_asked_about_until_it_ends(tmp_path: Path) -> None:
     at_work = tmp_path / "at-work"
     env = {"RECORDED_AT_WORK": str(at_work), "RECORDED_RUN": "", "XDG_STATE_HOME": str(tmp_path)}
     with opened(env) as terminal:
+        look_into_history(terminal)
         at_work.touch()
         terminal.press("3")
         terminal.wait_for("another session is at work")
@@ -97,6 +106,7 @@ def test_what_another_session_guards_is_shown_with_its_clock(tmp_path: Path) -> 
     """R would take their change back, which is in force."""
     waits = tmp_path / "waits"
     with opened({"RECORDED_WAITS": str(waits)}) as terminal:
+        look_into_history(terminal)
         waits.touch()
         terminal.press("3")
         terminal.wait_for("t take back now")
@@ -139,7 +149,7 @@ async def test_without_root_nothing_is_said_of_roots_record(
     monkeypatch.setenv("RECORDED_OWN", str(own))
     app = HardenApp(RecordedHands(options()), host="web1")
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.board.records_known, "the first check")
+        await until(pilot, lambda: app.board.records_known and not app._calls, "the first check")
         own.touch()
         app.hands.rights = "user"
         await pilot.press("3")
@@ -168,12 +178,14 @@ async def test_how_unwatched_work_ended_is_told_until_it_is_looked_at(
 ) -> None:
     app = HardenApp(RecordedHands(options()), host="web1")
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.board.records_known, "the first check")
+        await until(pilot, lambda: app.board.records_known and not app._calls, "the first check")
         monkeypatch.setattr(app, "_start", lambda *_args, **_more: True)
         refused = Ended("work", Done(exit=3, summary="Another package tool is at work."))
         app.start_work("Undo x", [])
         app.show_work()
+        await until(pilot, lambda: isinstance(app.screen, WorkScreen), "the work")
         await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.base, "that it was left")
         app.post_message(refused)
         await until(pilot, lambda: "while away: refused (o)" in visible(app), "how it ended")
         await pilot.press("o")
@@ -182,6 +194,7 @@ async def test_how_unwatched_work_ended_is_told_until_it_is_looked_at(
         await until(pilot, lambda: "while away" not in visible(app), "that it was looked at")
         app.start_work("Undo x", [])
         app.show_work()
+        await until(pilot, lambda: isinstance(app.screen, WorkScreen), "the work again")
         app.post_message(refused)
         await until(pilot, lambda: "Another package tool" in visible(app), "why, at once")
         await pilot.press("escape")
