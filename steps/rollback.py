@@ -110,8 +110,10 @@ def rollback(
             reason = _of_a_window(engine, records)
             if reason:
                 return REFUSED, reason, done
+            if not records and fingerprint is not None:
+                return REFUSED, _is_undone_since(", ".join(ids) or "All that was shown"), done
             if not records:
-                return GOOD, "Nothing to undo: none of these was applied.", done
+                return GOOD, nothing_left(ids), done
             if fingerprint is not None or len(records) > 1:
                 planned = plans(engine, ids, everything, resolutions)
                 if fingerprint not in (None, fingerprint_of(planned)):
@@ -137,11 +139,17 @@ def _undone_since(engine: Engine, ids: Sequence[str]) -> str:
     for tx_id in ids:
         record = records.get(tx_id)
         if record is not None and record.status == "undone":
-            return (
-                f"{name_of(record)} was undone since this preview, in another session; nothing was"
-                " changed now."
-            )
+            return _is_undone_since(name_of(record))
     return ""
+
+
+def _is_undone_since(what: str) -> str:
+    return f"{what} was undone since this preview, in another session; nothing was changed now."
+
+
+def nothing_left(ids: Sequence[str]) -> str:
+    """Why an undo of these has nothing to do."""
+    return f"Nothing to undo: no change of {', '.join(ids) or 'any step'} is in force."
 
 
 def _of_a_window(engine: Engine, records: Sequence[TransactionRecord]) -> str:

@@ -128,3 +128,14 @@ def test_one_conflict_stops_every_undo_that_was_asked_for(run: Run, conflict: Pa
     kinds = [one["status"] for one in answer(run, "history", "list")["transactions"]][:2]
     assert kinds == ["undone", "undone"]
     assert not conflict.exists()
+
+
+def test_what_others_undid_since_the_preview_is_not_said_to_be_done_now(run: Run) -> None:
+    assert run("apply", STEP, "--yes")[0] == 0
+    fingerprint = answer(run, "rollback", STEP, "--dry-run")["fingerprint"]
+    assert run("rollback", STEP, "--yes")[0] == 0
+    status, out, _ = run("rollback", STEP, "--yes", "--fingerprint", fingerprint)
+    assert status == 3 and f"{STEP} was undone since this preview" in out
+    for option in ("--yes", "--dry-run"):
+        status, out, _ = run("rollback", STEP, option)
+        assert status == 0 and f"Nothing to undo: no change of {STEP} is in force." in out

@@ -221,7 +221,7 @@ class Checklist(PlaceView):
         if not known.records_known:
             return "The history is not read yet."
         if not known.undoable(self.chosen):
-            return f"Nothing to undo: {self.chosen} was not applied by this program."
+            return f"No change of {self.chosen} is in force; r looks again."
         return ""
 
     def do_roll_back(self) -> None:
