@@ -271,9 +271,7 @@ def _nothing_to_recover(out: Out, options: Options) -> None:
     note_whose(practice=options.practice, root=is_root())
 
 
-def _show_undo(
-    out: Out, options: Options, names: Sequence[str], plans: Sequence[UndoPlan]
-) -> None:
+def _show_undo(out: Out, options: Options, names: Sequence[str], plans: Sequence[UndoPlan]) -> None:
     from steps import rollback as undoing
 
     fingerprint = undoing.fingerprint_of(plans) if plans else ""

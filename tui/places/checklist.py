@@ -69,13 +69,15 @@ class Checklist(PlaceView):
         self.refresh_view()
 
     def sentence(self) -> str:
-        """What another session did, that the check failed, or that somebody stopped on the way
-        through this stage."""
+        """What another session did, that the check failed or drift is not known, or that somebody
+        stopped on the way through this stage."""
         known = self.screen_app.board
         if known.changed_by_others:
             return self.screen_app.said_of_others()
         if known.problem and not known.checking:
             return "The last check failed: what is shown may be older. r checks again."
+        if known.drift.problem and not known.checking:
+            return "What drifted is not known: d says why."
         guide = known.guides.get(known.stage(self.chosen)) if self.chosen else None
         if guide is None or not guide.goes_on:
             return ""
@@ -230,14 +232,16 @@ class Checklist(PlaceView):
     def why_not_drift(self) -> str:
         known = self.screen_app.board
         if known.drift.problem:
-            return f"What drifted is not known: {known.drift.problem}"
-        if not known.drift.things:
-            return "Nothing was changed outside harden-tui since its last transaction."
-        return self.screen_app.why_not_change()
+            return ""  # d says why
+        return self.screen_app.why_not_change() if known.drift.things else known.no_drift()
 
     def do_drift(self) -> None:
         """Of the chosen step; of everything where it concerns no drift."""
         known = self.screen_app.board
+        if known.drift.problem:
+            sentence = f"What drifted is not known: {known.drift.problem}"
+            self.screen_app.refuse("Drift is not known", sentence)
+            return
         rows = known.drifted(self.chosen)
         about = self.chosen if rows else ""
         self.screen_app.begin_settling(about, rows or list(known.drift.things))
