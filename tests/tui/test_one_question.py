@@ -20,7 +20,7 @@ from tui.app import HardenApp
 from tui.dialogs import Confirm
 from tui.drift_dialog import Settle
 from tui.palette import Palette
-from tui.wire import HandsError, SettleAnswer
+from tui.wire import HandsError, SettleAnswer, UndoAnswer
 
 T = TypeVar("T")
 
@@ -36,6 +36,7 @@ class SlowHands(RecordedHands):
         self.may: dict[str, threading.Event] = {}
         self.asked: list[list[str]] = []
         self.problem = ""
+        self.plans: Any = UNDO["plans"]
 
     def ask(
         self,
@@ -54,7 +55,7 @@ class SlowHands(RecordedHands):
             raise HandsError(self.problem)
         self.may.setdefault(about, threading.Event()).wait(20)
         answer: dict[str, Any] = {
-            "rollback": {**UNDO, "fingerprint": about},
+            "rollback": {**UNDO, "plans": self.plans, "fingerprint": about},
             "drift": {**SETTLE, "choice": arguments[1], "fingerprint": about},
             "plan": plan([about]),
         }[arguments[0]]
@@ -166,6 +167,24 @@ async def test_drift_and_apply_keep_to_what_they_were_asked_about() -> None:
         await pilot.press("right", "enter")
         await until(pilot, lambda: len(app.approved) == 2, "the work")
         assert app.values == {"ssh.limits": {"max-auth-tries": "2"}}
+
+
+async def test_an_undo_that_cannot_be_done_is_not_offered_and_no_choice_asked_for_it() -> None:
+    app = Screen()
+    why = "This cannot be undone: the kept package cron 3.0 is missing; nothing was touched."
+    (plan,) = msgspec.convert(UNDO, UndoAnswer).plans
+    items = (msgspec.structs.replace(plan.items[0], how="conflict"),)
+    plan = msgspec.structs.replace(plan, cannot=why, items=items)
+    app.hands.plans = [msgspec.to_builtins(plan)]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await checked(pilot, app)
+        app.begin_roll_back(["one"], "site.nopkg")
+        app.hands.answer("one")
+        assert await title_of(pilot, app) == "Refused for now: site.nopkg"
+        assert f"! {why}" in " ".join(visible(app).split()) and "[ Undo ]" not in visible(app)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: app.screen is app.base, "the list again")
+        assert not app.approved
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])
