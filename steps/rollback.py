@@ -25,6 +25,7 @@ from steps.guarding import GuardedRun
 from steps.listener import Listener
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, failure, not_begun
 from steps.resource import StepError
+from steps.undo_told import Told
 from steps.watch import Unhealthy, Watch
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def rollback(
                 conflict = refusal_of(planned, resolutions)
                 if conflict:
                     return REFUSED, _told_refusal(engine, records, conflict), done
-            told: list[str] = []
+            told = Told()
             exit_status, sentence = _undo_all(engine, records, done, resolutions, guarded_run, told)
             return guarded_run.decide(exit_status, sentence, done)
     except Busy as error:
@@ -177,7 +178,7 @@ def _undo_all(
     done: list[str],
     resolutions: Resolutions,
     guarded_run: GuardedRun,
-    told: list[str],
+    told: Told,
 ) -> tuple[int, str]:
     watch = Watch(engine)
     for number, record in enumerate(records, 1):
@@ -186,7 +187,7 @@ def _undo_all(
         if guarded_run.has_pending and not guarded:
             ended, said = guarded_run.wait(done)
             if ended != GOOD or not engine.guarding.wait:
-                ahead = [name_of(one) for one in records[number - 1 :]]
+                ahead = [*dict.fromkeys(name_of(one) for one in records[number - 1 :])]
                 return ended or REFUSED, f"{said} {not_begun(ahead, of='The undo of ')}"
         title = record.title if record.is_of_steps else ""
         engine.say(name, "rolling-back", title, index=number, of=len(records))
@@ -195,10 +196,10 @@ def _undo_all(
             engine, record, done, resolutions, watch, told, guarded_run, switch
         )
         if exit_status != GOOD:
-            kept = [f"{len(done)} undone.", *told] if done else []
+            kept = [f"{len(done)} undone.", *told.all()] if done else []
             return exit_status, " ".join([*kept, sentence])
-    names = ", ".join(name_of(record) for record in records)
-    return GOOD, " ".join([f"Undone: {names}.", *told])
+    names = ", ".join(dict.fromkeys(name_of(record) for record in records))
+    return GOOD, " ".join([f"Undone: {names}.", *told.all()])
 
 
 def is_guarded(engine: Engine, record: TransactionRecord) -> bool:
@@ -239,7 +240,7 @@ def _undo_one(
     done: list[str],
     resolutions: Resolutions,
     watch: Watch,
-    told: list[str],
+    told: Told,
     guarded_run: GuardedRun,
     switch: Switch | None,
 ) -> tuple[int, str]:
@@ -301,14 +302,15 @@ def _undo_one(
         return failure(f"The undo of {name}", ended, ended.reason, problem)
     done.append(record.id)
     if ended.reason:
-        told.append(ended.reason)
+        told.sentences.append(ended.reason)
+    told.chosen |= ended.resolved
     with contextlib.suppress(HostError):  # it is undone all the same
-        told += staying.sentences(keeper, stays)
+        told.sentences += staying.sentences(keeper, stays)
     if ended.status == "pending":
         guarded_run.covers(ended.id, record.id)
     more: dict[str, object] = {"resolved": dict(ended.resolved)} if ended.resolved else {}
     if gone:
-        told.append(f"Since {name} is undone: {gone[0]}.")
+        told.sentences.append(f"Since {name} is undone: {gone[0]}.")
         more["lost"] = gone
     problem = engine.record(
         "rollback", steps=_about(record), transaction=ended.id, undoes=record.id, **more

@@ -17,7 +17,7 @@ from tui import output
 from tui.cli_change import ask, must_have_consent
 from tui.config import LONGEST_KEPT_DAYS
 from tui.failures import refused, usage
-from tui.history_words import LET_GO, NOTHING_TOLD, left_to_it
+from tui.history_words import LET_GO, NOTHING_TOLD, chosen_for, left_to_it
 from tui.options import Options
 from tui.out import Out, note_whose
 from tui.paths import is_root
@@ -118,6 +118,8 @@ def _show(out: Out, options: Options, name: str) -> int:
     for title, related in (("undoes", wanted.undoes), ("undone by", wanted.undone_by)):
         if related:
             out.line(f"  {title} {related}")
+    for chosen in chosen_for(wanted.resolved):
+        output.wrapped(out, f"chosen: {chosen}", indent=2, role="")
     out.line()
     if not detail.deltas:
         output.wrapped(out, NOTHING_TOLD[detail.told], indent=2)
