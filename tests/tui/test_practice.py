@@ -161,7 +161,7 @@ async def test_a_disabled_key_says_why(app: HardenApp) -> None:
         await checked(pilot, app)
         await pilot.press("u")
         await pilot.pause()
-        assert "No change of ssh.root-login is in force; r looks again." in rule_of(app)
+        assert "Nothing to undo as last read (r looks again): ssh.root-login." in rule_of(app)
         await pilot.press("t")
         await pilot.pause()
         assert "only what is manual can be attested" in rule_of(app)

@@ -223,7 +223,7 @@ class Checklist(PlaceView):
         if not known.records_known:
             return "The history is not read yet."
         if not known.undoable(self.chosen):
-            return f"No change of {self.chosen} is in force; r looks again."
+            return f"Nothing to undo as last read (r looks again): {self.chosen}."
         return ""
 
     def do_roll_back(self) -> None:
