@@ -8,7 +8,7 @@ from snapshots.model import Resolution
 from snapshots.typed import by_number
 
 _BECAME: Final[dict[Resolution, tuple[str, str]]] = {
-    "keep-current": ("stays as it is now", "stay as they are now"),
+    "keep-current": ("was left as it stood", "were left as they stood"),
     "restore": (
         "was put back over what was changed since",
         "were put back over what was changed since",

@@ -29,7 +29,7 @@ def left_to_it(undone: Sequence[str]) -> str:
 
 
 CHOSEN: Final[dict[Resolution, str]] = {
-    "keep-current": "stays as it stood",
+    "keep-current": "left as it stood",
     "restore": "put back over what was changed since",
     "merge": "merged with what was changed since",
 }

@@ -150,9 +150,9 @@ def test_what_was_chosen_is_told_by_the_result_and_the_history(run: Run, conflic
     path = path_of(conflict)
     status, out, _ = run("rollback", STEP, "--keep-current", "--yes")
     said = " ".join(out.split())
-    assert status == 0 and f"Undone: {STEP}. As you chose, {path} stays as it is now." in said
+    assert status == 0 and f"Undone: {STEP}. As you chose, {path} was left as it stood." in said
     shown = "".join(run("history", "show", STEP)[1].split())
-    assert f"chosen:staysasitstood:{path}" in shown
+    assert f"chosen:leftasitstood:{path}" in shown
 
 
 def test_of_a_step_applied_twice_the_name_and_the_choice_are_told_once(
@@ -165,7 +165,7 @@ def test_of_a_step_applied_twice_the_name_and_the_choice_are_told_once(
     status, out, _ = run("rollback", STEP, "--keep-current", "--yes")
     said = " ".join(out.split())
     assert status == 0 and said.endswith(
-        f"Undone: {STEP}. As you chose, {path_of(conflict)} stays as it is now."
+        f"Undone: {STEP}. As you chose, {path_of(conflict)} was left as it stood."
     )
 
 
@@ -174,7 +174,7 @@ def test_of_many_choices_the_first_is_named_for_each_way() -> None:
         "/etc/a": "keep-current", "/etc/b": "restore", "/etc/c": "keep-current", "/etc/d": "merge",
     }  # fmt: skip
     assert chosen_sentences(choices) == [
-        "As you chose, /etc/a and 1 more stay as they are now.",
+        "As you chose, /etc/a and 1 more were left as they stood.",
         "As you chose, /etc/b was put back over what was changed since.",
         "As you chose, /etc/d was merged with what was changed since.",
     ]
@@ -183,5 +183,5 @@ def test_of_many_choices_the_first_is_named_for_each_way() -> None:
         resolved=choices,
     )  # fmt: skip
     text = plain_text(history.detail(record, TransactionAnswer(), 80))
-    assert "Chosen     stays as it stood: /etc/a, /etc/c\n" in text
+    assert "Chosen     left as it stood: /etc/a, /etc/c\n" in text
     assert "Chosen     put back over what was changed since: /etc/b\n" in text
