@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from host import scratch
 from snapshots import drift_accepted, drift_baseline, drift_carried
@@ -34,20 +35,15 @@ from snapshots.sweep import sweep
 def going(state: StateDir, keep_days: int) -> list[TransactionRecord]:
     """What a prune would take restore points or differences of now, oldest first; asks only.
 
-    Raises `SnapshotError` where a record is damaged.
+    Raises `SnapshotError` where a prune would.
     """
+    found = _look(state, keep_days)
     records = Records(state)
-    _require_records(records)
-    points = {
-        point_id.rpartition(".")[0]
-        for point_id in Points(state.points, ObjectStore(state.objects)).ids()
-    }
-    all_records = records.all()
-    finished = _finished(records, all_records, keep_days)
+    points = {point_id.rpartition(".")[0] for point_id in found.gone}
     return [
         record
-        for record in all_records
-        if record.id in finished
+        for record in found.records
+        if record.id in found.finished
         and (record.id in points or (records.where(record.id) / LIST).exists())
     ]
 
@@ -59,6 +55,47 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
     The records stay, so that history tells the whole story. Call it with the lock held. Raises
     `SnapshotError` where something is damaged; nothing is removed then.
     """
+    found = _look(state, keep_days)
+    records = Records(state)
+    store = ObjectStore(state.objects)
+    # Everything was read by now: what is damaged raised before anything was let go.
+    if found.baseline is not None:
+        drift_carried.write(state, found.baseline.last.id, found.baseline.expected)
+    for point_id in found.gone:
+        # Under a name that is no restore point's first: half of one must never be found.
+        draft = state.points / f".{point_id}.{scratch.suffix()}"
+        os.rename(state.points / point_id, draft)
+        shutil.rmtree(draft)
+    for tx_id in found.finished:
+        for path in (records.where(tx_id) / name for name in (ORIGINAL, LIST)):
+            if path.exists():  # of most it went with an earlier pruning
+                path.unlink()
+    sweep(state)
+    for sha256 in list(store.all()):
+        if sha256 not in found.needed:
+            store.remove(sha256)
+    for kept in state.secret_contents.iterdir():
+        if kept.name not in found.needed_secrets:
+            kept.unlink()
+    _prune_debs(state.debs, found.packages)
+    return found.gone
+
+
+class _Found(NamedTuple):
+    """What goes (restore points, and transactions that are over), and what is needed by the rest:
+    contents by their checksum, secret ones, and packages by name and version."""
+
+    records: list[TransactionRecord]
+    finished: set[str]
+    gone: list[str]
+    needed: set[str]
+    needed_secrets: set[str]
+    packages: set[tuple[str, str]]
+    baseline: drift_baseline.Baseline | None
+
+
+def _look(state: StateDir, keep_days: int) -> _Found:
+    """Read everything that is kept; removes nothing. Raises `SnapshotError` for what is damaged."""
     records = Records(state)
     _require_records(records)
     store = ObjectStore(state.objects)
@@ -108,27 +145,7 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
         for delta in (records.original(record.id) if record.id not in finished else None) or ():
             for side in (delta.before, delta.after):
                 _need(side, needed, set())
-    # Everything was read by now: what is damaged raised before anything was let go.
-    if baseline is not None:
-        drift_carried.write(state, baseline.last.id, baseline.expected)
-    for point_id in gone:
-        # Under a name that is no restore point's first: half of one must never be found.
-        draft = state.points / f".{point_id}.{scratch.suffix()}"
-        os.rename(state.points / point_id, draft)
-        shutil.rmtree(draft)
-    for tx_id in finished:
-        for path in (records.where(tx_id) / name for name in (ORIGINAL, LIST)):
-            if path.exists():  # of most it went with an earlier pruning
-                path.unlink()
-    sweep(state)
-    for sha256 in list(store.all()):
-        if sha256 not in needed:
-            store.remove(sha256)
-    for kept in state.secret_contents.iterdir():
-        if kept.name not in needed_secrets:
-            kept.unlink()
-    _prune_debs(state.debs, kept_packages)
-    return gone
+    return _Found(all_records, finished, gone, needed, needed_secrets, kept_packages, baseline)
 
 
 def _require_records(records: Records) -> None:

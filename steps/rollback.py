@@ -25,6 +25,7 @@ from steps.guarding import GuardedRun
 from steps.listener import Listener
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, failure, not_begun
 from steps.resource import StepError
+from steps.undo_told import Told
 from steps.watch import Unhealthy, Watch
 
 if TYPE_CHECKING:
@@ -110,8 +111,10 @@ def rollback(
             reason = _of_a_window(engine, records)
             if reason:
                 return REFUSED, reason, done
+            if not records and fingerprint is not None:
+                return REFUSED, _is_undone_since(", ".join(ids) or "All that was shown"), done
             if not records:
-                return GOOD, "Nothing to undo: none of these was applied.", done
+                return GOOD, nothing_left(ids), done
             if fingerprint is not None or len(records) > 1:
                 planned = plans(engine, ids, everything, resolutions)
                 if fingerprint not in (None, fingerprint_of(planned)):
@@ -124,7 +127,7 @@ def rollback(
                 conflict = refusal_of(planned, resolutions)
                 if conflict:
                     return REFUSED, _told_refusal(engine, records, conflict), done
-            told: list[str] = []
+            told = Told()
             exit_status, sentence = _undo_all(engine, records, done, resolutions, guarded_run, told)
             return guarded_run.decide(exit_status, sentence, done)
     except Busy as error:
@@ -137,11 +140,17 @@ def _undone_since(engine: Engine, ids: Sequence[str]) -> str:
     for tx_id in ids:
         record = records.get(tx_id)
         if record is not None and record.status == "undone":
-            return (
-                f"{name_of(record)} was undone since this preview, in another session; nothing was"
-                " changed now."
-            )
+            return _is_undone_since(name_of(record))
     return ""
+
+
+def _is_undone_since(what: str) -> str:
+    return f"{what} was undone since this preview, in another session; nothing was changed now."
+
+
+def nothing_left(ids: Sequence[str]) -> str:
+    """Why an undo of these has nothing to do."""
+    return f"Nothing to undo: no change of {', '.join(ids) or 'any step'} is in force."
 
 
 def _of_a_window(engine: Engine, records: Sequence[TransactionRecord]) -> str:
@@ -169,7 +178,7 @@ def _undo_all(
     done: list[str],
     resolutions: Resolutions,
     guarded_run: GuardedRun,
-    told: list[str],
+    told: Told,
 ) -> tuple[int, str]:
     watch = Watch(engine)
     for number, record in enumerate(records, 1):
@@ -178,7 +187,7 @@ def _undo_all(
         if guarded_run.has_pending and not guarded:
             ended, said = guarded_run.wait(done)
             if ended != GOOD or not engine.guarding.wait:
-                ahead = [name_of(one) for one in records[number - 1 :]]
+                ahead = [*dict.fromkeys(name_of(one) for one in records[number - 1 :])]
                 return ended or REFUSED, f"{said} {not_begun(ahead, of='The undo of ')}"
         title = record.title if record.is_of_steps else ""
         engine.say(name, "rolling-back", title, index=number, of=len(records))
@@ -187,10 +196,10 @@ def _undo_all(
             engine, record, done, resolutions, watch, told, guarded_run, switch
         )
         if exit_status != GOOD:
-            kept = [f"{len(done)} undone.", *told] if done else []
+            kept = [f"{len(done)} undone.", *told.all()] if done else []
             return exit_status, " ".join([*kept, sentence])
-    names = ", ".join(name_of(record) for record in records)
-    return GOOD, " ".join([f"Undone: {names}.", *told])
+    names = ", ".join(dict.fromkeys(name_of(record) for record in records))
+    return GOOD, " ".join([f"Undone: {names}.", *told.all()])
 
 
 def is_guarded(engine: Engine, record: TransactionRecord) -> bool:
@@ -231,7 +240,7 @@ def _undo_one(
     done: list[str],
     resolutions: Resolutions,
     watch: Watch,
-    told: list[str],
+    told: Told,
     guarded_run: GuardedRun,
     switch: Switch | None,
 ) -> tuple[int, str]:
@@ -293,14 +302,15 @@ def _undo_one(
         return failure(f"The undo of {name}", ended, ended.reason, problem)
     done.append(record.id)
     if ended.reason:
-        told.append(ended.reason)
+        told.sentences.append(ended.reason)
+    told.chosen |= ended.resolved
     with contextlib.suppress(HostError):  # it is undone all the same
-        told += staying.sentences(keeper, stays)
+        told.sentences += staying.sentences(keeper, stays)
     if ended.status == "pending":
         guarded_run.covers(ended.id, record.id)
     more: dict[str, object] = {"resolved": dict(ended.resolved)} if ended.resolved else {}
     if gone:
-        told.append(f"Since {name} is undone: {gone[0]}.")
+        told.sentences.append(f"Since {name} is undone: {gone[0]}.")
         more["lost"] = gone
     problem = engine.record(
         "rollback", steps=_about(record), transaction=ended.id, undoes=record.id, **more

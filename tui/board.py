@@ -71,6 +71,8 @@ class Board:
         self._guarded = False
         self.drift = DriftReport()
         """What changed outside harden-tui, as the last check saw it."""
+        self.drift_seen = ""
+        """When that was, as "14:48 UTC"; empty where nobody has looked yet."""
         self.guides: dict[str, Guide] = {}
         """By stage, where guided runs through this checklist stand."""
         self.checking = False
@@ -112,6 +114,14 @@ class Board:
     def forget_drift(self, problem: str) -> None:
         """It was looked for, and is not known: what was known before may be settled or more."""
         self.drift = DriftReport(problem=problem)
+
+    def no_drift(self) -> str:
+        """Why there is none to settle: it is being looked for, or was not there."""
+        if self.checking or not self.drift_seen:
+            return "Drift is still being looked for."
+        if not self.drift.transaction:
+            return "harden-tui changed nothing here, so nothing can have drifted."
+        return f"No drift, as the check of {self.drift_seen} saw it; r looks again."
 
     def drifted(self, step_id: str) -> list[DriftRow]:
         """What concerns a step and is not as it was left."""

@@ -107,7 +107,7 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
     undoing.chosen(session.engine, names, arguments.all)  # a wrong name is a usage error, now
     if arguments.dry_run:
         plans, resolutions = resolving.planned(session.engine, names, arguments.all, resolutions)
-        _show_undo(out, options, plans)
+        _show_undo(out, options, names, plans)
         conflict = undoing.refusal_of(plans, resolutions)
         if conflict:
             raise refused(conflict)
@@ -119,7 +119,7 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
         plans, resolutions = resolving.planned(session.engine, names, arguments.all, resolutions)
     if not arguments.yes:
         if not plans:
-            out.line("Nothing to undo: none of these was applied.")
+            output.wrapped(out, undoing.nothing_left(names), indent=0)
             return 0
         output.undo_text(out, plans)
         conflict = undoing.refusal_of(plans, resolutions)
@@ -271,14 +271,14 @@ def _nothing_to_recover(out: Out, options: Options) -> None:
     note_whose(practice=options.practice, root=is_root())
 
 
-def _show_undo(out: Out, options: Options, plans: Sequence[UndoPlan]) -> None:
+def _show_undo(out: Out, options: Options, names: Sequence[str], plans: Sequence[UndoPlan]) -> None:
     from steps import rollback as undoing
 
     fingerprint = undoing.fingerprint_of(plans) if plans else ""
     if options.format == "text":
         output.undo_text(out, plans)
         if not plans:
-            out.line("Nothing to undo: none of these was applied.")
+            output.wrapped(out, undoing.nothing_left(names), indent=0)
         else:
             out.line(f"fingerprint {fingerprint}", "dim")
         return

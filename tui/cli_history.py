@@ -19,7 +19,7 @@ from tui import output, runs
 from tui.cli_change import ask, must_have_consent
 from tui.config import LONGEST_KEPT_DAYS
 from tui.failures import refused, usage
-from tui.history_words import LET_GO, NOTHING_TOLD, left_to_it
+from tui.history_words import LET_GO, NOTHING_TOLD, chosen_for, left_to_it
 from tui.options import Options
 from tui.out import Out, note_whose
 from tui.paths import is_root
@@ -182,6 +182,8 @@ def _show(out: Out, options: Options, name: str) -> int:
     for title, related in (("undoes", wanted.undoes), ("undone by", wanted.undone_by)):
         if related:
             out.line(f"  {title} {related}")
+    for chosen in chosen_for(wanted.resolved):
+        output.wrapped(out, f"chosen: {chosen}", indent=2, role="")
     out.line()
     if not detail.deltas:
         output.wrapped(out, NOTHING_TOLD[detail.told], indent=2)
@@ -245,7 +247,7 @@ def _prune(out: Out, options: Options, arguments: argparse.Namespace) -> int:
     if options.format != "text":
         out.json({"schema": "harden-tui/history-prune/1", "pruned": names})
     else:
-        out.line(f"{len(names)} restore points older than {keep_days} days are gone.")
+        _gone_text(out, {name.rpartition(".")[0] for name in names}, keep_days)
     return 0
 
 
@@ -269,9 +271,25 @@ def _would_prune(out: Out, options: Options, keep_days: int) -> int:
     return 0
 
 
+def _none_over(keep_days: int) -> str:
+    return f"No transaction of more than {keep_days} days ago is over."
+
+
+def _gone_text(out: Out, transactions: set[str], keep_days: int) -> None:
+    sentence = _none_over(keep_days)
+    if transactions:
+        those = by_number([*transactions], "transaction", "transactions")
+        they = by_number([*transactions], "It was", "They were")
+        sentence = (
+            f"The restore points and diffs of {len(transactions)} {those} are gone. {they} over"
+            f" for more than {keep_days} days."
+        )
+    output.wrapped(out, sentence, indent=0, role="")
+
+
 def _going_text(out: Out, going: list[TransactionRecord], keep_days: int) -> None:
     if not going:
-        output.wrapped(out, f"No transaction of more than {keep_days} days ago is over.", indent=0)
+        output.wrapped(out, _none_over(keep_days), indent=0)
         return
     output.wrapped(
         out,

@@ -29,7 +29,8 @@ def section(out: Out, report: DriftReport) -> None:
     """What a check says of drift: nothing where there is none."""
     if report.problem:
         out.line()
-        output.wrapped(out, f"What changed outside harden-tui: {report.problem}.", indent=0)
+        why = report.problem.rstrip(".")
+        output.wrapped(out, f"What changed outside harden-tui: {why}.", indent=0)
         return
     if not report.things:
         return

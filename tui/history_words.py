@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from snapshots.model import Told
+from snapshots.model import Resolution, Told
 from snapshots.typed import by_number
 
 NOTHING_TOLD: Final[dict[Told, str]] = {
@@ -26,3 +26,19 @@ def left_to_it(undone: Sequence[str]) -> str:
         f"Left to it since {names} {by_number(undone or [names], 'was', 'were')} undone: this is "
         "what its own undo takes back now."
     )
+
+
+CHOSEN: Final[dict[Resolution, str]] = {
+    "keep-current": "left as it stood",
+    "restore": "put back over what was changed since",
+    "merge": "merged with what was changed since",
+}
+
+
+def chosen_for(resolved: Mapping[str, Resolution]) -> list[str]:
+    """What a person chose for what was in conflict at an undo, way by way."""
+    return [
+        f"{words}: {', '.join(keys)}"
+        for resolution, words in CHOSEN.items()
+        if (keys := [key for key, choice in resolved.items() if choice == resolution])
+    ]

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from snapshots.model import Resolution
+import msgspec
+
+from snapshots.model import Resolution, UndoItem, UndoPlan
 from tui.preparing import Preparing
 from tui.views import preview
+from tui.views.history import when
 from tui.wire import UndoAnswer
+
+
+def in_conflict(plans: Sequence[UndoPlan]) -> list[UndoItem]:
+    """What a person has to choose for, each thing once: of changes that meet at one thing the
+    newest, which is undone first; the choice counts for the others too, as they come up."""
+    meeting = Counter(item.key for plan in plans for item in plan.conflicts)
+    items: dict[str, UndoItem] = {}
+    for item in (item for plan in plans for item in plan.conflicts):
+        count = meeting[item.key]
+        several = f"the newest of {count} changes that are in conflict here; you choose for all"
+        note = "; ".join(filter(None, (item.note, several if count > 1 else "")))
+        items.setdefault(item.key, msgspec.structs.replace(item, note=note))
+    return [*items.values()]
 
 
 class Undoing(Preparing):
@@ -22,7 +39,8 @@ class Undoing(Preparing):
         choices = flags(chosen or {})
 
         def show(answer: UndoAnswer) -> None:
-            if any(plan.conflicts for plan in answer.plans):
+            disputed = any(plan.conflicts for plan in answer.plans)
+            if disputed and not preview.cannot(answer.plans):
                 self._settle_conflicts(ids, title, answer)
             else:
                 self._approve_undo(ids, title, choices, answer)
@@ -39,7 +57,7 @@ class Undoing(Preparing):
         """Ask for a choice for each conflict; what was chosen before for others still counts."""
         from tui.conflicts import Conflicts
 
-        items = {item.key: item for plan in answer.plans for item in plan.conflicts}
+        items = in_conflict(answer.plans)
         settled: dict[str, Resolution] = {
             item.key: item.chosen for plan in answer.plans for item in plan.disputed if item.chosen
         }
@@ -48,7 +66,7 @@ class Undoing(Preparing):
             if choices:
                 self.begin_roll_back(ids, title, {**settled, **choices})
 
-        self.push_screen(Conflicts(f"In conflict: {title}", [*items.values()]), chosen)
+        self.push_screen(Conflicts(f"In conflict: {title}", items), chosen)
 
     def _approve_undo(
         self, ids: Sequence[str], title: str, choices: Sequence[str], answer: UndoAnswer
@@ -56,6 +74,8 @@ class Undoing(Preparing):
         from tui.dialogs import Confirm
 
         plans = answer.plans
+        began = {record.id: when(record.started) for record in self.board.records}
+        refused = bool(preview.cannot(plans))
         fingerprint = answer.fingerprint or (plans[0].fingerprint if len(plans) == 1 else "")
         guarded = self.guarded_of([step for plan in plans for step in plan.steps])
         window_s = self.hands.options.confirm_within_s if guarded else 0
@@ -70,9 +90,9 @@ class Undoing(Preparing):
 
         self.push_screen(
             Confirm(
-                f"Undo: {title}",
-                lambda width: preview.undo_lines(plans, width, window_s),
-                verb="Undo" if plans else "",
+                f"{'Refused for now' if refused else 'Undo'}: {title}",
+                lambda width: preview.undo_lines(plans, width, window_s, began),
+                verb="Undo" if plans and not refused else "",
             ),
             answered,
         )

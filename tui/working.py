@@ -10,8 +10,10 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from steps.drift_model import DriftReport
 from steps.events import Done, DriftEvent, Event, FindingEvent, GuardEvent, Started, WindowEvent
 from tui.board import Board, has_news
 from tui.client import Call, Hands, wants_password
@@ -54,6 +56,7 @@ class Working(QuietCrash):
         self.waiting: Waiting | None = None
         """The change that waits for its confirmation."""
         self._check_saw_guard = False
+        self._check_saw_drift = False
         self._calls: dict[str, Call] = {}
         self._check_again = False
         self._checks_all = True
@@ -160,6 +163,7 @@ class Working(QuietCrash):
         if self._checks_all:
             self.board.changed_by_others = False
         self._check_saw_guard = False
+        self._check_saw_drift = False
         self.check_began()
         self._start("check", ["check", *steps])
         self.redraw_soon()
@@ -190,6 +194,9 @@ class Working(QuietCrash):
             self.guard_not_found()
         if done.exit in (0, 1):
             self.window_not_found()
+            if not self._check_saw_drift:  # nothing was ever changed here
+                self.board.take_drift(DriftReport(), ())
+            self.board.drift_seen = f"{datetime.now(UTC):%H:%M} UTC"
         if self._check_again:
             self._check_again = False
             self.start_check()
@@ -303,6 +310,7 @@ class Working(QuietCrash):
         elif isinstance(event, WindowEvent):
             self.window_said(message.call, event)
         elif isinstance(event, DriftEvent):
+            self._check_saw_drift |= message.call == "check"
             self.board.take_drift(event.drift, event.asked)
         elif isinstance(event, Started) and message.call == "check" and not self.board.infos:
             self.board.take_order(event.steps)

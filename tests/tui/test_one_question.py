@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 from textual.pilot import Pilot
 
-from steps.drift_model import DriftRow
+from steps.drift_model import DriftReport, DriftRow
 from steps.events import Done
 from tests.tui.recorded_hands import DRIFT, SETTLE, UNDO, plan
 from tests.tui.recorded_screen import RecordedHands, options
@@ -19,7 +20,7 @@ from tui.app import HardenApp
 from tui.dialogs import Confirm
 from tui.drift_dialog import Settle
 from tui.palette import Palette
-from tui.wire import HandsError, SettleAnswer
+from tui.wire import HandsError, SettleAnswer, UndoAnswer
 
 T = TypeVar("T")
 
@@ -35,6 +36,7 @@ class SlowHands(RecordedHands):
         self.may: dict[str, threading.Event] = {}
         self.asked: list[list[str]] = []
         self.problem = ""
+        self.plans: Any = UNDO["plans"]
 
     def ask(
         self,
@@ -53,7 +55,7 @@ class SlowHands(RecordedHands):
             raise HandsError(self.problem)
         self.may.setdefault(about, threading.Event()).wait(20)
         answer: dict[str, Any] = {
-            "rollback": {**UNDO, "fingerprint": about},
+            "rollback": {**UNDO, "plans": self.plans, "fingerprint": about},
             "drift": {**SETTLE, "choice": arguments[1], "fingerprint": about},
             "plan": plan([about]),
         }[arguments[0]]
@@ -167,6 +169,24 @@ async def test_drift_and_apply_keep_to_what_they_were_asked_about() -> None:
         assert app.values == {"ssh.limits": {"max-auth-tries": "2"}}
 
 
+async def test_an_undo_that_cannot_be_done_is_not_offered_and_no_choice_asked_for_it() -> None:
+    app = Screen()
+    why = "This cannot be undone: the kept package cron 3.0 is missing; nothing was touched."
+    (plan,) = msgspec.convert(UNDO, UndoAnswer).plans
+    items = (msgspec.structs.replace(plan.items[0], how="conflict"),)
+    plan = msgspec.structs.replace(plan, cannot=why, items=items)
+    app.hands.plans = [msgspec.to_builtins(plan)]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await checked(pilot, app)
+        app.begin_roll_back(["one"], "site.nopkg")
+        app.hands.answer("one")
+        assert await title_of(pilot, app) == "Refused for now: site.nopkg"
+        assert f"! {why}" in " ".join(visible(app).split()) and "[ Undo ]" not in visible(app)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: app.screen is app.base, "the list again")
+        assert not app.approved
+
+
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])
 async def test_why_nothing_came_of_it_is_read_in_full(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
@@ -202,10 +222,43 @@ async def test_a_check_that_failed_is_said_and_what_drifted_is_not_known_then() 
         assert not app.why_not("drift")
         app._check_ended(Done(exit=5, summary="This is a mistake in harden-tui itself."))
         assert app._message == "This is a mistake in harden-tui itself."
-        assert app.why_not("drift") == (
-            "What drifted is not known: This is a mistake in harden-tui itself."
-        )
         assert app.view.sentence().startswith("The last check failed")
+        await pilot.press("d")
+        why = "What drifted is not known: This is a mistake in harden-tui itself."
+        await until(pilot, lambda: why in " ".join(visible(app).split()), "why")
+        await pilot.press("escape")
         app.start_check()
         await until(pilot, lambda: app.board.drift.things, "the next check")
         assert not app.view.sentence() and not app.why_not("drift")
+
+
+async def test_nothing_is_said_of_drift_before_it_was_looked_for_nor_of_when() -> None:
+    app = Screen()
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert app.why_not("drift") == "Drift is still being looked for."
+        await checked(pilot, app)
+        app.board.take_drift(DriftReport(transaction="t"), ())
+        seen = r"No drift, as the check of \d\d:\d\d UTC saw it; r looks again\."
+        assert re.fullmatch(seen, app.why_not("drift"))
+        app.board.take_drift(DriftReport(), ())
+        assert "nothing can have drifted" in app.why_not("drift")
+        app.board.forget_drift("The check failed.")
+        app._check_saw_drift = False
+        app._check_ended(Done(exit=0, summary=""))  # of a new host, of which nothing is told
+        assert not app.board.drift.problem
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_drift_that_cannot_be_known_is_seen_and_its_reason_read(
+    size: tuple[int, int],
+) -> None:
+    app = Screen()
+    why = "/var/lib/harden-tui/transactions/20261127T144848/delta.jsonl cannot be read: it is torn."
+    async with app.run_test(size=size) as pilot:
+        await checked(pilot, app)
+        app.board.take_drift(DriftReport(transaction="t", problem=why), ())
+        app.view.refresh_view()
+        assert app.view.sentence() == "What drifted is not known: d says why."
+        assert "drift is not known: d" in visible(app)
+        await pilot.press("d")
+        await until(pilot, lambda: why in " ".join(visible(app).split()), "the whole sentence")

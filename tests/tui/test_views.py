@@ -18,6 +18,7 @@ from tui.history_words import NOTHING_TOLD
 from tui.running import Work
 from tui.text import cells, clean, cut, fit, fold, length, plain, plain_text, wrap
 from tui.theme import drawable, use_ascii
+from tui.undoing import in_conflict
 from tui.views import checklist, frame, help, history, lead, live, log, logins, preview, step
 from tui.wire import (
     EntriesAnswer,
@@ -268,6 +269,32 @@ def test_conflicts_of_an_undo_come_first() -> None:
     assert text.index("/etc/b: CONFLICT") < text.index("/etc/a: put back")
     did, since = text.index("What the step did"), text.index("What was changed since")
     assert did < text.index("+ours") < since < text.index("+theirs")
+
+
+def test_what_cannot_be_undone_is_said_first_and_each_change_of_several_is_told_apart() -> None:
+    item = UndoItem(domain="files", key="/etc/a", how="restore")
+    new = UndoPlan(
+        transaction="new", steps=("site.a",), items=(item,), commands=(), fingerprint="",
+        cannot="The kept package cron is missing.",
+    )  # fmt: skip
+    old = msgspec.structs.replace(new, transaction="old", cannot="")
+    text = plain_text(preview.undo_lines([new, old], 60, 300, {"old": "2026-11-27 14:54"}))
+    assert text.startswith("! The kept package cron is missing.")
+    for words in ("1 of 2  site.a\nnew\n", "2 of 2  site.a\nold, of 2026-11-27 14:54 UTC\n"):
+        assert words in text
+    assert " of 1" not in plain_text(preview.undo_lines([new], 60))
+
+
+def test_of_two_changes_in_conflict_at_one_file_the_newest_is_asked_about() -> None:
+    def plan(number: int) -> UndoPlan:
+        item = UndoItem(domain="files", key="/etc/a", how="conflict", did=f"{number}")
+        return UndoPlan(
+            transaction=f"{number}", steps=(), items=(item,), commands=(), fingerprint=""
+        )
+
+    (item,) = in_conflict([plan(2), plan(1)])
+    assert item.did == "2" and "the newest of 2 changes" in item.note
+    assert not in_conflict([plan(2)])[0].note
 
 
 def test_an_undo_names_the_later_steps_that_depend_on_it() -> None:

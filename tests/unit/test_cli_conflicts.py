@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
+from snapshots.model import Resolution, TransactionRecord
+from steps.undo_told import chosen_sentences
 from tests.unit.test_cli_commands import Run, answer, refused, run, state
 from tui.cli import build_parser
 from tui.cli_parsers_change import BARE
+from tui.text import plain_text
+from tui.views import history
+from tui.wire import TransactionAnswer
 
 __all__ = ["run", "state"]  # the fixtures
 
@@ -128,3 +133,55 @@ def test_one_conflict_stops_every_undo_that_was_asked_for(run: Run, conflict: Pa
     kinds = [one["status"] for one in answer(run, "history", "list")["transactions"]][:2]
     assert kinds == ["undone", "undone"]
     assert not conflict.exists()
+
+
+def test_what_others_undid_since_the_preview_is_not_said_to_be_done_now(run: Run) -> None:
+    assert run("apply", STEP, "--yes")[0] == 0
+    fingerprint = answer(run, "rollback", STEP, "--dry-run")["fingerprint"]
+    assert run("rollback", STEP, "--yes")[0] == 0
+    status, out, _ = run("rollback", STEP, "--yes", "--fingerprint", fingerprint)
+    assert status == 3 and f"{STEP} was undone since this preview" in out
+    for option in ("--yes", "--dry-run"):
+        status, out, _ = run("rollback", STEP, option)
+        assert status == 0 and f"Nothing to undo: no change of {STEP} is in force." in out
+
+
+def test_what_was_chosen_is_told_by_the_result_and_the_history(run: Run, conflict: Path) -> None:
+    path = path_of(conflict)
+    status, out, _ = run("rollback", STEP, "--keep-current", "--yes")
+    said = " ".join(out.split())
+    assert status == 0 and f"Undone: {STEP}. As you chose, {path} was left as it stood." in said
+    shown = "".join(run("history", "show", STEP)[1].split())
+    assert f"chosen:leftasitstood:{path}" in shown
+
+
+def test_of_a_step_applied_twice_the_name_and_the_choice_are_told_once(
+    run: Run, conflict: Path
+) -> None:
+    assert run("apply", STEP, "--yes")[0] == 0
+    conflict.write_text(conflict.read_text().replace("ServerTokens Prod", "ServerTokens OS"))
+    plans = answer(run, "rollback", STEP, "--dry-run", "--keep-current")["plans"]
+    assert [one["items"][0]["chosen"] for one in plans] == ["keep-current", "keep-current"]
+    status, out, _ = run("rollback", STEP, "--keep-current", "--yes")
+    said = " ".join(out.split())
+    assert status == 0 and said.endswith(
+        f"Undone: {STEP}. As you chose, {path_of(conflict)} was left as it stood."
+    )
+
+
+def test_of_many_choices_the_first_is_named_for_each_way() -> None:
+    choices: dict[str, Resolution] = {
+        "/etc/a": "keep-current", "/etc/b": "restore", "/etc/c": "keep-current", "/etc/d": "merge",
+    }  # fmt: skip
+    assert chosen_sentences(choices) == [
+        "As you chose, /etc/a and 1 more were left as they stood.",
+        "As you chose, /etc/b was put back over what was changed since.",
+        "As you chose, /etc/d was merged with what was changed since.",
+    ]
+    record = TransactionRecord(
+        id="1", kind="rollback", steps=("a.b",), title="", status="committed", started="",
+        resolved=choices,
+    )  # fmt: skip
+    text = plain_text(history.detail(record, TransactionAnswer(), 80))
+    assert "Chosen     left as it stood: /etc/a, /etc/c\n" in text
+    assert "Chosen     put back over what was changed since: /etc/b\n" in text

@@ -277,3 +277,13 @@ def test_a_refused_undo_of_what_was_put_back_does_not_name_the_step_to_type(
     said = " ".join((out + err).split())
     assert status == 3 and "since it was settled" in said
     assert f"`harden-tui rollback {settling} --dry-run`" in said
+
+
+def test_why_drift_is_not_known_is_said_in_a_sentence(run: Run, edited: Path, root: Path) -> None:
+    (lists,) = (root.parents[1] / "transactions").glob("*/delta.jsonl")
+    content = bytearray(lists.read_bytes())
+    content[len(content) // 2] ^= 1
+    lists.write_bytes(content)
+    out = "".join(run("check", STEP)[1].split())
+    assert f"Whatchangedoutsideharden-tui:{lists}" in out
+    assert out.endswith(".") and not out.endswith("..")

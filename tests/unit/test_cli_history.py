@@ -143,7 +143,9 @@ def test_what_goes_is_listed_before_it_goes(
     exit_status, out, _ = told("prune", "--keep-days", "1")
     assert exit_status == 3 and asked and undone.id in out and "cannot be undone" not in out
     assert sorted(bench.state.path.rglob("*")) == before
-    assert told("prune", "--keep-days", "1", "--yes")[0] == 0
+    exit_status, out, _ = told("prune", "--keep-days", "1", "--yes")
+    assert exit_status == 0 and "diffs of 2 transactions are gone" in " ".join(out.split())
+    assert "is over" in told("prune", "--keep-days", "1", "--yes")[1]
     assert undone.id not in told("prune", "--keep-days", "1", "--dry-run")[1]
     assert bench.undo(standing.id).status == "committed"
 

@@ -93,3 +93,18 @@ def test_what_needs_a_lost_record_is_not_pruned(tmp_path: Path) -> None:
     assert history.prune(bench.state, 365) == []
     assert bench.undo(made).status == "committed"
     assert bench.read("/etc/motd") == "precious\n"
+
+
+def test_what_a_prune_refuses_is_not_said_to_go_before(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.undo(bench.apply("one", WriteFile(path="/etc/motd", content=b"a\n")).id)
+    standing = bench.apply("two", WriteFile(path="/etc/hostname", content=b"new\n")).id
+    damaged = Records(bench.state).where(standing) / "delta.jsonl"
+    content = damaged.read_bytes()
+    damaged.write_bytes(content.replace(b"before", b"befora"))
+    for attempt in (history.going, history.prune):
+        with pytest.raises(SnapshotError, match=r"delta\.jsonl"):
+            attempt(bench.state, -1)
+    damaged.write_bytes(content)
+    gone = {record.id for record in history.going(bench.state, -1)}
+    assert gone == {name.rpartition(".")[0] for name in history.prune(bench.state, -1)}

@@ -69,8 +69,8 @@ class Checklist(PlaceView):
         self.refresh_view()
 
     def sentence(self) -> str:
-        """What another session did, that the check failed, or that somebody stopped on the way
-        through this stage."""
+        """What another session did, that the check failed or drift is not known, or that somebody
+        stopped on the way through this stage."""
         known = self.screen_app.board
         if known.changed_by_others:
             return self.screen_app.said_of_others()
@@ -78,6 +78,8 @@ class Checklist(PlaceView):
             return "The last check failed: what is shown may be older. r checks again."
         if self.screen_app.hands.rights != "user" and self.screen_app.why_unread():
             return self.screen_app.why_unread()
+        if known.drift.problem and not known.checking:
+            return "What drifted is not known: d says why."
         guide = known.guides.get(known.stage(self.chosen)) if self.chosen else None
         if guide is None or not guide.goes_on:
             return ""
@@ -223,7 +225,7 @@ class Checklist(PlaceView):
         if not known.records_known:
             return self.screen_app.why_unread() or "The history is not read yet."
         if not known.undoable(self.chosen):
-            return f"Nothing to undo: {self.chosen} was not applied by this program."
+            return f"Nothing to undo as last read (r looks again): {self.chosen}."
         return ""
 
     def do_roll_back(self) -> None:
@@ -232,16 +234,18 @@ class Checklist(PlaceView):
     def why_not_drift(self) -> str:
         known = self.screen_app.board
         if known.drift.problem:
-            return f"What drifted is not known: {known.drift.problem}"
+            return ""  # d says why
         if not known.drift.things and self.screen_app.why_unread():
             return self.screen_app.why_unread()
-        if not known.drift.things:
-            return "Nothing was changed outside harden-tui since its last transaction."
-        return self.screen_app.why_not_change()
+        return self.screen_app.why_not_change() if known.drift.things else known.no_drift()
 
     def do_drift(self) -> None:
         """Of the chosen step; of everything where it concerns no drift."""
         known = self.screen_app.board
+        if known.drift.problem:
+            sentence = f"What drifted is not known: {known.drift.problem}"
+            self.screen_app.refuse("Drift is not known", sentence)
+            return
         rows = known.drifted(self.chosen)
         about = self.chosen if rows else ""
         self.screen_app.begin_settling(about, rows or list(known.drift.things))

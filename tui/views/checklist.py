@@ -59,13 +59,21 @@ def rows(board: Board, wanted: str, width: int) -> list[Row]:
             found.append(Row("", BLANK))
         found.append(Row("", heading(stage, board, ids, width)))
         found.extend(Row(step_id, step_line(board, step_id, width - 2)) for step_id in matching)
-    elsewhere = board.drifted_elsewhere()
-    if found and elsewhere and not wanted:
-        said = f"{DRIFT_SIGN} {counted(len(elsewhere), 'other change')} outside: d"
+    outside = _outside(board)
+    if found and outside and not wanted:
+        said = f"{DRIFT_SIGN} {outside}: d"
         found += [Row("", BLANK), Row("", ((cut(said, width), "warn"),))]
     if not found:
         found.append(Row("", ((_nothing(board, wanted), "dim"),)))
     return found
+
+
+def _outside(board: Board) -> str:
+    """What drifted and concerns no step of the list, or that it is not known; empty for nothing."""
+    if board.drift.problem:
+        return "drift is not known"
+    elsewhere = board.drifted_elsewhere()
+    return f"{counted(len(elsewhere), 'other change')} outside" if elsewhere else ""
 
 
 def _nothing(board: Board, wanted: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from snapshots.decision import called
 from snapshots.model import TransactionRecord
 from tui.board import Board
-from tui.history_words import LET_GO, NOTHING_TOLD, left_to_it
+from tui.history_words import LET_GO, NOTHING_TOLD, chosen_for, left_to_it
 from tui.text import BLANK, Line, Role, Row, aligned, counted, cut, fit, labelled, paragraph
 from tui.views.preview import diff_lines
 from tui.wire import SinceAnswer, TouchedItem, TransactionAnswer
@@ -150,6 +150,8 @@ def detail(
         lines += labelled("Undone by", record.undone_by, width, column=11)
     if record.undoes:
         lines += labelled("Undoes", record.undoes, width, column=11)
+    for chosen in chosen_for(record.resolved):
+        lines += labelled("Chosen", chosen, width, column=11)
     if record.reason:
         lines += labelled("Reason", record.reason, width, role="warn", column=11)
     lines.append(BLANK)

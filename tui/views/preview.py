@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from snapshots.model import UndoItem, UndoPlan
 from tui.resolving import later_text, since_title
-from tui.text import BLANK, Line, Role, fold, paragraph, wrap
+from tui.text import BLANK, Line, Role, fold, labelled, paragraph, wrap
 from tui.typed_word import insisting
 from tui.views import guard
 from tui.wire import PlanAnswer, PlannedChange, StepPlan
@@ -164,12 +165,25 @@ HOW = {
 """What an undo does with a thing, in words."""
 
 
-def undo_lines(plans: Sequence[UndoPlan], width: int, window_s: int = 0) -> list[Line]:
-    """What an undo would do, conflicts first; with `window_s` it is guarded."""
+def undo_lines(
+    plans: Sequence[UndoPlan],
+    width: int,
+    window_s: int = 0,
+    began: Mapping[str, str] = MappingProxyType({}),
+) -> list[Line]:
+    """What an undo would do, why it cannot and conflicts first; with `window_s` it is guarded.
+
+    `began`: when transactions did, by id; of several it tells them apart.
+    """
     lines: list[Line] = []
-    if plans and window_s:
+    reasons = cannot(plans)
+    for reason in reasons:
+        lines += [*_titled("!", reason, width, "bad"), BLANK]
+    if plans and window_s and not reasons:
         lines += [*guard.notice(window_s, width, undo=True), BLANK]
-    for plan in plans:
+    for number, plan in enumerate(plans, 1):
+        if len(plans) > 1:
+            lines += _of_several(plan, f"{number} of {len(plans)}", began, width)
         if plan.later:
             lines += [*paragraph(later_text(plan), width, "warn"), BLANK]
         for item in sorted(plan.items, key=lambda item: item.how != "conflict"):
@@ -180,6 +194,24 @@ def undo_lines(plans: Sequence[UndoPlan], width: int, window_s: int = 0) -> list
                 lines += command_lines(command, width)
             lines.append(BLANK)
     return lines or [(("Nothing to undo.", "dim"),)]
+
+
+def cannot(plans: Sequence[UndoPlan]) -> list[str]:
+    """Why an undo cannot be done now, whatever is chosen."""
+    return list(dict.fromkeys(plan.cannot for plan in plans if plan.cannot))
+
+
+def _of_several(plan: UndoPlan, place: str, began: Mapping[str, str], width: int) -> list[Line]:
+    """Which change is undone here: a step may have been applied more than once."""
+    between: list[Line] = [] if place.startswith("1 ") else [(("─" * width, "dim"),)]
+    when = began.get(plan.transaction, "")
+    about = f"{plan.transaction}, of {when} UTC" if when else plan.transaction
+    return [
+        *between,
+        *labelled(place, plan.name, width, role="bold"),
+        *paragraph(about, width, "dim"),
+        BLANK,
+    ]
 
 
 def _undo_item(item: UndoItem, width: int) -> list[Line]:
