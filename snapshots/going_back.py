@@ -13,7 +13,7 @@ from snapshots.converge import Goal
 from snapshots.domains.units import MASK
 from snapshots.found import AS_FOUND, found_since, keep_found, written_over
 from snapshots.lost_parts import Lost
-from snapshots.model import Item, SnapshotError, TransactionRecord, TransactionStatus
+from snapshots.model import Item, Key, SnapshotError, TransactionRecord, TransactionStatus
 from snapshots.ours import Ours
 from snapshots.points import point_after, point_before
 from snapshots.progress import Progress
@@ -67,6 +67,7 @@ class GoingBack:
         for path in merged:
             theirs.add(("files", path))
         self._theirs = theirs
+        self._filled = self._leave_what_filled()
         self._meanwhile = ours.others()
         found = keep_found(
             keeper, record, progress, records=records, before=self._before,
@@ -100,8 +101,33 @@ class GoingBack:
             others.started_again(self._meanwhile.stopped),
             others.sentence(self._theirs | self._meanwhile.keys, is_drift=self._is_drift()),
         )
-        words = [*self._over, *notes, *mounted, *self._what_stayed(), *filter(None, told)]
+        words = [
+            *self._over,
+            *notes,
+            *self._filled,
+            *mounted,
+            *self._what_stayed(),
+            *filter(None, told),
+        ]
         return "rolled-back", " ".join([sentence(reason) if words else reason, *words]).strip()
+
+    def _leave_what_filled(self) -> list[str]:
+        """Sentences about trees without content that came with the change and are not empty.
+
+        What lies in them (dumps, reports) is kept nowhere, whoever made it.
+        """
+        host, stays = self._keeper.host, dict[str, Item]()
+        for root in self._record.roots:
+            if root.content or root.path in self._before["files"]:
+                continue
+            item = self._keeper.files.item(host, root.path)
+            if item is not None and item.state.kind == "dir" and host.listdir(root.path):
+                stays[root.path] = item
+        keys: set[Key] = {("files", path) for path in stays}
+        self._before = others.with_items_of(self._before, keys, {"files": stays})
+        return [
+            f"{path} stays with what came into it: that is kept nowhere else." for path in stays
+        ]
 
     def _written_over(self, found: str, merged: Collection[str]) -> list[str]:
         """Sentences about what others wrote since it was made, but for what was `merged`."""

@@ -123,7 +123,7 @@ class Ours:
         try:
             left = self._left_of(account_lists.LISTS, before["files"])
             merged, over = account_lists.without_ours(self._keeper, before["files"], left)
-            if not left and self._only_packages_know():
+            if not any(map(left.get, account_lists.LISTS)) and self._only_packages_know():
                 now = {path: item for path in account_lists.LISTS
                        if (item := self._keeper.files.item(self._keeper.host, path))}  # fmt: skip
                 merged = account_lists.with_persons_of(self._keeper, before["files"], now)

@@ -625,3 +625,25 @@ def test_a_unit_that_somebody_stops_after_our_systemctl_is_theirs(
 def test_nothing_is_written_into_the_history_of_etc(bench: Bench) -> None:
     (why,) = refusals(bench.host, [write("/etc/.git/hooks/pre-commit", "x\n")], ())
     assert "/etc/.git/hooks/pre-commit is part of the history of /etc, which is never put" in why
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_tree_of_dumps_that_came_and_filled_stays(
+    bench: Bench, programs: Programs, killed: bool
+) -> None:
+    bench.host.put("/var/backups", DIRECTORY)
+    tx = bench.begin("s", roots=(Root("/var/backups/mariadb", content=False),))
+
+    def first_backup() -> None:
+        bench.host.put("/var/backups/mariadb", DIRECTORY)
+        bench.host.write_file("/var/backups/mariadb/dump", b"x")
+
+    programs.perform(tx, "systemctl", "start", "backup.service", act=first_backup)
+    if killed:
+        tx._held.close()
+        ended = recovered(bench)
+    else:
+        ended = tx.roll_back("a proof failed")
+    assert ended.status == "rolled-back", ended.reason
+    assert "/var/backups/mariadb stays with what came into it" in ended.reason
+    assert bench.read("/var/backups/mariadb/dump") == "x"

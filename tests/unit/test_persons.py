@@ -13,7 +13,7 @@ from snapshots.progress import Silent
 from snapshots.records import Records
 from snapshots.recover import recover
 from tests.unit.snapshots_host import Bench
-from tests.unit.test_snapshots_meanwhile import drifted, undone
+from tests.unit.test_snapshots_meanwhile import drifted, undone, write
 
 BEFORE = {
     "passwd": "root:x:0:0\nold:x:105:105\nann:x:1000:1000\neve:x:1001:1001\n",
@@ -73,6 +73,7 @@ def test_where_a_change_with_packages_goes_back_persons_stay_as_they_are(
     bench: Bench, killed: bool
 ) -> None:
     tx = bench.begin("s")
+    tx.perform(write("/etc/a", "x\n"))
     tx.perform(InstallPackages(("fail2ban",)))
     put(bench, NOW)
     if killed:
