@@ -189,6 +189,7 @@ async def test_how_unwatched_work_ended_is_told_until_it_is_looked_at(
         app.post_message(refused)
         await until(pilot, lambda: "while away: refused (o)" in visible(app), "how it ended")
         await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.screen, WorkScreen), "the work that ended")
         await until(pilot, lambda: "Another package tool" in visible(app), "why")
         await pilot.press("escape")
         await until(pilot, lambda: "while away" not in visible(app), "that it was looked at")
