@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from snapshots import persons
 from snapshots.capture import Keeper
 from snapshots.captured import same
 from snapshots.decision import ACCOUNT_FILES
-from snapshots.inverse import Contents, Inverse, is_opaque
+from snapshots.inverse import Contents, Inverse, read_hash, with_content
 from snapshots.merge import Lines, joined, lines_of
 from snapshots.merge_keeping import merge_keeping
 from snapshots.model import Delta, FileItem, Item
@@ -70,7 +68,7 @@ def with_persons_of(
         for side in (lists, source)
     ]
     found = {
-        path: _with_content(contents, lists[path], joined(lines, newline=True))
+        path: _with_lines(contents, lists[path], lines)
         for path, lines in persons.with_persons_of(*books).items()
         if lines != books[0][path]
     }
@@ -84,13 +82,13 @@ def _keep(keeper: Keeper, contents: Contents) -> None:
     keeper.store.sync()
 
 
-def _keeping_theirs(contents: Contents, *sides: Item) -> Item | None:
-    """The second without what makes the first of the third, but for lines that it changed."""
-    states = [side.state for side in sides if isinstance(side, FileItem)]
-    if len(states) != len(sides) or any(is_opaque(state.sha256) for state in states):
+def _keeping_theirs(contents: Contents, ours: Item, there: Item, old: Item) -> Item | None:
+    """`there` without what makes `ours` of `old`, but for lines that it changed."""
+    hashes = [read_hash(side) for side in (ours, there, old)]
+    if not all(hashes) or not isinstance(there, FileItem):
         return None
-    merged = merge_keeping(*(contents.get(state.sha256) for state in states))
-    return None if merged is None else _with_content(contents, sides[1], merged)
+    merged = merge_keeping(*map(contents.get, hashes))
+    return None if merged is None else with_content(contents, there, merged)
 
 
 def _make_whole(
@@ -112,19 +110,15 @@ def _make_whole(
     whole = made_whole(planned, was, leave, there)
     for path, lines in whole.items():
         if lines != planned[path]:
-            found[path] = _with_content(contents, plan[path], joined(lines, newline=True))
+            found[path] = _with_lines(contents, plan[path], lines)
     return written_over(was, leave, there)
 
 
 def _lines(contents: Contents, item: Item) -> Lines:
-    if not isinstance(item, FileItem) or is_opaque(item.state.sha256):
-        return []
-    return lines_of(contents.get(item.state.sha256))
+    sha256 = read_hash(item)
+    return lines_of(contents.get(sha256)) if sha256 else []
 
 
-def _with_content(contents: Contents, item: Item, content: bytes) -> Item:
-    if not isinstance(item, FileItem):
-        return item
-    sha256 = contents.make(content)
-    state = msgspec.structs.replace(item.state, sha256=sha256, size_bytes=len(content), mtime_ns=0)
-    return FileItem(state)
+def _with_lines(contents: Contents, item: Item, lines: Lines) -> Item:
+    content = joined(lines, newline=True)
+    return with_content(contents, item, content) if isinstance(item, FileItem) else item

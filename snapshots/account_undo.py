@@ -18,7 +18,7 @@ from snapshots import accounts
 from snapshots.accounts import FILES, Book, Fitted, Named
 from snapshots.captured import same
 from snapshots.decision import Clash, Decision
-from snapshots.inverse import is_opaque
+from snapshots.inverse import read_hash, with_content
 from snapshots.merge import Lines, ends_its_last_line, joined, lines_of
 from snapshots.model import Delta, FileItem, Item, Key
 from snapshots.package_ties import listed
@@ -106,7 +106,7 @@ def put_ahead(keeper: Keeper, goal: Mapping[str, Item]) -> None:
     `HostError`.
     """
     for path in FILES:
-        sha256, there = _sha256(goal.get(path)), keeper.host.state(path)
+        sha256, there = read_hash(goal.get(path)), keeper.host.state(path)
         if there is None or there.kind != "file" or not sha256:
             continue
         now, wanted = keeper.host.read_bytes(path), keeper.store.get(sha256)
@@ -122,16 +122,9 @@ def _book(inversion: Inversion, items: Mapping[str, Item | None]) -> Book:
     for path, item in items.items():
         if item is None:
             found[path] = Lines()
-        elif sha256 := _sha256(item):
+        elif sha256 := read_hash(item):
             found[path] = lines_of(inversion.contents.get(sha256))
     return found
-
-
-def _sha256(item: Item | None) -> str:
-    """The hash of its content, or "" where that is not ours to read."""
-    if not isinstance(item, FileItem) or item.state.kind != "file":
-        return ""
-    return "" if is_opaque(item.state.sha256) else item.state.sha256
 
 
 def _refuse(inversion: Inversion, decision: Decision, why: str) -> None:
@@ -153,14 +146,11 @@ def _becomes(inversion: Inversion, decision: Decision, lines: Lines) -> None:
 
 
 def _with_lines(inversion: Inversion, item: FileItem, lines: Lines) -> FileItem:
-    content = joined(lines, newline=True)
-    sha256 = inversion.contents.make(content)
-    state = msgspec.structs.replace(item.state, sha256=sha256, size_bytes=len(content), mtime_ns=0)
-    return FileItem(state)
+    return with_content(inversion.contents, item, joined(lines, newline=True))
 
 
 def _retold(inversion: Inversion, path: str, item: Item | None, fitted: Fitted) -> Item | None:
-    sha256 = _sha256(item)
+    sha256 = read_hash(item)
     if not sha256 or not isinstance(item, FileItem):
         return item
     lines = lines_of(inversion.contents.get(sha256))

@@ -190,6 +190,20 @@ def is_opaque(sha256: str) -> bool:
     return not sha256 or sha256.startswith(PREFIX)
 
 
+def read_hash(item: Item | None) -> str:
+    """The hash of a file's content, or "" where that is not ours to read."""
+    if not isinstance(item, FileItem) or item.state.kind != "file":
+        return ""
+    return "" if is_opaque(item.state.sha256) else item.state.sha256
+
+
+def with_content(contents: Contents, item: FileItem, content: bytes) -> FileItem:
+    """The same file holding that."""
+    sha256 = contents.make(content)
+    state = msgspec.structs.replace(item.state, sha256=sha256, size_bytes=len(content), mtime_ns=0)
+    return FileItem(state)
+
+
 def _bare(state: FileState) -> FileState:
     return msgspec.structs.replace(
         state, mode=0, uid=0, gid=0, flags=0, xattrs={}, size_bytes=0, mtime_ns=0

@@ -111,14 +111,19 @@ def locks_root(bench: Bench) -> Callable[[], None]:
     return lambda: lists(bench, shadow="root:!x\nalice:old\n")
 
 
-def test_what_lies_beside_what_a_program_wrote_stays_after_a_crash(
-    bench: Bench, programs: Programs
-) -> None:
-    """A program that writes by renaming changes the directory, too: /etc itself, mostly."""
+def killed_after_locking_root(bench: Bench, programs: Programs) -> Transaction:
     lists(bench, passwd="root:x:0\nalice:x:1000\n", shadow="root:x\nalice:old\n")
     tx = bench.begin("s")
     programs.perform(tx, "usermod", "--lock", "root", act=locks_root(bench))
     tx._held.close()
+    return tx
+
+
+def test_what_lies_beside_what_a_program_wrote_stays_after_a_crash(
+    bench: Bench, programs: Programs
+) -> None:
+    """A program that writes by renaming changes the directory, too: /etc itself, mostly."""
+    killed_after_locking_root(bench, programs)
     bench.host.write_file("/etc/motd", b"of the administrator\n")
     bench.host.write_file(CRON, b"of the administrator\n")
     ended = recovered(bench)
@@ -352,10 +357,7 @@ def test_without_what_was_left_all_lists_of_accounts_go_back(
     bench: Bench, programs: Programs
 ) -> None:
     """Half of an account can log in nowhere."""
-    lists(bench, passwd="root:x:0\nalice:x:1000\n", shadow="root:x\nalice:old\n")
-    tx = bench.begin("s")
-    programs.perform(tx, "usermod", "--lock", "root", act=locks_root(bench))
-    tx._held.close()
+    tx = killed_after_locking_root(bench, programs)
     store = tx._keeper.store
     store.remove(Records(bench.state).left(tx.id)["/etc/shadow"])
     lists(
