@@ -370,8 +370,9 @@ class Working(QuietCrash):
 
     def work_end_seen(self) -> None:
         """A person looks at how it ended."""
-        if self.work is not None and self.work.is_over:
+        if self._end_unseen and self.work is not None and self.work.is_over:
             self._end_unseen = False
+            self.redraw_soon()
 
     def work_changed(self) -> None:
         """The work said something; the app shows it where it is looked at."""

@@ -26,6 +26,7 @@ WINDOW_S = 10
 TAKEN_BACK_S = 60
 """After the deadline: stopping a worker, taking back, proving it."""
 GUARD = "/var/lib/harden-tui/guard"
+WATCHERS = "harden-tui-guard-watch-*.scope"
 
 
 @contextlib.contextmanager
@@ -41,9 +42,18 @@ def situation(
     request.node.user_properties.append((LOCKOUT, f"{what} on {host.suite}"))
     yield
     assert not (host.root / GUARD[1:]).exists(), "a guard was left"
+    _until_watchers_ended(host)
     if same:
         left = differences(before, fingerprint(host))
         assert left == [], "\n".join(left)
+
+
+def _until_watchers_ended(host: LabHost) -> None:
+    """What watched for the deadline is the last to end, a moment after it took the guard away."""
+    until_s = time.monotonic() + 15
+    while watchers := host.out("systemctl", "list-units", "--no-legend", "--plain", WATCHERS):
+        assert time.monotonic() < until_s, f"still there: {watchers}"
+        time.sleep(0.2)
 
 
 def begin(host: LabHost, *arguments: str, values: str | None = None) -> dict[str, Any]:

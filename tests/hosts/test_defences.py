@@ -9,18 +9,32 @@ import pytest
 
 from tests.hosts.base import key
 from tests.hosts.lab import LabHost
-from tests.hosts.program import APP, apply, furnish, harden, roll_back, statuses
+from tests.hosts.program import (
+    APP,
+    SSH_ITSELF_FAILED,
+    apply,
+    furnish,
+    harden,
+    roll_back,
+    statuses,
+)
 
 pytestmark = pytest.mark.either_release
 
 
 def _ssh_from(host: LabHost, source: str, user: str) -> int:
-    """A login attempt from another address of this side of the host's network."""
+    """A login attempt from another address of this side of the host's network.
+
+    A ban that falls in the middle of one leaves ssh without any answer: then it failed.
+    """
     command = host.ssh_argv("true", user=user, options=("-b", source))
     if user != "alice":
         position = command.index(str(key()))
         command[position] = "/dev/null"
-    return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode
+    try:
+        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode
+    except subprocess.TimeoutExpired:
+        return SSH_ITSELF_FAILED
 
 
 def _second_address(host: LabHost) -> str:
