@@ -34,8 +34,8 @@ from snapshots.guard_switch import Switch
 from snapshots.model import FileItem, Key, SnapshotError, TransactionRecord, Worked
 from snapshots.opening import changing, open_transaction, ready, way_back
 from snapshots.others import AtWork, Others, with_items_of
-from snapshots.programs import of_domains, table_of
 from snapshots.progress import Progress
+from snapshots.reached import of_keys
 from snapshots.records import Records, now_text
 from snapshots.state import StateDir
 from snapshots.transaction import Transaction
@@ -151,8 +151,7 @@ def _perform(
 ) -> TransactionRecord:
     at_work = AtWork(tx.record.roots, partial(pulled, keeper.host))
     at_work.may_be_all = any(domain == "packages" for domain, _ in settling.targets)
-    filtered = (table_of(key) for domain, key in settling.targets if domain == "firewall")
-    at_work.reaches(of_domains(domain for domain, _ in settling.targets), frozenset(filtered))
+    at_work.reaches(of_keys(settling.targets))
     units = (key for domain, key in settling.targets if domain == "units")
     at_work.makes_links = "units" in at_work.reach
     at_work.take(settling.activations, units)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from host.base import Host
 from host.names import visible
-from snapshots import programs
+from snapshots import programs, reached
 from snapshots.captured import Captured, is_of_history
 from snapshots.model import (
     Activation,
@@ -20,7 +20,7 @@ from snapshots.model import (
     Root,
     ValueItem,
 )
-from snapshots.programs import Reach
+from snapshots.reached import Reached
 
 ETC = "/etc"
 STATES = "/var/lib/"
@@ -49,8 +49,8 @@ class AtWork:
         self._pulled = pulled
         self.may_be_all = False
         """Packages came or went: what their scripts and daemons do can be told from nothing."""
-        self.reach: set[Reach] = set()
-        """Kinds of state that programs of ours change."""
+        self.reach: Reached = {}
+        """How far programs of ours reach beyond what is named."""
         self.makes_links = False
         """It has systemctl make links, and nobody looked which."""
         self.units: set[str] = set()
@@ -59,8 +59,6 @@ class AtWork:
         """The change was just made, or failed: a daemon that stopped may have stopped of it."""
         self.homes: set[str] = set()
         """Directories of daemons that took the change: what is theirs they may write, too."""
-        self.tables: frozenset[str] | None = frozenset()
-        """Of the packet filter's, those that the change has to do with; `None` for all."""
         self.written: set[str] = set()
         """Files that programs of ours wrote without that a change names them."""
         contents = (root.path for root in roots if root.content)
@@ -92,18 +90,11 @@ class AtWork:
         self.restarts |= bool(told)
         told |= {unit.rpartition(" ")[2] for unit in units}  # "masked X", of those that are
         self.units |= self._pulled(told) if told else set()
-        moved = (*self.units, *units)
-        self.reaches(programs.of_units(moved), programs.tables_of_units(moved))
+        self.reaches(reached.of_moved((*self.units, *units)))
 
-    def reaches(self, reach: Collection[Reach], tables: frozenset[str] | None = None) -> None:
-        """More of these kinds of state may change than what is named; `tables` of the filter."""
-        self.reach |= set(reach)
-        if "firewall" not in reach:
-            return
-        if tables is None or self.tables is None:
-            self.tables = None
-        else:
-            self.tables |= tables
+    def reaches(self, more: Reached) -> None:
+        """So far, too."""
+        self.reach = reached.both(self.reach, more)
 
     def holds(self, path: str) -> bool:
         """Whether this lies where it can be told whose a change is."""
@@ -156,10 +147,7 @@ class Others:
         key: Key = (delta.domain, delta.key)
         if delta.domain not in TOLD or key in self.named:
             return False
-        if delta.domain == "firewall":
-            tables = self.at_work.tables
-            return tables is not None and programs.table_of(delta.key) not in tables
-        if delta.domain in self.at_work.reach:
+        if reached.reaches(self.at_work.reach, *key):
             return False
         if delta.domain == "files":
             return self._is_their_file(delta)

@@ -10,7 +10,6 @@ from typing import Final, Literal
 from snapshots.model import (
     Activation,
     Change,
-    DomainName,
     InstallPackages,
     RunCommand,
     RunSql,
@@ -48,15 +47,12 @@ _OWN_SCRIPTS: Final = "/etc/harden-tui/"
 
 _SET_IN_THE_KERNEL: Final = frozenset({"modprobe", "mount", "sysctl", "umount"})
 
-_FILTERING: Final = re.compile(
+FILTERING: Final = re.compile(
     r"(crowdsec|docker|containerd|fail2ban|ferm|incus|k3s|kubelet|libvirt|lx[cd]|networking"
     r"|NetworkManager|podman|sshguard|strongswan|systemd-networkd|tailscale|wg-quick@).*"
     r"|(?!audit|udev).*(filter|firewall|ipset|iptables|ip6tables|nftables|rules|shorewall|ufw|vpn|wireguard).*"
 )
 """Daemons that set rules of the packet filter, or parameters of the kernel beside them."""
-
-_OF_IPTABLES: Final = frozenset(("ip filter", "ip6 filter"))
-"""Where ufw and fail2ban have their chains."""
 
 _KERNEL_ONLY: Final = re.compile(r"(procps|systemd-sysctl|systemd-modules-load|tuned).*|.*\.mount")
 
@@ -174,38 +170,11 @@ def of_units(units: Iterable[str]) -> frozenset[Reach]:
     """What besides the units themselves changes where these start, stop, or take a change."""
     found: set[Reach] = set()
     for unit in units:
-        if _FILTERING.fullmatch(unit):
+        if FILTERING.fullmatch(unit):
             found |= {"firewall", "kernel"}
         elif _KERNEL_ONLY.fullmatch(unit):
             found.add("kernel")
     return frozenset(found)
-
-
-def table_of(key: str) -> str:
-    """ "ip nat", of a part of the packet filter."""
-    return " ".join(key.split(" ")[:2])
-
-
-def tables_of(summary: str) -> frozenset[str] | None:
-    """The tables of the packet filter that a change may change that the journal describes so;
-    `None` where that is not known."""
-    program, *words = summary.split(" ")
-    if program.rpartition("/")[2] == "ufw":
-        return _OF_IPTABLES
-    return tables_of_units(words) if program.rpartition("/")[2] == "systemctl" else None
-
-
-def tables_of_units(units: Iterable[str]) -> frozenset[str] | None:
-    """The same, of units that start, stop or take a change."""
-    filtering = {unit for unit in units if _FILTERING.fullmatch(unit)}
-    return _OF_IPTABLES if filtering <= {"ufw.service", "fail2ban.service"} else None
-
-
-def of_domains(domains: Iterable[DomainName]) -> frozenset[Reach]:
-    """Of kinds that are put back: a setting for all interfaces is one of each, a unit starts what
-    it wants."""
-    there = set(domains)
-    return frozenset(one for one in ALL if one in there)
 
 
 def homes_of(activations: Iterable[Activation], units: Iterable[str] = ()) -> set[str]:

@@ -18,7 +18,8 @@ from snapshots import delta_list, journal, kept_files, sums, twins
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.journal import JournalLine, key_of
 from snapshots.model import Delta, Key, SnapshotError, TransactionRecord
-from snapshots.programs import Reach, table_of, tables_of, units_in
+from snapshots.programs import Reach, units_in
+from snapshots.reached import Reached, both, of_change, of_keys
 from snapshots.state import StateDir
 
 NAMES = "names.json"
@@ -47,15 +48,13 @@ def last_id(directory: Path) -> str:
 class Own(NamedTuple):
     """What one transaction changed.
 
-    `named` it said before; `written` are files that programs of it wrote; of the kinds of state in
-    `reach` it may have changed more: of the packet filter in these `tables`, or `None` for all.
-    `units` it had systemctl start or stop.
+    `named` it said before; `written` are files that programs of it wrote; so far as `reach` it may
+    have changed more. `units` it had systemctl start or stop.
     """
 
     named: frozenset[Key]
     written: frozenset[str]
-    reach: frozenset[Reach]
-    tables: frozenset[str] | None = frozenset()
+    reach: Reached
     units: frozenset[str] = frozenset()
 
 
@@ -304,15 +303,13 @@ class Records:
             changed = list(self.each_delta(record.id, {}))
             packages = any(delta.domain == "packages" for delta in changed)
             named |= {(delta.domain, delta.key) for delta in changed}
-            filtering = any(delta.domain == "firewall" for delta in changed)
-            # Half of a packet filter may let nobody in: it goes back as a whole.
-            reach = frozenset[Reach](("firewall",) if filtering else ())
-            return None if packages else Own(frozenset(named), frozenset(), reach)
+            # Half of a packet filter may let nobody in: its tables go back as a whole.
+            filtered = of_keys(key for key in named if key[0] == "firewall")
+            return None if packages else Own(frozenset(named), frozenset(), filtered)
         if not self.has_set_out(record.id):
-            return Own(frozenset(), frozenset(), frozenset())
-        reached: set[Reach] = set()
+            return Own(frozenset(), frozenset(), {})
+        reached: Reached = {}
         written: set[str] = set()
-        tables: frozenset[str] | None = frozenset()
         units: set[str] = set()
         began = ended = 0
         lines = self.journal_of(record.id)
@@ -324,10 +321,7 @@ class Records:
             if line.what in ("change", "rollback", "drift"):
                 if line.reach is None:
                     return None
-                reached |= set(line.reach)
-                if "firewall" in line.reach:
-                    told = _tables(line)
-                    tables = None if told is None or tables is None else tables | told
+                reached = both(reached, _reached(line, line.reach))
             if line.what == "change":
                 units |= set(units_in(line.summary))
             began += line.what == "change" and not line.path
@@ -338,8 +332,7 @@ class Records:
                 named |= {key_of(name) for name in line.names}
         if began != ended:
             return None
-        sets = frozenset(named), frozenset(written), frozenset(reached)
-        return Own(*sets, tables, frozenset(units))
+        return Own(frozenset(named), frozenset(written), reached, frozenset(units))
 
     def has_set_out(self, tx_id: str) -> bool:
         """Whether it got so far that it may have changed anything: it keeps tables first."""
@@ -407,12 +400,12 @@ class Records:
         return [line.path for line in self.journal_of(tx_id) if line.what == "stayed"]
 
 
-def _tables(line: JournalLine) -> frozenset[str] | None:
-    """Those of the packet filter that what it tells of may change; `None` for all."""
+def _reached(line: JournalLine, kinds: Collection[Reach]) -> Reached:
+    """How far that may reach of which it tells, among these kinds."""
     if line.what == "change":
-        return tables_of(line.summary)
-    keys = map(key_of, line.names or ())
-    return frozenset(table_of(key) for domain, key in keys if domain == "firewall")
+        return of_change(kinds, line.summary)
+    named = of_keys(map(key_of, line.names or ()))
+    return {kind: named.get(kind, None) for kind in kinds}
 
 
 class _Names(msgspec.Struct):

@@ -18,8 +18,8 @@ from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.lost_parts import Lost
 from snapshots.model import SnapshotError, TransactionRecord
 from snapshots.points import point_before
-from snapshots.programs import table_of
 from snapshots.progress import Progress
+from snapshots.reached import Reached, both, of_keys
 from snapshots.records import Own, Records, now_text
 from snapshots.recover_packages import hold_packages, may_touch, settle_packages
 from snapshots.settle import finish_settling, keyed
@@ -72,7 +72,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             ours = _own(records, record)
             tx.ours.at_work.may_be_all = tx.is_unclear = ours is None
             if ours is not None:
-                tx.ours.at_work.reaches(ours.reach, _tables(record, ours, before))
+                tx.ours.at_work.reaches(_reached(record, ours, before))
                 tx.ours.at_work.written |= ours.written
                 tx.ours.at_work.makes_links = record.kind != "apply" and "units" in ours.reach
                 tx.ours.is_only(ours.named, tx.ours.at_work)
@@ -127,12 +127,11 @@ def _own(records: Records, record: TransactionRecord) -> Own | None:
         return None
 
 
-def _tables(record: TransactionRecord, ours: Own, before: Captured) -> frozenset[str] | None:
-    """The tables of the packet filter that it has to do with; `None` for all of them."""
-    if record.status != "pending":
-        return ours.tables
-    parts = {key for domain, key in ours.named if domain == "firewall"}
-    return frozenset(map(table_of, parts | before["firewall"].keys()))
+def _reached(record: TransactionRecord, ours: Own, before: Captured) -> Reached:
+    """How far it reaches. Where it waits: a table that was there may have got parts since."""
+    if record.status != "pending" or "firewall" not in ours.reach:
+        return ours.reach
+    return both(ours.reach, of_keys(("firewall", key) for key in before["firewall"]))
 
 
 def _as_it_is(records: Records, record: TransactionRecord, reason: str) -> TransactionRecord:

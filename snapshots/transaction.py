@@ -36,8 +36,9 @@ from snapshots.model import (
 )
 from snapshots.ours import Ours
 from snapshots.points import point_after
-from snapshots.programs import may_write, reach_of, tables_of, units_of
+from snapshots.programs import may_write, reach_of, units_of
 from snapshots.progress import Progress
+from snapshots.reached import of_change
 from snapshots.records import STRANGE, Records, now_text
 from snapshots.settle import finish_settling, forget_secrets, register_secrets
 from snapshots.strangers import left_to_them
@@ -95,7 +96,7 @@ class Transaction:
             self._records.keep_names(self.id, there)
         at_work = self.ours.at_work
         at_work.may_be_all |= there is not None
-        at_work.reaches(reach, tables_of(describe(change)))
+        at_work.reaches(of_change(reach, describe(change)))
         at_work.take((), units_of(change))
         try:
             with contextlib.nullcontext() if path else self.ours.noted(may_write(change)):

@@ -53,8 +53,8 @@ from snapshots.model import (
 )
 from snapshots.opening import changing, open_transaction, too_large, way_back
 from snapshots.others import AtWork, Others, with_items_of
-from snapshots.programs import of_domains, table_of
 from snapshots.progress import Progress, Silent
+from snapshots.reached import of_keys
 from snapshots.records import Records
 from snapshots.secret_paths import KnownSecrets
 from snapshots.state import StateDir
@@ -275,8 +275,7 @@ def _others(keeper: Keeper, inversion: Inversion, outside: Iterable[str]) -> Oth
     changing = [one.delta for one in inversion.decisions if one.changes]
     at_work = AtWork(inversion.record.roots, partial(pulled, keeper.host))
     at_work.may_be_all = any(delta.domain == "packages" for delta in changing)
-    filtered = (table_of(delta.key) for delta in changing if delta.domain == "firewall")
-    at_work.reaches(of_domains(delta.domain for delta in changing), frozenset(filtered))
+    at_work.reaches(of_keys((delta.domain, delta.key) for delta in changing))
     units = (delta.key for delta in changing if delta.domain == "units")
     at_work.makes_links = "units" in at_work.reach
     at_work.take(inversion.record.activations, units)

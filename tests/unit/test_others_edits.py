@@ -33,8 +33,9 @@ from snapshots.model import (
     WriteFile,
 )
 from snapshots.others import AtWork, Others, started_again
-from snapshots.programs import may_write, tables_of
+from snapshots.programs import may_write
 from snapshots.progress import Silent
+from snapshots.reached import of_change
 from snapshots.records import Records
 from snapshots.recover import recover
 from snapshots.transaction import Transaction
@@ -434,7 +435,7 @@ def test_a_table_of_others_stays_where_the_packet_filter_goes_back(bench: Bench)
     chain = Delta("firewall", "ip filter ufw-user-input", None, ValueItem("-j x"))
     nat = Delta("firewall", "ip nat DOCKER", None, ValueItem("-j DNAT"))
     at_work = AtWork()
-    at_work.reaches(frozenset(("firewall",)), tables_of("/usr/sbin/ufw --force enable"))
+    at_work.reaches(of_change(["firewall"], "/usr/sbin/ufw --force enable"))
     assert Others([], at_work).among([chain, nat]) == {("firewall", nat.key)}
     at_work.take([Activation("restart", "fail2ban.service")])
     assert Others([], at_work).among([chain, nat]) == {("firewall", nat.key)}
@@ -458,7 +459,23 @@ def test_which_tables_a_killed_change_may_have_changed(
     tx = bench.begin("s")
     programs.perform(tx, *argv, act=lambda: None)
     own = Records(bench.state).own(tx.record)
-    assert own is not None and own.tables == tables
+    assert own is not None and own.reach.get("firewall", frozenset()) == tables
+
+
+def test_a_setting_of_others_stays_where_a_step_sets_some(bench: Bench, programs: Programs) -> None:
+    """Also after a crash: the journal says which the program was told."""
+    tx = bench.begin("s")
+    programs.perform(tx, "sysctl", "-w", "kernel.sysrq=0", act=lambda: None)
+    mine = Delta("kernel", "kernel.sysrq", ValueItem("438"), ValueItem("0"))
+    theirs = Delta("kernel", "vm.swappiness", ValueItem("60"), ValueItem("10"))
+    assert tx.ours.others().among([mine, theirs]) == {("kernel", "vm.swappiness")}
+    own = Records(bench.state).own(tx.record)
+    assert own is not None
+    again = AtWork()
+    again.reaches(own.reach)
+    assert Others(own.named, again).among([mine, theirs]) == {("kernel", "vm.swappiness")}
+    again.take([Activation("restart", "systemd-sysctl.service")])
+    assert Others(own.named, again).among([mine, theirs]) == set()
 
 
 def test_a_service_that_is_started_again_is_named(bench: Bench) -> None:

@@ -679,7 +679,7 @@ def test_a_packet_filter_goes_back_as_a_whole(bench: Bench, ours: bool) -> None:
     own = records.own(record)
     assert own is not None
     named = Others(own.named, AtWork())
-    named.at_work.reaches(own.reach, frozenset(["ip filter"]))
+    named.at_work.reaches(own.reach)
     other = Delta("firewall", "ip filter ufw-before-input", ValueItem("-j x"), None)
     assert named.among([other]) == (set() if ours else {("firewall", other.key)})
 
