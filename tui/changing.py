@@ -11,8 +11,8 @@ from typing import Any
 from textual.app import SuspendNotSupported
 
 from tui.messages import Answered
-from tui.text import BLANK, Line, paragraph
-from tui.undoing import Undoing
+from tui.recovering import Recovering
+from tui.text import Line, paragraph
 from tui.views import preview
 from tui.waiting import clock, left_s
 from tui.wire import HandsError, PlanAnswer, StepInfo
@@ -37,7 +37,7 @@ def to_ask(info: StepInfo, *, alone: bool) -> list[str]:
     ]
 
 
-class Changing(Undoing):
+class Changing(Recovering):
     """The flows behind the keys."""
 
     def begin_apply(self, steps: Sequence[str]) -> None:
@@ -118,45 +118,6 @@ class Changing(Undoing):
     def _can_lock_out(self, step_id: str) -> bool:
         info = self.board.infos.get(step_id)
         return bool(info and (info.guard or info.irreversible))
-
-    def why_not_recover(self) -> str:
-        if self.waiting is not None:
-            return f"{self.waiting.sentence}: c, and then t takes it back."
-        if self.work is not None and not self.work.is_over:
-            return f"Wait: {self.work.state_line()}."
-        if self.hands.rights == "user":
-            return "Recovering needs root: b lets sudo ask for your password once."
-        if self._others() is not None:
-            return f"Wait: {self.said_of_others()}"
-        if self.board.recoverable():
-            return ""
-        return self.why_unread() or "Nothing was interrupted."
-
-    def do_recover(self) -> None:
-        from snapshots.decision import called
-        from tui.dialogs import Confirm
-
-        records = self.board.recoverable()
-        was = {
-            "open": "cut off", "pending": "never confirmed",
-            "needs-person": "not taken back completely",
-        }  # fmt: skip
-
-        def body(width: int) -> list[Line]:
-            lines = paragraph(
-                "Recovering brings the host back to where it was before each of these.", width
-            )
-            for record in records:
-                lines += [BLANK, ((called(record), "bold"), (f"  {was[record.status]}", "warn")),
-                          ((f"  began {record.started[:19]} UTC", "dim"),)]  # fmt: skip
-            return lines
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.start_work("Recover", ["recover", "--yes"])
-                self.show_work()
-
-        self.push_screen(Confirm("Recover what was interrupted", body, verb="Recover"), answered)
 
     def ask_reason(self, step_id: str, kind: str) -> None:
         """A reason to leave a step out ("waive"), or a note to answer for it ("attest")."""

@@ -12,13 +12,13 @@ import msgspec
 
 from snapshots.model import UNRESOLVED, Resolutions, UndoPlan
 from steps.guard_settings import WINDOW_EXPECTED, WINDOW_S, Guarding, seconds_of
-from tui import hands, output, resolving, runs
+from tui import hands, output, resolving
 from tui.cli_check import PlanFile, banner, chosen_ids, read_plan
 from tui.cli_follow import follow_run, goes_on
 from tui.failures import refused, usage
 from tui.options import Options
-from tui.out import Out, StatusLine, is_terminal, note_whose
-from tui.paths import default_state_dir, is_root
+from tui.out import Out, StatusLine, is_terminal
+from tui.paths import default_state_dir
 from tui.program import again
 from tui.session import Session, environment, open_session
 from tui.typed_word import insist
@@ -170,66 +170,6 @@ def program_for(options: Options) -> tuple[str, ...]:
     return tuple(words)
 
 
-_UNFINISHED = {
-    "open": "was interrupted",
-    "pending": "was not confirmed",
-    "needs-person": "could not be rolled back",
-}
-
-
-def recover(options: Options, arguments: argparse.Namespace) -> int:
-    """Undo what was interrupted; exit 0 or 5."""
-    from snapshots import guard as guards
-    from snapshots.decision import called
-    from snapshots.history import transactions
-    from snapshots.unfinished import to_recover
-    from steps import window_store
-
-    out = Out()
-    session = open_session(options, site_needed=False, answers_needed=False)
-    holder = session.state.holder()
-    if holder is not None:
-        raise refused(
-            f"Another harden-tui is at work on this host: {holder}; nothing is interrupted."
-            " See it with `harden-tui follow`."
-        )
-    pending = to_recover(transactions(session.state))
-    cut_off = runs.cut_off(options.state_dir)
-    window = window_store.read(session.state)
-    halfway = window if window_store.was_interrupted(session.state, window) else None
-    damaged = guards.is_damaged(session.state)
-    guarded_still = not damaged and guards.read(session.state) is not None
-    if not (pending or cut_off or halfway is not None or damaged or guarded_still):
-        _nothing_to_recover(out, options)
-        return 0
-    must_be_root(session)
-    must_have_consent(arguments)
-    if not arguments.yes:
-        for record in reversed(pending):
-            what = called(record)
-            how = _UNFINISHED[record.status]
-            out.line(f"{what} {how} ({record.started[:19]} UTC, {record.id}).")
-        if pending:
-            out.line("The host is brought back to the state before.")
-        if halfway is not None:
-            words = "goes back" if halfway.state == "opening" else "is finished"
-            out.line(f"{window_store.WHAT[halfway.state]} was interrupted; it {words}.")
-        elif damaged:
-            out.line(
-                "What the dead-man's switch remembers cannot be read, so nothing counts as"
-                " confirmed; it is switched off."
-            )
-        elif not pending and guarded_still:
-            out.line("Nothing is left to take back; the dead-man's switch is taken away.")
-        elif not pending:
-            what = ", ".join(step for run in cut_off.values() for step in run.steps)
-            out.line(
-                f"A run was cut off ({what or 'no step named'}), no change was: it is tidied up."
-            )
-        ask("Recover?")
-    return start_and_follow(out, session, "recover", guarding=guarded(options))
-
-
 def start_and_follow(
     out: Out,
     session: Session,
@@ -255,20 +195,6 @@ def start_and_follow(
     if pressed:
         return goes_on(session.options, directory)
     return follow_run(out, session.options, directory)
-
-
-def _nothing_to_recover(out: Out, options: Options) -> None:
-    from steps.recovery import NOTHING
-
-    if options.format == "json":
-        out.json({"schema": "harden-tui/run/1", "exit": 0, "summary": NOTHING, "transactions": []})
-    elif options.format == "events":
-        from steps.events import Done
-
-        out.json(Done(exit=0, summary=NOTHING))
-    else:
-        out.line(NOTHING)
-    note_whose(practice=options.practice, root=is_root())
 
 
 def _show_undo(out: Out, options: Options, names: Sequence[str], plans: Sequence[UndoPlan]) -> None:

@@ -200,13 +200,19 @@ def _window(commands: Any) -> None:
 
 def _recover(commands: Any) -> None:
     parser = command(
-        commands, "recover", "tui.cli_change:recover", "undo a change that was interrupted",
+        commands, "recover", "tui.cli_recover:recover", "undo a change that was interrupted",
         "A transaction that was cut off (power, kill -9) is rolled back to the state before it.\n"
         "A guarded change that waits is taken back at once. An update window that was cut off:\n"
         "one that was being opened is given up, a close or an undo goes on to its end.\n"
+        "What others edited since in the very files is named before it asks; it is written over,\n"
+        "and kept.\n"
         "Exit 0: done, or nothing was interrupted. 3: refused. 5: needs a person.",
+        "  sudo harden-tui recover --dry-run\n"
         "  sudo harden-tui recover",
     )  # fmt: skip
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what would be taken back, and stop"
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     add_common(parser)
 

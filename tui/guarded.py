@@ -12,7 +12,7 @@ from snapshots.guard_units import DIRECTORY, TIMER
 from steps.events import Done, GuardEvent
 from tui.drifting import Drifting
 from tui.messages import Answered
-from tui.text import Line
+from tui.text import BLANK, Line
 from tui.views import guard as view
 from tui.waiting import Waiting, ended, left_s, more_s, waits
 from tui.wire import AcceptedAnswer, RunAnswer
@@ -212,8 +212,10 @@ class Guarded(Drifting):
                 self.ask("took_back", waiting.names, ["recover", "--yes"], RunAnswer)
 
         def body(width: int) -> list[Line]:
-            return view.before_taking_back(waiting, width)
+            told = view.before_taking_back(waiting, width)
+            return [*told, BLANK, *self.written_over_lines(width)]
 
+        self.look_for_edits()
         self._guard_question = Confirm(f"Take back {waiting.names} now", body, verb="Take back")
         self.push_screen(self._guard_question, answered)
 

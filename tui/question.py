@@ -85,6 +85,11 @@ class Question(Dialog):
             pane.show(self._body(pane.size.width), keep_place=keep_place)
             self.query_one("#rule", Fixed).update()
 
+    def body_changed(self) -> None:
+        """There is something else to read."""
+        if self.is_mounted:
+            self._draw_body()
+
     def _draw_title(self, width: int) -> list[Line]:
         return [*(((piece, "bold"),) for piece in wrap(self._title, width)), rule("", "", width)]
 

@@ -138,6 +138,15 @@ class SettleAnswer(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
 
 
+class RecoverAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What `recover` would take back, and the files that others edited since, which it writes
+    over; `unknown` says why these are not known."""
+
+    transactions: tuple[str, ...] = ()
+    written_over: tuple[str, ...] = ()
+    unknown: str = ""
+
+
 class AcceptedAnswer(msgspec.Struct, frozen=True):
     summary: str
 

@@ -389,6 +389,10 @@ def main(argv: list[str]) -> int:
         say(UNDO)
     elif command == "drift":
         say({**SETTLE, "choice": words[1]})
+    elif command == "recover":
+        over = [TRANSACTION["id"]], ["/etc/ssh/sshd_config"]
+        names = "transactions", "written_over"
+        say({"schema": "harden-tui/recover-plan/1", **dict(zip(names, over, strict=True))})
     elif command == "log":
         say({"list": SESSIONS, "show": ENTRIES, "verify": VERDICT}[words[1]])
     elif command == "history":

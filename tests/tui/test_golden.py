@@ -83,7 +83,7 @@ GUARD_VISITS: dict[str, list[tuple[str, str, str]]] = {
         ("", "c", "nobody yet"),
         ("guard-without-login", "c", "this host's name"),
         ("", "\x1b", "nobody yet"),
-        ("guard-take-back", "t", "[ Take back ]"),
+        ("guard-take-back", "t", "Edited by others since"),
     ],
     "login": [
         ("guard-login", "", "The way in works"),

@@ -15,6 +15,7 @@ from host.base import Completed, FileState, HostError
 from host.practice import PracticeHost
 from snapshots import capture, going_back, opening
 from snapshots.daemons import pulled
+from snapshots.edited_since import edited_since
 from snapshots.guard_switch import Switch
 from snapshots.model import (
     Activation,
@@ -476,6 +477,29 @@ def test_a_setting_of_others_stays_where_a_step_sets_some(bench: Bench, programs
     assert Others(own.named, again).among([mine, theirs]) == {("kernel", "vm.swappiness")}
     again.take([Activation("restart", "systemd-sysctl.service")])
     assert Others(own.named, again).among([mine, theirs]) == set()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_recover_would_write_over_is_known_before(bench: Bench, waits: bool) -> None:
+    bench.host.write_file("/etc/b", b"before\n")
+    bench.host.write_file("/etc/passwd", b"root:x:0:0::/root:/bin/sh\n")
+    tx = opening.begin(
+        bench.host, bench.state, steps=("s",), title="s", user="t", progress=Silent(),
+        switch=cast(Switch, Waits()) if waits else None,
+    )  # fmt: skip
+    for path in ("/etc/a", "/etc/b", "/etc/c"):
+        tx.perform(write(path, "ours\n"))
+    tx.perform(write("/etc/passwd", "root:x:0:0::/root:/bin/bash\n"))
+    if waits:
+        assert tx.commit().status == "pending"
+    assert edited_since(bench.host, bench.state) == []
+    bench.host.write_file("/etc/a", b"somebody's\n")
+    bench.host.write_file("/etc/b", b"before\n")  # what going back makes of it
+    bench.host.put("/etc/c", None)
+    bench.host.write_file("/etc/d", b"somebody's\n")
+    bench.host.write_file("/etc/passwd", b"root:x:0:0::/root:/bin/zsh\n")
+    assert edited_since(bench.host, bench.state) == ["/etc/a"]
+    assert bench.read("/etc/a") == "somebody's\n"
 
 
 def test_a_service_that_is_started_again_is_named(bench: Bench) -> None:
