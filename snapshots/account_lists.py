@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from snapshots import persons
+from snapshots import cut_off_accounts, persons
 from snapshots.capture import Keeper
 from snapshots.captured import same
 from snapshots.decision import ACCOUNT_FILES
@@ -21,13 +21,14 @@ LISTS = sorted(path for path in ACCOUNT_FILES if not path.endswith("-"))
 
 
 def without_ours(
-    keeper: Keeper, before: Mapping[str, Item], left: Mapping[str, Item | None]
+    keeper: Keeper, before: Mapping[str, Item], left: Mapping[str, Item | None], cut_off: str
 ) -> tuple[dict[str, Item], set[str]]:
     """Those that somebody changed since we `left` them, as they were `before` with that in them.
 
     Where one line was changed by both, theirs stays, but not where the change brought the account:
-    the lists with such a line are named, too. Contents are in the store. Raises `HostError` where
-    what we left is not known any more, and `OSError` where there is no room.
+    the lists with such a line are named, too. `cut_off`: a command that did not come to its end
+    after we left them. Contents are in the store. Raises `HostError` where what we left is not
+    known any more, and `OSError` where there is no room.
     """
     if not any(left.get(path) for path in LISTS):
         return {}, set()
@@ -37,16 +38,20 @@ def without_ours(
     for path in LISTS:
         if (item := keeper.files.item(keeper.host, path)) is not None:
             now[path] = item
+    if cut_off:
+        now = _without_cut_off(contents, cut_off, left, now)
     if all(same(now.get(path), left.get(path, before.get(path))) for path in LISTS):
         return {}, set()
     for path in LISTS:
         old, ours, there = before.get(path), left.get(path), now.get(path)
-        if old is None or ours is None or there is None or same(old, ours) or same(there, ours):
+        if old is None or ours is None or there is None or same(there, ours):
             continue
-        merged, how = Inverse(Delta("files", path, old, ours), contents).of(there)
-        if how == "failed":
-            merged = _keeping_theirs(contents, ours, there, old)
-        found[path] = merged or there
+        found[path] = there
+        if not same(old, ours):
+            merged, how = Inverse(Delta("files", path, old, ours), contents).of(there)
+            if how == "failed":
+                merged = _keeping_theirs(contents, ours, there, old)
+            found[path] = merged or there
     over = _make_whole(contents, found, before, left, now)
     for path in list(found):  # the list before its last change, by whoever made that
         if (copy := keeper.files.item(keeper.host, f"{path}-")) is not None:
@@ -74,6 +79,21 @@ def with_persons_of(
     }
     _keep(keeper, contents)
     return found
+
+
+def _without_cut_off(
+    contents: Contents, cut_off: str, left: Mapping[str, Item | None], now: Mapping[str, Item]
+) -> dict[str, Item]:
+    """`now` as if that command had not run."""
+    books = [
+        {path: _lines(contents, item) for path, item in side.items() if path in LISTS and item}
+        for side in (left, now)
+    ]
+    found = cut_off_accounts.without(cut_off, *books)
+    return {
+        path: item if found[path] == books[1][path] else _with_lines(contents, item, found[path])
+        for path, item in now.items()
+    }
 
 
 def _keep(keeper: Keeper, contents: Contents) -> None:

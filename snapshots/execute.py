@@ -59,7 +59,7 @@ def describe(change: Change) -> str:
         case SealTree():
             return f"set owners, modes and flags below {change.root}"
         case RunCommand():
-            return shlex.join(change.argv)
+            return shlex.join(change.argv) + _for_whom(change)
         case RunSql():
             return "; ".join(change.sql)
         case TestRestore():
@@ -86,6 +86,17 @@ def may_bring_packages(change: Change) -> bool:
         )
     return isinstance(change, InstallPackages)
 
+
+def _for_whom(command: RunCommand) -> str:
+    """Of a command that is told on its standard input whose passwords to set."""
+    if command.argv[0].rpartition("/")[2] != "chpasswd":
+        return ""
+    given = [line.partition(b":") for line in command.stdin.splitlines()]
+    names = [name.decode() for name, colon, _ in given if colon and _ACCOUNT.fullmatch(name)]
+    return f" for {', '.join(names)}" if names else ""
+
+
+_ACCOUNT = re.compile(rb"[a-z_][a-z0-9_-]*")
 
 MARKER = "HARDEN_TUI_TRANSACTION"
 """In the environment of every command that makes a change: it may outlive a killed harden-tui."""

@@ -73,7 +73,7 @@ class GoingBack:
             keeper, record, progress, records=records, before=self._before,
             of_others=self._meanwhile.staying,
         )  # fmt: skip
-        self._over = self._written_over(found, merged)
+        self._over = self._written_over(found, merged | ours.undone)
 
     def go(self, reason: str) -> tuple[TransactionStatus, str]:
         """Put back what differs; how it ended, with `reason` and what a person should know."""

@@ -35,6 +35,10 @@ TOLD: tuple[DomainName, ...] = ("files", "units", "kernel", "firewall")
 """The kinds of which it can be told whose a change is."""
 
 
+def nothing(_: str) -> bool:
+    return False
+
+
 class AtWork:
     """What of ours was at work, and may have changed more than what is named.
 
@@ -61,6 +65,8 @@ class AtWork:
         """Directories of daemons that took the change: what is theirs they may write, too."""
         self.written: set[str] = set()
         """Files that programs of ours wrote without that a change names them."""
+        self.may_have_written: Callable[[str], bool] = nothing
+        """What one may have that was cut off, which nobody saw."""
         contents = (root.path for root in roots if root.content)
         self.places = (ETC, *(path for path in contents if not path.startswith(STATES)))
         """/etc and the trees with content: where it can be told whose a file is."""
@@ -170,6 +176,7 @@ class Others:
             self.at_work.holds(path)
             and not (path in self._above and _comes_or_goes(delta))
             and path not in self.at_work.written
+            and not self.at_work.may_have_written(path)
             and not path.startswith(tuple(self.at_work.homes))
             and not (self.at_work.makes_links and _is_of_systemctl(delta))
         )

@@ -35,6 +35,8 @@ class Ours:
         self._records = records
         self._record = record
         self._named: frozenset[Key] = frozenset()
+        self.undone: set[str] = set()
+        """Lists of accounts that only a command of ours changed which nobody saw end."""
         self._left: dict[str, FileItem | None] = {}
         """What changes and programs of ours left where it can be told whose a file is, by path."""
 
@@ -122,7 +124,13 @@ class Ours:
         """
         try:
             left = self._left_of(account_lists.LISTS, before["files"])
-            merged, over = account_lists.without_ours(self._keeper, before["files"], left)
+            cut_off = self._records.cut_off(self._record.id)
+            cut_off = cut_off if is_about_accounts(cut_off) else ""
+            if not self.at_work.may_be_all:
+                for path in account_lists.LISTS:
+                    if cut_off or path not in self.at_work.written:
+                        left = {path: before["files"].get(path), **left}
+            merged, over = account_lists.without_ours(self._keeper, before["files"], left, cut_off)
             if not any(map(left.get, account_lists.LISTS)) and self._only_packages_know():
                 now = {path: item for path in account_lists.LISTS
                        if (item := self._keeper.files.item(self._keeper.host, path))}  # fmt: skip
@@ -132,6 +140,9 @@ class Ours:
             return before, set()
         keys: set[Key] = {("files", path) for path in merged}
         self._named |= keys
+        if cut_off:
+            whole = [path for path in account_lists.LISTS if path not in merged.keys() | over]
+            self.undone = {*whole, *(f"{path}-" for path in whole)}
         return others.with_items_of(before, keys, {"files": merged}), merged.keys() - over
 
     def _only_packages_know(self) -> bool:

@@ -4,6 +4,7 @@ of the programs it runs. Pure."""
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
@@ -89,6 +90,10 @@ _OF_ACCOUNTS: Final = frozenset(
 )  # fmt: skip
 
 
+_OF_PACKAGES: Final = frozenset({"apt", "apt-get", "apt-mark", "dpkg", "install"})
+"""`install` is also how the journal tells that packages came."""
+
+
 def is_about_accounts(summary: str) -> bool:
     """Whether a change that the journal describes so changes accounts itself."""
     return summary.partition(" ")[0].rpartition("/")[2] in _OF_ACCOUNTS
@@ -132,6 +137,20 @@ def _program_of(change: RunCommand) -> tuple[str, list[str]]:
         if words:
             name = words.pop(0).rpartition("/")[2]
     return name, words
+
+
+def may_have_written(summary: str) -> Callable[[str], bool] | None:
+    """Which files a program may have written that was cut off, and that the journal describes so;
+    `None` where that is not known: packages came with it, or it is no program that is known."""
+    try:
+        change = RunCommand(argv=tuple(shlex.split(summary)), why="")
+    except ValueError:
+        return None
+    program, _ = _program_of(change) if change.argv else ("", [])
+    known = program in _PLACES or program in _WRITE_WHAT_IS_NAMED
+    if program in _OF_PACKAGES or not (known or program.startswith(_OWN_SCRIPTS)):
+        return None
+    return may_write(change)
 
 
 def reach_of(change: Change) -> frozenset[Reach]:

@@ -18,7 +18,7 @@ from snapshots import delta_list, journal, kept_files, sums, twins
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.journal import JournalLine, key_of
 from snapshots.model import Delta, Key, SnapshotError, TransactionRecord
-from snapshots.programs import Reach, units_in
+from snapshots.programs import Reach, may_have_written, units_in
 from snapshots.reached import Reached, both, of_change, of_keys
 from snapshots.state import StateDir
 
@@ -49,13 +49,15 @@ class Own(NamedTuple):
     """What one transaction changed.
 
     `named` it said before; `written` are files that programs of it wrote; so far as `reach` it may
-    have changed more. `units` it had systemctl start or stop.
+    have changed more. `units` it had systemctl start or stop. `cut_off` is the program that did not
+    come to its end, as `programs.may_have_written` knows it; "" where there is none.
     """
 
     named: frozenset[Key]
     written: frozenset[str]
     reach: Reached
     units: frozenset[str] = frozenset()
+    cut_off: str = ""
 
 
 class Records:
@@ -330,9 +332,22 @@ class Records:
                 written |= set(line.names or ())
             elif line.names is not None:
                 named |= {key_of(name) for name in line.names}
-        if began != ended:
+        cut_off = self.cut_off(record.id)
+        if began != ended + bool(cut_off) or (cut_off and may_have_written(cut_off) is None):
             return None
-        return Own(frozenset(named), frozenset(written), reached, frozenset(units))
+        return Own(frozenset(named), frozenset(written), reached, frozenset(units), cut_off)
+
+    def cut_off(self, tx_id: str) -> str:
+        """The program that failed or was cut off, as the journal describes it; "" where none was.
+
+        Of what packages bring nobody says what it wrote, also where it came to its end.
+        """
+        for line in reversed(self.journal_of(tx_id)):
+            if line.what in ("wrote", "rewrote", "validate", "activate"):
+                return ""
+            if line.what == "change":
+                return "" if line.path else line.summary
+        return ""
 
     def has_set_out(self, tx_id: str) -> bool:
         """Whether it got so far that it may have changed anything: it keeps tables first."""

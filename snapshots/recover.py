@@ -17,7 +17,9 @@ from snapshots.going_back import TOO
 from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.lost_parts import Lost
 from snapshots.model import SnapshotError, TransactionRecord
+from snapshots.others import nothing
 from snapshots.points import point_before
+from snapshots.programs import may_have_written
 from snapshots.progress import Progress
 from snapshots.reached import Reached, both, of_keys
 from snapshots.records import Own, Records, now_text
@@ -72,6 +74,8 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             ours = _own(records, record)
             tx.ours.at_work.may_be_all = tx.is_unclear = ours is None
             if ours is not None:
+                tx.is_unclear = bool(ours.cut_off)
+                tx.ours.at_work.may_have_written = may_have_written(ours.cut_off) or nothing
                 tx.ours.at_work.reaches(_reached(record, ours, before))
                 tx.ours.at_work.written |= ours.written
                 tx.ours.at_work.makes_links = record.kind != "apply" and "units" in ours.reach

@@ -1,0 +1,123 @@
+"""What a command about accounts that failed or was cut off may have done to their lists. Pure.
+
+Nobody saw what it left; it is known what it was told.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+from snapshots.accounts import GROUP, OF_GROUPS, OF_USERS, PASSWD, Book, by_name, name_of
+from snapshots.members import LISTS_AT_END
+from snapshots.merge import Lines
+
+SHADOW: Final = "/etc/shadow"
+_AGES: Final = {"--mindays": 3, "--maxdays": 4, "--warndays": 5, "--inactive": 6}
+"""Options of chage -> the field of shadow(5) that they set."""
+
+
+def without(summary: str, left: Book, now: Book) -> dict[str, Lines]:
+    """`now` as if the command that the journal describes so had not run on what was `left` before
+    it; what others changed besides stays."""
+    program, *words = shlex.split(summary)
+    program = program.rpartition("/")[2]
+    options, name = _options(words), words[-1] if words else ""
+    if program == "chpasswd":
+        names = summary.partition(" for ")[2].split(", ")
+        return _with_fields(now, left, SHADOW, names, {1: None, 2: None})
+    if program == "chage" and options.keys() <= _AGES.keys():
+        fields = {_AGES[option]: value for option, value in options.items()}
+        return _with_fields(now, left, SHADOW, [name], fields)
+    if program == "useradd" and "--defaults" in options:
+        return dict(now)
+    if program == "usermod" and options.keys() == {"--shell"}:
+        return _with_fields(now, left, PASSWD, [name], {6: options["--shell"]})
+    if program == "usermod" and options.keys() == {"--lock"}:
+        locked = {1: f"!{_field(left.get(SHADOW, ()), name, 1)}"}
+        return _with_fields(now, left, SHADOW, [name], locked)
+    if program == "usermod" and options.keys() == {"--append", "--groups"}:
+        return _with_members(now, left, name, options["--groups"].split(","))
+    if program == "useradd":
+        return _without_account(now, left, name)
+    return {path: list(left.get(path, lines)) for path, lines in now.items()}
+
+
+def _options(words: Iterable[str]) -> dict[str, str]:
+    """Options with the word that follows them."""
+    found, last = {}, ""
+    for word in words:
+        if word.startswith("-"):
+            last, _, value = word.partition("=")
+            found[last] = value
+        elif last:
+            found[last] = found[last] or word
+            last = ""
+    return found
+
+
+def _field(lines: Iterable[bytes], name: str, at: int) -> str:
+    fields = by_name(lines).get(name, b"").split(b":")
+    return fields[at].decode("utf-8", "surrogateescape") if at < len(fields) else ""
+
+
+def _with_fields(
+    now: Book, left: Book, path: str, names: Collection[str], set_to: Mapping[int, str | None]
+) -> dict[str, Lines]:
+    """With these fields of the lines of `names` as they were left, where they were `set_to` that;
+    `None`: to anything."""
+    old = by_name(left.get(path, ()))
+
+    def as_left(line: bytes) -> bytes:
+        name = name_of(line)
+        if name not in names or name not in old:
+            return line
+        fields, before = line.split(b":"), old[name].split(b":")
+        if len(fields) != len(before):
+            return line
+        for at, value in set_to.items():
+            if value is None or fields[at] == value.encode("utf-8", "surrogateescape"):
+                fields[at] = before[at]
+        return b":".join(fields)
+
+    return {**now, path: [as_left(line) for line in now.get(path, ())]}
+
+
+def _with_members(
+    now: Book, left: Book, user: str, groups: Collection[str] | None = None
+) -> dict[str, Lines]:
+    """With this user in those groups, or in all, as it was left."""
+    found = dict(now)
+    for path in found.keys() & set(OF_GROUPS):
+        old = by_name(left.get(path, ()))
+        found[path] = [
+            line
+            if groups is not None and name not in groups
+            else _with_member(path, line, old.get(name, b""), user)
+            for line in found[path]
+            for name in (name_of(line),)
+        ]
+    return found
+
+
+def _with_member(path: str, line: bytes, old: bytes, user: str) -> bytes:
+    mine = user.encode("utf-8", "surrogateescape")
+    fields, before = line.split(b":"), old.split(b":")
+    for at in range(len(fields) - LISTS_AT_END[path], len(fields)):
+        if at >= len(before) or mine not in before[at].split(b","):
+            fields[at] = b",".join(one for one in fields[at].split(b",") if one != mine)
+    return b":".join(fields)
+
+
+def _without_account(now: Book, left: Book, name: str) -> dict[str, Lines]:
+    """Without what came of an account that was not there."""
+    if name in by_name(left.get(PASSWD, ())):
+        return dict(now)
+    found = _with_members(now, left, name)
+    for main, lists in ((PASSWD, OF_USERS), (GROUP, OF_GROUPS)):
+        if name in by_name(left.get(main, ())):
+            continue  # a group that was there is not the account's
+        for path in found.keys() & set(lists):
+            found[path] = [line for line in found[path] if name_of(line) != name]
+    return found
