@@ -27,6 +27,7 @@ from snapshots.accounts import NOBODY, Named
 from snapshots.captured import TOO_LARGE, Captured, loses_content, only_changes, same
 from snapshots.chains import is_chain, rules_of_others
 from snapshots.decision import DERIVED, Clash, Decision, Kept, Later, name_of
+from snapshots.goes_with import LOCKED, was_locked, what_goes_with
 from snapshots.inverse import Contents, How, Inverse
 from snapshots.model import (
     EXISTS,
@@ -188,6 +189,8 @@ class Inversion:
             self.say(delta, "restore", None)
         elif delta.key in self._packaged and delta.before is None:
             self._in_conflict(delta, now, "its package goes, but somebody changed it since")
+        elif how == "merged" and target is None and was_locked(delta.after, now):
+            self._in_conflict(delta, now, LOCKED)
         elif how == "merged":
             self.say(delta, "merge", target)
         elif how == "gone" and isinstance(now, FileItem) and _kind(delta.after) == _kind(now):
@@ -337,6 +340,8 @@ class Inversion:
         heirs: tuple[TransactionRecord, ...] = (),
     ) -> None:
         """Decide for one thing."""
+        if how == "merge" and target is None and delta.domain == "files":
+            how, note = "restore", note or what_goes_with(delta.after, self.now(delta))
         decision = Decision(delta, how, target, note, heirs, tuple(self._clashed))
         if self._clashed and how != "conflict":
             decision.chosen = self.resolutions.of(delta.key) or ""

@@ -38,11 +38,12 @@ def merge_keeping(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     def merged_with(hunks: Sequence[Hunk]) -> bytes | None:
         return merge3(base, ours, joined(applied(lines, hunks), newline))
 
+    done = {piece for hunk in mine for piece in _pieces(hunk)}
     free = [
         piece
         for hunk in wanted
         for piece in _pieces(hunk)
-        if not any(piece != other and piece.collides_with(other) for other in mine)
+        if piece not in done and not any(piece.collides_with(other) for other in mine)
     ]
     together = merged_with(free)
     if together is not None:

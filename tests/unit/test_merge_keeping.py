@@ -33,6 +33,11 @@ def test_what_merges_is_merged_and_what_only_ours_has_stays(
     [
         # A step wrote three lines into a new file, and one of them was changed since.
         ("a 1\nb 2\nc 3\n", "a 1\nb 9\nc 3\n", "", "b 9\n"),
+        # One of them was taken out since: the others go.
+        ("x\nA\nB\nC\n", "x\nB\nC\n", "x\n", "x\n"),
+        ("x\nA\nB\nC\n", "x\nA\nC\n", "x\n", "x\n"),
+        ("x\nA\nB\nC\ny\n", "x\nC\nmine\ny\n", "x\ny\n", "x\nmine\ny\n"),
+        ("A\nB\nC\n", "B\nC\n", "", ""),
         # It replaced three lines one for one, and the middle one was changed since.
         ("A\nB\nC\n", "A\nmine\nC\n", "a\nb\nc\n", "a\nmine\nc\n"),
         # What it removed comes back beside what was changed in another place.
