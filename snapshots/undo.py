@@ -37,7 +37,7 @@ from snapshots.dpkg import is_offered, refuse_interrupted
 from snapshots.fitting import refusal
 from snapshots.found import keep_strangers
 from snapshots.guard_switch import Switch
-from snapshots.inverse import Contents
+from snapshots.inverse import Contents, read_hash
 from snapshots.inversion import Inversion
 from snapshots.model import (
     UNRESOLVED,
@@ -330,6 +330,7 @@ def _needed(inversion: Inversion) -> Iterator[Delta]:
             and decision.delta.key not in inversion.besides
             and not _is_without_content(decision.target)
             and not _is_made(inversion, decision.target)
+            and not _is_there(decision.target, inversion.now(decision.delta))
         ):
             delta = decision.delta
             yield Delta(delta.domain, delta.key, decision.target, inversion.now(delta))
@@ -346,6 +347,12 @@ def _is_made(inversion: Inversion, item: Item | None) -> bool:
     return isinstance(item, FileItem) and (
         item.state.sha256 in made.made or item.state.sha256 in made.made_secret
     )
+
+
+def _is_there(item: Item | None, now: Item | None) -> bool:
+    """Whether only owner, mode or attributes change of what stands there."""
+    sha256 = read_hash(item)
+    return bool(sha256) and sha256 == read_hash(now)
 
 
 def why_not(record: TransactionRecord) -> str:

@@ -1,4 +1,4 @@
-"""A file that a step made and somebody changed besides its content: what its undo says of it."""
+"""Files of which only content, or only mode, owner and flags were changed since."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from host.base import FLAG_IMMUTABLE
 from snapshots.model import Resolution, Resolutions, UndoItem, WriteFile
 from snapshots.undo import plan_undo
 from tests.unit.snapshots_host import Bench
+from tests.unit.test_others_edits import Programs
 
 PATH = "/etc/made.conf"
 
@@ -64,3 +65,26 @@ def test_a_file_that_somebody_locked_is_asked_about(tmp_path: Path, choice: Reso
         assert now is not None and now.flags == FLAG_IMMUTABLE and bench.read(PATH) == "one\n"
     else:
         assert bench.fingerprint() == first
+
+
+def test_of_what_only_the_mode_was_changed_no_content_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody wrote since was never captured; it stays where it is."""
+    bench = Bench(tmp_path)
+    bench.host.write_file(PATH, b"one\n")
+    first = bench.host.state(PATH)
+    assert first is not None
+    closed = msgspec.structs.replace(first, mode=0o600)
+    tx = bench.begin("s")
+    Programs(monkeypatch).perform(
+        tx, "chmod", "0600", PATH, act=lambda: bench.host.put(PATH, closed, content=b"one\n")
+    )
+    made = tx.commit()
+    bench.host.write_file(PATH, b"somebody's, never seen before\n")
+    plan = plan_undo(bench.host, bench.state, made.id)
+    assert plan.cannot == "" and [item.how for item in plan.items] == ["merge"]
+    bench.undo(made.id)
+    now = bench.host.state(PATH)
+    assert now is not None and now.mode == first.mode
+    assert bench.read(PATH) == "somebody's, never seen before\n"
