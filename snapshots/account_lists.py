@@ -5,19 +5,24 @@ An account stands in several of them; half of one can log in nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from snapshots import cut_off_accounts, persons
+from snapshots import account_fields, cut_off_accounts, persons
+from snapshots.account_books import (
+    LISTS,
+    book_of,
+    items_of,
+    keep,
+    lines_in,
+    lists_now,
+    with_lines,
+)
 from snapshots.capture import Keeper
 from snapshots.captured import same
-from snapshots.decision import ACCOUNT_FILES
-from snapshots.inverse import Contents, Inverse, read_hash, with_content
-from snapshots.merge import Lines, joined, lines_of
-from snapshots.merge_keeping import merge_keeping
-from snapshots.model import Delta, FileItem, Item
+from snapshots.inverse import Contents, Inverse
+from snapshots.merge import Lines
+from snapshots.model import Delta, Item
 from snapshots.whole_accounts import made_whole, written_over
-
-LISTS = sorted(path for path in ACCOUNT_FILES if not path.endswith("-"))
 
 
 def without_ours(
@@ -25,7 +30,7 @@ def without_ours(
 ) -> tuple[dict[str, Item], set[str]]:
     """Those that somebody changed since we `left` them, as they were `before` with that in them.
 
-    Where one line was changed by both, theirs stays, but not where the change brought the account:
+    Where one field was changed by both, theirs stays, but not where the change brought the account:
     the lists with such a line are named, too. `cut_off`: a command that did not come to its end
     after we left them. Contents are in the store. Raises `HostError` where what we left is not
     known any more, and `OSError` where there is no room.
@@ -33,15 +38,12 @@ def without_ours(
     if not any(left.get(path) for path in LISTS):
         return {}, set()
     contents = Contents(keeper.store.get)
-    found: dict[str, Item] = {}
-    now: dict[str, Item] = {}
-    for path in LISTS:
-        if (item := keeper.files.item(keeper.host, path)) is not None:
-            now[path] = item
+    now = lists_now(keeper)
     if cut_off:
-        now = _without_cut_off(contents, cut_off, left, now)
+        now = _without_commands(contents, [cut_off], left, now)
     if all(same(now.get(path), left.get(path, before.get(path))) for path in LISTS):
         return {}, set()
+    found: dict[str, Item] = {}
     for path in LISTS:
         old, ours, there = before.get(path), left.get(path), now.get(path)
         if old is None or ours is None or there is None or same(there, ours):
@@ -50,65 +52,82 @@ def without_ours(
         if not same(old, ours):
             merged, how = Inverse(Delta("files", path, old, ours), contents).of(there)
             if how == "failed":
-                merged = _keeping_theirs(contents, ours, there, old)
+                merged = _by_field(contents, path, old, ours, there)
             found[path] = merged or there
     over = _make_whole(contents, found, before, left, now)
     for path in list(found):  # the list before its last change, by whoever made that
         if (copy := keeper.files.item(keeper.host, f"{path}-")) is not None:
             found[f"{path}-"] = copy
-    _keep(keeper, contents)
+    keep(keeper, contents)
     return found, over & found.keys()
 
 
-def with_persons_of(
-    keeper: Keeper, lists: Mapping[str, Item], source: Mapping[str, Item]
+def before_with_persons(
+    keeper: Keeper, before: Mapping[str, Item], commands: Sequence[str]
 ) -> dict[str, Item]:
-    """Those of `lists` that tell otherwise of persons than `source` does, telling the same.
+    """Those in which persons are not as `before`, with these as they are now but for what our
+    `commands`, as the journal describes them, made of them.
 
-    Their contents are in the store. Raises `HostError`, and `OSError` where there is no room.
+    Contents are in the store. Raises `HostError`, and `OSError` where there is no room.
     """
     contents = Contents(keeper.store.get)
-    books = [
-        {path: _lines(contents, item) for path in LISTS if (item := side.get(path))}
-        for side in (lists, source)
-    ]
-    found = {
-        path: _with_lines(contents, lists[path], lines)
-        for path, lines in persons.with_persons_of(*books).items()
-        if lines != books[0][path]
-    }
-    _keep(keeper, contents)
-    return found
+    now = _without_commands(contents, commands, before, lists_now(keeper))
+    old = book_of(contents, before)
+    found = persons.with_persons_of(old, book_of(contents, now))
+    return items_of(keeper, contents, before, _changed(found, old))
 
 
-def _without_cut_off(
-    contents: Contents, cut_off: str, left: Mapping[str, Item | None], now: Mapping[str, Item]
+def without_persons_of_others(
+    keeper: Keeper, after: Mapping[str, Item], before: Mapping[str, Item], commands: Sequence[str]
 ) -> dict[str, Item]:
-    """`now` as if that command had not run."""
-    books = [
-        {path: _lines(contents, item) for path, item in side.items() if path in LISTS and item}
-        for side in (left, now)
-    ]
-    found = cut_off_accounts.without(cut_off, *books)
+    """Those of the lists `after` a change in which others changed persons since `before`, without
+    that. All else is the change's, and what its `commands` made of persons.
+
+    Contents are in the store. Raises `HostError`, and `OSError` where there is no room.
+    """
+    contents = Contents(keeper.store.get)
+    lists = {path: item for path, item in after.items() if path in LISTS}
+    old, ours = book_of(contents, before), book_of(contents, lists)
+    rest = book_of(contents, _without_commands(contents, commands, before, lists))
+    theirs = persons.with_persons_of(old, rest)
+    found = account_fields.with_changes(ours, theirs, old)
+    return items_of(keeper, contents, lists, _changed(found, ours))
+
+
+def concerning_persons(
+    keeper: Keeper, before: Mapping[str, Item], after: Mapping[str, Item]
+) -> list[str]:
+    """The lists that tell otherwise of persons `after` than `before`."""
+    contents = Contents(keeper.store.get)
+    old, new = book_of(contents, before), book_of(contents, after)
+    return sorted(_changed(persons.with_persons_of(old, new), old))
+
+
+def _changed(found: Mapping[str, Lines], lists: Mapping[str, Lines]) -> dict[str, Lines]:
+    return {path: lines for path, lines in found.items() if lines != lists[path]}
+
+
+def _without_commands(
+    contents: Contents,
+    commands: Sequence[str],
+    left: Mapping[str, Item | None],
+    now: Mapping[str, Item],
+) -> dict[str, Item]:
+    """`now` as if these had not run on what was `left` before the first of them."""
+    old, there = book_of(contents, left), book_of(contents, now)
+    found = there
+    for command in reversed(commands):
+        found = cut_off_accounts.without(command, old, found)
     return {
-        path: item if found[path] == books[1][path] else _with_lines(contents, item, found[path])
+        path: item if found[path] == there[path] else with_lines(contents, item, found[path])
         for path, item in now.items()
     }
 
 
-def _keep(keeper: Keeper, contents: Contents) -> None:
-    for content in contents.made.values():
-        keeper.store.add(content)
-    keeper.store.sync()
-
-
-def _keeping_theirs(contents: Contents, ours: Item, there: Item, old: Item) -> Item | None:
-    """`there` without what makes `ours` of `old`, but for lines that it changed."""
-    hashes = [read_hash(side) for side in (ours, there, old)]
-    if not all(hashes) or not isinstance(there, FileItem):
-        return None
-    merged = merge_keeping(*map(contents.get, hashes))
-    return None if merged is None else with_content(contents, there, merged)
+def _by_field(contents: Contents, path: str, old: Item, ours: Item, there: Item) -> Item:
+    """`old` with what somebody made of `ours`."""
+    books = [{path: lines_in(contents, item)} for item in (old, ours, there)]
+    return with_lines(contents, there, account_fields.with_changes(*books)[path])
 
 
 def _make_whole(
@@ -122,23 +141,9 @@ def _make_whole(
     is written over than what we left."""
     ours = {path for path in LISTS if path in left and not same(left[path], before.get(path))}
     plan = {**now, **{path: before[path] for path in ours if path in before}, **found}
-    sides = (plan, before, {path: item for path in LISTS if (item := left.get(path))}, now)
-    planned, was, leave, there = (
-        {path: _lines(contents, item) for path, item in side.items() if path in LISTS}
-        for side in sides
-    )
+    planned, was, leave, there = (book_of(contents, side) for side in (plan, before, left, now))
     whole = made_whole(planned, was, leave, there)
     for path, lines in whole.items():
         if lines != planned[path]:
-            found[path] = _with_lines(contents, plan[path], lines)
+            found[path] = with_lines(contents, plan[path], lines)
     return written_over(was, leave, there)
-
-
-def _lines(contents: Contents, item: Item) -> Lines:
-    sha256 = read_hash(item)
-    return lines_of(contents.get(sha256)) if sha256 else []
-
-
-def _with_lines(contents: Contents, item: Item, lines: Lines) -> Item:
-    content = joined(lines, newline=True)
-    return with_content(contents, item, content) if isinstance(item, FileItem) else item

@@ -16,6 +16,7 @@ from snapshots.converge import (
     describe_left,
     leaving_to_others,
     what_is_left,
+    with_persons,
 )
 from snapshots.model import Delta, SnapshotError
 from snapshots.others import OfOthers, nobodys
@@ -50,7 +51,7 @@ def bring_back(
         notes = converge(keeper, goal, progress, failing, now, mind, of_others)
         progress.doing("comparing with what it shall be")
         now = after = keeper.capture_settled(goal.roots, goal.captured, progress)
-        goal = accepting(keeper, goal, after)
+        goal = with_persons(accepting(keeper, goal, after))
         left = what_is_left(goal, after)
         turned = [Delta(one.domain, one.key, one.after, one.before) for one in left]
         if new := of_others(turned):

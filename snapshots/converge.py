@@ -33,6 +33,7 @@ from snapshots.model import (
     ValueItem,
 )
 from snapshots.others import OF_UNITS, OfOthers, nobodys, with_items_of
+from snapshots.persons_since import PersonsSince
 from snapshots.progress import Progress
 from snapshots.strangers import left_to_them, with_what_came
 
@@ -58,6 +59,8 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     free: frozenset[str] = frozenset()
     besides: frozenset[str] = frozenset()
     decided: frozenset[str] = frozenset()
+    persons: PersonsSince | None = None
+    """Who is asked what others changed of persons' accounts since this was decided."""
 
     @property
     def loose(self) -> tuple[str, ...]:
@@ -116,6 +119,7 @@ def converge(
     touched = restore(keeper.packages, packages)
     if len(keeper.host.strange_packages) > known or (touched and goal.besides):
         goal = _without_strangers(keeper, goal, progress)
+    goal = with_persons(goal)
     if touched:
         # ucf syncs nothing: the shorter its table is in memory only, the better.
         with contextlib.suppress(OSError):
@@ -189,6 +193,15 @@ def accepting(keeper: Keeper, goal: Goal, now: Captured) -> Goal:
     captured = left_to_them(keeper.host, goal.captured, now, goal.named)
     captured = with_what_came(keeper.host, captured, now, goal.decided | goal.named, goal.besides)
     return msgspec.structs.replace(goal, captured=captured)
+
+
+def with_persons(goal: Goal) -> Goal:
+    """The goal with what others changed of persons' accounts meanwhile."""
+    kept = goal.persons.kept_in(goal.captured.get("files", {})) if goal.persons else {}
+    keys: set[Key] = {("files", path) for path in kept}
+    return msgspec.structs.replace(
+        goal, captured=with_items_of(goal.captured, keys, {"files": kept})
+    )
 
 
 def leaving_to_others(goal: Goal, keys: Collection[Key], now: Captured) -> Goal:

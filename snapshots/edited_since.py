@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from host.base import Host
-from snapshots import account_lists
+from snapshots.account_books import LISTS
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES
 from snapshots.journal import left_as
@@ -35,7 +35,7 @@ def edited_since(host: Host, state: StateDir) -> list[str]:
         before = keeper.points.load(point_before(record.id))["files"]
         keyed(keeper, before, keeper.secret_paths.paths)
         for path, told in left.items():
-            if path in VOLATILE_FILES or path in account_lists.LISTS:
+            if path in VOLATILE_FILES or path in LISTS:
                 continue
             now = left_as(keeper.files.item(host, path))
             if now not in (told, left_as(before.get(path))):

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from host.base import HostError
 from host.names import visible
+from snapshots.account_books import LISTS
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, differences, is_metadata_only, same
 from snapshots.journal import left_as
@@ -90,9 +91,9 @@ def keep_strangers(
     """Keep what is written over and was in no preview: somebody wrote it while this was undone.
 
     `first` is the host as the preview saw it; a sentence about it goes to `told`. What our own dpkg
-    wrote is nobody else's.
+    wrote is nobody else's, and lists of accounts go back with what was changed of persons in them.
     """
-    strange = _strangers(wanted, now, first["files"])
+    strange = [path for path in _strangers(wanted, now, first["files"]) if path not in LISTS]
     if strange:
         ours = by_own_dpkg(keeper, record.started, first, now, wanted)
         strange = [path for path in strange if path not in ours]

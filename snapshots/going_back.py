@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+import msgspec
+
 from host.base import HostError
 from snapshots import dpkg_end, leftovers, others, scraps, stale_marks, strangers, ucf
 from snapshots.bringing_back import bring_back
@@ -11,7 +13,7 @@ from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
 from snapshots.converge import Goal
 from snapshots.domains.units import MASK
-from snapshots.found import AS_FOUND, found_since, keep_found, written_over
+from snapshots.found import AS_FOUND, found_since, keep_found, keep_strangers, written_over
 from snapshots.lost_parts import Lost
 from snapshots.model import Item, Key, SnapshotError, TransactionRecord, TransactionStatus
 from snapshots.ours import Ours
@@ -73,6 +75,10 @@ class GoingBack:
             keeper, record, progress, records=records, before=self._before,
             of_others=self._meanwhile.staying,
         )  # fmt: skip
+        self._persons = ours.persons
+        self._over_meanwhile: list[str] = []
+        self._as_found: Captured | None = None
+        """The host, as far as that is known."""
         self._over = self._written_over(found, merged | ours.undone)
 
     def go(self, reason: str) -> tuple[TransactionStatus, str]:
@@ -81,7 +87,8 @@ class GoingBack:
         try:
             goal = goal_before(self._records, self._record, self._before)
             notes, _ = bring_back(
-                self._keeper, goal, self._progress, own_units=self._own_units,
+                self._keeper, msgspec.structs.replace(goal, persons=self._persons),
+                self._progress, mind=self._mind, own_units=self._own_units,
                 of_others=self._meanwhile.staying,
             )  # fmt: skip
             mounted = self._remove_what_came()
@@ -99,10 +106,11 @@ class GoingBack:
             self._lost.words,
             strangers.sentence(host.strange_packages),
             others.started_again(self._meanwhile.stopped),
-            others.sentence(self._theirs | self._meanwhile.keys, is_drift=self._is_drift()),
+            others.sentence(self._all_of_others(), is_drift=self._is_drift()),
         )
         words = [
             *self._over,
+            *self._over_meanwhile,
             *notes,
             *self._filled,
             *mounted,
@@ -110,6 +118,23 @@ class GoingBack:
             *filter(None, told),
         ]
         return "rolled-back", " ".join([sentence(reason) if words else reason, *words]).strip()
+
+    def _mind(self, wanted: Mapping[str, Item | None], now: Mapping[str, Item]) -> None:
+        """Keep what somebody wrote since the host was found, and is written over."""
+        if self._as_found is None:
+            return
+        self._keeper.files.keeping = True
+        try:
+            keep_strangers(
+                self._keeper, self._record, self._as_found, self._over_meanwhile, self._progress,
+                wanted, now,
+            )  # fmt: skip
+        finally:
+            self._keeper.files.keeping = False
+
+    def _all_of_others(self) -> set[Key]:
+        persons = self._persons.keys() if self._persons is not None else set()
+        return self._theirs | self._meanwhile.keys | persons
 
     def _leave_what_filled(self) -> list[str]:
         """Sentences about trees without content that came with the change and are not empty.
@@ -132,18 +157,19 @@ class GoingBack:
     def _written_over(self, found: str, merged: Collection[str]) -> list[str]:
         """Sentences about what others wrote since it was made, but for what was `merged`."""
         try:
-            now = self._found_files(found)
+            self._as_found = self._found(found)
+            now = self._as_found["files"]
             if self._record.status == "pending":
                 return self._written_over_since_made(found, now, merged)
             return self._written_over_what_we_left(found, now, merged)
         except (HostError, OSError):  # it is kept all the same, and shall go back
             return [f"{AS_FOUND} {self._keeper.points.path / found}."] if found else []
 
-    def _found_files(self, found: str) -> dict[str, Item]:
+    def _found(self, found: str) -> Captured:
         if found:
-            return self._keeper.points.load(found)["files"]
+            return self._keeper.points.load(found)
         self._keeper.files.keeping = False  # there was no room for it
-        return self._keeper.capture(self._record.roots, self._progress)["files"]
+        return self._keeper.capture(self._record.roots, self._progress)
 
     def _written_over_since_made(
         self, found: str, now: Mapping[str, Item], merged: Collection[str]

@@ -15,7 +15,7 @@ from host.base import FileState
 from snapshots.captured import same, same_state
 from snapshots.domains.packages import LEFTOVER, Package
 from snapshots.mariadb_cells import is_cells
-from snapshots.members import merge_groups
+from snapshots.members import merge_accounts
 from snapshots.merge import merge3
 from snapshots.model import Delta, FileItem, Item, ValueItem
 from snapshots.secret_merge import Secrets, taken_out
@@ -178,7 +178,7 @@ class Inverse:
             return None
         merged = merge3(*sides)
         if merged is None:
-            merged = merge_groups(self._delta.key, *sides)
+            merged = merge_accounts(self._delta.key, *sides)
         return None if merged is None else self._contents.make(merged)
 
 

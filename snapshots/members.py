@@ -1,24 +1,25 @@
-"""Merging lists of groups of which two sides changed the members of one group. Pure."""
+"""Merging lists of accounts of which two sides changed one line: by field, and by member. Pure."""
 
 from __future__ import annotations
 
-from snapshots.accounts import by_name
+from snapshots.accounts import OF_GROUPS, PASSWD, by_name
 from snapshots.merge import ends_its_last_line, joined, lines_of, merge3
 
 LISTS_AT_END = {"/etc/group": 1, "/etc/gshadow": 2}
 """How many fields at the end of a line are lists of names: members, and who manages the group."""
 
+_ONE_LINE_EACH = (PASSWD, "/etc/shadow", *OF_GROUPS)
 
-def merge_groups(path: str, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+
+def merge_accounts(path: str, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     """As `merge3`, which knows lines only; `None` too where `path` is no such list."""
-    lists = LISTS_AT_END.get(path)
-    if lists is None:
+    if path not in _ONE_LINE_EACH:
         return None
     sides = [lines_of(side) for side in (base, ours, theirs)]
     named = [by_name(side) for side in sides]
     for name in named[0].keys() & named[1].keys() & named[2].keys():
         lines = [side[name] for side in named]
-        merged = _merged(lists, *lines)
+        merged = _merged(LISTS_AT_END.get(path, 0), *lines)
         if merged is not None:
             sides = [[merged if one in lines else one for one in side] for side in sides]
     ends = map(ends_its_last_line, (base, ours, theirs))
@@ -26,14 +27,23 @@ def merge_groups(path: str, base: bytes, ours: bytes, theirs: bytes) -> bytes | 
 
 
 def _merged(lists: int, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
-    """One line; `None` where only one side changed it, or more than the names in it."""
+    """One line; `None` where only one side changed it, or both one field that is no list."""
     if ours in (base, theirs) or base == theirs:
         return None
     fields = [line.split(b":") for line in (base, ours, theirs)]
-    if len({len(one) for one in fields}) != 1 or len({tuple(one[:-lists]) for one in fields}) != 1:
+    if len({len(one) for one in fields}) != 1:
         return None
-    names = (_names(*parts) for parts in zip(*(one[-lists:] for one in fields), strict=True))
-    return b":".join([*fields[0][:-lists], *names])
+    found = []
+    for at, (was, there, wanted) in enumerate(zip(*fields, strict=True)):
+        if at >= len(fields[0]) - lists:
+            found.append(_names(was, there, wanted))
+        elif there in (was, wanted):
+            found.append(wanted)
+        elif wanted == was:
+            found.append(there)
+        else:
+            return None
+    return b":".join(found)
 
 
 def _names(base: bytes, ours: bytes, theirs: bytes) -> bytes:

@@ -9,17 +9,22 @@ from functools import partial
 import msgspec
 
 from host.base import HostError
-from snapshots import account_lists, others
+from snapshots import account_books, account_lists, others
+from snapshots.account_books import LISTS
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured, each_difference, same
 from snapshots.daemons import pulled
 from snapshots.journal import left_as, name_of
 from snapshots.model import Delta, FileItem, Item, Key, TransactionRecord
 from snapshots.others import AtWork, Others
+from snapshots.persons_since import PersonsSince
 from snapshots.points import point_after
 from snapshots.programs import is_about_accounts
 from snapshots.progress import Progress
 from snapshots.records import Records
+
+PERSONS = "persons"
+"""A line of the journal of an undo: its `names` are lists of accounts."""
 
 
 class Ours:
@@ -37,6 +42,8 @@ class Ours:
         self._named: frozenset[Key] = frozenset()
         self.undone: set[str] = set()
         """Lists of accounts that only a command of ours changed which nobody saw end."""
+        self.persons: PersonsSince | None = None
+        """What of persons others change from when it was decided where to go back to."""
         self._left: dict[str, FileItem | None] = {}
         """What changes and programs of ours left where it can be told whose a file is, by path."""
 
@@ -68,7 +75,7 @@ class Ours:
             if not names:
                 return
         left = self.remember(names)
-        if not left.keys().isdisjoint(account_lists.LISTS):
+        if not left.keys().isdisjoint(LISTS):
             self._keeper.store.sync()  # to tell others' accounts from ours after a crash, too
         self._records.journal(
             self._record.id, what, f"that wrote {len(left)} files", names=left,
@@ -92,8 +99,11 @@ class Ours:
         self, before: Captured, after: Captured
     ) -> tuple[Captured, set[Key]]:
         """The state `after` as it would be without what others changed meanwhile; and which."""
-        if self._only_packages_know():
-            persons = account_lists.with_persons_of(self._keeper, after["files"], before["files"])
+        commands = self._commands()
+        if commands is not None:
+            persons = account_lists.without_persons_of_others(
+                self._keeper, after["files"], before["files"], commands
+            )
             keys: set[Key] = {("files", path) for path in persons}
             return others.with_items_of(after, keys, {"files": persons}), keys
         theirs = self._changed_by_others(before, after)
@@ -122,38 +132,53 @@ class Ours:
 
         And the paths of those lists in which nothing of theirs is written over.
         """
+        self.persons = PersonsSince(self._keeper, account_books.lists_now(self._keeper))
         try:
-            left = self._left_of(account_lists.LISTS, before["files"])
-            cut_off = self._records.cut_off(self._record.id)
-            cut_off = cut_off if is_about_accounts(cut_off) else ""
-            if not self.at_work.may_be_all:
-                for path in account_lists.LISTS:
-                    if cut_off or path not in self.at_work.written:
-                        left = {path: before["files"].get(path), **left}
-            merged, over = account_lists.without_ours(self._keeper, before["files"], left, cut_off)
-            if not any(map(left.get, account_lists.LISTS)) and self._only_packages_know():
-                now = {path: item for path in account_lists.LISTS
-                       if (item := self._keeper.files.item(self._keeper.host, path))}  # fmt: skip
-                merged = account_lists.with_persons_of(self._keeper, before["files"], now)
+            merged, over = self._merged_accounts(before["files"])
         except (HostError, OSError):  # half of an account is worse than none: all go back
-            self._named |= {("files", path) for path in account_lists.LISTS}
+            self._named |= {("files", path) for path in LISTS}
             return before, set()
         keys: set[Key] = {("files", path) for path in merged}
         self._named |= keys
-        if cut_off:
-            whole = [path for path in account_lists.LISTS if path not in merged.keys() | over]
-            self.undone = {*whole, *(f"{path}-" for path in whole)}
         return others.with_items_of(before, keys, {"files": merged}), merged.keys() - over
 
-    def _only_packages_know(self) -> bool:
-        """Whether packages came, and nothing else of ours may have changed an account."""
-        if not self.at_work.may_be_all or self._record.kind != "apply":
-            return False
-        lines = [one for one in self._records.journal_of(self._record.id) if one.what == "change"]
-        return not any(
-            line.path in account_lists.LISTS or (not line.path and is_about_accounts(line.summary))
-            for line in lines
+    def _merged_accounts(self, before: Mapping[str, Item]) -> tuple[dict[str, Item], set[str]]:
+        commands = self._commands() if self._record.status != "pending" else None
+        if commands is not None:
+            return account_lists.before_with_persons(self._keeper, before, commands), set()
+        left = self._left_of(LISTS, before)
+        cut_off = self._records.cut_off(self._record.id)
+        cut_off = cut_off if is_about_accounts(cut_off) else ""
+        if not self.at_work.may_be_all:
+            for path in LISTS:
+                if cut_off or path not in self.at_work.written:
+                    left = {path: before.get(path), **left}
+        merged, over = account_lists.without_ours(self._keeper, before, left, cut_off)
+        if cut_off:
+            whole = [path for path in LISTS if path not in merged.keys() | over]
+            self.undone = {*whole, *(f"{path}-" for path in whole)}
+        return merged, over
+
+    def _commands(self) -> list[str] | None:
+        """Where packages came or went: the commands about accounts that were run besides; `None`
+        where it is not known from these what it changed of persons' accounts."""
+        if not self.at_work.may_be_all:
+            return None
+        lines = self._records.journal_of(self._record.id)
+        if self._record.kind != "apply":
+            told = [line for line in lines if line.what == PERSONS]
+            return [] if told and not told[-1].names else None
+        changes = [line for line in lines if line.what == "change"]
+        if any(line.path in LISTS for line in changes):
+            return None
+        return [one.summary for one in changes if not one.path and is_about_accounts(one.summary)]
+
+    def tell_persons(self, before: Captured, targets: Captured) -> None:
+        """Have the journal say in which lists of accounts it makes persons otherwise."""
+        concerned = account_lists.concerning_persons(
+            self._keeper, before["files"], targets["files"]
         )
+        self._records.journal(self._record.id, PERSONS, "persons' accounts", names=concerned)
 
     def _left_of(
         self, paths: Iterable[str], before: Mapping[str, Item]

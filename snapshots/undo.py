@@ -53,6 +53,7 @@ from snapshots.model import (
 )
 from snapshots.opening import changing, open_transaction, too_large, way_back
 from snapshots.others import AtWork, Others, with_items_of
+from snapshots.persons_since import PersonsSince
 from snapshots.progress import Progress, Silent
 from snapshots.reached import of_keys
 from snapshots.records import Records
@@ -231,6 +232,9 @@ def _perform(
     theirs = _others(keeper, inversion, outside)
     tx.ours.is_only(theirs.named, theirs.at_work)
     tx.ours.tell(f"undo {record.id}", target)
+    if theirs.at_work.may_be_all:
+        tx.ours.tell_persons(current, target)
+    persons = PersonsSince(keeper, current["files"])
     goal = Goal(
         captured=target,
         roots=record.roots,
@@ -246,6 +250,7 @@ def _perform(
             for d in inversion.decisions
             if inversion.besides and d.changes and d.delta.domain == "files"
         ),
+        persons=persons,
     )
     inversion.let_go()
     meanwhile: list[str] = []
@@ -255,7 +260,10 @@ def _perform(
         of_others=theirs.staying,
     )  # fmt: skip
     after = with_items_of(after, theirs.keys | theirs.held, current)
-    meanwhile += [others.started_again(theirs.stopped), others.sentence(theirs.keys)]
+    meanwhile += [
+        others.started_again(theirs.stopped),
+        others.sentence({*theirs.keys, *persons.keys()}),
+    ]
     progress.doing("proving the result")
     prove()
     tx.write_after(after, gone)

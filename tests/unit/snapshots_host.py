@@ -11,7 +11,7 @@ from host.practice import PracticeHost
 from snapshots import opening, transaction, undo
 from snapshots.guard_switch import Switch
 from snapshots.model import UNRESOLVED, Change, Resolutions, Root, TransactionRecord
-from snapshots.progress import Silent
+from snapshots.progress import Progress, Silent
 from snapshots.state import StateDir
 
 
@@ -37,7 +37,12 @@ class Bench:
         self.state = StateDir(directory / "state")
 
     def begin(
-        self, step: str, *, packages: tuple[str, ...] = (), roots: tuple[Root, ...] = ()
+        self,
+        step: str,
+        *,
+        packages: tuple[str, ...] = (),
+        roots: tuple[Root, ...] = (),
+        progress: Progress | None = None,
     ) -> transaction.Transaction:
         return opening.begin(
             self.host,
@@ -47,7 +52,7 @@ class Bench:
             user="tester",
             packages=packages,
             roots=roots,
-            progress=Silent(),
+            progress=progress or Silent(),
         )
 
     def apply(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from snapshots.persons import with_persons_of
 from snapshots.progress import Silent
 from snapshots.records import Records
 from snapshots.recover import recover
-from tests.unit.snapshots_host import Bench
-from tests.unit.test_snapshots_meanwhile import drifted, undone, write
+from tests.unit.snapshots_host import Bench, dies_in_the_middle
+from tests.unit.test_snapshots_meanwhile import Meanwhile, content_in, drifted, undone, write
 
 BEFORE = {
     "passwd": "root:x:0:0\nold:x:105:105\nann:x:1000:1000\neve:x:1001:1001\n",
@@ -103,12 +104,132 @@ def test_an_undo_takes_away_what_packages_brought_alone(bench: Bench) -> None:
     }  # fmt: skip
 
 
-def test_where_the_change_is_about_accounts_all_of_it_is_its_own(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("argv", "stays"),
+    [
+        (("usermod", "--lock", "ann"), WITHOUT_THE_PACKAGE),
+        (("gpasswd", "--add", "ann", "sudo"), BEFORE),
+    ],
+)
+def test_where_a_command_about_accounts_ran_besides_only_what_it_was_told_is_its_own(
+    bench: Bench, argv: tuple[str, ...], stays: dict[str, str]
+) -> None:
+    """Of one that is not known all that is otherwise may be its own."""
     tx = bench.begin("s")
     tx.perform(InstallPackages(("fail2ban",)))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("snapshots.transaction.execute", lambda *_: put(bench, NOW))
-        tx.perform(RunCommand(argv=("usermod", "--lock", "ann"), why="a test"))
+        tx.perform(RunCommand(argv=argv, why="a test"))
     assert tx.roll_back("a proof failed").status == "rolled-back"
-    assert there(bench) == BEFORE
+    assert there(bench) == stays
     assert Records(bench.state).left(tx.id) == {}
+
+
+AGED = {
+    "passwd": "root:x:0:0\nann:x:1000:1000\n", "group": "root:x:0:\nsudo:x:27:\nann:x:1000:\n",
+    "shadow": "root:r:1:0:99999:7:::\nann:a:1:0:99999:7:::\n",
+    "gshadow": "root:*::\nsudo:*::\nann:!::\n",
+}  # fmt: skip
+
+
+def somebody_works(bench: Bench) -> None:
+    """ann has a new password, and bob is new and an administrator."""
+    now = there(bench)
+    put(bench, {
+        "passwd": f"{now['passwd']}bob:x:1001:1001\n", "shadow": f"{now['shadow']}bob:b:2::::::\n",
+        "group": now["group"].replace("sudo:x:27:", "sudo:x:27:bob") + "bob:x:1001:\n",
+        "gshadow": now["gshadow"].replace("sudo:*::", "sudo:*::bob") + "bob:!::\n",
+    })  # fmt: skip
+    shadow = bench.read("/etc/shadow").replace("ann:a:1:", "ann:A:2:")
+    put(bench, {"shadow": shadow})
+
+
+def test_an_undo_of_packages_and_ageing_takes_nothing_of_others_along(bench: Bench) -> None:
+    """What was changed before the commit, after it, and while it is undone."""
+    put(bench, AGED)
+    somebody_works(bench)
+    with_theirs = there(bench)
+    put(bench, AGED)
+    tx = bench.begin("s")
+    tx.perform(InstallPackages(("fail2ban",)))
+    somebody_works(bench)
+
+    def ages(*_: object) -> None:
+        shadow = bench.read("/etc/shadow")
+        put(bench, {"shadow": shadow.replace("ann:A:2:0:99999:", "ann:A:2:0:90:")})
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("snapshots.transaction.execute", ages)
+        tx.perform(RunCommand(argv=("chage", "--maxdays", "90", "ann"), why="a test"))
+    done = tx.commit()
+    assert "ann:A:2:0:90:" in bench.read("/etc/shadow")
+    assert undone(bench, done.id, Silent()).status == "committed"
+    assert there(bench) == with_theirs
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_what_is_changed_of_persons_while_packages_are_undone_stays(
+    bench: Bench, killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(bench, AGED)
+    tx = bench.begin("s")
+    tx.perform(InstallPackages(("fail2ban",)))
+    put(bench, {"passwd": f"{AGED['passwd']}f2b:x:105:105\n"})
+    done = tx.commit()
+    somebody_works(bench)
+    with_theirs = there(bench)
+    with_theirs["passwd"] = with_theirs["passwd"].replace("f2b:x:105:105\n", "")
+    put(bench, {**AGED, "passwd": f"{AGED['passwd']}f2b:x:105:105\n"})
+    if killed:
+
+        def work() -> None:
+            undone(bench, done.id, Meanwhile("putting files", die))
+
+        dies_in_the_middle(bench, work)
+        somebody_works(bench)
+        (ended,) = recover(bench.host, bench.state, Silent())
+        assert ended.status == "rolled-back"
+        with_theirs["passwd"] += "f2b:x:105:105\n"
+    else:
+        act = Meanwhile("putting packages", lambda: somebody_works(bench))
+        ended = undone(bench, done.id, act)
+        assert ended.status == "committed"
+    assert "/etc/group and 3 more were changed by something else meanwhile" in ended.reason
+    assert sorted_lines(there(bench)) == sorted_lines(with_theirs)
+
+
+def sorted_lines(texts: dict[str, str]) -> dict[str, list[str]]:
+    return {name: sorted(set(text.split())) for name, text in texts.items()}
+
+
+def die() -> None:
+    os.kill(os.getpid(), 9)
+
+
+def test_what_is_changed_of_persons_while_packages_are_taken_back_stays(bench: Bench) -> None:
+    put(bench, AGED)
+    tx = bench.begin("s", progress=Meanwhile("putting packages", lambda: somebody_works(bench)))
+    tx.perform(InstallPackages(("fail2ban",)))
+    ended = tx.roll_back("a proof failed")
+    assert ended.status == "rolled-back"
+    now = there(bench)
+    put(bench, AGED)
+    somebody_works(bench)
+    assert now == there(bench)
+    assert "/etc/group and 3 more were changed by something else meanwhile" in ended.reason
+
+
+def test_what_is_written_while_it_is_compared_is_kept_before_it_is_written_over(
+    bench: Bench,
+) -> None:
+    bench.host.write_file("/etc/a", b"before\n")
+
+    def edits() -> None:
+        bench.host.write_file("/etc/a", b"somebody's\n")
+
+    tx = bench.begin("s", progress=Meanwhile("comparing with", edits))
+    tx.perform(write("/etc/a", "ours\n"))
+    ended = tx.roll_back("a proof failed")
+    assert bench.read("/etc/a") == "before\n"
+    assert "/etc/a was changed by something else meanwhile" in ended.reason
+    assert content_in(bench, f"{tx.id}.found1", "/etc/a") == b"somebody's\n"

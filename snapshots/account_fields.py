@@ -1,0 +1,56 @@
+"""Changes of lists of accounts on top of other changes of them: by account and by field. Pure.
+
+Programs that change accounts change single fields: a password and its age, a shell, one member.
+"""
+
+from __future__ import annotations
+
+from snapshots.accounts import OF_GROUPS, Book, by_name, name_of
+from snapshots.members import LISTS_AT_END
+from snapshots.merge import Lines
+
+
+def with_changes(target: Book, first: Book, now: Book) -> dict[str, Lines]:
+    """`target` with what made `now` of `first`; by path, those in all three.
+
+    Where both changed one field it is as it is `now`. Who was removed is removed.
+    """
+    return {
+        path: _with_changes(path, target[path], first[path], now[path])
+        for path in target.keys() & first.keys() & now.keys()
+    }
+
+
+def _with_changes(path: str, target: Lines, first: Lines, now: Lines) -> Lines:
+    old, new = by_name(first), by_name(now)
+    found: Lines = []
+    known: set[str] = set()
+    for line in target:
+        name = name_of(line)
+        if b":" not in line or name in known or name not in old:
+            found.append(line)
+        elif name in new:
+            found.append(_with_fields(path, line, old[name], new[name]))
+        known.add(name)
+    return [*found, *(one for name, one in new.items() if name not in old and name not in known)]
+
+
+def _with_fields(path: str, line: bytes, old: bytes, new: bytes) -> bytes:
+    if old == new:
+        return line
+    fields, was, shall = (one.split(b":") for one in (line, old, new))
+    if len({len(fields), len(was), len(shall)}) > 1:
+        return new if line == old else line
+    lists = LISTS_AT_END[path] if path in OF_GROUPS else 0
+    for at, (before, after) in enumerate(zip(was, shall, strict=True)):
+        if at >= len(fields) - lists:
+            fields[at] = _with_members(fields[at], before, after)
+        elif before != after:
+            fields[at] = after
+    return b":".join(fields)
+
+
+def _with_members(names: bytes, old: bytes, new: bytes) -> bytes:
+    there, was, shall = (one.split(b",") if one else [] for one in (names, old, new))
+    stay = [name for name in there if name in shall or name not in was]
+    return b",".join([*stay, *(name for name in shall if name not in was and name not in stay)])
