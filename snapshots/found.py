@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 from host.base import HostError
 from host.names import visible
-from snapshots.account_books import LISTS
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, differences, is_metadata_only, same
+from snapshots.decision import ACCOUNT_FILES
 from snapshots.journal import left_as
 from snapshots.model import FileItem, Item, TransactionRecord
 from snapshots.others import OfOthers, nobodys
@@ -93,7 +93,9 @@ def keep_strangers(
     `first` is the host as the preview saw it; a sentence about it goes to `told`. What our own dpkg
     wrote is nobody else's, and lists of accounts go back with what was changed of persons in them.
     """
-    strange = [path for path in _strangers(wanted, now, first["files"]) if path not in LISTS]
+    strange = [
+        path for path in _strangers(wanted, now, first["files"]) if path not in ACCOUNT_FILES
+    ]
     if strange:
         ours = by_own_dpkg(keeper, record.started, first, now, wanted)
         strange = [path for path in strange if path not in ours]
@@ -122,7 +124,9 @@ def written_over(
     strange = [
         delta.key
         for delta in moved
-        if delta.key not in but and not same(delta.after, before.get(delta.key))
+        if delta.key not in but
+        and not _is_copy(delta.key)
+        and not same(delta.after, before.get(delta.key))
     ]
     return _sentences(keeper, strange, now, point_id)
 
@@ -140,6 +144,8 @@ def found_since(
     strange = []
     for path, told in left.items():
         item = now.get(path)
+        if _is_copy(path):
+            continue
         if left_as(item) != told and not same(item, before.get(path)):
             strange.append(path)
     return _sentences(keeper, strange, now, point_id)
@@ -164,6 +170,11 @@ def _sentences(
     if gone:
         told.append(f"{_named(gone, now)} removed {MEANWHILE}, and put back.")
     return told
+
+
+def _is_copy(path: str) -> bool:
+    """Whether it is what a list of accounts was before its last change."""
+    return path in ACCOUNT_FILES and path.endswith("-")
 
 
 def _strangers(

@@ -324,6 +324,9 @@ def _impediments(keeper: Keeper, inversion: Inversion, misfit: str) -> tuple[dic
     )
     if lacking:
         return lacking, intact.without(lacking)
+    unread = undo_packages.leaves_tables_unread(inversion, inversion.current)
+    if unread:
+        return {undo_packages.NFT: unread}, unread
     if misfit:
         coming = undo_packages.coming(inversion)
         return dict.fromkeys(coming, misfit), refusal(keeper.debs, misfit)

@@ -10,7 +10,7 @@ from snapshots.captured import Captured
 from snapshots.decision import Decision
 from snapshots.domains.packages import Package
 from snapshots.inversion import Inversion
-from snapshots.model import Delta
+from snapshots.model import Delta, ValueItem
 
 ALONG = "what comes back needs it; it comes from the host's sources, marked as automatic"
 
@@ -36,6 +36,31 @@ def leaving(inversion: Inversion, current: Captured) -> dict[str, str]:
             if now is not None and (goal is None or goal.version != now.version):
                 found[decision.delta.key] = now.version
     return found
+
+
+NFT = "nftables"
+
+
+def leaves_tables_unread(inversion: Inversion, current: Captured) -> str:
+    """Why `nftables`, which goes, has to stay, in sentences; "" where it may go.
+
+    A table of somebody else could be read, saved and put back by nothing any more.
+    """
+    if NFT not in leaving(inversion, current) or NFT in coming(inversion):
+        return ""
+    then = inversion.target("firewall").get("firewall", {})
+    tables = sorted(
+        key
+        for key, item in then.items()
+        if key.count(" ") == 1 and isinstance(item, ValueItem) and item.value.startswith("nft")
+    )
+    if not tables:
+        return ""
+    return (
+        f"nftables came with it and would go, and nothing could read the table {tables[0]} any"
+        " more, which somebody else made; nothing was touched. Keep nftables (`apt-mark hold"
+        f" nftables`) or delete the table (`nft delete table {tables[0]}`), then undo again."
+    )
 
 
 def take_along(

@@ -110,3 +110,18 @@ def test_what_a_window_took_over_or_put_on_hold_goes_with_it(host: LabHost, tmp_
     assert host.out("dpkg-query", "-W", "-f", "${db:Status-Want}", "thing") == "hold"
     harden(host, "window", "undo", "--yes")
     assert differences(first, fingerprint(host)) == []
+
+
+def test_nftables_stays_while_somebody_elses_table_needs_it(host: LabHost) -> None:
+    """It came with fail2ban; without it nothing could read that table, nor put it back."""
+    apply(host, "defence.fail2ban")
+    host.run("nft", "add table inet mine { chain c { type filter hook input priority 5; }; }")
+    for how in ("--dry-run", "--yes"):
+        refused = harden(host, "rollback", "defence.fail2ban", how, check=False)
+        assert refused.returncode == 3, refused.stdout
+        assert "apt-mark hold nftables" in refused.stdout + refused.stderr
+    assert host.out("systemctl", "is-active", "fail2ban") == "active"
+    host.run("apt-mark", "hold", "nftables")
+    roll_back(host, "defence.fail2ban")
+    assert "table inet mine" in host.out("nft", "list", "tables")
+    assert host.run("dpkg", "-s", "fail2ban", check=False).returncode == 1
