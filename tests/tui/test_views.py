@@ -400,6 +400,21 @@ def test_an_undo_that_stands_does_not_read_as_one_that_was_taken_back() -> None:
     assert "rolled back" not in shown["committed"] + shown["rolled-back"]
 
 
+def test_an_undo_names_what_it_leaves_out_and_shows_no_change_that_nobody_made() -> None:
+    lost = "the saved content of /etc/motd was altered on the disk"
+    item = UndoItem(
+        domain="files", key="/etc/motd", how="conflict", note=lost, did="before and after",
+        cannot={"restore": lost, "merge": lost}, damaged=lost,
+    )  # fmt: skip
+    stays = UndoPlan(
+        transaction="two", steps=("b",), items=(), commands=(), fingerprint="", left_out=lost
+    )
+    plan = UndoPlan(transaction="one", steps=("a",), items=(item,), commands=(), fingerprint="")
+    text = " ".join(plain_text(preview.undo_lines([plan, stays], 80)).split())
+    assert f"! Left out: {lost}" in text
+    assert "What the step did" in text and "changed since" not in text
+
+
 def test_history_tells_what_was_left_to_a_step_apart() -> None:
     record = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
     touched = TouchedItem("files", "/etc/motd", "+mine")
