@@ -88,6 +88,7 @@ class Decision(msgspec.Struct, gc=False):
 
     `heirs` are the later transactions that it is handed over to. `clashes`: why it is or was in
     conflict; `chosen` is what a person wanted then, `cannot` what is not possible and why.
+    `damaged`: what of its kept content cannot be had, a clause, where the undo needs that.
     """
 
     delta: Delta
@@ -98,6 +99,7 @@ class Decision(msgspec.Struct, gc=False):
     clashes: tuple[Clash, ...] = ()
     chosen: Resolution | Literal[""] = ""
     cannot: dict[Resolution, str] = {}
+    damaged: str = ""
 
     @property
     def disputed(self) -> bool:

@@ -31,12 +31,21 @@ from snapshots.inverse import (
 )
 from snapshots.mariadb_rows import LARGE
 from snapshots.merge_keeping import merge_keeping
-from snapshots.model import Delta, FileItem, Item, Resolution, TransactionRecord, ValueItem
+from snapshots.model import (
+    Delta,
+    FileItem,
+    Item,
+    Resolution,
+    SnapshotError,
+    TransactionRecord,
+    ValueItem,
+)
 from snapshots.unread import is_unread
 
 KEPT = "stays as it is now, as you chose; the step lets go of it"
 GIVEN_UP = "what was changed since is given up, as you chose; it lies in the restore point of "
 MERGED = "what is the step's goes, what was changed since in the same place stays, as you chose"
+DAMAGED = "what is kept of its content is damaged"
 NOTHING_TO_TAKE_OUT = "nothing of the step can be told from what was changed since; all of it stays"
 
 
@@ -133,7 +142,10 @@ def _file(now: FileState, after: FileState, before: Item | None, contents: Conte
             "its content is secret or was not kept, and the step's part of it cannot be told from"
             " what was changed since"
         )
-    sides = [contents.get(sha256) if sha256 != EMPTY else b"" for sha256 in hashes]
+    try:
+        sides = [contents.get(sha256) if sha256 != EMPTY else b"" for sha256 in hashes]
+    except SnapshotError:
+        raise Unmergeable(DAMAGED) from None
     if any(len(side) > MERGE_LIMIT_BYTES for side in sides):
         raise Unmergeable(f"it is larger than {MERGE_LIMIT_BYTES // 1024**2} MiB")
     text = merge_keeping(*sides)

@@ -54,10 +54,17 @@ class Stores:
     """The contents and packages of one state directory, each looked at once."""
 
     def __init__(
-        self, state: StateDir, *, practice: bool = False, offered: Offered | None = None
+        self,
+        state: StateDir,
+        *,
+        practice: bool = False,
+        offered: Offered | None = None,
+        objects: ObjectStore | None = None,
     ) -> None:
+        """`offered` says whether the host's sources have a package in a version; `objects`: what is
+        on its way into the store counts, too."""
         self._offered = offered
-        self._objects = ObjectStore(state.objects)
+        self._objects = objects or ObjectStore(state.objects)
         self._secrets = SecretPaths(state)
         self._debs = None if practice else KeptDebs(state.debs)
         self._known: dict[str, str] = {}
@@ -170,33 +177,40 @@ def require_lists(records: Records, tx_id: str) -> None:
     for record in records.all():
         path = records.where(record.id) / LIST
         if record.id >= tx_id and record.in_force and not path.exists():
-            raise SnapshotError(_cannot(f"the list of differences {path} is missing"))
+            raise SnapshotError(cannot(f"the list of differences {path} is missing"))
 
 
-def lacking(
-    state: StateDir, deltas: Iterable[Delta], *, practice: bool, offered: Offered
-) -> dict[str, str]:
-    """What an undo would come to and is not there any more: key -> what it is, a clause.
+def lists_lost(records: Records) -> dict[str, str]:
+    """Transactions whose undo needs a list of differences that is damaged or missing, by id, and
+    which that is, a clause: their own, or that of a later one in force."""
+    lost = ""
+    found: dict[str, str] = {}
+    for one in reversed([record for record in records.all() if record.in_force]):
+        lost = _list_problem(records, one.id) or lost
+        if lost:
+            found[one.id] = lost
+    return found
 
-    `offered` says whether the host's sources have a package in a version.
-    """
-    stores = Stores(state, practice=practice, offered=offered)
+
+def lacking(stores: Stores, deltas: Iterable[Delta]) -> dict[str, str]:
+    """What an undo would come to and is not there any more: key -> what it is, a clause."""
     return {delta.key: said for delta in deltas if (said := stores.lacks(delta))}
 
 
-def without(gone: Mapping[str, str]) -> str:
-    """The sentences of an undo that `lacking` found something of."""
+def without(gone: Mapping[str, str], what: str = "This") -> str:
+    """The sentences of an undo that `lacking` found something of; `what` is undone."""
     more = f" (and {len(gone) - 1} more)" if len(gone) > 1 else ""
     first = next(iter(gone.values()))
     if first.endswith(NEVER_KEPT):
-        return f"This cannot be undone: {first}{more}; nothing was touched."
-    return _cannot(f"{first}{more}")
+        return f"{what} cannot be undone: {first}{more}; nothing of it was touched."
+    return cannot(f"{first}{more}", what)
 
 
-def _cannot(what: str) -> str:
+def cannot(why: str, what: str = "This") -> str:
+    """The sentences of what cannot be undone because of something damaged, a clause."""
     return (
-        f"This cannot be undone: {what}; nothing was touched. Put it back from a backup of the "
-        "state directory. `harden-tui history verify` shows what else is damaged."
+        f"{what} cannot be undone: {why}; nothing of it was touched. Put it back from a backup of "
+        "the state directory. `harden-tui history verify` shows what else is damaged."
     )
 
 

@@ -17,7 +17,7 @@ from snapshots.domains.packages import LEFTOVER, Package
 from snapshots.mariadb_cells import is_cells
 from snapshots.members import merge_accounts
 from snapshots.merge import merge3
-from snapshots.model import Delta, FileItem, Item, ValueItem
+from snapshots.model import Delta, FileItem, Item, SnapshotError, ValueItem
 from snapshots.secret_merge import Secrets, taken_out
 from snapshots.secret_paths import PREFIX
 
@@ -32,9 +32,16 @@ MERGE_LIMIT_BYTES = 4 * 1024 * 1024
 class Contents:
     """Contents by hash: the stored ones and those that a merge just made."""
 
-    def __init__(self, read: Callable[[str], bytes], secrets: Secrets | None = None) -> None:
+    def __init__(
+        self,
+        read: Callable[[str], bytes],
+        secrets: Secrets | None = None,
+        lacks: Callable[[str, Item | None], str] = lambda key, item: "",
+    ) -> None:
+        """`lacks`: why the kept content of a file cannot be had, a clause; "" where it can."""
         self._read = read
         self._secrets = secrets
+        self._lacks = lacks
         self.made: dict[str, bytes] = {}
         self.made_secret: dict[str, bytes] = {}
         """By keyed hash; these go where secrets are kept."""
@@ -46,6 +53,16 @@ class Contents:
         sha256 = hashlib.sha256(content).hexdigest()
         self.made[sha256] = content
         return sha256
+
+    def lacks(self, key: str, *items: Item | None) -> str:
+        """Why the content of one of these states of a file cannot be had; "" where all can."""
+        for item in items:
+            sha256 = item.state.sha256 if isinstance(item, FileItem) else ""
+            if sha256 in self.made or sha256 in self.made_secret:
+                continue
+            if lacking := self._lacks(key, item):
+                return lacking
+        return ""
 
     def taken_out(self, path: str, now: str, after: str, before: str) -> str | None:
         """The keyed hash of a secret file's content `now`, without what made `after` of `before`;
@@ -153,7 +170,8 @@ class Inverse:
         else:
             undone = metadata_undone(state, after, old)
             if sha256 != state.sha256:
-                size = len(self._contents.get(sha256)) if not is_opaque(sha256) else old.size_bytes
+                is_old = is_opaque(sha256) or sha256 == old.sha256
+                size = old.size_bytes if is_old else len(self._contents.get(sha256))
                 undone = msgspec.structs.replace(undone, sha256=sha256, size_bytes=size, mtime_ns=0)
         if same_state(undone, state):
             return x, "gone"
@@ -172,8 +190,11 @@ class Inverse:
             return None
         if any(is_opaque(sha256) for sha256 in (now, after, old)):
             return self._contents.taken_out(self._delta.key, now, after, old)
-        sides = [b"" if sha256 == EMPTY else self._contents.get(sha256)
-                 for sha256 in (after, now, old)]  # fmt: skip
+        try:
+            sides = [b"" if sha256 == EMPTY else self._contents.get(sha256)
+                     for sha256 in (after, now, old)]  # fmt: skip
+        except SnapshotError:  # what is kept of one of them is damaged
+            return None
         if any(len(side) > MERGE_LIMIT_BYTES for side in sides):
             return None
         merged = merge3(*sides)

@@ -28,7 +28,7 @@ from snapshots.captured import TOO_LARGE, Captured, loses_content, only_changes,
 from snapshots.chains import is_chain, rules_of_others
 from snapshots.decision import DERIVED, Clash, Decision, Kept, Later, name_of
 from snapshots.goes_with import LOCKED, was_locked, what_goes_with
-from snapshots.inverse import Contents, How, Inverse
+from snapshots.inverse import Contents, How, Inverse, read_hash
 from snapshots.model import (
     EXISTS,
     UNRESOLVED,
@@ -66,6 +66,8 @@ class Inversion:
         self.resolutions = resolutions
         self.decisions: list[Decision] = []
         self._clashed: list[Clash] = []
+        self._damaged = ""
+        """What of a content cannot be had, for the next thing that is decided."""
         self.free: set[str] = set()
         """Derived files that are left as package tools make them."""
         self.refresh: set[tuple[str, Key]] = set()
@@ -217,11 +219,14 @@ class Inversion:
         `out` is the difference that cannot be taken out of `x`, which `by` found.
         """
         self._clashed.append(Clash(out.after, x, by))
-        choice = self.resolutions.of(delta.key)
+        read = [one for one in (out.after, x) if read_hash(one)]
+        self._damaged = self.contents.lacks(delta.key, out.before, *read)
+        choice = self.resolutions.of(delta.key, named=bool(self._damaged))
         cannot: dict[Resolution, str] = {}
         if choice in (None, "merge") and (why := disputes.why_no_merge(out, x, self.contents)):
             cannot["merge"] = why
-        if choice in (None, "restore") and (why := disputes.why_no_restore(out, x)):
+        why = disputes.why_no_restore(out, x) or self.contents.lacks(delta.key, out.before)
+        if choice in (None, "restore") and why:
             cannot["restore"] = why
         elif choice is None and loses_content(x, out.before):
             cannot["restore"] = f"it is {TOO_LARGE} now; move it away first"
@@ -342,11 +347,27 @@ class Inversion:
         """Decide for one thing."""
         if how == "merge" and target is None and delta.domain == "files":
             how, note = "restore", note or what_goes_with(delta.after, self.now(delta))
+        lacking = self.contents.lacks(delta.key, target) if how in ("restore", "merge") else ""
+        if lacking:
+            self._without_content(delta, lacking)
+            return
         decision = Decision(delta, how, target, note, heirs, tuple(self._clashed))
+        decision.damaged = self._damaged
         if self._clashed and how != "conflict":
             decision.chosen = self.resolutions.of(delta.key) or ""
+        self._damaged = ""
         self._clashed.clear()
         self.decisions.append(decision)
+
+    def _without_content(self, delta: Delta, lacking: str) -> None:
+        """The content that it would come back with is damaged: it stays, if a person says so."""
+        self._damaged = lacking
+        self._clashed = self._clashed or [Clash(delta.after, self.now(delta))]
+        if self.resolutions.of(delta.key, named=True) == "keep-current":
+            self.say(delta, "kept", note=disputes.KEPT)
+            return
+        self.say(delta, "conflict")
+        self.decisions[-1].cannot = {"restore": lacking, "merge": lacking}
 
     def rebase(self, later: Later, delta: Delta, *, keep: bool = False) -> None:
         """Change what a later transaction did to one thing; none at all is dropped."""

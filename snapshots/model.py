@@ -230,9 +230,10 @@ class Resolutions(msgspec.Struct, frozen=True):
     everything: Resolution | None = None
     single: dict[str, Resolution] = {}
 
-    def of(self, key: str) -> Resolution | None:
-        """The choice for one thing; `None` where there is none."""
-        return self.single.get(key, self.everything)
+    def of(self, key: str, *, named: bool = False) -> Resolution | None:
+        """The choice for one thing; `None` where there is none. With `named` only one that was
+        made for it by name counts."""
+        return self.single.get(key, None if named else self.everything)
 
 
 UNRESOLVED: Final = Resolutions()
@@ -358,6 +359,8 @@ class UndoItem(msgspec.Struct, frozen=True, kw_only=True):
     what a later step found where the change is older than that step), the same as two diffs
     (`did`: before to after, `since`: what was changed since; `found_by`: the later steps that found
     it so, none where it stands now), and in `cannot` why a resolution is not possible here.
+    `damaged`: what of its kept content cannot be had although the undo needs it. That is a conflict
+    too, for which only a choice by name counts.
     """
 
     domain: DomainName
@@ -372,6 +375,7 @@ class UndoItem(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""
     found_by: tuple[str, ...] = ()
     cannot: dict[Resolution, str] = {}
+    damaged: str = ""
 
 
 class UndoPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -386,6 +390,9 @@ class UndoPlan(msgspec.Struct, frozen=True, kw_only=True):
     something kept that is missing. Of an undo after another that is not known yet."""
     title: str = ""
     """What is undone, where it is no step."""
+    left_out: str = ""
+    """Why it is left out where everything is to be undone: something that its undo needs is
+    damaged. In sentences; the plan says nothing else then."""
 
     @property
     def name(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -60,6 +60,7 @@ from snapshots.records import Records
 from snapshots.secret_paths import KnownSecrets
 from snapshots.state import StateDir
 from snapshots.transaction import Transaction
+from snapshots.undo_plan import Impediments
 from snapshots.undo_sources import differences_of, inverted, paths_of, standing
 
 
@@ -74,37 +75,99 @@ def plan_undo(
 
 
 def plan_undos(
-    host: Host, state: StateDir, tx_ids: Sequence[str], resolutions: Resolutions = UNRESOLVED
+    host: Host,
+    state: StateDir,
+    tx_ids: Sequence[str],
+    resolutions: Resolutions = UNRESOLVED,
+    *,
+    leave_out: bool = False,
 ) -> list[UndoPlan]:
     """What undoing these one after the other would do, each on what the ones before it leave.
 
-    Raises as `plan_undo`.
+    With `leave_out` those that cannot be undone because something they need is damaged stay, and
+    their plans say so. Raises as `plan_undo`.
     """
     keeper = Keeper(host, state)
-    records = Records(state)
-    chosen = [_undoable(records, tx_id) for tx_id in tx_ids]
+    try:
+        return _planned(keeper, tx_ids, resolutions, {}, leave_out=leave_out)
+    except SnapshotError:
+        lost = intact.lists_lost(Records(state)) if leave_out else {}
+        if not lost.keys() & set(tx_ids):
+            raise
+        return _planned(keeper, tx_ids, resolutions, lost, leave_out=True)
+    finally:
+        keeper.store.forget()
+
+
+def _planned(
+    keeper: Keeper,
+    tx_ids: Sequence[str],
+    resolutions: Resolutions,
+    lost: Mapping[str, str],
+    *,
+    leave_out: bool,
+) -> list[UndoPlan]:
+    """The plans; `lost`: what cannot be undone for its list of differences, and why, a clause."""
+    host, records = keeper.host, Records(keeper.state)
+    chosen = [_undoable(records, tx_id) for tx_id in tx_ids if tx_id not in lost]
     roots = {root.path: root for record in chosen for root in record.roots}
+    named = (path for record in chosen for path in records.named_paths(record.id))
+    keeper.files.about_to_change = frozenset(named)
     with _named_where_mariadb_is_needed(chosen), way_back(keeper):
         current = keeper.capture(roots.values(), Silent()) if chosen else {}
-    contents = Contents(keeper.store.get, KnownSecrets(host, keeper.secret_paths))
-    in_force = standing(keeper, records, tx_ids, paths_of(current))
+    stores = _stores(keeper)
+    contents = _contents(keeper, stores)
+    in_force = standing(keeper, records, [one.id for one in chosen], paths_of(current))
     plans: list[UndoPlan] = []
     coming: dict[str, str] = {}
     for record in chosen:
-        mine = in_force.pop(record.id)
-        later = [one for one in in_force.values() if witnesses.outlasts(one.record, record)]
+        mine = in_force[record.id]
+        later = [
+            one
+            for one in in_force.values()
+            if one is not mine and witnesses.outlasts(one.record, record)
+        ]
         deltas = list(mine.deltas.values())
-        inversion = inverted(keeper, records, record, deltas, later, current, contents, resolutions)
-        why = undo_packages.take_along(keeper, inversion, current, coming)
-        # Of an undo after another it is known only when its turn has come.
-        unfit, cannot = ({}, "") if plans else _impediments(keeper, inversion, why)
-        plans.append(undo_plan.plan_of(host, inversion, unfit, cannot))
+        try:
+            inversion = inverted(
+                keeper, records, record, deltas, later, current, contents, resolutions
+            )
+            misfit = undo_packages.take_along(keeper, inversion, current, coming)
+            first = all(one.left_out for one in plans)
+            met = _impediments(inversion, keeper, stores, misfit, first=first)
+            plan = undo_plan.plan_of(host, inversion, met.unfit, met.cannot)
+            why = undo_plan.why_left_out(plan, resolutions, met) if leave_out else ""
+        except SnapshotError as error:
+            if not leave_out:
+                raise
+            why = f"{undo_plan.named(record)} cannot be undone: {error}"
+        if why:
+            plans.append(undo_plan.left_out(record, why))
+            continue
+        plans.append(plan)
+        del in_force[record.id]
         coming |= undo_packages.coming(inversion)
         current = inversion.target()
         for one in later:
             one.deltas = by_key(inversion.deltas_of(one, current))
-    keeper.store.forget()
+    for record in (records.read(tx_id) for tx_id in tx_ids if tx_id in lost):
+        why = intact.cannot(lost[record.id], undo_plan.named(record))
+        plans.append(undo_plan.left_out(record, why))
     return plans
+
+
+def _stores(keeper: Keeper) -> intact.Stores:
+    return intact.Stores(
+        keeper.state,
+        practice=keeper.host.is_practice,
+        offered=partial(is_offered, keeper.host),
+        objects=keeper.store,
+    )
+
+
+def _contents(keeper: Keeper, stores: intact.Stores) -> Contents:
+    secrets = KnownSecrets(keeper.host, keeper.secret_paths)
+    return Contents(keeper.store.get, secrets, stores.content)
 
 
 @contextmanager
@@ -161,7 +224,8 @@ def undo(
         deltas = list(differences_of(keeper, records, record.id, paths))
         in_force = standing(keeper, records, [record.id], paths, but=record.id)
         del paths
-        contents = Contents(keeper.store.get, KnownSecrets(host, keeper.secret_paths))
+        stores = _stores(keeper)
+        contents = _contents(keeper, stores)
         later = list(in_force.values())
         inversion = inverted(keeper, records, record, deltas, later, current, contents, resolutions)
         del deltas, later, in_force  # 50,000 of a tree, which the decisions have, or let go of
@@ -197,9 +261,9 @@ def undo(
         with way_back(keeper):
             for content in inversion.contents.made.values():
                 keeper.store.add(content)
-            _, cannot = _impediments(keeper, inversion, misfit)
-            if cannot:
-                raise SnapshotError(cannot)
+            met = _impediments(inversion, keeper, stores, misfit)
+            if met.cannot:
+                raise SnapshotError(met.cannot)
             keeper.debs.keep(host, undo_packages.leaving(inversion, current), progress)
             secrets = undo_secrets.keep(keeper, inversion)
         ready()
@@ -302,10 +366,14 @@ def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:
     ]
 
 
-def _impediments(keeper: Keeper, inversion: Inversion, misfit: str) -> tuple[dict[str, str], str]:
-    """Why things could not come back now, by key, and what that means for the whole undo.
+def _impediments(
+    inversion: Inversion, keeper: Keeper, stores: intact.Stores, misfit: str, *, first: bool = True
+) -> Impediments:
+    """Why things could not come back now.
 
     `misfit`: what keeps its packages away. What is missing is told first: apt stumbles over it.
+    Unless it is the `first` of several undos, it is known only when its turn has come whether it
+    fits what stands then.
     """
     losing = [
         decision.delta.key
@@ -314,23 +382,19 @@ def _impediments(keeper: Keeper, inversion: Inversion, misfit: str) -> tuple[dic
     ]
     # What came with packages beyond what is captured goes with them, and was never kept.
     losing = [key for key in losing if not leftovers.outside([key], inversion.record.roots)]
-    if losing:
-        return {losing[0]: f"it is {TOO_LARGE} now"}, too_large(losing[0])
-    lacking = intact.lacking(
-        keeper.state,
-        _needed(inversion),
-        practice=keeper.host.is_practice,
-        offered=partial(is_offered, keeper.host),
-    )
+    if losing and first:
+        return Impediments({losing[0]: f"it is {TOO_LARGE} now"}, too_large(losing[0]))
+    lacking = intact.lacking(stores, _needed(inversion))
     if lacking:
-        return lacking, intact.without(lacking)
-    unread = undo_packages.leaves_tables_unread(inversion, inversion.current)
+        cannot = intact.without(lacking, undo_plan.named(inversion.record))
+        return Impediments(lacking, cannot, is_damage=True)
+    unread = undo_packages.leaves_tables_unread(inversion, inversion.current) if first else ""
     if unread:
-        return {undo_packages.NFT: unread}, unread
-    if misfit:
+        return Impediments({undo_packages.NFT: unread}, unread)
+    if misfit and first:
         coming = undo_packages.coming(inversion)
-        return dict.fromkeys(coming, misfit), refusal(keeper.debs, misfit)
-    return {}, ""
+        return Impediments(dict.fromkeys(coming, misfit), refusal(keeper.debs, misfit))
+    return Impediments({}, "")
 
 
 def _needed(inversion: Inversion) -> Iterator[Delta]:

@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from host.base import Host
-from host.names import exact_json
+from host.names import exact_json, visible
 from snapshots.captured import is_locked, is_metadata_only
 from snapshots.daemons import commands_of, unit_commands
 from snapshots.decision import Decision, name_of
@@ -19,10 +19,32 @@ from snapshots.differences_text import between, metadata_change, side_text
 from snapshots.domains import mounts
 from snapshots.inverse import is_present
 from snapshots.inversion import Inversion
-from snapshots.model import Item, Resolutions, Side, UndoHow, UndoItem, UndoPlan
+from snapshots.model import (
+    RESOLUTIONS,
+    UNRESOLVED,
+    Item,
+    Resolutions,
+    Side,
+    SnapshotError,
+    TransactionRecord,
+    UndoHow,
+    UndoItem,
+    UndoPlan,
+)
+
+NOT_READABLE = "it cannot be shown, because what is kept of its content is damaged"
 
 MANY = 20
 """From here on files that change alike are shown as one line."""
+
+
+class Impediments(msgspec.Struct, frozen=True):
+    """Why things could not come back now, by key, and what that means for the whole undo, in
+    sentences. `is_damage`: something that was kept is damaged or missing."""
+
+    unfit: Mapping[str, str]
+    cannot: str
+    is_damage: bool = False
 
 
 def plan_of(
@@ -58,14 +80,16 @@ def refusal(plan: UndoPlan, resolutions: Resolutions) -> str:
     or is missing; empty where nothing is."""
     if not plan.conflicts:
         return plan.cannot
-    first = plan.conflicts[0]
+    first = next((one for one in plan.conflicts if one.damaged), plan.conflicts[0])
     more = f" and {len(plan.conflicts) - 1} more" if len(plan.conflicts) > 1 else ""
-    choice = resolutions.of(first.key)
+    choice = resolutions.of(first.key, named=bool(first.damaged))
     if choice is not None and choice in first.cannot:
         return (
             f"{first.key}{more} cannot be undone with --{choice}: {first.cannot[choice]}. "
             "Nothing was touched. Choose another way for it, or settle it by hand."
         )
+    if first.damaged:
+        return _damaged(plan, first)
     if {*first.cannot} >= {"restore", "merge"}:
         return (
             f"{first.key}{more} cannot be undone now: {first.cannot['restore']}. Nothing was "
@@ -77,6 +101,48 @@ def refusal(plan: UndoPlan, resolutions: Resolutions) -> str:
         f"{first.key}{more} was changed by somebody else since {since}, in the same "
         f"place; nothing was touched. See the sides with `harden-tui rollback {typed} --dry-run`, "
         "then choose --keep-current, --restore or --merge."
+    )
+
+
+def _damaged(plan: UndoPlan, first: UndoItem) -> str:
+    """Why something stands in the way whose kept content is damaged, and the ways out."""
+    others = len([one for one in plan.conflicts if one.damaged]) - 1
+    more = f" (and {others} more)" if others else ""
+    path = shlex.quote(visible(first.key))
+    ways = [f"--{way}={path}" for way in RESOLUTIONS if way not in first.cannot]
+    return (
+        f"{plan.name} ({plan.transaction}) cannot be undone as it is: {first.damaged}{more};"
+        " nothing of it was touched. Put that back from a backup of the state directory, or choose"
+        f" {' or '.join(ways)}: --keep-current leaves the file as it is now, for good, and all else"
+        " is undone."
+    )
+
+
+def named(record: TransactionRecord) -> str:
+    """A transaction by its steps and its id."""
+    return f"{name_of(record)} ({record.id})"
+
+
+def why_left_out(plan: UndoPlan, resolutions: Resolutions, met: Impediments) -> str:
+    """Why this stays where everything is undone: what it needs is damaged, and nothing was chosen
+    for that; empty where it need not stay."""
+    damaged = [one for one in plan.conflicts if one.damaged]
+    if any(resolutions.of(one.key, named=True) is None for one in damaged):
+        return refusal(plan, UNRESOLVED)
+    return met.cannot if met.is_damage else ""
+
+
+def left_out(record: TransactionRecord, why: str) -> UndoPlan:
+    """The plan of one that stays where everything else is undone; `why` in sentences."""
+    digest = hashlib.sha256(f"left out {record.id} {why}".encode())
+    return UndoPlan(
+        transaction=record.id,
+        steps=record.steps,
+        items=(),
+        commands=(),
+        fingerprint=digest.hexdigest(),
+        title="" if record.is_of_steps else record.title,
+        left_out=why,
     )
 
 
@@ -132,8 +198,8 @@ def _item(inversion: Inversion, decision: Decision, read: Callable[[str], bytes]
         domain=delta.domain,
         key=delta.key,
         how=decision.how,
-        diff=between(delta.key, now, decision.target, read) if decision.changes else "",
-        note=decision.note,
+        diff=_between(delta.key, now, decision.target, read) if decision.changes else "",
+        note=_note(decision),
         later=_later([decision]),
     )
     if decision.disputed:
@@ -142,16 +208,42 @@ def _item(inversion: Inversion, decision: Decision, read: Callable[[str], bytes]
         return msgspec.structs.replace(
             item,
             chosen=decision.chosen,
-            sides=tuple(Side(label, side_text(state, read)) for label, state in states),
-            did=between(delta.key, delta.before, delta.after, read),
-            since="\n".join(between(delta.key, c.left, c.found, read) for c in decision.clashes),
+            sides=tuple(Side(label, _side(state, read)) for label, state in states),
+            did=_between(delta.key, delta.before, delta.after, read),
+            since="\n".join(_between(delta.key, c.left, c.found, read) for c in decision.clashes),
             found_by=tuple(name_of(clash.by) for clash in decision.clashes if clash.by),
             cannot=decision.cannot,
+            damaged=decision.damaged,
         )
     if delta.domain == "kernel" and decision.changes and is_locked(delta.key, now):
         note = "the kernel takes this back only at the next boot"
         return msgspec.structs.replace(item, note=note)
     return item
+
+
+def _note(decision: Decision) -> str:
+    if not decision.damaged:
+        return decision.note
+    if decision.how == "conflict":
+        return f"{decision.damaged}; --keep-current leaves it as it is now"
+    return f"{decision.note}; {decision.damaged}"
+
+
+def _between(
+    key: str, before: Item | None, after: Item | None, read: Callable[[str], bytes]
+) -> str:
+    """What is different; where a kept content is damaged, that it cannot be shown."""
+    try:
+        return between(key, before, after, read)
+    except SnapshotError:
+        return f"{key}: {NOT_READABLE}"
+
+
+def _side(item: Item | None, read: Callable[[str], bytes]) -> str:
+    try:
+        return side_text(item, read)
+    except SnapshotError:
+        return f"({NOT_READABLE})"
 
 
 def _later(decisions: Iterable[Decision]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from snapshots.guard_switch import Switch
 from snapshots.history import open_for_step, transactions
 from snapshots.model import UNRESOLVED, Busy, Conflict, Resolutions, TransactionRecord, UndoPlan
 from snapshots.records import Records
+from snapshots.typed import by_number
 from snapshots.undo_plan import refusal
 from steps import window_store
 from steps.apply import LOCK_WAIT_S, interrupted
@@ -65,9 +66,12 @@ def plans(
     everything: bool = False,
     resolutions: Resolutions = UNRESOLVED,
 ) -> list[UndoPlan]:
-    """What undoing would do, each transaction on what the ones before it leave; asks only."""
+    """What undoing would do, each transaction on what the ones before it leave; asks only.
+
+    Of `everything` that stays which needs something damaged, and its plan says so.
+    """
     tx_ids = [record.id for record in chosen(engine, ids, everything)]
-    return undo.plan_undos(engine.host, engine.state, tx_ids, resolutions)
+    return undo.plan_undos(engine.host, engine.state, tx_ids, resolutions, leave_out=everything)
 
 
 def strangers(undo_plans: Sequence[UndoPlan], resolutions: Resolutions) -> list[str]:
@@ -79,6 +83,16 @@ def strangers(undo_plans: Sequence[UndoPlan], resolutions: Resolutions) -> list[
 def refusal_of(undo_plans: Sequence[UndoPlan], resolutions: Resolutions) -> str:
     """Why these cannot be undone as they are: what is left in conflict; empty if nothing is."""
     return next(filter(None, (refusal(plan, resolutions) for plan in undo_plans)), "")
+
+
+def told_left_out(undo_plans: Sequence[UndoPlan]) -> str:
+    """What of all stays, and why, in sentences; empty where nothing does."""
+    reasons = [plan.left_out for plan in undo_plans if plan.left_out]
+    if not reasons:
+        return ""
+    stays = by_number(reasons, "stays", "stay")
+    count = f"{len(reasons)} of {len(undo_plans)}"
+    return " ".join([f"Not all can be undone, {count} {stays} in force.", *reasons])
 
 
 def fingerprint_of(undo_plans: Sequence[UndoPlan]) -> str:
@@ -115,7 +129,8 @@ def rollback(
                 return REFUSED, _is_undone_since(", ".join(ids) or "All that was shown"), done
             if not records:
                 return GOOD, nothing_left(ids), done
-            if fingerprint is not None or len(records) > 1:
+            left = ""
+            if fingerprint is not None or everything or len(records) > 1:
                 planned = plans(engine, ids, everything, resolutions)
                 if fingerprint not in (None, fingerprint_of(planned)):
                     return (
@@ -127,11 +142,34 @@ def rollback(
                 conflict = refusal_of(planned, resolutions)
                 if conflict:
                     return REFUSED, _told_refusal(engine, records, conflict), done
+                left = told_left_out(planned)
+                records = _tell_left_out(engine, records, planned)
+            if not records:
+                return REFUSED, f"Nothing was undone. {left}", done
             told = Told()
             exit_status, sentence = _undo_all(engine, records, done, resolutions, guarded_run, told)
-            return guarded_run.decide(exit_status, sentence, done)
+            exit_status, sentence, done = guarded_run.decide(exit_status, sentence, done)
+            return exit_status or (REFUSED if left else GOOD), f"{sentence} {left}".rstrip(), done
     except Busy as error:
         return REFUSED, str(error), done
+
+
+def _tell_left_out(
+    engine: Engine, records: Sequence[TransactionRecord], undo_plans: Sequence[UndoPlan]
+) -> list[TransactionRecord]:
+    """Tell what stays to whoever listens and to the session log; what is undone."""
+    left = {plan.transaction: plan.left_out for plan in undo_plans if plan.left_out}
+    for record in records:
+        if record.id in left:
+            note = "left out, it stays in force: something that its undo needs is damaged"
+            engine.say(name_of(record), "refused", note, transaction=record.id)
+            engine.record(
+                "rollback-refused",
+                steps=_about(record),
+                transaction=record.id,
+                reason=left[record.id],
+            )
+    return [record for record in records if record.id not in left]
 
 
 def _undone_since(engine: Engine, ids: Sequence[str]) -> str:

@@ -291,7 +291,7 @@ def _plans(engine: Engine, window: Window, inner: Sequence[TransactionRecord]) -
     single: dict[str, Resolution] = {**dict.fromkeys(wanted, "restore")}
     for one in keep[:-1]:
         if one.transaction in seals:
-            single |= {item.key: "keep-current" for item in one.conflicts}
+            single |= {item.key: "keep-current" for item in one.conflicts if not item.damaged}
     return undo.plan_undos(engine.host, engine.state, ids, Resolutions(single=single))
 
 

@@ -108,7 +108,7 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         plans, resolutions = resolving.planned(session.engine, names, arguments.all, resolutions)
         _show_undo(out, options, names, plans)
-        conflict = undoing.refusal_of(plans, resolutions)
+        conflict = undoing.refusal_of(plans, resolutions) or undoing.told_left_out(plans)
         if conflict:
             raise refused(conflict)
         return 0
@@ -123,9 +123,11 @@ def rollback(options: Options, arguments: argparse.Namespace) -> int:
             return 0
         output.undo_text(out, plans)
         conflict = undoing.refusal_of(plans, resolutions)
+        if not conflict and all(plan.left_out for plan in plans):
+            conflict = undoing.told_left_out(plans)
         if conflict:
             raise refused(conflict)
-        ask("Undo?")
+        ask("Undo what can be?" if any(plan.left_out for plan in plans) else "Undo?")
         fingerprint = fingerprint or undoing.fingerprint_of(plans)
     return start_and_follow(
         out,

@@ -100,6 +100,8 @@ def _rollback(commands: Any) -> None:
         "Where the same place was changed since, it is a conflict: --dry-run shows its sides, and\n"
         "nothing is touched (exit 3) until you choose --keep-current, --restore or --merge. Bare,\n"
         "a choice is for every conflict; with =PATH for a single one, which counts first.\n"
+        "A file whose kept content is damaged stays only with --keep-current=PATH. --all leaves\n"
+        "out what needs something damaged, and says so.\n"
         "Exit 0: undone. 3: all or some was refused or not begun; nothing of that was changed.\n"
         "4: failed, as before. 5: needs a person.",
         "  sudo harden-tui rollback ssh.limits\n"

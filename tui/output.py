@@ -167,6 +167,8 @@ def undo_text(out: Out, plans: Sequence[UndoPlan]) -> None:
     """What undoing would do, transaction by transaction."""
     for plan in plans:
         out.parts((plan.name, "bold"), (f"  {plan.transaction}", ""))
+        if plan.left_out:
+            wrapped(out, f"left out, stays in force: {plan.left_out}", indent=2, role="bad")
         for item in plan.items:
             _undo_item(out, item)
         for command in plan.commands:
@@ -188,6 +190,8 @@ def _undo_item(out: Out, item: UndoItem) -> None:
     if item.how == "conflict" or (item.chosen == "restore" and item.found_by):
         sides.append((since_title(item), item.since))
     for title, text in sides:
+        if not text:  # nobody else changed it: what is kept of it is damaged
+            continue
         out.line(f"    {title}:", "bold")
         diff(out, text, indent="      ")
     if item.how != "conflict":

