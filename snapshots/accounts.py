@@ -86,6 +86,7 @@ def fit(before: Book, now: Book, then: Book, named: Named, let_go: Collection[st
         _without_clash(fitted, path, before, now, path in let_go)
         if path == GROUP:
             _in_new_groups(fitted, now)
+    _no_members_who_go(fitted, before, now)
     return fitted
 
 
@@ -267,6 +268,27 @@ def _in_new_groups(fitted: Fitted, now: Book) -> None:
         gid = fitted.gids.get(gid_of(line) or 0)
         if gid is not None and line not in there:
             fitted.swap(PASSWD, line, _with_field(line, 3, gid))
+
+
+def _no_members_who_go(fitted: Fitted, before: Book, now: Book) -> None:
+    """A name that is left in a group would give its rights to whoever is called so next."""
+    going = {name.encode("utf-8", "surrogateescape") for name in _going(fitted, now, PASSWD)}
+    for path in OF_GROUPS:
+        had = by_name(before.get(path, ()))
+        for line in list(fitted.book.get(path, ())):
+            group = name_of(line)
+            *rest, names = line.split(b":")
+            was = had.get(group, b"").rpartition(b":")[2].split(b",")
+            left = [name for name in names.split(b",") if name in going and name not in was]
+            if not rest or not left:
+                continue
+            stay = [name for name in names.split(b",") if name not in left]
+            fitted.book[path] = [
+                b":".join([*rest, b",".join(stay)]) if one == line else one
+                for one in fitted.book[path]
+            ]
+            who = b", ".join(left).decode("utf-8", "surrogateescape")
+            fitted.say((path,), f"{who} goes, and is no member of {group} any more")
 
 
 def gid_of(line: bytes) -> int | None:

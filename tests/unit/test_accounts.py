@@ -242,3 +242,20 @@ def test_an_override_of_a_package_that_goes_holds_nobody(
     assert found.groups == {"ftp": "/srv/up"} and "bob" not in found.users
     host.write_file("/var/lib/dpkg/info/ufw.postrm", b"dpkg-statoverride --remove /srv/up\n")
     assert "ftp" not in named_by_dpkg(host, ["ufw"]).groups
+
+
+def test_who_goes_is_left_in_no_group() -> None:
+    """Whoever is called so next would have its rights. What was so before is not ours to mend."""
+    bob = "bob:x:1000:1000::/home/bob:/bin/sh"
+    before = ([ROOT], ["root:x:0:", "www:x:33:", "old:x:40:bob", "x:x:41:ann,bob"])
+    now = (
+        [ROOT, bob],
+        ["root:x:0:", "www:x:33:eve,bob", "old:x:40:bob", "x:x:41:ann,bob", "bob:x:1000:"],
+    )
+    then = ([ROOT], ["root:x:0:", "www:x:33:eve,bob", "old:x:40:bob", "x:x:41:ann,bob"])
+    fitted = fit(now, then, before=before)
+    assert [line.decode() for line in fitted.book[GROUP]] == [
+        "root:x:0:", "www:x:33:eve", "old:x:40:bob", "x:x:41:ann,bob",
+    ]  # fmt: skip
+    assert fitted.notes[GROUP] == ["bob goes, and is no member of www any more"]
+    assert fit(now, now, before=before).notes == {}
