@@ -55,10 +55,8 @@ class AtWork:
         """Packages came or went: what their scripts and daemons do can be told from nothing."""
         self.reach: Reached = {}
         """How far programs of ours reach beyond what is named."""
-        self.makes_links = False
-        """It has systemctl make links, and nobody looked which."""
         self.units: set[str] = set()
-        """Daemons that took the change, and what systemd starts and stops with them."""
+        """Units that took the change, start or stop, and what systemd moves with them."""
         self.restarts = False
         """The change was just made, or failed: a daemon that stopped may have stopped of it."""
         self.homes: set[str] = set()
@@ -178,7 +176,6 @@ class Others:
             and path not in self.at_work.written
             and not self.at_work.may_have_written(path)
             and not path.startswith(tuple(self.at_work.homes))
-            and not (self.at_work.makes_links and _is_of_systemctl(delta))
         )
 
 
@@ -240,16 +237,6 @@ def _order(key: Key) -> tuple[int, str]:
 def _named(domain: DomainName, key: str) -> str:
     what = {"units": "The unit ", "kernel": "The kernel's ", "firewall": "The packet filter's "}
     return f"{what.get(domain, '')}{visible(key)}"
-
-
-def _is_of_systemctl(delta: Delta) -> bool:
-    """Whether `systemctl enable` and its like may have made it: links, and directories of links."""
-    if OF_UNITS.fullmatch(delta.key) is None:
-        return False
-    kinds = {one.state.kind for one in (delta.before, delta.after) if isinstance(one, FileItem)}
-    return kinds == {"symlink"} or (
-        kinds == {"dir"} and delta.key.endswith((".wants", ".requires", ".upholds"))
-    )
 
 
 def _comes_or_goes(delta: Delta) -> bool:

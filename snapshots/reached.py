@@ -59,12 +59,14 @@ def of_moved(units: Iterable[str]) -> Reached:
 
 
 def of_keys(keys: Iterable[Key]) -> Reached:
-    """Of what is put back: a setting for all interfaces is one of each, a unit starts what it
-    wants."""
+    """Of what is put back: a setting for all interfaces is one of each. Of units it is known which
+    start and stop."""
     there: dict[str, list[str]] = {}
     for domain, key in keys:
         there.setdefault(domain, []).append(key)
-    found: dict[Reach, frozenset[str] | None] = {kind: None for kind in ALL if kind in there}
+    found: dict[Reach, frozenset[str] | None] = {
+        kind: None for kind in ALL - {"units"} if kind in there
+    }
     if "firewall" in found:
         found["firewall"] = frozenset(part_of("firewall", key) for key in there["firewall"])
     if "kernel" in found:

@@ -49,7 +49,7 @@ class Own(NamedTuple):
     """What one transaction changed.
 
     `named` it said before; `written` are files that programs of it wrote; so far as `reach` it may
-    have changed more. `units` it had systemctl start or stop. `cut_off` is the program that did not
+    have changed more. `units` it had systemd start or stop. `cut_off` is the program that did not
     come to its end, as `programs.may_have_written` knows it; "" where there is none.
     """
 
@@ -331,7 +331,9 @@ class Records:
             if line.what in ("wrote", "rewrote"):
                 written |= set(line.names or ())
             elif line.names is not None:
-                named |= {key_of(name) for name in line.names}
+                keys = {key_of(name) for name in line.names}
+                named |= keys
+                units |= {key for domain, key in keys if domain == "units"}
         cut_off = self.cut_off(record.id)
         if began != ended + bool(cut_off) or (cut_off and may_have_written(cut_off) is None):
             return None
@@ -420,7 +422,7 @@ def _reached(line: JournalLine, kinds: Collection[Reach]) -> Reached:
     if line.what == "change":
         return of_change(kinds, line.summary)
     named = of_keys(map(key_of, line.names or ()))
-    return {kind: named.get(kind, None) for kind in kinds}
+    return {kind: named.get(kind, None) for kind in kinds if kind != "units"}
 
 
 class _Names(msgspec.Struct):

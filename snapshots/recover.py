@@ -78,7 +78,6 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
                 tx.ours.at_work.may_have_written = may_have_written(ours.cut_off) or nothing
                 tx.ours.at_work.reaches(_reached(record, ours, before))
                 tx.ours.at_work.written |= ours.written
-                tx.ours.at_work.makes_links = record.kind != "apply" and "units" in ours.reach
                 tx.ours.is_only(ours.named, tx.ours.at_work)
                 tx.ours.at_work.take(record.activations, ours.units)
                 tx.ours.at_work.restarts &= record.status != "pending"
