@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from host.base import HostError
-from snapshots import dpkg_end, leftovers, others, scraps, stale_marks, strangers, ucf
+from snapshots import dpkg_end, left_behind, leftovers, others, scraps, stale_marks, strangers, ucf
 from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
@@ -90,6 +90,7 @@ class GoingBack:
             stale_marks.put_back(host, tables)
             unsettled = self._bring_dpkg_to_its_end()
             self._clear_scraps()
+            self._require_reach()
             self._require_no_doubt()
         except (HostError, OSError) as error:
             reason = " ".join([sentence(reason), *self._over])
@@ -204,6 +205,13 @@ class GoingBack:
         host = self._keeper.host
         if host.has_packages_locked or host.is_practice:  # else they may be another tool's
             scraps.clear(host, self._record.started)
+
+    def _require_reach(self) -> None:
+        """Raise `SnapshotError` where something stays behind a link that came."""
+        theirs, files = self._theirs | self._meanwhile.keys, self._before["files"]
+        left = left_behind.sentence(self._keeper.host, self._meanwhile.named, theirs, files)
+        if left:
+            raise SnapshotError(f"{left} Everything else was put back.")
 
     def _require_no_doubt(self) -> None:
         """Raise `SnapshotError` where something may be left that nobody knows of any more."""

@@ -108,7 +108,7 @@ class AtWork:
 class Others:
     """Asked which of what differs somebody else changed; `keys`: all that it said.
 
-    `named` is what we change ourselves; the directories above those are ours, too.
+    `named` is what we change ourselves; so are directories above that came or went with it.
     """
 
     def __init__(self, named: Collection[Key], at_work: AtWork) -> None:
@@ -141,7 +141,7 @@ class Others:
             if one.domain == "files"
             and one.key in above
             and _is_directory(one.after)
-            and not _is_directory(one.before)
+            and one.before is None
         }
         self.held |= held
         return theirs | held
@@ -172,7 +172,7 @@ class Others:
         path = delta.key
         return (
             self.at_work.holds(path)
-            and not (path in self._above and _comes_or_goes(delta))
+            and not (path in self._above and _came_or_went(delta))
             and path not in self.at_work.written
             and not self.at_work.may_have_written(path)
             and not path.startswith(tuple(self.at_work.homes))
@@ -239,9 +239,10 @@ def _named(domain: DomainName, key: str) -> str:
     return f"{what.get(domain, '')}{visible(key)}"
 
 
-def _comes_or_goes(delta: Delta) -> bool:
-    """Whether more changed of a directory than its mode or owner."""
-    return not (_is_directory(delta.before) and _is_directory(delta.after))
+def _came_or_went(delta: Delta) -> bool:
+    """Whether a directory is there on one side only, and on the other nothing."""
+    there = delta.after if delta.before is None else delta.before
+    return (delta.before is None or delta.after is None) and _is_directory(there)
 
 
 def _is_directory(item: Item | None) -> bool:

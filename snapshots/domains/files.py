@@ -90,6 +90,7 @@ class Files(Domain):
         gone.sort(key=_depth, reverse=True)
         total = len(wanted)
         kept: list[str] = []
+        filled: list[str] = []
         large = [path for path in wanted if _is_in_the_way(host, path, wanted[path])]
         gone = [path for path in gone if path not in large]
         for path in large:
@@ -101,6 +102,9 @@ class Files(Domain):
         for done, path in enumerate(sorted(there, key=_depth)):
             if done % 50 == 0:
                 progress.doing("putting files back", done, total)
+            if there[path].kind != "dir" and _is_filled(host, path):
+                filled.append(path)
+                continue
             self._put(host, path, there[path])
         if any(is_metadata_only(item) for item in wanted.values()):
             # Directories above them were shaped already; no content is touched here.
@@ -118,6 +122,12 @@ class Files(Domain):
             raise HostError(
                 f"The content of {lost[0]} was {TOO_LARGE}, so it was not kept and is gone; "
                 "everything else was put back. Put it back from a backup and run "
+                "`harden-tui recover`."
+            )
+        if filled:
+            raise HostError(
+                f"{filled[0]} could not be put back: it is a directory now, in which something "
+                "else lies; everything else was put back. Move it away and run "
                 "`harden-tui recover`."
             )
         if linked:
@@ -222,6 +232,11 @@ def _is_in_the_way(host: Host, path: str, wanted: Item | None) -> bool:
         return False
     now = host.state(path)
     return now is not None and now.is_too_large
+
+
+def _is_filled(host: Host, path: str) -> bool:
+    now = host.state(path)
+    return now is not None and now.kind == "dir" and bool(host.listdir(path))
 
 
 def _lacks(host: Host, path: str) -> bool:
