@@ -94,6 +94,9 @@ class GoingBack:
             self._require_no_doubt()
         except (HostError, OSError) as error:
             reason = " ".join([sentence(reason), *self._over])
+            left = self._left_behind()
+            if left and left not in str(error):
+                reason = f"{reason} {left}"
             return stuck(self._keeper, self._record, reason, error)
         told = (
             unsettled,
@@ -134,6 +137,7 @@ class GoingBack:
         """Sentences about what others wrote since it was made, but for what was `merged`."""
         try:
             now = self._found_files(found)
+            merged = {*merged, *left_behind.hidden(self._keeper.host, self._meanwhile.named, now)}
             if self._record.status == "pending":
                 return self._written_over_since_made(found, now, merged)
             return self._written_over_what_we_left(found, now, merged)
@@ -208,10 +212,13 @@ class GoingBack:
 
     def _require_reach(self) -> None:
         """Raise `SnapshotError` where something stays behind a link that came."""
-        theirs, files = self._theirs | self._meanwhile.keys, self._before["files"]
-        left = left_behind.sentence(self._keeper.host, self._meanwhile.named, theirs, files)
+        left = self._left_behind()
         if left:
             raise SnapshotError(f"{left} Everything else was put back.")
+
+    def _left_behind(self) -> str:
+        theirs, files = self._theirs | self._meanwhile.keys, self._before["files"]
+        return left_behind.sentence(self._keeper.host, self._meanwhile.named, theirs, files)
 
     def _require_no_doubt(self) -> None:
         """Raise `SnapshotError` where something may be left that nobody knows of any more."""

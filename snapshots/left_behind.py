@@ -32,6 +32,12 @@ def sentence(
     return ""
 
 
+def hidden(host: Host, named: Iterable[Key], now: Mapping[str, Item]) -> list[str]:
+    """The files of `named` that a capture, which went through no link, did not see: `now`."""
+    files = (path for domain, path in named if domain == "files" and path not in now)
+    return [path for path in files if host.state(path) is not None]
+
+
 def _is_link(host: Host, path: str) -> bool:
     state = host.state(path)
     return state is not None and state.kind == "symlink"

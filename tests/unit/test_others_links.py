@@ -89,6 +89,7 @@ def test_what_the_change_wrote_over_behind_it_is_not_put_back_through_the_link(
     assert ended.status == "needs-person"
     assert f"{D}/10-mine.conf could not be put back: {D}, in which it lay, is" in ended.reason
     assert stays(bench, "ours\n") and bench.read("/etc/a") == "old\n"
+    assert "removed by something else" not in ended.reason
 
 
 def test_a_directory_that_somebody_links_during_an_undo_stays_a_link(bench: Bench) -> None:
@@ -121,3 +122,22 @@ def test_a_file_in_whose_place_somebody_made_a_directory_is_named(
     assert ended.status == "needs-person"
     assert "/etc/a could not be put back: it is a directory now" in ended.reason
     assert bench.read("/etc/a/data") == "theirs\n" and bench.read("/etc/b") == "old\n"
+
+
+def test_all_that_could_not_be_put_back_is_named(bench: Bench) -> None:
+    bench.host.write_file("/etc/b", b"old\n")
+    tx = bench.begin("s")
+    for path in ("/etc/b", f"{D}/10-mine.conf", f"{D}/50-ours.conf"):
+        tx.perform(write(path, "ours\n"))
+    tx._held.close()
+    bench.host.put("/etc/b", None)
+    bench.host.put("/etc/b", DIRECTORY)
+    bench.host.write_file("/etc/b/data", b"theirs\n")
+    move(bench)
+    ended = recovered(bench)
+    assert ended.status == "needs-person"
+    for path, what in (
+        ("/etc/b", "put back"), (f"{D}/10-mine.conf", "put back"),
+        (f"{D}/50-ours.conf", "taken away"),
+    ):  # fmt: skip
+        assert f"{path} could not be {what}: " in ended.reason, ended.reason
