@@ -17,6 +17,7 @@ from snapshots.model import (
     SealTree,
     TestRestore,
 )
+from snapshots.unit_links import EVERYWHERE, places
 
 Reach = Literal["units", "kernel", "firewall"]
 """Kinds of state of which more may change than what a change names."""
@@ -74,7 +75,7 @@ _PLACES: Final = {
     **dict.fromkeys(("phpdismod", "phpenmod"), r"/etc/php/.+"),
     "postconf": r"/etc/postfix/.+",
     "ssh-keygen": r"/etc/ssh/.+",
-    "systemctl": r"/etc/(systemd/|init\.d/|rc[0-6S]\.d/).+",
+    "systemctl": EVERYWHERE,
     **dict.fromkeys(("logger", "modprobe", "mount", "sysctl", "umount"), r""),
     "ufw": r"/etc/(ufw/.+|ufw|default/ufw)",
 }
@@ -116,6 +117,7 @@ def may_write(change: Change) -> Callable[[str], bool]:
         below = tuple(f"{path}/" for path in named)
         return lambda path: path in named or path.startswith(below)
     pattern = r"" if program.startswith(_OWN_SCRIPTS) else _PLACES.get(program)
+    pattern = places(words) if program == "systemctl" else pattern
     if pattern is None:
         return lambda _: True
     return lambda path: (

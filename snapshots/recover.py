@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -16,7 +17,7 @@ from snapshots.execute import wait_for_outlived
 from snapshots.going_back import TOO
 from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.lost_parts import Lost
-from snapshots.model import SnapshotError, TransactionRecord
+from snapshots.model import FileItem, SnapshotError, TransactionRecord
 from snapshots.others import nothing
 from snapshots.points import point_before
 from snapshots.programs import may_have_written
@@ -29,6 +30,7 @@ from snapshots.state import StateDir
 from snapshots.sweep import sweep
 from snapshots.transaction import Transaction
 from snapshots.unfinished import to_recover
+from snapshots.unit_links import UNITS, of_systemctl
 
 
 def recover(host: Host, state: StateDir, progress: Progress) -> list[TransactionRecord]:
@@ -75,7 +77,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             tx.ours.at_work.may_be_all = tx.is_unclear = ours is None
             if ours is not None:
                 tx.is_unclear = bool(ours.cut_off)
-                tx.ours.at_work.may_have_written = may_have_written(ours.cut_off) or nothing
+                tx.ours.at_work.may_have_written = _may_have_written(host, ours, before)
                 tx.ours.at_work.reaches(_reached(record, ours, before))
                 tx.ours.at_work.written |= ours.written
                 tx.ours.is_only(ours.named, tx.ours.at_work)
@@ -128,6 +130,17 @@ def _own(records: Records, record: TransactionRecord) -> Own | None:
         return None if records.doubt(record) else records.own(record)
     except (SnapshotError, OSError):  # its list is damaged: all that differs may be its own
         return None
+
+
+def _may_have_written(host: Host, ours: Own, before: Captured) -> Callable[[str], bool]:
+    """Which files the program may have written that was cut off."""
+    argv = shlex.split(ours.cut_off)
+    links = (
+        (path, item.state.target)
+        for path, item in before["files"].items()
+        if path.startswith(f"{UNITS}/") and isinstance(item, FileItem)
+    )
+    return of_systemctl(host, argv, links) or may_have_written(ours.cut_off) or nothing
 
 
 def _reached(record: TransactionRecord, ours: Own, before: Captured) -> Reached:

@@ -12,7 +12,7 @@ from itertools import chain
 
 import msgspec
 
-from host.base import FileState, HostError
+from host.base import FileState, Host, HostError
 from snapshots import leaving, leftovers, others, strangers
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
@@ -28,6 +28,7 @@ from snapshots.model import (
     Delta,
     MakeLink,
     RemoveFile,
+    RunCommand,
     SnapshotError,
     TransactionRecord,
     TransactionStatus,
@@ -42,6 +43,7 @@ from snapshots.reached import of_change
 from snapshots.records import STRANGE, Records, now_text
 from snapshots.settle import finish_settling, forget_secrets, register_secrets
 from snapshots.strangers import left_to_them
+from snapshots.unit_links import UNITS, of_systemctl
 
 
 class Transaction:
@@ -98,8 +100,9 @@ class Transaction:
         at_work.may_be_all |= there is not None
         at_work.reaches(of_change(reach, describe(change)))
         at_work.take((), units_of(change))
+        may = _may_write(host, change)
         try:
-            with contextlib.nullcontext() if path else self.ours.noted(may_write(change)):
+            with contextlib.nullcontext() if path else self.ours.noted(may):
                 execute(host, change, self.id, self._keeper.debs, self._progress)
             if path:
                 self.ours.remember((path,))
@@ -310,3 +313,11 @@ class Transaction:
             case RemoveFile():
                 return left_as(None)
         return ""
+
+
+def _may_write(host: Host, change: Change) -> Callable[[str], bool]:
+    """Which files its program may write, as far as `host` knows of its units."""
+    if isinstance(change, RunCommand) and change.argv[0].rpartition("/")[2] == "systemctl":
+        links = ((path, state.target) for path, state in host.walk(UNITS, content=False))
+        return of_systemctl(host, change.argv, links) or may_write(change)
+    return may_write(change)
