@@ -212,7 +212,7 @@ def sentence(keys: Collection[Key], *, is_drift: bool = True) -> str:
     """
     if not keys:
         return ""
-    first, *more = (_named(*key) for key in sorted(keys, key=_order))
+    first, *more = (name_of(*key) for key in sorted(keys, key=_order))
     and_more = f" and {len(more)} more were" if more else " was"
     files = sum(domain == "files" and key.startswith(f"{ETC}/") for domain, key in keys)
     shown = "it" if files == len(keys) else f"what lies in {ETC}"
@@ -234,7 +234,8 @@ def _order(key: Key) -> tuple[int, str]:
     return TOLD.index(key[0]), key[1]
 
 
-def _named(domain: DomainName, key: str) -> str:
+def name_of(domain: DomainName, key: str) -> str:
+    """As it begins a sentence."""
     what = {"units": "The unit ", "kernel": "The kernel's ", "firewall": "The packet filter's "}
     return f"{what.get(domain, '')}{visible(key)}"
 

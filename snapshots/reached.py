@@ -51,6 +51,14 @@ def of_change(kinds: Collection[Reach], summary: str) -> Reached:
     return found
 
 
+def with_twin(reached: Reached) -> Reached:
+    """With the other table that ufw fills together with one of these."""
+    tables = reached.get("firewall")
+    if not tables or not tables & _OF_IPTABLES:
+        return reached
+    return {**reached, "firewall": tables | _OF_IPTABLES}
+
+
 def of_moved(units: Iterable[str]) -> Reached:
     """Of units that start, stop or take a change."""
     units = tuple(units)

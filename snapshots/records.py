@@ -19,7 +19,7 @@ from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.journal import JournalLine, key_of
 from snapshots.model import Delta, Key, SnapshotError, TransactionRecord
 from snapshots.programs import Reach, may_have_written, units_in
-from snapshots.reached import Reached, both, of_change, of_keys
+from snapshots.reached import Reached, both, of_change, of_keys, with_twin
 from snapshots.state import StateDir
 
 NAMES = "names.json"
@@ -306,7 +306,7 @@ class Records:
             packages = any(delta.domain == "packages" for delta in changed)
             named |= {(delta.domain, delta.key) for delta in changed}
             # Half of a packet filter may let nobody in: its tables go back as a whole.
-            filtered = of_keys(key for key in named if key[0] == "firewall")
+            filtered = with_twin(of_keys(key for key in named if key[0] == "firewall"))
             return None if packages else Own(frozenset(named), frozenset(), filtered)
         if not self.has_set_out(record.id):
             return Own(frozenset(), frozenset(), {})

@@ -22,7 +22,6 @@ from snapshots.others import nothing
 from snapshots.points import point_before
 from snapshots.programs import may_have_written
 from snapshots.progress import Progress
-from snapshots.reached import Reached, both, of_keys
 from snapshots.records import Own, Records, now_text
 from snapshots.recover_packages import hold_packages, may_touch, settle_packages
 from snapshots.settle import finish_settling, keyed
@@ -78,7 +77,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             if ours is not None:
                 tx.is_unclear = bool(ours.cut_off)
                 tx.ours.at_work.may_have_written = _may_have_written(host, ours, before)
-                tx.ours.at_work.reaches(_reached(record, ours, before))
+                tx.ours.at_work.reaches(ours.reach)
                 tx.ours.at_work.written |= ours.written
                 tx.ours.is_only(ours.named, tx.ours.at_work)
                 tx.ours.at_work.take(record.activations, ours.units)
@@ -141,13 +140,6 @@ def _may_have_written(host: Host, ours: Own, before: Captured) -> Callable[[str]
         if path.startswith(f"{UNITS}/") and isinstance(item, FileItem)
     )
     return of_systemctl(host, argv, links) or may_have_written(ours.cut_off) or nothing
-
-
-def _reached(record: TransactionRecord, ours: Own, before: Captured) -> Reached:
-    """How far it reaches. Where it waits: a table that was there may have got parts since."""
-    if record.status != "pending" or "firewall" not in ours.reach:
-        return ours.reach
-    return both(ours.reach, of_keys(("firewall", key) for key in before["firewall"]))
 
 
 def _as_it_is(records: Records, record: TransactionRecord, reason: str) -> TransactionRecord:
