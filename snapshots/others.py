@@ -20,6 +20,7 @@ from snapshots.model import (
     Root,
     ValueItem,
 )
+from snapshots.programs import nothing
 from snapshots.reached import Reached
 
 ETC = "/etc"
@@ -33,10 +34,6 @@ ACCESS = re.compile(
 """What lets people in: where it ran before, it runs again after a way back, whoever stopped it."""
 TOLD: tuple[DomainName, ...] = ("files", "units", "kernel", "firewall")
 """The kinds of which it can be told whose a change is."""
-
-
-def nothing(_: str) -> bool:
-    return False
 
 
 class AtWork:

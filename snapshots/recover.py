@@ -18,9 +18,7 @@ from snapshots.going_back import TOO
 from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.lost_parts import Lost
 from snapshots.model import FileItem, SnapshotError, TransactionRecord
-from snapshots.others import nothing
 from snapshots.points import point_before
-from snapshots.programs import may_have_written
 from snapshots.progress import Progress
 from snapshots.records import Own, Records, now_text
 from snapshots.recover_packages import hold_packages, may_touch, settle_packages
@@ -133,13 +131,15 @@ def _own(records: Records, record: TransactionRecord) -> Own | None:
 
 def _may_have_written(host: Host, ours: Own, before: Captured) -> Callable[[str], bool]:
     """Which files the program may have written that was cut off."""
-    argv = shlex.split(ours.cut_off)
+    argv: list[str] = []
+    with contextlib.suppress(ValueError):  # no command
+        argv = shlex.split(ours.cut_off)
     links = (
         (path, item.state.target)
         for path, item in before["files"].items()
         if path.startswith(f"{UNITS}/") and isinstance(item, FileItem)
     )
-    return of_systemctl(host, argv, links) or may_have_written(ours.cut_off) or nothing
+    return of_systemctl(host, argv, links) or ours.may_have_written
 
 
 def _as_it_is(records: Records, record: TransactionRecord, reason: str) -> TransactionRecord:

@@ -37,7 +37,7 @@ from snapshots.model import (
 )
 from snapshots.ours import Ours
 from snapshots.points import point_after
-from snapshots.programs import may_write, reach_of, units_of
+from snapshots.programs import may_write, place_of, reach_of, units_of
 from snapshots.progress import Progress
 from snapshots.reached import of_change
 from snapshots.records import STRANGE, Records, now_text
@@ -90,7 +90,7 @@ class Transaction:
         reach = reach_of(change)
         self._records.journal(
             self.id, "change", describe(change), path=path, secret=secret, reach=reach,
-            sha256=self._left_by(change),
+            sha256=self._left_by(change), kind=_kind_of(change), place=place_of(change),
         )  # fmt: skip
         host = self._keeper.host
         there = leftovers.survey(host) if may_bring_packages(change) else None
@@ -313,6 +313,10 @@ class Transaction:
             case RemoveFile():
                 return left_as(None)
         return ""
+
+
+def _kind_of(change: Change) -> str:
+    return str(type(change).__struct_config__.tag)
 
 
 def _may_write(host: Host, change: Change) -> Callable[[str], bool]:

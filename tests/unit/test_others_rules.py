@@ -7,15 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from host.base import Host
+from host.base import FileState, Host
+from snapshots import transaction
 from snapshots.domains.firewall import Firewall
-from snapshots.model import Item, RunCommand, TransactionRecord, ValueItem
+from snapshots.model import (
+    Change,
+    Item,
+    Root,
+    RunCommand,
+    RunSql,
+    SealTree,
+    TestRestore,
+    TransactionRecord,
+    ValueItem,
+)
 from snapshots.others import AtWork
 from snapshots.progress import Silent
 from snapshots.recover import recover
 from tests.unit.snapshots_host import Bench
 from tests.unit.test_others_edits import Programs, waiting
-from tests.unit.test_snapshots_meanwhile import found_of, write
+from tests.unit.test_snapshots_meanwhile import DIRECTORY, found_of, write
 
 UFW = ("ufw", "--force", "enable")
 INPUT, FORWARD, MINE, V6 = (
@@ -107,3 +118,55 @@ def test_what_may_be_others_is_kept_and_said_whatever_kind_it_is(
     (found,) = found_of(bench, ended.id)
     kept = f"As it was found everything is kept in {bench.state.points / found}."
     assert RULES[INPUT] == ValueItem("accept") and kept in ended.reason
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        SealTree("/srv/it's", ()),
+        RunSql(sql=("SELECT 'x", "FLUSH PRIVILEGES"), why="w"),
+        TestRestore("app", "/var/lib/x.json"),
+    ],
+)
+def test_what_is_edited_after_a_kill_in_what_writes_elsewhere_is_theirs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    tx = bench.begin("s")
+    with monkeypatch.context() as patched:
+        patched.setattr(AtWork, "_changes", dies)
+        with pytest.raises(KeyboardInterrupt):
+            tx.perform(change)
+    tx._held.close()
+    bench.host.write_file("/etc/motd", b"theirs\n")
+    bench.host.run(("systemctl", "stop", "cron.service"))
+    rules(**{INPUT: "theirs"})
+    ended = recovered(bench)
+    assert "/etc/motd and 2 more were changed by something else meanwhile" in ended.reason
+    assert bench.read("/etc/motd") == "theirs\n" and RULES[INPUT] == ValueItem("theirs")
+    assert "cron.service" not in {
+        one.unit for one in bench.host.services() if one.active == "active"
+    }
+
+
+def test_after_a_kill_in_a_seal_its_own_tree_goes_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.host.put("/srv", DIRECTORY)
+    bench.host.put("/srv/app", DIRECTORY)
+    bench.host.put("/srv/app/x", FileState(kind="file", mode=0o644), b"x\n")
+    tx = bench.begin("s", roots=(Root("/srv/app", content=True),))
+
+    def seal(*_: object) -> None:
+        bench.host.put("/srv/app/x", FileState(kind="file", mode=0o600), b"x\n")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transaction, "execute", seal)
+    with pytest.raises(KeyboardInterrupt):
+        tx.perform(SealTree("/srv/app", ()))
+    tx._held.close()
+    recovered(bench)
+    state = bench.host.state("/srv/app/x")
+    assert state is not None and state.mode == 0o644
