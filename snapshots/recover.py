@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 from collections.abc import Callable, Sequence
 
@@ -167,6 +168,19 @@ def _is_over(state: StateDir, ended: Sequence[TransactionRecord]) -> bool:
 def _reason(state: StateDir, record: TransactionRecord) -> str:
     aside = set_aside.sentence(set_aside.places(state, (point_before(record.id),)))
     return f"{_why(state, record)} {aside}".rstrip()
+
+
+_BARE = re.compile(
+    r"It was interrupted \(process \d+ ended before it did\)\."
+    r"|Nobody confirmed it before its deadline\."
+    r"|The host was started anew before anybody confirmed it\."
+    r"|It was taken back before anybody confirmed it\."
+)
+
+
+def says_more(reason: str) -> bool:
+    """Whether the reason of what was taken back says more than why that was done."""
+    return _BARE.fullmatch(reason) is None
 
 
 def _why(state: StateDir, record: TransactionRecord) -> str:
