@@ -10,6 +10,7 @@ from host.base import Host
 from host.names import visible
 from snapshots import programs, reached
 from snapshots.captured import Captured, is_of_history
+from snapshots.drafts import is_draft
 from snapshots.model import (
     Activation,
     Delta,
@@ -170,6 +171,7 @@ class Others:
         return (
             self.at_work.holds(path)
             and not (path in self._above and _came_or_went(delta))
+            and not is_draft(path)
             and path not in self.at_work.written
             and not self.at_work.may_have_written(path)
             and not path.startswith(tuple(self.at_work.homes))

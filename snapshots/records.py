@@ -301,6 +301,16 @@ class Records:
             if line.path and line.what not in ("came", "stayed", STRANGE)
         }
 
+    def put_back_paths(self, tx_id: str) -> set[str]:
+        """The files that an undo, or drift that is put back, names."""
+        keys = [
+            key_of(name)
+            for line in self.journal_of(tx_id)
+            if line.what in ("rollback", "drift")
+            for name in line.names or ()
+        ]
+        return {key for domain, key in keys if domain == "files"}
+
     def own(self, record: TransactionRecord) -> Own | None:
         """What is its own, where nobody needs to guess: what it did is told to its end, and no
         package came or went with it. Else `None`.

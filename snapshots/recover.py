@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from host.base import Host
+from snapshots import drafts, lost_parts, set_aside
 from snapshots import guard as guards
-from snapshots import lost_parts, set_aside
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.execute import wait_for_outlived
@@ -54,6 +54,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             if not host.is_root:
                 raise SnapshotError("Recovering needs root; nothing was changed. Use sudo.")
             wait_for_outlived(host, record.id, progress)
+            drafts.remove(host, records.named_paths(record.id) | records.put_back_paths(record.id))
             fired = bool(guards.why_fired(state))
             settle_packages(host, records, record, progress, fired=fired)
             keeper = Keeper(host, state)

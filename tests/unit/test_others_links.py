@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from host.base import FileState
+from host.writing import TEMPORARY_PREFIX
 from snapshots.model import TransactionRecord
 from snapshots.progress import Silent
 from snapshots.recover import recover
 from snapshots.transaction import Transaction
-from tests.unit.snapshots_host import Bench
+from tests.unit.snapshots_host import Bench, dies_in_the_middle
 from tests.unit.test_others_edits import waiting
 from tests.unit.test_snapshots_meanwhile import DIRECTORY, Meanwhile, undone, write
 
@@ -141,3 +144,33 @@ def test_all_that_could_not_be_put_back_is_named(bench: Bench) -> None:
         (f"{D}/50-ours.conf", "taken away"),
     ):  # fmt: skip
         assert f"{path} could not be {what}: " in ended.reason, ended.reason
+
+
+@pytest.mark.parametrize("is_undo", [True, False])
+def test_what_a_killed_write_left_beside_the_file_goes(
+    bench: Bench, tmp_path: Path, is_undo: bool
+) -> None:
+    """It may hold a secret; it is no file of anybody's."""
+
+    done = bench.apply("s", write("/etc/a", "ours\n")) if is_undo else None
+
+    def work() -> None:
+        if done is not None:
+            bench.undo(done.id, prove=lambda: os.kill(os.getpid(), signal.SIGKILL))
+        bench.begin("s").perform(write("/etc/a", "ours\n"))
+
+    left = f"/etc/{TEMPORARY_PREFIX}0123456789abcdef"
+    theirs = f"/etc/{TEMPORARY_PREFIX}mine"
+    dies_in_the_middle(bench, work)
+    bench = Bench(tmp_path)
+    bench.host.write_file(left, b"a password\n")
+    for path in (theirs, f"{D}/{TEMPORARY_PREFIX}0123456789abcdef"):
+        bench.host.write_file(path, b"x\n")
+    ended = recovered(bench)
+    assert ended.status == "rolled-back", ended.reason
+    there = [name for name in bench.host.listdir("/etc") if name.startswith(TEMPORARY_PREFIX)]
+    assert there == [f"{TEMPORARY_PREFIX}mine"]
+    assert TEMPORARY_PREFIX not in "".join(bench.host.listdir(D))
+    assert f"{theirs} was changed by something else" in ended.reason
+    kept = sorted(bench.state.objects.rglob("*"))
+    assert all(b"a password" not in one.read_bytes() for one in kept if one.is_file())
