@@ -153,7 +153,6 @@ def _perform(
     at_work.may_be_all = any(domain == "packages" for domain, _ in settling.targets)
     at_work.reaches(of_keys(settling.targets))
     units = (key for domain, key in settling.targets if domain == "units")
-    at_work.makes_links = "units" in at_work.reach
     at_work.take(settling.activations, units)
     theirs = Others(settling.targets.keys(), at_work)
     tx.ours.is_only(theirs.named, at_work)

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import msgspec
 
 from host.base import HostError
-from snapshots import dpkg_end, leftovers, others, scraps, stale_marks, strangers, ucf
+from snapshots import (
+    dpkg_end,
+    left_behind,
+    leftovers,
+    others,
+    parts_over,
+    scraps,
+    stale_marks,
+    strangers,
+    ucf,
+)
 from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
-from snapshots.captured import Captured, each_difference
+from snapshots.captured import Captured
 from snapshots.converge import Goal
 from snapshots.domains.units import MASK
 from snapshots.found import AS_FOUND, found_since, keep_found, keep_strangers, written_over
@@ -97,9 +108,13 @@ class GoingBack:
             stale_marks.put_back(host, tables)
             unsettled = self._bring_dpkg_to_its_end()
             self._clear_scraps()
+            self._require_reach()
             self._require_no_doubt()
         except (HostError, OSError) as error:
-            reason = " ".join([sentence(reason), *self._over])
+            reason = " ".join([sentence(reason), *self._over, *self._over_meanwhile])
+            left = self._left_behind()
+            if left and left not in str(error):
+                reason = f"{reason} {left}"
             return stuck(self._keeper, self._record, reason, error)
         told = (
             unsettled,
@@ -157,13 +172,14 @@ class GoingBack:
     def _written_over(self, found: str, merged: Collection[str]) -> list[str]:
         """Sentences about what others wrote since it was made, but for what was `merged`."""
         try:
-            self._as_found = self._found(found)
-            now = self._as_found["files"]
+            now = self._as_found = self._found(found)
+            files = now["files"]
+            merged = {*merged, *left_behind.hidden(self._keeper.host, self._meanwhile.named, files)}
             if self._record.status == "pending":
                 return self._written_over_since_made(found, now, merged)
             return self._written_over_what_we_left(found, now, merged)
         except (HostError, OSError):  # it is kept all the same, and shall go back
-            return [f"{AS_FOUND} {self._keeper.points.path / found}."] if found else []
+            return [f"{AS_FOUND} {self._kept(found)}."] if found else []
 
     def _found(self, found: str) -> Captured:
         if found:
@@ -171,29 +187,38 @@ class GoingBack:
         self._keeper.files.keeping = False  # there was no room for it
         return self._keeper.capture(self._record.roots, self._progress)
 
+    def _kept(self, found: str) -> Path | None:
+        return self._keeper.points.path / found if found else None
+
     def _written_over_since_made(
-        self, found: str, now: Mapping[str, Item], merged: Collection[str]
+        self, found: str, now: Captured, merged: Collection[str]
     ) -> list[str]:
         keeper, goal = self._keeper, goal_before(self._records, self._record, self._before)
-        after = keeper.points.load(point_after(self._record.id))["files"]
-        keyed(keeper, after, keeper.secret_paths.paths)
-        before = self._before["files"]
-        return written_over(keeper, found, now, after, before, goal.named, goal.loose, but=merged)
+        after = keeper.points.load(point_after(self._record.id))
+        keyed(keeper, after["files"], keeper.secret_paths.paths)
+        sides = now["files"], after["files"], self._before["files"]
+        said = written_over(keeper, found, *sides, goal.named, goal.loose, but=merged)
+        parts = parts_over.sentence(after, now, self._before, self._kept(found))
+        return [*said, *filter(None, [parts])]
 
     def _written_over_what_we_left(
-        self, found: str, now: Mapping[str, Item], merged: Collection[str]
+        self, found: str, now: Captured, merged: Collection[str]
     ) -> list[str]:
         told = self._records.left(self._record.id)
         left = {path: sha256 for path, sha256 in told.items() if path not in merged}
-        said = found_since(self._keeper, found, left, now, self._before["files"])
+        said = found_since(self._keeper, found, left, now["files"], self._before["files"])
         if self._unclear and found and not said and self._goes_beyond(told, now):
-            said = [f"{AS_FOUND} {self._keeper.points.path / found}."]
+            said = [f"{AS_FOUND} {self._kept(found)}."]
         return said
 
-    def _goes_beyond(self, told: Collection[str], now: Mapping[str, Item]) -> bool:
-        """Whether more differs of the files than the change named."""
-        sides: tuple[Captured, Captured] = {"files": self._before["files"]}, {"files": dict(now)}
-        return any(delta.key not in told for delta in each_difference(*sides))
+    def _goes_beyond(self, told: Collection[str], now: Captured) -> bool:
+        """Whether more is written over than the change named, and what systemd moved with it."""
+        known = {*self._meanwhile.named, *(("files", path) for path in told)}
+        return any(
+            (one.domain, one.key) not in known
+            and (one.domain != "units" or one.key not in self._meanwhile.at_work.units)
+            for one in parts_over.differing(self._before, now)
+        )
 
     def _is_drift(self) -> bool:
         """Whether anything stands since which others' changes are looked for."""
@@ -230,6 +255,16 @@ class GoingBack:
         host = self._keeper.host
         if host.has_packages_locked or host.is_practice:  # else they may be another tool's
             scraps.clear(host, self._record.started)
+
+    def _require_reach(self) -> None:
+        """Raise `SnapshotError` where something stays behind a link that came."""
+        left = self._left_behind()
+        if left:
+            raise SnapshotError(f"{left} Everything else was put back.")
+
+    def _left_behind(self) -> str:
+        theirs, files = self._theirs | self._meanwhile.keys, self._before["files"]
+        return left_behind.sentence(self._keeper.host, self._meanwhile.named, theirs, files)
 
     def _require_no_doubt(self) -> None:
         """Raise `SnapshotError` where something may be left that nobody knows of any more."""

@@ -31,6 +31,10 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     summary: str
     path: str = ""
     secret: bool = False
+    kind: str = ""
+    """Which kind of change it is, as its tag has it; "" where that is not told."""
+    place: str = ""
+    """Where a change writes that names no file: a tree and all in it, or one file."""
     sha256: str = ""
     """What is left at `path`, as `left_as` has it; "" where that is not told."""
     reach: tuple[Reach, ...] | None = None

@@ -10,6 +10,7 @@ from host.base import Host
 from host.names import visible
 from snapshots import programs, reached
 from snapshots.captured import Captured, is_of_history
+from snapshots.drafts import is_draft
 from snapshots.model import (
     Activation,
     Delta,
@@ -20,6 +21,7 @@ from snapshots.model import (
     Root,
     ValueItem,
 )
+from snapshots.programs import nothing
 from snapshots.reached import Reached
 
 ETC = "/etc"
@@ -33,10 +35,6 @@ ACCESS = re.compile(
 """What lets people in: where it ran before, it runs again after a way back, whoever stopped it."""
 TOLD: tuple[DomainName, ...] = ("files", "units", "kernel", "firewall")
 """The kinds of which it can be told whose a change is."""
-
-
-def nothing(_: str) -> bool:
-    return False
 
 
 class AtWork:
@@ -55,10 +53,8 @@ class AtWork:
         """Packages came or went: what their scripts and daemons do can be told from nothing."""
         self.reach: Reached = {}
         """How far programs of ours reach beyond what is named."""
-        self.makes_links = False
-        """It has systemctl make links, and nobody looked which."""
         self.units: set[str] = set()
-        """Daemons that took the change, and what systemd starts and stops with them."""
+        """Units that took the change, start or stop, and what systemd moves with them."""
         self.restarts = False
         """The change was just made, or failed: a daemon that stopped may have stopped of it."""
         self.homes: set[str] = set()
@@ -110,7 +106,7 @@ class AtWork:
 class Others:
     """Asked which of what differs somebody else changed; `keys`: all that it said.
 
-    `named` is what we change ourselves; the directories above those are ours, too.
+    `named` is what we change ourselves; so are directories above that came or went with it.
     """
 
     def __init__(self, named: Collection[Key], at_work: AtWork) -> None:
@@ -143,7 +139,7 @@ class Others:
             if one.domain == "files"
             and one.key in above
             and _is_directory(one.after)
-            and not _is_directory(one.before)
+            and one.before is None
         }
         self.held |= held
         return theirs | held
@@ -174,11 +170,11 @@ class Others:
         path = delta.key
         return (
             self.at_work.holds(path)
-            and not (path in self._above and _comes_or_goes(delta))
+            and not (path in self._above and _came_or_went(delta))
+            and not is_draft(path)
             and path not in self.at_work.written
             and not self.at_work.may_have_written(path)
             and not path.startswith(tuple(self.at_work.homes))
-            and not (self.at_work.makes_links and _is_of_systemctl(delta))
         )
 
 
@@ -215,7 +211,7 @@ def sentence(keys: Collection[Key], *, is_drift: bool = True) -> str:
     """
     if not keys:
         return ""
-    first, *more = (_named(*key) for key in sorted(keys, key=_order))
+    first, *more = (name_of(*key) for key in sorted(keys, key=_order))
     and_more = f" and {len(more)} more were" if more else " was"
     files = sum(domain == "files" and key.startswith(f"{ETC}/") for domain, key in keys)
     shown = "it" if files == len(keys) else f"what lies in {ETC}"
@@ -237,24 +233,16 @@ def _order(key: Key) -> tuple[int, str]:
     return TOLD.index(key[0]), key[1]
 
 
-def _named(domain: DomainName, key: str) -> str:
+def name_of(domain: DomainName, key: str) -> str:
+    """As it begins a sentence."""
     what = {"units": "The unit ", "kernel": "The kernel's ", "firewall": "The packet filter's "}
     return f"{what.get(domain, '')}{visible(key)}"
 
 
-def _is_of_systemctl(delta: Delta) -> bool:
-    """Whether `systemctl enable` and its like may have made it: links, and directories of links."""
-    if OF_UNITS.fullmatch(delta.key) is None:
-        return False
-    kinds = {one.state.kind for one in (delta.before, delta.after) if isinstance(one, FileItem)}
-    return kinds == {"symlink"} or (
-        kinds == {"dir"} and delta.key.endswith((".wants", ".requires", ".upholds"))
-    )
-
-
-def _comes_or_goes(delta: Delta) -> bool:
-    """Whether more changed of a directory than its mode or owner."""
-    return not (_is_directory(delta.before) and _is_directory(delta.after))
+def _came_or_went(delta: Delta) -> bool:
+    """Whether a directory is there on one side only, and on the other nothing."""
+    there = delta.after if delta.before is None else delta.before
+    return (delta.before is None or delta.after is None) and _is_directory(there)
 
 
 def _is_directory(item: Item | None) -> bool:

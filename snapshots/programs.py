@@ -17,6 +17,7 @@ from snapshots.model import (
     SealTree,
     TestRestore,
 )
+from snapshots.unit_links import EVERYWHERE, places
 
 Reach = Literal["units", "kernel", "firewall"]
 """Kinds of state of which more may change than what a change names."""
@@ -74,7 +75,7 @@ _PLACES: Final = {
     **dict.fromkeys(("phpdismod", "phpenmod"), r"/etc/php/.+"),
     "postconf": r"/etc/postfix/.+",
     "ssh-keygen": r"/etc/ssh/.+",
-    "systemctl": r"/etc/(systemd/|init\.d/|rc[0-6S]\.d/).+",
+    "systemctl": EVERYWHERE,
     **dict.fromkeys(("logger", "modprobe", "mount", "sysctl", "umount"), r""),
     "ufw": r"/etc/(ufw/.+|ufw|default/ufw)",
 }
@@ -99,6 +100,16 @@ def is_about_accounts(summary: str) -> bool:
     return summary.partition(" ")[0].rpartition("/")[2] in _OF_ACCOUNTS
 
 
+def place_of(change: Change) -> str:
+    """Where it writes, of those that name no file and run no program."""
+    match change:
+        case SealTree():
+            return change.root
+        case TestRestore():
+            return change.path
+    return ""
+
+
 def may_write(change: Change) -> Callable[[str], bool]:
     """Whether the program of a change may write a file in /etc, or below a tree of a step."""
     if isinstance(change, SealTree):
@@ -107,7 +118,7 @@ def may_write(change: Change) -> Callable[[str], bool]:
     if isinstance(change, TestRestore):
         return lambda path: path == change.path
     if isinstance(change, RunSql):
-        return lambda _: False
+        return nothing
     if not isinstance(change, RunCommand):
         return lambda _: True
     program, words = _program_of(change)
@@ -116,6 +127,7 @@ def may_write(change: Change) -> Callable[[str], bool]:
         below = tuple(f"{path}/" for path in named)
         return lambda path: path in named or path.startswith(below)
     pattern = r"" if program.startswith(_OWN_SCRIPTS) else _PLACES.get(program)
+    pattern = places(words) if program == "systemctl" else pattern
     if pattern is None:
         return lambda _: True
     return lambda path: (
@@ -139,9 +151,24 @@ def _program_of(change: RunCommand) -> tuple[str, list[str]]:
     return name, words
 
 
-def may_have_written(summary: str) -> Callable[[str], bool] | None:
-    """Which files a program may have written that was cut off, and that the journal describes so;
+def nothing(_: str) -> bool:
+    return False
+
+
+def may_have_written(summary: str, kind: str = "", place: str = "") -> Callable[[str], bool] | None:
+    """Which files a change may have written that was cut off, and that the journal describes so;
     `None` where that is not known: packages came with it, or it is no program that is known."""
+    match kind:
+        case "tree":
+            return may_write(SealTree(place, ()))
+        case "test-restore":
+            return may_write(TestRestore("", place))
+        case "sql":
+            return nothing
+        case "" | "command":
+            pass
+        case _:
+            return None
     try:
         change = RunCommand(argv=tuple(shlex.split(summary)), why="")
     except ValueError:

@@ -51,6 +51,14 @@ def of_change(kinds: Collection[Reach], summary: str) -> Reached:
     return found
 
 
+def with_twin(reached: Reached) -> Reached:
+    """With the other table that ufw fills together with one of these."""
+    tables = reached.get("firewall")
+    if not tables or not tables & _OF_IPTABLES:
+        return reached
+    return {**reached, "firewall": tables | _OF_IPTABLES}
+
+
 def of_moved(units: Iterable[str]) -> Reached:
     """Of units that start, stop or take a change."""
     units = tuple(units)
@@ -59,12 +67,14 @@ def of_moved(units: Iterable[str]) -> Reached:
 
 
 def of_keys(keys: Iterable[Key]) -> Reached:
-    """Of what is put back: a setting for all interfaces is one of each, a unit starts what it
-    wants."""
+    """Of what is put back: a setting for all interfaces is one of each. Of units it is known which
+    start and stop."""
     there: dict[str, list[str]] = {}
     for domain, key in keys:
         there.setdefault(domain, []).append(key)
-    found: dict[Reach, frozenset[str] | None] = {kind: None for kind in ALL if kind in there}
+    found: dict[Reach, frozenset[str] | None] = {
+        kind: None for kind in ALL - {"units"} if kind in there
+    }
     if "firewall" in found:
         found["firewall"] = frozenset(part_of("firewall", key) for key in there["firewall"])
     if "kernel" in found:

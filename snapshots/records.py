@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -18,8 +18,8 @@ from snapshots import delta_list, journal, kept_files, sums, twins
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.journal import JournalLine, key_of
 from snapshots.model import Delta, Key, SnapshotError, TransactionRecord
-from snapshots.programs import Reach, may_have_written, units_in
-from snapshots.reached import Reached, both, of_change, of_keys
+from snapshots.programs import Reach, may_have_written, nothing, units_in
+from snapshots.reached import Reached, both, of_change, of_keys, with_twin
 from snapshots.state import StateDir
 
 NAMES = "names.json"
@@ -49,8 +49,8 @@ class Own(NamedTuple):
     """What one transaction changed.
 
     `named` it said before; `written` are files that programs of it wrote; so far as `reach` it may
-    have changed more. `units` it had systemctl start or stop. `cut_off` is the program that did not
-    come to its end, as `programs.may_have_written` knows it; "" where there is none.
+    have changed more. `units` it had systemd start or stop. `cut_off` is what did not come to its
+    end, as the journal describes it, "" where all did; it `may_have_written` these files.
     """
 
     named: frozenset[Key]
@@ -58,6 +58,7 @@ class Own(NamedTuple):
     reach: Reached
     units: frozenset[str] = frozenset()
     cut_off: str = ""
+    may_have_written: Callable[[str], bool] = nothing
 
 
 class Records:
@@ -215,6 +216,8 @@ class Records:
         *,
         path: str = "",
         secret: bool = False,
+        kind: str = "",
+        place: str = "",
         sha256: str = "",
         reach: Collection[Reach] | None = None,
         names: Iterable[str] | None = None,
@@ -227,6 +230,8 @@ class Records:
             summary=summary,
             path=path,
             secret=secret,
+            kind=kind,
+            place=place,
             sha256=sha256,
             reach=None if reach is None else tuple(sorted(reach)),
             names=None if names is None else tuple(names),
@@ -296,6 +301,16 @@ class Records:
             if line.path and line.what not in ("came", "stayed", STRANGE)
         }
 
+    def put_back_paths(self, tx_id: str) -> set[str]:
+        """The files that an undo, or drift that is put back, names."""
+        keys = [
+            key_of(name)
+            for line in self.journal_of(tx_id)
+            if line.what in ("rollback", "drift")
+            for name in line.names or ()
+        ]
+        return {key for domain, key in keys if domain == "files"}
+
     def own(self, record: TransactionRecord) -> Own | None:
         """What is its own, where nobody needs to guess: what it did is told to its end, and no
         package came or went with it. Else `None`.
@@ -306,7 +321,7 @@ class Records:
             packages = any(delta.domain == "packages" for delta in changed)
             named |= {(delta.domain, delta.key) for delta in changed}
             # Half of a packet filter may let nobody in: its tables go back as a whole.
-            filtered = of_keys(key for key in named if key[0] == "firewall")
+            filtered = with_twin(of_keys(key for key in named if key[0] == "firewall"))
             return None if packages else Own(frozenset(named), frozenset(), filtered)
         if not self.has_set_out(record.id):
             return Own(frozenset(), frozenset(), {})
@@ -331,23 +346,33 @@ class Records:
             if line.what in ("wrote", "rewrote"):
                 written |= set(line.names or ())
             elif line.names is not None:
-                named |= {key_of(name) for name in line.names}
-        cut_off = self.cut_off(record.id)
-        if began != ended + bool(cut_off) or (cut_off and may_have_written(cut_off) is None):
+                keys = {key_of(name) for name in line.names}
+                named |= keys
+                units |= {key for domain, key in keys if domain == "units"}
+        cut_off = self._cut_off(record.id)
+        if began != ended + bool(cut_off):
             return None
-        return Own(frozenset(named), frozenset(written), reached, frozenset(units), cut_off)
+        own = Own(frozenset(named), frozenset(written), reached, frozenset(units))
+        if cut_off is None:
+            return own
+        may = may_have_written(cut_off.summary, cut_off.kind, cut_off.place)
+        return None if may is None else own._replace(cut_off=cut_off.summary, may_have_written=may)
 
     def cut_off(self, tx_id: str) -> str:
         """The program that failed or was cut off, as the journal describes it; "" where none was.
 
         Of what packages bring nobody says what it wrote, also where it came to its end.
         """
+        line = self._cut_off(tx_id)
+        return line.summary if line is not None else ""
+
+    def _cut_off(self, tx_id: str) -> JournalLine | None:
         for line in reversed(self.journal_of(tx_id)):
             if line.what in ("wrote", "rewrote", "validate", "activate"):
-                return ""
+                return None
             if line.what == "change":
-                return "" if line.path else line.summary
-        return ""
+                return None if line.path else line
+        return None
 
     def has_set_out(self, tx_id: str) -> bool:
         """Whether it got so far that it may have changed anything: it keeps tables first."""
@@ -420,7 +445,7 @@ def _reached(line: JournalLine, kinds: Collection[Reach]) -> Reached:
     if line.what == "change":
         return of_change(kinds, line.summary)
     named = of_keys(map(key_of, line.names or ()))
-    return {kind: named.get(kind, None) for kind in kinds}
+    return {kind: named.get(kind, None) for kind in kinds if kind != "units"}
 
 
 class _Names(msgspec.Struct):

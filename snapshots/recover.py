@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from host.base import Host
+from snapshots import drafts, lost_parts, set_aside
 from snapshots import guard as guards
-from snapshots import lost_parts, set_aside
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.execute import wait_for_outlived
 from snapshots.going_back import TOO
 from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.lost_parts import Lost
-from snapshots.model import SnapshotError, TransactionRecord
-from snapshots.others import nothing
+from snapshots.model import FileItem, SnapshotError, TransactionRecord
 from snapshots.points import point_before
-from snapshots.programs import may_have_written
 from snapshots.progress import Progress
-from snapshots.reached import Reached, both, of_keys
 from snapshots.records import Own, Records, now_text
 from snapshots.recover_packages import hold_packages, may_touch, settle_packages
 from snapshots.settle import finish_settling, keyed
@@ -29,6 +28,7 @@ from snapshots.state import StateDir
 from snapshots.sweep import sweep
 from snapshots.transaction import Transaction
 from snapshots.unfinished import to_recover
+from snapshots.unit_links import UNITS, of_systemctl
 
 
 def recover(host: Host, state: StateDir, progress: Progress) -> list[TransactionRecord]:
@@ -54,6 +54,7 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             if not host.is_root:
                 raise SnapshotError("Recovering needs root; nothing was changed. Use sudo.")
             wait_for_outlived(host, record.id, progress)
+            drafts.remove(host, records.named_paths(record.id) | records.put_back_paths(record.id))
             fired = bool(guards.why_fired(state))
             settle_packages(host, records, record, progress, fired=fired)
             keeper = Keeper(host, state)
@@ -75,10 +76,9 @@ def recover(host: Host, state: StateDir, progress: Progress) -> list[Transaction
             tx.ours.at_work.may_be_all = tx.is_unclear = ours is None
             if ours is not None:
                 tx.is_unclear = bool(ours.cut_off)
-                tx.ours.at_work.may_have_written = may_have_written(ours.cut_off) or nothing
-                tx.ours.at_work.reaches(_reached(record, ours, before))
+                tx.ours.at_work.may_have_written = _may_have_written(host, ours, before)
+                tx.ours.at_work.reaches(ours.reach)
                 tx.ours.at_work.written |= ours.written
-                tx.ours.at_work.makes_links = record.kind != "apply" and "units" in ours.reach
                 tx.ours.is_only(ours.named, tx.ours.at_work)
                 tx.ours.at_work.take(record.activations, ours.units)
                 tx.ours.at_work.restarts &= record.status != "pending"
@@ -131,11 +131,17 @@ def _own(records: Records, record: TransactionRecord) -> Own | None:
         return None
 
 
-def _reached(record: TransactionRecord, ours: Own, before: Captured) -> Reached:
-    """How far it reaches. Where it waits: a table that was there may have got parts since."""
-    if record.status != "pending" or "firewall" not in ours.reach:
-        return ours.reach
-    return both(ours.reach, of_keys(("firewall", key) for key in before["firewall"]))
+def _may_have_written(host: Host, ours: Own, before: Captured) -> Callable[[str], bool]:
+    """Which files the program may have written that was cut off."""
+    argv: list[str] = []
+    with contextlib.suppress(ValueError):  # no command
+        argv = shlex.split(ours.cut_off)
+    links = (
+        (path, item.state.target)
+        for path, item in before["files"].items()
+        if path.startswith(f"{UNITS}/") and isinstance(item, FileItem)
+    )
+    return of_systemctl(host, argv, links) or ours.may_have_written
 
 
 def _as_it_is(records: Records, record: TransactionRecord, reason: str) -> TransactionRecord:
@@ -163,6 +169,19 @@ def _is_over(state: StateDir, ended: Sequence[TransactionRecord]) -> bool:
 def _reason(state: StateDir, record: TransactionRecord) -> str:
     aside = set_aside.sentence(set_aside.places(state, (point_before(record.id),)))
     return f"{_why(state, record)} {aside}".rstrip()
+
+
+_BARE = re.compile(
+    r"It was interrupted \(process \d+ ended before it did\)\."
+    r"|Nobody confirmed it before its deadline\."
+    r"|The host was started anew before anybody confirmed it\."
+    r"|It was taken back before anybody confirmed it\."
+)
+
+
+def says_more(reason: str) -> bool:
+    """Whether the reason of what was taken back says more than why that was done."""
+    return _BARE.fullmatch(reason) is None
 
 
 def _why(state: StateDir, record: TransactionRecord) -> str:

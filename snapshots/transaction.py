@@ -12,7 +12,7 @@ from itertools import chain
 
 import msgspec
 
-from host.base import FileState, HostError
+from host.base import FileState, Host, HostError
 from snapshots import leaving, leftovers, others, strangers
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
@@ -28,6 +28,7 @@ from snapshots.model import (
     Delta,
     MakeLink,
     RemoveFile,
+    RunCommand,
     SnapshotError,
     TransactionRecord,
     TransactionStatus,
@@ -36,12 +37,13 @@ from snapshots.model import (
 )
 from snapshots.ours import Ours
 from snapshots.points import point_after
-from snapshots.programs import may_write, reach_of, units_of
+from snapshots.programs import may_write, place_of, reach_of, units_of
 from snapshots.progress import Progress
 from snapshots.reached import of_change
 from snapshots.records import STRANGE, Records, now_text
 from snapshots.settle import finish_settling, forget_secrets, register_secrets
 from snapshots.strangers import left_to_them
+from snapshots.unit_links import UNITS, of_systemctl
 
 
 class Transaction:
@@ -88,7 +90,7 @@ class Transaction:
         reach = reach_of(change)
         self._records.journal(
             self.id, "change", describe(change), path=path, secret=secret, reach=reach,
-            sha256=self._left_by(change),
+            sha256=self._left_by(change), kind=_kind_of(change), place=place_of(change),
         )  # fmt: skip
         host = self._keeper.host
         there = leftovers.survey(host) if may_bring_packages(change) else None
@@ -98,8 +100,9 @@ class Transaction:
         at_work.may_be_all |= there is not None
         at_work.reaches(of_change(reach, describe(change)))
         at_work.take((), units_of(change))
+        may = _may_write(host, change)
         try:
-            with contextlib.nullcontext() if path else self.ours.noted(may_write(change)):
+            with contextlib.nullcontext() if path else self.ours.noted(may):
                 execute(host, change, self.id, self._keeper.debs, self._progress)
             if path:
                 self.ours.remember((path,))
@@ -310,3 +313,15 @@ class Transaction:
             case RemoveFile():
                 return left_as(None)
         return ""
+
+
+def _kind_of(change: Change) -> str:
+    return str(type(change).__struct_config__.tag)
+
+
+def _may_write(host: Host, change: Change) -> Callable[[str], bool]:
+    """Which files its program may write, as far as `host` knows of its units."""
+    if isinstance(change, RunCommand) and change.argv[0].rpartition("/")[2] == "systemctl":
+        links = ((path, state.target) for path, state in host.walk(UNITS, content=False))
+        return of_systemctl(host, change.argv, links) or may_write(change)
+    return may_write(change)

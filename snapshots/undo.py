@@ -349,7 +349,6 @@ def _others(keeper: Keeper, inversion: Inversion, outside: Iterable[str]) -> Oth
     at_work.may_be_all = any(delta.domain == "packages" for delta in changing)
     at_work.reaches(of_keys((delta.domain, delta.key) for delta in changing))
     units = (delta.key for delta in changing if delta.domain == "units")
-    at_work.makes_links = "units" in at_work.reach
     at_work.take(inversion.record.activations, units)
     named: set[Key] = {("files", path) for path in outside}
     named |= {(delta.domain, delta.key) for delta in changing}

@@ -13,15 +13,11 @@ import msgspec
 
 from host.base import HostError
 from snapshots import guard as guards
-from snapshots import set_aside
 from snapshots.decision import name_of
-from snapshots.found import AS_FOUND, MEANWHILE
 from snapshots.history import transactions
-from snapshots.leftovers import left_there
 from snapshots.model import Busy, TransactionRecord
-from snapshots.points import point_before
-from snapshots.records import Records
 from snapshots.recover import recover as roll_back_open
+from snapshots.recover import says_more
 from steps.apply import LOCK_WAIT_S
 from steps.listener import Listener
 from steps.outcome import GOOD, NEEDS_PERSON, REFUSED, ROLLED_BACK
@@ -97,14 +93,7 @@ def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, l
     if records:
         names = ", ".join(_name(record) for record in records)
         sentences.append(f"Brought back to the state before: {names}.")
-        marks = (MEANWHILE, AS_FOUND)
-        whole = [record for record in records if any(mark in record.reason for mark in marks)]
-        sentences += [record.reason for record in whole]
-        records = [record for record in records if record not in whole]
-        stayed = [path for one in records for path in Records(engine.state).stayed(one.id)]
-        sentences += filter(None, [left_there(engine.host, dict.fromkeys(stayed))])
-        points = [point_before(record.id) for record in records]
-        sentences += filter(None, [set_aside.sentence(set_aside.places(engine.state, points))])
+        sentences += [record.reason for record in records if says_more(record.reason)]
     if damaged:
         sentences.append(SWITCHED_OFF)
     if window[1]:

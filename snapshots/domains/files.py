@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -90,6 +90,7 @@ class Files(Domain):
         gone.sort(key=_depth, reverse=True)
         total = len(wanted)
         kept: list[str] = []
+        filled: list[str] = []
         large = [path for path in wanted if _is_in_the_way(host, path, wanted[path])]
         gone = [path for path in gone if path not in large]
         for path in large:
@@ -101,6 +102,9 @@ class Files(Domain):
         for done, path in enumerate(sorted(there, key=_depth)):
             if done % 50 == 0:
                 progress.doing("putting files back", done, total)
+            if there[path].kind != "dir" and _is_filled(host, path):
+                filled.append(path)
+                continue
             self._put(host, path, there[path])
         if any(is_metadata_only(item) for item in wanted.values()):
             # Directories above them were shaped already; no content is touched here.
@@ -108,29 +112,11 @@ class Files(Domain):
                 _metadata_only(wanted),
                 on_progress=lambda done: progress.doing("putting modes back", done, total),
             )
-        if large:
-            raise HostError(
-                f"{large[0]} is {TOO_LARGE}, so its content is kept nowhere and it was left as it "
-                "is; everything else was put back. Move it away and run `harden-tui recover`."
-            )
         lost = [path for path, item in wanted.items() if is_too_large(item) and _lacks(host, path)]
-        if lost:
+        problems = _problems(large, lost, filled, linked, mounted)
+        if problems:
             raise HostError(
-                f"The content of {lost[0]} was {TOO_LARGE}, so it was not kept and is gone; "
-                "everything else was put back. Put it back from a backup and run "
-                "`harden-tui recover`."
-            )
-        if linked:
-            link = next(iter(linked.values()))
-            raise HostError(
-                f"{_first(linked)} could not be put back: {link}, in which it lay, is a symbolic "
-                "link now, and nothing is changed through that. Move the link away first."
-            )
-        if mounted:
-            at = next(iter(mounted.values()))
-            raise HostError(
-                f"{_first(mounted)} could not be put back: {at} is covered by what is mounted on "
-                "it, and nothing is changed there. Unmount it first."
+                f"{' '.join(problems)} Everything else was put back; then run `harden-tui recover`."
             )
         if kept:
             raise Filled(
@@ -224,6 +210,11 @@ def _is_in_the_way(host: Host, path: str, wanted: Item | None) -> bool:
     return now is not None and now.is_too_large
 
 
+def _is_filled(host: Host, path: str) -> bool:
+    now = host.state(path)
+    return now is not None and now.kind == "dir" and bool(host.listdir(path))
+
+
 def _lacks(host: Host, path: str) -> bool:
     now = host.state(path)
     return now is None or not now.is_too_large
@@ -236,6 +227,45 @@ def roots_of(scope: Scope) -> Iterator[Root]:
         if path != "/etc" and not (path.startswith("/etc/")):
             yield Root(path, root.content, root.without)
     yield ETC
+
+
+def _problems(
+    large: Sequence[str],
+    lost: Sequence[str],
+    filled: Sequence[str],
+    linked: Mapping[str, str],
+    mounted: Mapping[str, str],
+) -> list[str]:
+    """Why what could not be put back was not, sentences."""
+    found = []
+    if large:
+        found.append(
+            f"{large[0]} is {TOO_LARGE}, so its content is kept nowhere and it was left as it is:"
+            " move it away."
+        )
+    if lost:
+        found.append(
+            f"The content of {lost[0]} was {TOO_LARGE}, so it was not kept and is gone: put it"
+            " back from a backup."
+        )
+    if filled:
+        found.append(
+            f"{_first(filled)} could not be put back: it is a directory now, in which something"
+            " else lies: move it away."
+        )
+    if linked:
+        link = next(iter(linked.values()))
+        found.append(
+            f"{_first(linked)} could not be put back: {link}, in which it lay, is a symbolic link"
+            " now, and nothing is changed through that. Move the link away first."
+        )
+    if mounted:
+        at = next(iter(mounted.values()))
+        found.append(
+            f"{_first(mounted)} could not be put back: {at} is covered by what is mounted on it,"
+            " and nothing is changed there. Unmount it first."
+        )
+    return found
 
 
 def _metadata_only(wanted: Mapping[str, Item | None]) -> Iterator[tuple[str, FileState]]:
@@ -252,6 +282,6 @@ def _depth(path: str) -> tuple[int, str]:
     return path.count("/"), path
 
 
-def _first(paths: Mapping[str, object]) -> str:
+def _first(paths: Collection[str]) -> str:
     """ "/etc/a and 2 more"."""
     return f"{next(iter(paths))}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}"

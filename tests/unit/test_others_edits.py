@@ -71,12 +71,15 @@ class Programs:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.does: dict[tuple[str, ...], Callable[[], None]] = {}
+        self.says: dict[tuple[str, ...], str] = {}
         real = PracticeHost.run
 
         def run(host: PracticeHost, argv: tuple[str, ...], **how: object) -> Completed:
             if act := self.does.get(tuple(argv)):
                 act()
                 return Completed(tuple(argv), 0, "", "", 0.0)
+            if told := self.says.get(tuple(argv)):
+                return Completed(tuple(argv), 0, told, "", 0.0)
             return real(host, argv, **how)  # type: ignore[arg-type]
 
         monkeypatch.setattr(PracticeHost, "run", run)

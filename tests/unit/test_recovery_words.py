@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from host.base import FileState
-from snapshots import guard, history, opening, twins, undo
+from snapshots import guard, history, opening, others, twins, undo
 from snapshots.model import SnapshotError, WriteFile
 from snapshots.progress import Silent
 from snapshots.records import Records, last_id
@@ -77,6 +77,18 @@ def test_what_was_in_the_middle_is_in_the_state_before(bench: Bench) -> None:
     _, said, closed = recover(engine, [cut_off("recover")])
     assert said.startswith("ssh.limits had been brought back before the interruption")
     assert "the state before it" in said and closed == []
+
+
+def test_all_that_a_transaction_says_of_its_way_back_is_said(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Services that were started again, what stays with what came into it, notes."""
+    bench.begin("ssh.limits").perform(CHANGE)
+    words = "third.service had stopped meanwhile and was started again."
+    monkeypatch.setattr(others, "started_again", lambda _: words)
+    _, said, _ = recover(an_engine(bench), [])
+    why = f"It was interrupted (process {os.getpid()} ended before it did)."
+    assert said == f"Brought back to the state before: ssh.limits. {why} {words}"
 
 
 def test_what_a_crash_left_is_swept_and_what_is_needed_stays(bench: Bench) -> None:

@@ -113,7 +113,7 @@ def test_going_back_removes_none_that_came_meanwhile(bench: Bench) -> None:
     with tx.ours.at_work.noted(bench.host):
         put_large(bench)
     ended = tx.roll_back("it failed")
-    assert ended.status == "needs-person" and "Move it away and run" in ended.reason
+    assert ended.status == "needs-person" and "left as it is: move it away" in ended.reason
     assert bench.host.read_bytes(LARGE) == bytes(LIMIT + 1)
     assert bench.host.state(SMALL) is None
 
