@@ -47,7 +47,8 @@ class Kept(msgspec.Struct, frozen=True):
     `wanted`: those of `packages` that a person asked apt to keep -> how, as one clause. `beyond`:
     files that nothing of packages is reached by any more -> why, as one clause. `places`: those of
     `files` that no package has -> the package that came in place of theirs. `shared`: files of
-    groups of alternatives in which others are, too.
+    groups of alternatives in which others are, too. `put`: files that somebody put into directories
+    of the packages -> why they stay, as one clause.
     """
 
     packages: dict[str, str] = {}
@@ -58,14 +59,17 @@ class Kept(msgspec.Struct, frozen=True):
     beyond: dict[str, str] = {}
     places: dict[str, str] = {}
     shared: frozenset[str] = frozenset()
+    put: dict[str, str] = {}
 
     def owner(self, delta: Delta) -> str:
-        """The staying package this belongs to, or ""; what is `beyond` is its own."""
+        """The staying package this belongs to, or ""; what is `beyond` or `put` is its own."""
         match delta.domain:
             case "packages":
                 return delta.key if delta.key in self.packages else ""
             case "files":
-                return delta.key if delta.key in self.beyond else self.files.get(delta.key, "")
+                if delta.key in self.beyond or delta.key in self.put:
+                    return delta.key
+                return self.files.get(delta.key, "")
             case "units":
                 return self.units.get(delta.key, "")
             case _:

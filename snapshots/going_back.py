@@ -30,6 +30,8 @@ from snapshots.model import Item, Key, SnapshotError, TransactionRecord, Transac
 from snapshots.ours import Ours
 from snapshots.points import point_after, point_before
 from snapshots.progress import Progress
+from snapshots.put_there import put_back, put_since, taken_since
+from snapshots.put_there import sentence as sentence_about
 from snapshots.records import Records
 from snapshots.recover_packages import may_touch
 from snapshots.settle import keyed
@@ -80,6 +82,8 @@ class GoingBack:
         for path in merged:
             theirs.add(("files", path))
         self._theirs = theirs
+        self._put_there = put_since(keeper.host, records, record)
+        self._taken = taken_since(records, record)
         self._filled = self._leave_what_filled()
         self._meanwhile = ours.others()
         found = keep_found(
@@ -103,6 +107,7 @@ class GoingBack:
                 of_others=self._meanwhile.staying,
             )  # fmt: skip
             mounted = self._remove_what_came()
+            put_back(self._keeper, self._taken)
             tables = self._records.kept_tables(self._record.id)
             ucf.put_back(host, tables)
             stale_marks.put_back(host, tables)
@@ -240,8 +245,10 @@ class GoingBack:
 
     def _remove_what_came(self) -> list[str]:
         host, tx_id = self._keeper.host, self._record.id
-        staying = leftovers.states(host, self._records.stayed(tx_id))
-        return leftovers.remove(host, self._records.came(tx_id), staying)
+        staying = leftovers.states(host, self._records.stayed(tx_id)) | self._put_there
+        stays = leftovers.remove(host, self._records.came(tx_id), staying)
+        left = [path for path in self._put_there if host.state(path) is not None]
+        return [*stays, *filter(None, [sentence_about(left)])]
 
     def _bring_dpkg_to_its_end(self) -> str:
         host = self._keeper.host

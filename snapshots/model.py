@@ -344,7 +344,9 @@ class Side(msgspec.Struct, frozen=True):
     text: str
 
 
-UndoHow = Literal["restore", "merge", "handed-over", "already", "regenerated", "conflict", "kept"]
+UndoHow = Literal[
+    "restore", "merge", "handed-over", "already", "regenerated", "conflict", "kept", "left"
+]
 
 
 class UndoItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -352,8 +354,9 @@ class UndoItem(msgspec.Struct, frozen=True, kw_only=True):
 
     `how`: "restore" (nothing else changed it), "merge" (three ways, clean), "handed-over" (a later
     transaction still needs its value; that one inherits the undo), "already" (it is so already),
-    "regenerated" (package tools make it anew), "conflict" (nobody chose yet), or "kept" (a person
-    chose that it stays, here or by a mark of apt). `later` are the steps it is handed over to.
+    "regenerated" (package tools make it anew), "conflict" (nobody chose yet), "kept" (a person
+    chose that it stays, here or by a mark of apt), or "left" (somebody put it into a directory that
+    came with packages). `later` are the steps it is handed over to.
 
     Of what is or was in conflict: `chosen` (empty: nothing yet), `sides` (before, now, after, and
     what a later step found where the change is older than that step), the same as two diffs
@@ -393,6 +396,8 @@ class UndoPlan(msgspec.Struct, frozen=True, kw_only=True):
     left_out: str = ""
     """Why it is left out where everything is to be undone: something that its undo needs is
     damaged. In sentences; the plan says nothing else then."""
+    stays: str = ""
+    """Which files stay because somebody may have put them there, in a sentence."""
 
     @property
     def name(self) -> str:

@@ -28,6 +28,10 @@ def hand_over(
         inversion.walks.stop(delta)
         inversion.say(delta, "already", note=f"stays: {kept.beyond[delta.key]}")
         return
+    if delta.domain == "files" and delta.key in kept.put:
+        inversion.walks.stop(delta)
+        inversion.say(delta, "left", note=kept.put[delta.key])
+        return
     owner = kept.owner(delta)
     needer = kept.packages.get(owner, owner)
     heir_id = kept.heirs.get(owner, "")

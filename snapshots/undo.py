@@ -55,6 +55,7 @@ from snapshots.opening import changing, open_transaction, too_large, way_back
 from snapshots.others import AtWork, Others, with_items_of
 from snapshots.persons_since import PersonsSince
 from snapshots.progress import Progress, Silent
+from snapshots.put_there import PutThere
 from snapshots.reached import of_keys
 from snapshots.records import Records
 from snapshots.secret_paths import KnownSecrets
@@ -266,11 +267,14 @@ def undo(
                 raise SnapshotError(met.cannot)
             keeper.debs.keep(host, undo_packages.leaving(inversion, current), progress)
             secrets = undo_secrets.keep(keeper, inversion)
+            put_there = PutThere(keeper, inversion)
         ready()
         tx = open_transaction(
             keeper, records, own, current, held.pop_all(), progress, switch=switch
         )
-    ended = tx.complete(partial(_perform, keeper, records, tx, inversion, current, prove, progress))
+    ended = tx.complete(
+        partial(_perform, keeper, records, tx, inversion, put_there, current, prove, progress)
+    )
     if ended.status not in ("needs-person", "pending"):  # both may have to go back yet
         for hashed in secrets:
             keeper.secret_paths.drop(hashed)
@@ -282,6 +286,7 @@ def _perform(
     records: Records,
     tx: Transaction,
     inversion: Inversion,
+    put_there: PutThere,
     current: Captured,
     prove: Callable[[], None],
     progress: Progress,
@@ -319,19 +324,21 @@ def _perform(
     inversion.let_go()
     meanwhile: list[str] = []
     mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
-    notes, after = bring_back(
-        keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
-        of_others=theirs.staying,
-    )  # fmt: skip
-    after = with_items_of(after, theirs.keys | theirs.held, current)
-    meanwhile += [
-        others.started_again(theirs.stopped),
-        others.sentence({*theirs.keys, *persons.keys()}),
-    ]
-    progress.doing("proving the result")
-    prove()
-    tx.write_after(after, gone)
-    going = {delta.key for delta in gone}
+    with put_there.as_found():
+        notes, after = bring_back(
+            keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
+            of_others=theirs.staying,
+        )  # fmt: skip
+        after = with_items_of(after, theirs.keys | theirs.held, current)
+        meanwhile += [
+            others.started_again(theirs.stopped),
+            others.sentence({*theirs.keys, *persons.keys()}),
+        ]
+        progress.doing("proving the result")
+        prove()
+    tx.write_after(after, [*gone, *put_there.taken()])
+    left += put_there.sentences(tx.id)
+    going = {delta.key for delta in gone} | {*put_there.holders}
     leaving.prepare(records, tx.id, going, set(outside) - going)
     touched = inversion.touched
     rebased = {

@@ -12,6 +12,7 @@ import msgspec
 
 from host.base import Host
 from host.names import exact_json, visible
+from snapshots import put_there
 from snapshots.captured import is_locked, is_metadata_only
 from snapshots.daemons import commands_of, unit_commands
 from snapshots.decision import Decision, name_of
@@ -67,6 +68,7 @@ def plan_of(
         fingerprint=_fingerprint(inversion, commands),
         cannot=cannot,
         title="" if record.is_of_steps else record.title,
+        stays=put_there.sentence(put_there.left_of(inversion)),
     )
 
 

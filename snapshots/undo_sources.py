@@ -20,6 +20,7 @@ from snapshots.package_growth import grown
 from snapshots.package_owners import new_files, owners, with_owners
 from snapshots.package_ties import conffiles, ties, with_leftovers
 from snapshots.points import point_before
+from snapshots.put_there import put_there
 from snapshots.records import Records
 
 
@@ -71,6 +72,7 @@ def inverted(
 ) -> Inversion:
     """`deltas` are those of `record`; what came with its packages since is added to them."""
     came = leftovers.states(keeper.host, leftovers.tops_of(deltas, record.roots))
+    known = set[str]()
     if came:
         known = {delta.key for delta in deltas if delta.domain == "files"}
         # What daemons put there since goes too.
@@ -94,9 +96,12 @@ def inverted(
         keeper.host, kept, deltas, later, current, declared, having, came,
         before=lambda: before()["packages"],
     )  # fmt: skip
+    known |= having.keys() | kept.files.keys()
+    known |= {key for one in later for domain, key in one.deltas if domain == "files"}
     kept = msgspec.structs.replace(
         kept,
         beyond=leftovers.beyond(keeper.host, came),
+        put=put_there(keeper.host, came, known, going),
         shared=alternatives.shared(keeper.host, deltas, current, going),
     )
     pristine, packaged = conffiles(keeper.host, going, current)

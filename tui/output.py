@@ -159,6 +159,7 @@ HOW: Final = {
     "regenerated": "made anew by the package tools",
     "conflict": "CONFLICT",
     "kept": "keep what stands now",
+    "left": "stays, it may be yours",
 }
 """What an undo does with a thing, in words."""
 
@@ -169,7 +170,9 @@ def undo_text(out: Out, plans: Sequence[UndoPlan]) -> None:
         out.parts((plan.name, "bold"), (f"  {plan.transaction}", ""))
         if plan.left_out:
             wrapped(out, f"left out, stays in force: {plan.left_out}", indent=2, role="bad")
-        for item in plan.items:
+        if plan.stays:
+            wrapped(out, plan.stays, indent=2, role="warn")
+        for item in sorted(plan.items, key=lambda item: item.how != "left"):
             _undo_item(out, item)
         for command in plan.commands:
             out.line(f"    $ {command}", "info")

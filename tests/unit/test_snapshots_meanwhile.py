@@ -559,7 +559,7 @@ def test_what_came_with_packages_stays_where_their_undo_fails(
     assert bench.read("/var/lib/aide/mine") == "of the administrator\n"
     monkeypatch.undo()
     assert undone(bench, done.id, Silent()).status == "committed"
-    assert bench.host.state("/var/lib/aide") is None
+    assert bench.host.listdir("/var/lib/aide") == ["mine"]
 
 
 def test_what_came_with_packages_goes_where_we_were_killed_after_the_record(
@@ -568,12 +568,12 @@ def test_what_came_with_packages_goes_where_we_were_killed_after_the_record(
     done = with_package_data(bench)
     monkeypatch.setattr(leaving, "finish", lambda *_: [])
     ended = undone(bench, done.id, Silent())
-    assert bench.read("/var/lib/aide/mine") == "of the administrator\n"
+    assert bench.host.listdir("/var/lib/aide") == ["db", "mine"]
     monkeypatch.undo()
     bench.host.write_file("/var/lib/aide/younger", b"written later\n")
     os.utime(bench.host.directory / "root/var/lib/aide/younger", (4e9, 4e9))
     assert recover(bench.host, bench.state, Silent()) == []
-    assert bench.host.listdir("/var/lib/aide") == ["younger"]
+    assert bench.host.listdir("/var/lib/aide") == ["mine", "younger"]
     assert not (Records(bench.state).where(ended.id) / leaving.NAME).exists()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from snapshots.model import UndoItem, UndoPlan
+from snapshots.model import UndoHow, UndoItem, UndoPlan
 from tui.resolving import later_text, since_title
 from tui.text import BLANK, Line, Role, fold, labelled, paragraph, wrap
 from tui.typed_word import insisting
@@ -161,8 +161,11 @@ HOW = {
     "regenerated": "package tools make it anew",
     "conflict": "CONFLICT",
     "kept": "stays, as you chose",
+    "left": "stays: it may be yours",
 }
 """What an undo does with a thing, in words."""
+
+_FIRST: Mapping[UndoHow, int] = {"conflict": 0, "left": 1}
 
 
 def undo_lines(
@@ -188,7 +191,9 @@ def undo_lines(
             lines += [*_titled("!", f"Left out: {plan.left_out}", width, "bad"), BLANK]
         if plan.later:
             lines += [*paragraph(later_text(plan), width, "warn"), BLANK]
-        for item in sorted(plan.items, key=lambda item: item.how != "conflict"):
+        if plan.stays:
+            lines += [*paragraph(plan.stays, width, "warn"), BLANK]
+        for item in sorted(plan.items, key=lambda item: _FIRST.get(item.how, len(_FIRST))):
             lines += [*_undo_item(item, width), BLANK]
         if plan.commands:
             lines.append((("Then", "bold"),))
