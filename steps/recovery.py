@@ -14,6 +14,7 @@ import msgspec
 from host.base import HostError
 from snapshots import guard as guards
 from snapshots.decision import name_of
+from snapshots.going_back import sentence
 from snapshots.history import transactions
 from snapshots.model import Busy, TransactionRecord
 from snapshots.recover import recover as roll_back_open
@@ -87,13 +88,16 @@ def recover(engine: Engine, cut_off: Sequence[CutOff] = ()) -> tuple[int, str, l
     ids = [*(record.id for record in records), *window[2]]
     if window[0] not in (GOOD, ROLLED_BACK):
         left.append(window[1])
+    back = [record for record in records if record.status == "rolled-back"]
+    told = [record.reason for record in back if says_more(record.reason)]
     if left:
-        return NEEDS_PERSON, f"Not everything could be brought back: {'; '.join(left)}", ids
+        said = f"Not everything could be brought back: {'; '.join(left)}"
+        return NEEDS_PERSON, " ".join([sentence(said) if told else said, *told]), ids
     sentences = []
     if records:
         names = ", ".join(_name(record) for record in records)
         sentences.append(f"Brought back to the state before: {names}.")
-        sentences += [record.reason for record in records if says_more(record.reason)]
+        sentences += told
     if damaged:
         sentences.append(SWITCHED_OFF)
     if window[1]:

@@ -10,12 +10,12 @@ import pytest
 
 from host.base import FileState
 from snapshots import guard, history, opening, others, twins, undo
-from snapshots.model import SnapshotError, WriteFile
+from snapshots.model import SnapshotError, TransactionStatus, WriteFile
 from snapshots.progress import Silent
 from snapshots.records import Records, last_id
 from snapshots.sessionlog import SessionLog
 from snapshots.sweep import sweep
-from steps import rollback
+from steps import recovery, rollback
 from steps.catalog_load import load_catalogue
 from steps.engine import Engine
 from steps.recovery import NOTHING, SWITCHED_OFF, CutOff, recover
@@ -89,6 +89,25 @@ def test_all_that_a_transaction_says_of_its_way_back_is_said(
     _, said, _ = recover(an_engine(bench), [])
     why = f"It was interrupted (process {os.getpid()} ended before it did)."
     assert said == f"Brought back to the state before: ssh.limits. {why} {words}"
+
+
+def test_what_went_back_is_said_beside_what_did_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: tuple[tuple[TransactionStatus, str], ...] = (
+        ("rolled-back", "It went back. /etc/a stays."),
+        ("needs-person", "Going back failed too: why."),
+    )
+    made = [
+        msgspec.structs.replace(bench.apply(step, CHANGE), status=status, reason=reason)
+        for step, (status, reason) in zip(("one", "two"), ends, strict=True)
+    ]
+    monkeypatch.setattr(recovery, "roll_back_open", lambda *_: made)
+    _, said, _ = recover(an_engine(bench), [])
+    assert said == (
+        "Not everything could be brought back: two: Going back failed too: why."
+        " It went back. /etc/a stays."
+    )
 
 
 def test_what_a_crash_left_is_swept_and_what_is_needed_stays(bench: Bench) -> None:
