@@ -86,8 +86,9 @@ _WRITE_WHAT_IS_NAMED: Final = frozenset(
 
 
 _OF_ACCOUNTS: Final = frozenset(
-    {"chage", "chpasswd", "chsh", "gpasswd", "groupadd", "groupdel", "groupmod", "passwd",
-     "systemd-sysusers", "useradd", "userdel", "usermod"}
+    {"addgroup", "adduser", "chage", "chpasswd", "chsh", "delgroup", "deluser", "gpasswd",
+     "groupadd", "groupdel", "groupmod", "passwd", "systemd-sysusers", "useradd", "userdel",
+     "usermod"}
 )  # fmt: skip
 
 
