@@ -5,20 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
+from host.base import LARGEST_READ_BYTES
 from snapshots.accounts import Book
 from snapshots.capture import Keeper
 from snapshots.decision import ACCOUNT_FILES
 from snapshots.inverse import Contents, read_hash, with_content
-from snapshots.merge import Lines, joined, lines_of
+from snapshots.merge import Lines, ends_its_last_line, joined, lines_of
 from snapshots.model import FileItem, Item
 
 LISTS: Final = sorted(path for path in ACCOUNT_FILES if not path.endswith("-"))
 
 
-def lists_now(keeper: Keeper) -> dict[str, Item]:
-    """As they stand; contents are in the store. Raises `HostError`."""
-    found = {path: keeper.files.item(keeper.host, path) for path in LISTS}
-    return {path: item for path, item in found.items() if item is not None}
+def lists_now(keeper: Keeper, contents: Contents) -> dict[str, Item]:
+    """As they stand; what is in them is among `contents`, and not in the store: a full disk may be
+    why something goes back. Raises `HostError`."""
+    found: dict[str, Item] = {}
+    for path in LISTS:
+        state = keeper.host.state(path, content=True)
+        if state is None:
+            continue
+        if path in keeper.secret_paths.paths and state.sha256:
+            sha256 = keeper.secret_paths.hashed(state.sha256)
+            state = msgspec.structs.replace(state, sha256=sha256)
+        elif state.sha256:
+            text = keeper.host.read_bytes(path, limit_bytes=LARGEST_READ_BYTES, follow=False)
+            sha256 = contents.make(text)
+            state = msgspec.structs.replace(state, sha256=sha256, size_bytes=len(text))
+        found[path] = FileItem(state)
+    return found
 
 
 def book_of(contents: Contents, items: Mapping[str, Item | None]) -> dict[str, Lines]:
@@ -34,8 +50,12 @@ def lines_in(contents: Contents, item: Item) -> Lines:
 
 
 def with_lines(contents: Contents, item: Item, lines: Lines) -> Item:
-    content = joined(lines, newline=True)
-    return with_content(contents, item, content) if isinstance(item, FileItem) else item
+    """The same file with these; without an end of the last line where it had none."""
+    sha256 = read_hash(item)
+    if not isinstance(item, FileItem):
+        return item
+    newline = not sha256 or ends_its_last_line(contents.get(sha256))
+    return with_content(contents, item, joined(lines, newline=newline))
 
 
 def items_of(

@@ -5,7 +5,7 @@ Programs that change accounts change single fields: a password and its age, a sh
 
 from __future__ import annotations
 
-from snapshots.accounts import OF_GROUPS, Book, by_name, name_of
+from snapshots.accounts import OF_GROUPS, ONE_LINE_EACH, Book, by_name, name_of
 from snapshots.members import LISTS_AT_END
 from snapshots.merge import Lines
 
@@ -22,6 +22,9 @@ def with_changes(target: Book, first: Book, now: Book) -> dict[str, Lines]:
 
 
 def _with_changes(path: str, target: Lines, first: Lines, now: Lines) -> Lines:
+    if path not in ONE_LINE_EACH:
+        stay = [line for line in target if line in now or line not in first]
+        return [*stay, *(line for line in now if line not in first and line not in target)]
     old, new = by_name(first), by_name(now)
     found: Lines = []
     known: set[str] = set()

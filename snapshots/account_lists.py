@@ -38,7 +38,7 @@ def without_ours(
     if not any(left.get(path) for path in LISTS):
         return {}, set()
     contents = Contents(keeper.store.get)
-    now = lists_now(keeper)
+    now = lists_now(keeper, contents)
     if cut_off:
         now = _without_commands(contents, [cut_off], left, now)
     if all(same(now.get(path), left.get(path, before.get(path))) for path in LISTS):
@@ -71,7 +71,7 @@ def before_with_persons(
     Contents are in the store. Raises `HostError`, and `OSError` where there is no room.
     """
     contents = Contents(keeper.store.get)
-    now = _without_commands(contents, commands, before, lists_now(keeper))
+    now = _without_commands(contents, commands, before, lists_now(keeper, contents))
     old = book_of(contents, before)
     found = persons.with_persons_of(old, book_of(contents, now))
     return items_of(keeper, contents, before, _changed(found, old))

@@ -25,7 +25,7 @@ Book = Mapping[str, Lines]
 SYSTEM_IDS = range(100, 1000)
 """What Debian gives to accounts of packages (policy 9.2.2), of which each may have any."""
 
-_ONE_LINE_EACH = (PASSWD, "/etc/shadow", *OF_GROUPS)
+ONE_LINE_EACH = (PASSWD, "/etc/shadow", *OF_GROUPS)
 _WORDS = {PASSWD: "UID", GROUP: "GID"}
 
 
@@ -78,7 +78,7 @@ def fit(before: Book, now: Book, then: Book, named: Named, let_go: Collection[st
     that clashing accounts stay away.
     """
     fitted = Fitted({path: list(lines) for path, lines in then.items()})
-    for path in _ONE_LINE_EACH:
+    for path in ONE_LINE_EACH:
         _once(fitted, path, before, now)
     _keep_named(fitted, now, named)
     _keep_primary(fitted, now)

@@ -104,6 +104,8 @@ def _with_members(
 def _with_member(path: str, line: bytes, old: bytes, user: str) -> bytes:
     mine = user.encode("utf-8", "surrogateescape")
     fields, before = line.split(b":"), old.split(b":")
+    if len(fields) <= LISTS_AT_END[path]:
+        return line
     for at in range(len(fields) - LISTS_AT_END[path], len(fields)):
         if at >= len(before) or mine not in before[at].split(b","):
             fields[at] = b",".join(one for one in fields[at].split(b",") if one != mine)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from host.base import Host
-from snapshots.account_books import LISTS
+from snapshots import leftovers
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES
+from snapshots.decision import ACCOUNT_FILES
 from snapshots.journal import left_as
 from snapshots.model import TransactionRecord
 from snapshots.points import point_after, point_before
@@ -35,7 +36,7 @@ def edited_since(host: Host, state: StateDir) -> list[str]:
         before = keeper.points.load(point_before(record.id))["files"]
         keyed(keeper, before, keeper.secret_paths.paths)
         for path, told in left.items():
-            if path in VOLATILE_FILES or path in LISTS:
+            if path in VOLATILE_FILES or path in ACCOUNT_FILES:
                 continue
             now = left_as(keeper.files.item(host, path))
             if now not in (told, left_as(before.get(path))):
@@ -51,4 +52,5 @@ def _left(keeper: Keeper, records: Records, record: TransactionRecord) -> Mappin
     keyed(keeper, after, keeper.secret_paths.paths)
     paths = [one.key for one in records.each_delta(record.id, {}) if one.domain == "files"]
     left = {path: left_as(after.get(path)) for path in paths}
-    return {path: told for path, told in left.items() if told}
+    beyond = {*leftovers.outside(left, record.roots)}
+    return {path: told for path, told in left.items() if told and path not in beyond}

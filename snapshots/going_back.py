@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -78,11 +79,15 @@ class GoingBack:
         self._progress = progress
         self._unclear = unclear or ours.at_work.may_be_all
         before, merged = ours.before_with_their_accounts(before)
+        self._unclear |= ours.lists_unclear
         self._before, theirs = ours.before_with_theirs(before, progress)
-        for path in merged:
+        for path in ours.kept_in:
             theirs.add(("files", path))
         self._theirs = theirs
         self._put_there = put_since(keeper.host, records, record)
+        with contextlib.suppress(OSError):  # no room: known at this attempt only
+            for path in self._put_there.keys() - {*records.stayed(record.id)}:
+                records.journal(record.id, "stayed", f"{path} came later", path=path)
         self._taken = taken_since(records, record)
         self._filled = self._leave_what_filled()
         self._meanwhile = ours.others()
@@ -117,7 +122,9 @@ class GoingBack:
             self._require_no_doubt()
         except (HostError, OSError) as error:
             reason = " ".join([sentence(reason), *self._over, *self._over_meanwhile])
-            left = self._left_behind()
+            left = ""
+            with contextlib.suppress(HostError, OSError):
+                left = self._left_behind()
             if left and left not in str(error):
                 reason = f"{reason} {left}"
             return stuck(self._keeper, self._record, reason, error)

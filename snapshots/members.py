@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from snapshots.accounts import OF_GROUPS, PASSWD, by_name
+from snapshots.accounts import ONE_LINE_EACH, by_name
 from snapshots.merge import ends_its_last_line, joined, lines_of, merge3
 
 LISTS_AT_END = {"/etc/group": 1, "/etc/gshadow": 2}
 """How many fields at the end of a line are lists of names: members, and who manages the group."""
 
-_ONE_LINE_EACH = (PASSWD, "/etc/shadow", *OF_GROUPS)
-
 
 def merge_accounts(path: str, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     """As `merge3`, which knows lines only; `None` too where `path` is no such list."""
-    if path not in _ONE_LINE_EACH:
+    if path not in ONE_LINE_EACH:
         return None
     sides = [lines_of(side) for side in (base, ours, theirs)]
     named = [by_name(side) for side in sides]

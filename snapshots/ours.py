@@ -14,6 +14,7 @@ from snapshots.account_books import LISTS
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured, each_difference, same
 from snapshots.daemons import pulled
+from snapshots.inverse import Contents
 from snapshots.journal import left_as, name_of
 from snapshots.model import Delta, FileItem, Item, Key, TransactionRecord
 from snapshots.others import AtWork, Others
@@ -42,6 +43,10 @@ class Ours:
         self._named: frozenset[Key] = frozenset()
         self.undone: set[str] = set()
         """Lists of accounts that only a command of ours changed which nobody saw end."""
+        self.kept_in: set[str] = set()
+        """Lists of accounts in which something of others stays where a change goes back."""
+        self.lists_unclear = False
+        """What others changed in lists of accounts could not be told."""
         self.persons: PersonsSince | None = None
         """What of persons others change from when it was decided where to go back to."""
         self._left: dict[str, FileItem | None] = {}
@@ -132,14 +137,20 @@ class Ours:
 
         And the paths of those lists in which nothing of theirs is written over.
         """
-        self.persons = PersonsSince(self._keeper, account_books.lists_now(self._keeper))
         try:
+            contents = Contents(self._keeper.store.get)
+            now = account_books.lists_now(self._keeper, contents)
             merged, over = self._merged_accounts(before["files"])
-        except (HostError, OSError):  # half of an account is worse than none: all go back
+        except (HostError, OSError, LookupError, ValueError):
+            # Half of an account is worse than none: all go back.
             self._named |= {("files", path) for path in LISTS}
+            self.lists_unclear = True
             return before, set()
+        self.persons = PersonsSince(self._keeper, now, contents)
         keys: set[Key] = {("files", path) for path in merged}
         self._named |= keys
+        theirs = {p for p, item in merged.items() if not same(item, before["files"].get(p))}
+        self.kept_in = theirs - over
         return others.with_items_of(before, keys, {"files": merged}), merged.keys() - over
 
     def _merged_accounts(self, before: Mapping[str, Item]) -> tuple[dict[str, Item], set[str]]:

@@ -42,13 +42,21 @@ def _is_of_a_person(number: int | None) -> bool:
 
 
 def _with_lines_of(lines: Lines, source: Lines, names: Container[str]) -> Lines:
-    there, had = by_name(source), by_name(lines)
-    kept = [
-        there.get(name, line) if (name := name_of(line)) in names else line
-        for line in lines
-        if name_of(line) not in names or name_of(line) in there
-    ]
-    return [*kept, *(one for one in source if name_of(one) in names and name_of(one) not in had)]
+    there: dict[str, Lines] = {}
+    for line in source:
+        if b":" in line:
+            there.setdefault(name_of(line), []).append(line)
+    kept: Lines = []
+    put: set[str] = set()
+    for line in lines:
+        name = name_of(line)
+        if b":" not in line or name not in names:
+            kept.append(line)
+        elif name not in put:  # of subordinate ids an account has several lines
+            kept += there.get(name, [])
+            put.add(name)
+    rest = (one for name, found in there.items() if name not in put for one in found)
+    return [*kept, *(one for one in rest if name_of(one) in names)]
 
 
 def _with_members(
@@ -58,7 +66,7 @@ def _with_members(
     other = source.get(name_of(line))
     lists = LISTS_AT_END[path]
     fields = line.split(b":")
-    if other is None or len(fields) != len(other.split(b":")):
+    if other is None or not lists < len(fields) == len(other.split(b":")):
         return line
     for at, wanted in enumerate(other.split(b":")[-lists:], start=len(fields) - lists):
         has, shall = (

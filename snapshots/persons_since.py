@@ -17,11 +17,15 @@ from snapshots.model import Item, Key
 class PersonsSince:
     """Asked each time before lists of accounts are put back, and before they are compared.
 
-    `first`: the lists as they were when it was decided what they shall become.
+    `first`: the lists as they were when it was decided what they shall become; what is in them is
+    among `contents` or in the store.
     """
 
-    def __init__(self, keeper: Keeper, first: Mapping[str, Item]) -> None:
+    def __init__(
+        self, keeper: Keeper, first: Mapping[str, Item], contents: Contents | None = None
+    ) -> None:
         self._keeper = keeper
+        self._texts = dict(contents.made) if contents is not None else {}
         self._first = {path: first[path] for path in LISTS if path in first}
         self.changed: set[str] = set()
         """The lists in which something of others was kept."""
@@ -35,15 +39,16 @@ class PersonsSince:
 
         Contents are in the store. On a full disk none: the way back does not wait for room.
         """
-        with contextlib.suppress(HostError, OSError):
+        with contextlib.suppress(HostError, OSError, LookupError, ValueError):
             return self._kept_in(files)
         return {}
 
     def _kept_in(self, files: Mapping[str, Item]) -> dict[str, Item]:
-        now = lists_now(self._keeper)
+        contents = Contents(self._keeper.store.get)
+        now = lists_now(self._keeper, contents)
         if all(same(now.get(path), item) for path, item in self._first.items()):
             return {}
-        contents = Contents(self._keeper.store.get)
+        contents.made |= self._texts
         first, there, target = (book_of(contents, side) for side in (self._first, now, files))
         theirs = persons.with_persons_of(first, there)
         found = account_fields.with_changes(target, first, theirs)

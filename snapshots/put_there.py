@@ -16,7 +16,7 @@ from host.names import visible
 from snapshots import leftovers
 from snapshots.captured import is_metadata_only
 from snapshots.directories import parents
-from snapshots.model import Delta, FileItem, Item, TransactionRecord
+from snapshots.model import Delta, FileItem, Item, SnapshotError, TransactionRecord
 from snapshots.package_owners import AT_ONCE, owners
 from snapshots.package_ties import listed
 from snapshots.persons import FIRST_PERSON
@@ -64,11 +64,15 @@ def put_there(
 
 
 def put_since(host: Host, records: Records, record: TransactionRecord) -> dict[str, Item]:
-    """What somebody put there while `record` waits for its confirmation."""
+    """What somebody put there while `record` waits for its confirmation. Where its list is damaged,
+    all that may be somebody's."""
     came = leftovers.states(host, records.came(record.id)) if record.status == "pending" else {}
     if not came:
         return {}
-    deltas = list(records.each_delta(record.id, {}))
+    try:
+        deltas = list(records.each_delta(record.id, {}))
+    except SnapshotError:
+        deltas = []
     known = {one.key for one in deltas if one.domain == "files"} | owners(host, came).keys()
     going = [one.key for one in deltas if one.domain == "packages" and one.before is None]
     return {path: came[path] for path in put_there(host, came, known, going)}
@@ -156,14 +160,17 @@ class PutThere:
 
 def taken_since(records: Records, record: TransactionRecord) -> dict[str, Item]:
     """What packages' own scripts took away in an undo that waits for its confirmation, and the
-    directories that went."""
+    directories that went; none where its list is damaged."""
     if record.kind != "rollback" or record.status != "pending":
         return {}
-    gone = {
-        one.key: one.before
-        for one in records.each_delta(record.id, {})
-        if one.domain == "files" and one.before is not None and one.after is None
-    }
+    try:
+        gone = {
+            one.key: one.before
+            for one in records.each_delta(record.id, {})
+            if one.domain == "files" and one.before is not None and one.after is None
+        }
+    except SnapshotError:
+        return {}
     return {path: gone[path] for path in leftovers.outside(gone, record.roots)}
 
 

@@ -91,6 +91,8 @@ def _membership(
 ) -> bytes:
     """The line of a group without those who `went`, and with those who `came` where it has them."""
     fields = line.split(b":")
+    if len(fields) <= LISTS_AT_END[path]:
+        return line
     for at in range(len(fields) - LISTS_AT_END[path], len(fields)):
         old, there, members = (_members(one, at) for one in (had, has, line))
         stay = [name for name in members if name not in went or name in old]

@@ -9,6 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from host.base import LARGEST_READ_BYTES, FileState, Host, HostError
+from snapshots.accounts import FILES
 from snapshots.captured import REPOSITORIES, TOO_LARGE, is_metadata_only, is_too_large
 from snapshots.domains.base import Domain, Scope
 from snapshots.model import DomainName, FileItem, Item, Root, SnapshotError
@@ -138,7 +139,7 @@ class Files(Domain):
         return FileItem(state)
 
     def _is_kept(self, path: str, state: FileState) -> bool:
-        if path in self.about_to_change:
+        if path in self.about_to_change or path in FILES:  # those are merged at each way back
             return self._store.is_whole(state.sha256)
         return self._store.has(state.sha256, state.size_bytes)
 
