@@ -5,8 +5,7 @@ Programs that change accounts change single fields: a password and its age, a sh
 
 from __future__ import annotations
 
-from snapshots.accounts import OF_GROUPS, ONE_LINE_EACH, Book, by_name, name_of
-from snapshots.members import LISTS_AT_END
+from snapshots.accounts import LISTS_AT_END, OF_GROUPS, ONE_LINE_EACH, Book, by_name, name_of
 from snapshots.merge import Lines
 
 

@@ -18,6 +18,8 @@ PASSWD, GROUP = "/etc/passwd", "/etc/group"
 OF_USERS = (PASSWD, "/etc/shadow", "/etc/subuid", "/etc/subgid")
 OF_GROUPS = (GROUP, "/etc/gshadow")
 FILES = (*OF_USERS, *OF_GROUPS)
+LISTS_AT_END = {GROUP: 1, "/etc/gshadow": 2}
+"""How many fields at the end of a line are lists of names: members, and who manages the group."""
 
 Book = Mapping[str, Lines]
 """The lines of each of these files, by path."""
@@ -265,7 +267,8 @@ def _in_new_groups(fitted: Fitted, now: Book) -> None:
     """Who comes back with a group that has another id by now belongs to it as before."""
     there = set(now.get(PASSWD, ()))
     for line in list(fitted.book.get(PASSWD, ())):
-        gid = fitted.gids.get(gid_of(line) or 0)
+        number = gid_of(line)
+        gid = fitted.gids.get(number) if number is not None else None
         if gid is not None and line not in there:
             fitted.swap(PASSWD, line, _with_field(line, 3, gid))
 
@@ -273,22 +276,21 @@ def _in_new_groups(fitted: Fitted, now: Book) -> None:
 def _no_members_who_go(fitted: Fitted, before: Book, now: Book) -> None:
     """A name that is left in a group would give its rights to whoever is called so next."""
     going = {name.encode("utf-8", "surrogateescape") for name in _going(fitted, now, PASSWD)}
-    for path in OF_GROUPS:
+    for path, lists in LISTS_AT_END.items():
         had = by_name(before.get(path, ()))
-        for line in list(fitted.book.get(path, ())):
-            group = name_of(line)
-            *rest, names = line.split(b":")
-            was = had.get(group, b"").rpartition(b":")[2].split(b",")
-            left = [name for name in names.split(b",") if name in going and name not in was]
-            if not rest or not left:
-                continue
-            stay = [name for name in names.split(b",") if name not in left]
-            fitted.book[path] = [
-                b":".join([*rest, b",".join(stay)]) if one == line else one
-                for one in fitted.book[path]
-            ]
-            who = b", ".join(left).decode("utf-8", "surrogateescape")
-            fitted.say((path,), f"{who} goes, and is no member of {group} any more")
+        for place, line in enumerate(fitted.book.get(path, ())):
+            fields, was = line.split(b":"), had.get(name_of(line), b"").split(b":")
+            left = set[bytes]()
+            for at in range(max(1, len(fields) - lists), len(fields)):
+                old = was[at].split(b",") if at < len(was) else []
+                gone = {one for one in fields[at].split(b",") if one in going and one not in old}
+                fields[at] = b",".join(one for one in fields[at].split(b",") if one not in gone)
+                left |= gone
+            if left:
+                fitted.book[path][place] = b":".join(fields)
+                who = b", ".join(sorted(left)).decode("utf-8", "surrogateescape")
+                note = f"{who} goes, and is no member of {name_of(line)} any more"
+                fitted.say((path,), note)
 
 
 def gid_of(line: bytes) -> int | None:

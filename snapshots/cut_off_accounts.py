@@ -9,8 +9,16 @@ import shlex
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from snapshots.accounts import GROUP, OF_GROUPS, OF_USERS, PASSWD, Book, by_name, name_of
-from snapshots.members import LISTS_AT_END
+from snapshots.accounts import (
+    GROUP,
+    LISTS_AT_END,
+    OF_GROUPS,
+    OF_USERS,
+    PASSWD,
+    Book,
+    by_name,
+    name_of,
+)
 from snapshots.merge import Lines
 
 SHADOW: Final = "/etc/shadow"
@@ -26,6 +34,8 @@ def without(summary: str, left: Book, now: Book) -> dict[str, Lines]:
     options, name = _options(words), words[-1] if words else ""
     if program == "chpasswd":
         names = summary.partition(" for ")[2].split(", ")
+        if not names[0]:  # as builds before told it
+            return {path: list(left.get(path, lines)) for path, lines in now.items()}
         return _with_fields(now, left, SHADOW, names, {1: None, 2: None})
     if program == "chage" and options.keys() <= _AGES.keys():
         fields = {_AGES[option]: value for option, value in options.items()}
@@ -121,5 +131,6 @@ def _without_account(now: Book, left: Book, name: str) -> dict[str, Lines]:
         if name in by_name(left.get(main, ())):
             continue  # a group that was there is not the account's
         for path in found.keys() & set(lists):
-            found[path] = [line for line in found[path] if name_of(line) != name]
+            old = set(left.get(path, ()))
+            found[path] = [one for one in found[path] if name_of(one) != name or one in old]
     return found

@@ -26,8 +26,13 @@ def edited_since(host: Host, state: StateDir) -> list[str]:
     `SnapshotError` and `OSError`.
     """
     keeper = Keeper(host, state)
-    keeper.files.keeping = False
-    records = Records(state)
+    try:
+        return _edited(host, keeper, Records(state))
+    finally:
+        keeper.store.forget()
+
+
+def _edited(host: Host, keeper: Keeper, records: Records) -> list[str]:
     found: set[str] = set()
     for record in to_recover(records.all()):
         left = _left(keeper, records, record)

@@ -346,9 +346,10 @@ class Inversion:
     ) -> None:
         """Decide for one thing."""
         if how == "merge" and target is None and delta.domain == "files":
-            how, note = "restore", note or what_goes_with(delta.after, self.now(delta))
-        lacking = self.contents.lacks(delta.key, target) if how in ("restore", "merge") else ""
-        if lacking:
+            how, note = "restore", what_goes_with(delta.after, self.now(delta)) or note
+        stands = read_hash(target) != "" and read_hash(target) == read_hash(self.now(delta))
+        needs = how in ("restore", "merge") and not stands
+        if needs and (lacking := self.contents.lacks(delta.key, target)):
             self._without_content(delta, lacking)
             return
         decision = Decision(delta, how, target, note, heirs, tuple(self._clashed))

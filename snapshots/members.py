@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from snapshots.accounts import ONE_LINE_EACH, by_name
+from snapshots.accounts import LISTS_AT_END, ONE_LINE_EACH, by_name
 from snapshots.merge import ends_its_last_line, joined, lines_of, merge3
-
-LISTS_AT_END = {"/etc/group": 1, "/etc/gshadow": 2}
-"""How many fields at the end of a line are lists of names: members, and who manages the group."""
 
 
 def merge_accounts(path: str, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
@@ -15,11 +12,13 @@ def merge_accounts(path: str, base: bytes, ours: bytes, theirs: bytes) -> bytes 
         return None
     sides = [lines_of(side) for side in (base, ours, theirs)]
     named = [by_name(side) for side in sides]
+    instead: dict[bytes, bytes] = {}
     for name in named[0].keys() & named[1].keys() & named[2].keys():
         lines = [side[name] for side in named]
         merged = _merged(LISTS_AT_END.get(path, 0), *lines)
         if merged is not None:
-            sides = [[merged if one in lines else one for one in side] for side in sides]
+            instead |= dict.fromkeys(lines, merged)
+    sides = [[instead.get(one, one) for one in side] for side in sides]
     ends = map(ends_its_last_line, (base, ours, theirs))
     return merge3(*(joined(side, end) for side, end in zip(sides, ends, strict=True)))
 

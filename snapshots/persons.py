@@ -8,8 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 
-from snapshots.accounts import GROUP, OF_GROUPS, OF_USERS, PASSWD, Book, by_name, id_of, name_of
-from snapshots.members import LISTS_AT_END
+from snapshots.accounts import (
+    GROUP,
+    LISTS_AT_END,
+    OF_GROUPS,
+    OF_USERS,
+    PASSWD,
+    Book,
+    by_name,
+    id_of,
+    name_of,
+)
 from snapshots.merge import Lines
 
 FIRST_PERSON, NOBODY = 1000, 65534

@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 from snapshots.accounts import (
     GROUP,
+    LISTS_AT_END,
     OF_GROUPS,
     OF_USERS,
     PASSWD,
@@ -19,7 +20,6 @@ from snapshots.accounts import (
     id_of,
     name_of,
 )
-from snapshots.members import LISTS_AT_END
 from snapshots.merge import Lines
 
 

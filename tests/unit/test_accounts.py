@@ -259,3 +259,16 @@ def test_who_goes_is_left_in_no_group() -> None:
     ]  # fmt: skip
     assert fitted.notes[GROUP] == ["bob goes, and is no member of www any more"]
     assert fit(now, now, before=before).notes == {}
+
+
+def test_who_goes_manages_no_group() -> None:
+    gshadow = "/etc/gshadow"
+    now = {
+        PASSWD: [b"root:x:0:0", b"bob:x:1000:1000"], GROUP: [b"www:x:33:bob"],
+        gshadow: [b"www:*:bob:bob", b"odd"],
+    }  # fmt: skip
+    before = {PASSWD: [b"root:x:0:0"], GROUP: [b"www:x:33:"], gshadow: [b"www:*::"]}
+    then = {**now, PASSWD: [b"root:x:0:0"]}
+    fitted = accounts.fit(before, now, then, accounts.NOBODY)
+    assert fitted.book[gshadow] == [b"www:*::", b"odd"]
+    assert fitted.book[GROUP] == [b"www:x:33:"]

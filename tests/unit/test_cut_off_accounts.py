@@ -218,3 +218,14 @@ def test_a_command_that_fails_after_it_did_its_work(bench: Bench, programs: Prog
         programs.perform(tx, "usermod", "--shell", "/bin/false", "svn", act=fails)
     assert tx.roll_back("usermod failed").status == "rolled-back"
     assert say(bench) == EXPECTED
+
+
+def test_a_stale_line_of_an_account_that_was_to_be_made_stays() -> None:
+    left = {**LEFT, "subuid": f"{LEFT['subuid']}carol:7:1\n"}
+    did = {**left, "passwd": with_carol(LEFT)["passwd"], "subuid": f"{left['subuid']}carol:8:1\n"}
+    assert without(ADDED, book(left), book(did)) == book(left)
+
+
+def test_a_journal_of_a_build_before_does_not_say_whose_password_was_set() -> None:
+    did = book(with_(("shadow", "svn:s:1:", "svn:$y$new:2:")))
+    assert without("chpasswd", book(LEFT), did) == book(LEFT)

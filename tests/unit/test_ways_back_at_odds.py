@@ -14,6 +14,7 @@ from host.base import FileState, Host
 from snapshots import objects
 from snapshots.edited_since import edited_since
 from snapshots.execute import execute
+from snapshots.members import merge_accounts
 from snapshots.model import Change, InstallPackages
 from snapshots.progress import Silent
 from snapshots.records import Records
@@ -199,3 +200,26 @@ def test_a_directory_that_became_a_link_onto_itself(bench: Bench) -> None:
     bench.host.put("/etc/app.d", FileState("symlink", 0o777, target="app.d"))
     assert tx.roll_back("failed").status in ("rolled-back", "needs-person")
     assert [one.status for one in Records(bench.state).all()] != ["open"]
+
+
+def test_a_long_list_that_both_changed_is_merged_at_once() -> None:
+    base, ours, theirs = (
+        "".join(f"u{n}:{pw}:1:0:{age}:7:::\n" for n in range(20_000)).encode()
+        for pw, age in (("a", 99999), ("A", 99999), ("a", 90))
+    )
+    merged = merge_accounts("/etc/shadow", base, ours, theirs)
+    assert merged == ours.replace(b"99999", b"90")
+
+
+def test_asking_what_is_written_over_leaves_nothing_behind(bench: Bench) -> None:
+    tx = waiting(bench)
+    tx.perform(write("/etc/a", "ours\n"))
+    tx.commit()
+    bench.host.write_file("/etc/a", b"somebody's\n")
+    there = kept(bench)
+    assert edited_since(bench.host, bench.state) == ["/etc/a"]
+    assert kept(bench) == there
+
+
+def kept(bench: Bench) -> set[Path]:
+    return {path for path in bench.state.objects.rglob("*") if path.is_file()}
