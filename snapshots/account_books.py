@@ -38,9 +38,11 @@ def lists_now(keeper: Keeper, contents: Contents) -> dict[str, Item]:
 
 
 def book_of(contents: Contents, items: Mapping[str, Item | None]) -> dict[str, Lines]:
-    """The lines of those that are there, by path."""
+    """The lines of those that are files to read, by path: a link is no list without anybody."""
     return {
-        path: lines_in(contents, item) for path in LISTS if (item := items.get(path)) is not None
+        path: lines_in(contents, item)
+        for path in LISTS
+        if (item := items.get(path)) is not None and read_hash(item)
     }
 
 

@@ -119,7 +119,9 @@ def _without_commands(
     for command in reversed(commands):
         found = cut_off_accounts.without(command, old, found)
     return {
-        path: item if found[path] == there[path] else with_lines(contents, item, found[path])
+        path: with_lines(contents, item, found[path])
+        if path in there and found[path] != there[path]
+        else item
         for path, item in now.items()
     }
 

@@ -84,7 +84,7 @@ def _with_fields(
         if name not in names or name not in old:
             return line
         fields, before = line.split(b":"), old[name].split(b":")
-        if len(fields) != len(before):
+        if len(fields) != len(before) or len(fields) <= max(set_to):
             return line
         for at, value in set_to.items():
             if value is None or fields[at] == value.encode("utf-8", "surrogateescape"):

@@ -27,22 +27,32 @@ FIRST_PERSON, NOBODY = 1000, 65534
 
 def with_persons_of(lists: Book, source: Book) -> dict[str, Lines]:
     """`lists` with all that is about persons as it is in `source`; by path, those in both."""
-    users, groups = (
-        {
-            name
+    numbers = {
+        path: [
+            (name, id_of(line))
             for book in (lists, source)
             for name, line in by_name(book.get(path, ())).items()
-            if _is_of_a_person(id_of(line))
-        }
+        ]
+        for path in (PASSWD, GROUP)
+    }
+    users, groups = (
+        {name for name, number in numbers[path] if _is_of_a_person(number)}
         for path in (PASSWD, GROUP)
     )
+    programs = {name for name, _ in numbers[PASSWD]} - users
     found = {}
     for path in lists.keys() & source.keys():
         theirs = users if path in OF_USERS else groups
         found[path] = _with_lines_of(lists[path], source[path], theirs)
         if path in OF_GROUPS:
             there = by_name(source[path])
-            found[path] = [_with_members(path, line, there, users) for line in found[path]]
+            first = by_name(found[path])  # of a group on several lines
+            found[path] = [
+                _with_members(path, line, there, programs)
+                if first.get(name_of(line)) is line
+                else line
+                for line in found[path]
+            ]
     return found
 
 
@@ -69,9 +79,10 @@ def _with_lines_of(lines: Lines, source: Lines, names: Container[str]) -> Lines:
 
 
 def _with_members(
-    path: str, line: bytes, source: Mapping[str, bytes], persons: Container[str]
+    path: str, line: bytes, source: Mapping[str, bytes], programs: Container[str]
 ) -> bytes:
-    """The line of a group with the persons in it that `source` has there."""
+    """The line of a group with those in it that `source` has there and that are no account of a
+    program: persons may be known from elsewhere (LDAP)."""
     other = source.get(name_of(line))
     lists = LISTS_AT_END[path]
     fields = line.split(b":")
@@ -79,7 +90,11 @@ def _with_members(
         return line
     for at, wanted in enumerate(other.split(b":")[-lists:], start=len(fields) - lists):
         has, shall = (
-            [one for one in names.split(b",") if one.decode("utf-8", "surrogateescape") in persons]
+            [
+                one
+                for one in names.split(b",")
+                if one and one.decode("utf-8", "surrogateescape") not in programs
+            ]
             for names in (fields[at], wanted)
         )
         if has != shall:

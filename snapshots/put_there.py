@@ -130,13 +130,19 @@ class PutThere:
                 put_back(self._keeper, {**self._above, **self._kept})
             raise
 
+    def kept(self) -> list[Delta]:
+        """All of it as if it had been taken away, with what it lies in."""
+        return [Delta("files", path, item, None) for path, item in self._all()]
+
+    def _all(self) -> list[tuple[str, Item]]:
+        return sorted({**self._above, **self._kept}.items())
+
     def taken(self) -> list[Delta]:
         """What packages' own scripts took away, with what was kept of it and what it lay in."""
-        there = {**self._above, **self._kept}
         host = self._keeper.host
         return [
-            Delta("files", path, there[path], None)
-            for path in sorted(there)
+            Delta("files", path, item, None)
+            for path, item in self._all()
             if host.state(path) is None
         ]
 
@@ -159,9 +165,9 @@ class PutThere:
 
 
 def taken_since(records: Records, record: TransactionRecord) -> dict[str, Item]:
-    """What packages' own scripts took away in an undo that waits for its confirmation, and the
-    directories that went; none where its list is damaged."""
-    if record.kind != "rollback" or record.status != "pending":
+    """What packages' own scripts took away in an undo that waits for its confirmation, or may have
+    in one that was cut off, and the directories that went; none where its list is damaged."""
+    if record.kind != "rollback" or record.status not in ("open", "pending"):
         return {}
     try:
         gone = {

@@ -322,6 +322,8 @@ def _perform(
         persons=persons,
     )
     inversion.let_go()
+    if put_there.paths:
+        records.write_deltas(tx.id, put_there.kept())  # for whoever goes back after a crash
     meanwhile: list[str] = []
     mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
     with put_there.as_found():

@@ -32,14 +32,14 @@ NOW = {
 WITHOUT_THE_PACKAGE = {
     "passwd": "root:x:0:0\nold:x:105:105\nann:x:1000:1000\nbob:x:1002:1002\n",
     "shadow": "root:r\nold:*\nann:A\nbob:b\n",
-    "group": "root:x:0:\nold:x:105:\nsudo:x:27:daemon,ann,bob\nann:x:1000:\nbob:x:1002:\n",
-    "gshadow": "root:*::\nold:!::\nsudo:*::daemon,ann,bob\nann:!::\nbob:!::\n",
+    "group": "root:x:0:\nold:x:105:\nsudo:x:27:ann,daemon,bob\nann:x:1000:\nbob:x:1002:\n",
+    "gshadow": "root:*::\nold:!::\nsudo:*::ann,daemon,bob\nann:!::\nbob:!::\n",
 }
 WITHOUT_THE_PERSONS = {
     "passwd": "root:x:0:0\nann:x:1000:1000\nnew:x:106:106\neve:x:1001:1001\n",
     "shadow": "root:r\nann:a\nnew:*\neve:e\n",
-    "group": "root:x:0:\nsudo:x:27:daemon,new,ann\nann:x:1000:\nnew:x:106:\neve:x:1001:\n",
-    "gshadow": "root:*::\nsudo:*::daemon,new,ann\nann:!::\nnew:!::\neve:!::\n",
+    "group": "root:x:0:\nsudo:x:27:new,ann,daemon\nann:x:1000:\nnew:x:106:\neve:x:1001:\n",
+    "gshadow": "root:*::\nsudo:*::new,ann,daemon\nann:!::\nnew:!::\neve:!::\n",
 }
 
 

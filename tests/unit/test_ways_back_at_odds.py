@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from host.base import FileState, Host
+from host.base import FileState, Host, HostError
 from snapshots import objects
 from snapshots.edited_since import edited_since
 from snapshots.execute import execute
@@ -223,3 +223,64 @@ def test_asking_what_is_written_over_leaves_nothing_behind(bench: Bench) -> None
 
 def kept(bench: Bench) -> set[Path]:
     return {path for path in bench.state.objects.rglob("*") if path.is_file()}
+
+
+def test_a_list_that_became_a_link_is_no_list_without_anybody(bench: Bench) -> None:
+    done = bench.apply("s", InstallPackages(("fail2ban",)))
+    bench.host.write_file("/etc/passwd.real", AGED["passwd"].encode())
+    sets_a_password(bench)
+    bench.host.put("/etc/passwd", None)
+    bench.host.put("/etc/passwd", FileState("symlink", 0o777, target="passwd.real"))
+    bench.undo(done.id)
+    assert bench.read("/etc/passwd.real") == AGED["passwd"]
+    assert bench.host.realpath("/etc/passwd") in ("/etc/passwd", "/etc/passwd.real")
+    assert "ann:x:1000" in bench.read(bench.host.realpath("/etc/passwd"))
+
+
+def test_members_that_are_known_from_elsewhere_stay(bench: Bench) -> None:
+    tx = bench.begin("s")
+    tx.perform(InstallPackages(("fail2ban",)))
+    lists(bench, group=AGED["group"].replace("sudo:x:27:", "sudo:x:27:ldap-admin"))
+    assert tx.roll_back("failed").status == "rolled-back"
+    assert "sudo:x:27:ldap-admin" in bench.read("/etc/group")
+
+
+def test_what_a_packages_script_took_is_there_after_a_crash(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("/var", "/var/lib"):
+        if bench.host.state(path) is None:
+            bench.host.put(path, DIRECTORY)
+    monkeypatch.setattr("snapshots.transaction.execute", brings_data)
+    done = bench.apply("s", InstallPackages(("fail2ban",)))
+    bench.host.write_file(f"{DATA}/mine", b"precious\n")
+
+    def wipes() -> None:
+        for path in (f"{DATA}/mine", f"{DATA}/db", DATA):
+            bench.host.put(path, None)
+        os.kill(os.getpid(), 9)
+
+    def work() -> None:
+        undone(bench, done.id, Meanwhile("comparing with", wipes))
+
+    dies_in_the_middle(bench, work)
+    assert bench.host.state(DATA) is None
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert ended.status == "rolled-back"
+    assert bench.read(f"{DATA}/mine") == "precious\n"
+
+
+def test_a_short_line_stops_no_way_back_after_a_command_that_failed(
+    bench: Bench, programs: Programs
+) -> None:
+    lists(bench, shadow=f"{AGED['shadow']}old:x:1:0:99999\n")
+    tx = bench.begin("s")
+
+    def fails() -> None:
+        raise HostError("chage failed")
+
+    with pytest.raises(HostError):
+        programs.perform(tx, "chage", "--inactive", "45", "old", act=fails)
+    sets_a_password(bench)
+    assert tx.roll_back("chage failed").status == "rolled-back"
+    assert "ann:A:2:" in bench.read("/etc/shadow")
