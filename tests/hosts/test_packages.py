@@ -55,7 +55,8 @@ def test_an_installation_leaves_nothing_behind(host: LabHost) -> None:
                  "files /etc/passwd", "files /etc/vsftpd.conf"):  # fmt: skip
         assert any(line.startswith(part) for line in changed), part
     host.run("sh", "-c", f"echo later >> /var/log/{fpm}.log; echo more >> /etc/vsftpd.conf")
-    host.run("sh", "-c", "echo x > /var/lib/fail2ban/written-later; mkdir /srv/ftp/incoming")
+    host.run("sh", "-c", "echo x > /var/lib/fail2ban/put-there; mkdir /srv/ftp/incoming")
+    host.run("install", "-o", "www-data", "/etc/motd", "/var/lib/fail2ban/of-a-daemon")
     host.run("touch", "/var/log/of-somebody-else.log")
 
     shown = harden(host, "history", "show", "site.packages").stdout
@@ -69,10 +70,14 @@ def test_an_installation_leaves_nothing_behind(host: LabHost) -> None:
     preview = in_conflict.stdout
     assert in_conflict.returncode == 3 and "--keep-current" in in_conflict.stderr
     assert f"/var/log/{fpm}.log" in preview and "of-somebody-else" not in preview
+    stays = "1 file came later and no package has it, so it may be yours and stays:"
+    assert f"{stays} /var/lib/fail2ban/put-there" in " ".join(preview.split())
     _without_sources(host)
     # What the administrator added to a package's file goes with the package, once that is said.
     host.run("sed", "-i", "$d", "/etc/vsftpd.conf")
     roll_back(host, "site.packages")
+    assert host.out("ls", "/var/lib/fail2ban") == "put-there"
+    host.run("rm", "-r", "/var/lib/fail2ban")
     left = differences(first, fingerprint(host))
     assert left == ["names /var/log/of-somebody-else.log: None -> -rw-r--r-- 0:0"]
 
@@ -234,4 +239,7 @@ def test_what_a_stranger_writes_while_our_dpkg_runs_is_kept_and_told(host: LabHo
     mine = hashlib.sha256(b"mine\n").hexdigest()
     host.run("test", "-e", f"/var/lib/harden-tui/snapshots/objects/{mine[:2]}/{mine}")
     assert host.out("cat", "/etc/motd") == "old"
-    assert "mallory" not in host.out("cat", "/etc/passwd")
+    assert "mallory" in host.out("cat", "/etc/passwd"), "a person's account is no package's"
+    assert "mallory" in host.out("cat", "/etc/shadow") and "mallory" in host.out(
+        "cat", "/etc/group"
+    )
