@@ -6,6 +6,7 @@ Programs that change accounts change single fields: a password and its age, a sh
 from __future__ import annotations
 
 from snapshots.accounts import LISTS_AT_END, OF_GROUPS, ONE_LINE_EACH, Book, by_name, name_of
+from snapshots.members import merged_names
 from snapshots.merge import Lines
 
 
@@ -46,13 +47,7 @@ def _with_fields(path: str, line: bytes, old: bytes, new: bytes) -> bytes:
     lists = LISTS_AT_END[path] if path in OF_GROUPS else 0
     for at, (before, after) in enumerate(zip(was, shall, strict=True)):
         if at >= len(fields) - lists:
-            fields[at] = _with_members(fields[at], before, after)
+            fields[at] = merged_names(before, fields[at], after)
         elif before != after:
             fields[at] = after
     return b":".join(fields)
-
-
-def _with_members(names: bytes, old: bytes, new: bytes) -> bytes:
-    there, was, shall = (one.split(b",") if one else [] for one in (names, old, new))
-    stay = [name for name in there if name in shall or name not in was]
-    return b",".join([*stay, *(name for name in shall if name not in was and name not in stay)])

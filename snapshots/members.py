@@ -33,7 +33,7 @@ def _merged(lists: int, base: bytes, ours: bytes, theirs: bytes) -> bytes | None
     found = []
     for at, (was, there, wanted) in enumerate(zip(*fields, strict=True)):
         if at >= len(fields[0]) - lists:
-            found.append(_names(was, there, wanted))
+            found.append(merged_names(was, there, wanted))
         elif there in (was, wanted):
             found.append(wanted)
         elif wanted == was:
@@ -43,7 +43,8 @@ def _merged(lists: int, base: bytes, ours: bytes, theirs: bytes) -> bytes | None
     return b":".join(found)
 
 
-def _names(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+def merged_names(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """A list of names as it is in `ours`, with what made `theirs` of `base`."""
     was, there, wanted = (one.split(b",") if one else [] for one in (base, ours, theirs))
     stay = [name for name in there if name in wanted or name not in was]
     return b",".join([*stay, *(name for name in wanted if name not in was and name not in stay)])

@@ -136,13 +136,17 @@ def brings_data(host: Host, change: Change, *rest: object) -> None:
         host.write_file(f"{DATA}/db", b"x")
 
 
-def test_what_somebody_put_there_stays_also_at_a_second_attempt(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def with_packages_that_bring_data(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in ("/var", "/var/lib"):
         if bench.host.state(path) is None:
             bench.host.put(path, DIRECTORY)
     monkeypatch.setattr("snapshots.transaction.execute", brings_data)
+
+
+def test_what_somebody_put_there_stays_also_at_a_second_attempt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_packages_that_bring_data(bench, monkeypatch)
     bench.host.write_file("/etc/a", b"before\n")
     tx = waiting(bench)
     tx.perform(write("/etc/a", "ours\n"))
@@ -248,10 +252,7 @@ def test_members_that_are_known_from_elsewhere_stay(bench: Bench) -> None:
 def test_what_a_packages_script_took_is_there_after_a_crash(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in ("/var", "/var/lib"):
-        if bench.host.state(path) is None:
-            bench.host.put(path, DIRECTORY)
-    monkeypatch.setattr("snapshots.transaction.execute", brings_data)
+    with_packages_that_bring_data(bench, monkeypatch)
     done = bench.apply("s", InstallPackages(("fail2ban",)))
     bench.host.write_file(f"{DATA}/mine", b"precious\n")
 
