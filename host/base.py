@@ -6,6 +6,7 @@ directory. Nothing here follows a symbolic link in the last component unless it 
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -457,6 +458,13 @@ class Host(ABC):
     def strange_packages(self) -> set[str]:
         """Packages that other tools changed while the lock was let go in the middle of a change."""
         return set()
+
+    def account_lists_locked(self) -> contextlib.AbstractContextManager[int]:
+        """Keep passwd, useradd and vipw out while a block runs, for moments only.
+
+        Gives 0, or the process that did not let go of them within 15 seconds, -1 if unknown.
+        """
+        return contextlib.nullcontext(0)
 
     def delete_firewall_table(self, family: str, name: str) -> None:
         """Delete a table with all it holds; no error where there is none. Raises `HostError`."""

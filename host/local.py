@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
-from host import command, files, netfilter, ports, services, session, syncing, tree, walk, writing
+from host import (
+    account_lock,
+    command,
+    files,
+    netfilter,
+    ports,
+    services,
+    session,
+    syncing,
+    tree,
+    walk,
+    writing,
+)
 from host.base import (
     Completed,
     FileState,
@@ -229,6 +242,9 @@ class LocalHost(Host):
     @property
     def has_packages_locked(self) -> bool:
         return self._package_lock.is_held
+
+    def account_lists_locked(self) -> contextlib.AbstractContextManager[int]:
+        return account_lock.held()
 
     def firewall_tables(self) -> tuple[FirewallTable, ...]:
         return netfilter.tables()

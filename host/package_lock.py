@@ -15,7 +15,7 @@ from typing import Final
 from host.base import HostError
 
 PATH: Final = "/var/lib/dpkg/lock-frontend"
-_FLOCK: Final = struct.Struct("hhqqi4x")
+FLOCK: Final = struct.Struct("hhqqi4x")
 """struct flock of 64-bit Linux: type, whence, start, length, pid."""
 
 
@@ -45,7 +45,7 @@ class PackageLock:
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                holder = _holder(descriptor)
+                holder = holder_of(descriptor)
                 os.close(descriptor)
                 if error.errno not in (errno.EACCES, errno.EAGAIN):
                     raise HostError(
@@ -65,8 +65,8 @@ class PackageLock:
             self._descriptor = -1
 
 
-def _holder(descriptor: int) -> int:
+def holder_of(descriptor: int) -> int:
     """The process in the way; 0 where it let go just now."""
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    answer: tuple[int, ...] = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    asked = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    answer: tuple[int, ...] = FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     return 0 if answer[0] == fcntl.F_UNLCK else answer[4]

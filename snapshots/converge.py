@@ -7,7 +7,7 @@ found by capturing again after each kind, because package scripts and daemons ch
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -15,56 +15,29 @@ from host.base import HostError
 from snapshots import account_undo, mariadb_cells
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
-from snapshots.captured import WITHOUT_FILE, Captured, each_difference, is_locked
+from snapshots.captured import Captured
 from snapshots.daemons import taking
 from snapshots.domains.base import Domain, Scope
 from snapshots.domains.files import Filled
 from snapshots.domains.packages import LEFTOVER, Package
 from snapshots.domains.units import MASK
 from snapshots.found import moved_on
+from snapshots.goal import Goal, accepting, wanted_of
+from snapshots.lists_back import ListsBack, put_lists_back
 from snapshots.model import (
     Activation,
     Delta,
     Item,
-    Key,
-    Root,
     SnapshotError,
-    Validation,
     ValueItem,
 )
-from snapshots.others import OF_UNITS, OfOthers, nobodys, with_items_of
-from snapshots.persons_since import PersonsSince
+from snapshots.others import OF_UNITS, OfOthers, nobodys
 from snapshots.progress import Progress
-from snapshots.strangers import left_to_them, with_what_came
 
 SYSTEM_TREES = ("/", "/etc", "/usr", "/var")
 """Where programs write; each may be a file system of its own."""
 
 Mind = Callable[[Mapping[str, Item | None], Mapping[str, Item]], None]
-
-
-class Goal(msgspec.Struct, frozen=True, kw_only=True):
-    """What the host shall become, and what makes daemons take it.
-
-    `free` are files that are left as package tools make them; `named` those that count although
-    they are volatile. `besides`: packages that apt brings with others and of which nobody knows
-    what they bring; all of it stays but the files that are `decided`.
-    """
-
-    captured: Captured
-    roots: tuple[Root, ...] = ()
-    validations: tuple[Validation, ...] = ()
-    activations: tuple[Activation, ...] = ()
-    named: frozenset[str] = frozenset()
-    free: frozenset[str] = frozenset()
-    besides: frozenset[str] = frozenset()
-    decided: frozenset[str] = frozenset()
-    persons: PersonsSince | None = None
-    """Who is asked what others changed of persons' accounts since this was decided."""
-
-    @property
-    def loose(self) -> tuple[str, ...]:
-        return tuple(root.path for root in self.roots if not root.content)
 
 
 def converge(
@@ -90,10 +63,14 @@ def converge(
     """
 
     def restore(
-        domain: Domain, now: dict[str, Item] | None = None, mind: Mind | None = None
+        domain: Domain,
+        now: dict[str, Item] | None = None,
+        mind: Mind | None = None,
+        but: frozenset[str] = frozenset(),
     ) -> list[str]:
         try:
-            return _restore(keeper, goal, domain, progress, now, mind, of_others)
+            less = msgspec.structs.replace(goal, free=goal.free | but)
+            return _restore(keeper, less, domain, progress, now, mind, of_others)
         except HostError as error:
             if errors is None:
                 raise
@@ -119,13 +96,20 @@ def converge(
     touched = restore(keeper.packages, packages)
     if len(keeper.host.strange_packages) > known or (touched and goal.besides):
         goal = _without_strangers(keeper, goal, progress)
-    goal = with_persons(goal)
     if touched:
         # ucf syncs nothing: the shorter its table is in memory only, the better.
         with contextlib.suppress(OSError):
             keeper.host.sync(SYSTEM_TREES)
     seen = now["files"] if now is not None and not touched else None
-    files = restore(keeper.files, seen, mind)
+    lists = ListsBack(goal, frozenset(), [])
+    try:
+        lists = put_lists_back(keeper, goal, progress, of_others)
+    except HostError as error:
+        if errors is None:
+            raise
+        errors.append(error)
+    goal = lists.goal
+    files = [*lists.written, *restore(keeper.files, seen, mind, lists.looked_at)]
     if touched or any(map(OF_UNITS.fullmatch, files)):
         progress.command("systemctl daemon-reload")
         keeper.host.run(("systemctl", "daemon-reload"), ok=None, timeout_s=60.0)
@@ -188,27 +172,6 @@ def _without_strangers(keeper: Keeper, goal: Goal, progress: Progress) -> Goal:
     return accepting(keeper, goal, keeper.capture(goal.roots, progress))
 
 
-def accepting(keeper: Keeper, goal: Goal, now: Captured) -> Goal:
-    """The goal with what others changed, or packages brought that came `besides`, as it is now."""
-    captured = left_to_them(keeper.host, goal.captured, now, goal.named)
-    captured = with_what_came(keeper.host, captured, now, goal.decided | goal.named, goal.besides)
-    return msgspec.structs.replace(goal, captured=captured)
-
-
-def with_persons(goal: Goal) -> Goal:
-    """The goal with what others changed of persons' accounts meanwhile."""
-    kept = goal.persons.kept_in(goal.captured.get("files", {})) if goal.persons else {}
-    keys: set[Key] = {("files", path) for path in kept}
-    return msgspec.structs.replace(
-        goal, captured=with_items_of(goal.captured, keys, {"files": kept})
-    )
-
-
-def leaving_to_others(goal: Goal, keys: Collection[Key], now: Captured) -> Goal:
-    """The goal with these as they are now."""
-    return msgspec.structs.replace(goal, captured=with_items_of(goal.captured, keys, now))
-
-
 def _brings_packages(goal: Goal, packages: Mapping[str, Item]) -> bool:
     """Whether any is to be installed; `packages` are those that dpkg knows now."""
     wanted = goal.captured.get("packages", {})
@@ -234,15 +197,6 @@ def _moves_nothing(goal: Goal, files: Iterable[str]) -> bool:
         and all(not root.content for root in goal.roots)
         and not any(path.startswith("/etc/") for path in files)
     )
-
-
-def what_is_left(goal: Goal, now: Captured) -> list[Delta]:
-    """How `now` still differs from `goal`, without what nobody can bring back."""
-    return [
-        delta
-        for delta in each_difference(now, goal.captured, named=goal.named, loose=goal.loose)
-        if not _tolerable(goal, delta)
-    ]
 
 
 def describe_left(left: list[Delta]) -> str:
@@ -273,11 +227,11 @@ def _restore(
     seen = now
     if now is None:
         now = domain.capture(keeper.host, Scope(goal.roots))
-    wanted = _wanted(goal, domain, now, of_others)
+    wanted = wanted_of(goal, domain, now, of_others)
     if mind is not None:
         if seen is not None and moved_on(keeper, seen, wanted):
             now = domain.capture(keeper.host, Scope(goal.roots))
-            wanted = _wanted(goal, domain, now, of_others)
+            wanted = wanted_of(goal, domain, now, of_others)
         mind(wanted, now)
     if wanted:
         progress.doing(f"putting {domain.name} back", 0, len(wanted))
@@ -285,43 +239,8 @@ def _restore(
             domain.restore(keeper.host, wanted, progress)
         except Filled:
             now = domain.capture(keeper.host, Scope(goal.roots))
-            there = _wanted(goal, domain, now, of_others)
+            there = wanted_of(goal, domain, now, of_others)
             # What came this moment and is nobody's to us was kept nowhere: it is not removed.
             again = {key: item for key, item in there.items() if key in wanted}
             domain.restore(keeper.host, again, progress)
     return list(wanted)
-
-
-def _wanted(
-    goal: Goal, domain: Domain, now: dict[str, Item], of_others: OfOthers
-) -> dict[str, Item | None]:
-    """What of this kind is not as `goal` wants it, as it shall be."""
-    wanted = each_difference(
-        {domain.name: goal.captured.get(domain.name, {})},
-        {domain.name: now},
-        named=goal.named,
-        loose=goal.loose,
-    )
-    deltas = [one for one in wanted if not (one.domain == "files" and one.key in goal.free)]
-    theirs = of_others(deltas)
-    return {one.key: one.before for one in deltas if (one.domain, one.key) not in theirs}
-
-
-def _tolerable(goal: Goal, delta: Delta) -> bool:
-    if delta.domain == "files":
-        return delta.key in goal.free
-    if delta.domain == "packages":
-        return delta.before is None and delta.after == ValueItem(LEFTOVER)
-    if delta.domain == "kernel":
-        return is_locked(delta.key, delta.before)
-    if delta.domain == "units":
-        if delta.after == ValueItem(WITHOUT_FILE):
-            return True
-        # A unit that had failed and is stopped now is as good; it cannot be made to fail again.
-        return getattr(delta.after, "value", "") == "failed" and delta.before is None
-    if delta.domain == "firewall":
-        # A built-in chain is there, empty, as long as its table is.
-        table = " ".join(delta.key.split(" ")[:2])
-        kept = table in goal.captured.get("firewall", {})
-        return kept and delta.after is None and delta.before == ValueItem("policy ACCEPT")
-    return False

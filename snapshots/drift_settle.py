@@ -16,7 +16,6 @@ from snapshots import drift_accepted, others
 from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
-from snapshots.converge import Goal
 from snapshots.daemons import pulled
 from snapshots.drift import Choice, Drifted, content_roots, touched
 from snapshots.drift_accepted import Accepted
@@ -30,6 +29,7 @@ from snapshots.drift_plan import (
     plan_of,
 )
 from snapshots.found import keep_strangers
+from snapshots.goal import Goal
 from snapshots.guard_switch import Switch
 from snapshots.model import FileItem, Key, SnapshotError, TransactionRecord, Worked
 from snapshots.opening import changing, open_transaction, ready, way_back

@@ -23,9 +23,9 @@ from snapshots import (
 from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
-from snapshots.converge import Goal
 from snapshots.domains.units import MASK
 from snapshots.found import AS_FOUND, found_since, keep_found, keep_strangers, written_over
+from snapshots.goal import Goal
 from snapshots.lost_parts import Lost
 from snapshots.model import Item, Key, SnapshotError, TransactionRecord, TransactionStatus
 from snapshots.ours import Ours

@@ -29,13 +29,13 @@ from snapshots.captured import (
     is_too_large,
     loses_content,
 )
-from snapshots.converge import Goal
 from snapshots.daemons import pulled
 from snapshots.decision import by_key
 from snapshots.domains.mariadb import asks_mariadb
 from snapshots.dpkg import is_offered, refuse_interrupted
 from snapshots.fitting import refusal
 from snapshots.found import keep_strangers
+from snapshots.goal import Goal
 from snapshots.guard_switch import Switch
 from snapshots.inverse import Contents, read_hash
 from snapshots.inversion import Inversion

@@ -15,11 +15,11 @@ from host.base import CommandFailed, Completed, HostError
 from host.local import LocalHost
 from host.mariadb import SESSION
 from snapshots.captured import differences
-from snapshots.converge import Goal, what_is_left
 from snapshots.differences_text import as_text, between
 from snapshots.disputes import Unmergeable, settle, why_no_merge, why_no_restore
 from snapshots.domains.base import Scope
 from snapshots.domains.mariadb import ACCOUNTS, LARGEST_BYTES, Mariadb
+from snapshots.goal import Goal, what_is_left
 from snapshots.inverse import Contents
 from snapshots.mariadb_rows import (
     KEYS,

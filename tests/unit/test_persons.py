@@ -183,7 +183,7 @@ def test_what_is_changed_of_persons_while_packages_are_undone_stays(
     if killed:
 
         def work() -> None:
-            undone(bench, done.id, Meanwhile("putting files", die))
+            undone(bench, done.id, Meanwhile("putting accounts", die))
 
         dies_in_the_middle(bench, work)
         somebody_works(bench)

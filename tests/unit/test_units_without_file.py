@@ -6,9 +6,9 @@ import pytest
 
 from host.base import Completed
 from snapshots.captured import WITHOUT_FILE, differences
-from snapshots.converge import Goal, what_is_left
 from snapshots.domains.base import Scope
 from snapshots.domains.units import NOT_FOUND, Units
+from snapshots.goal import Goal, what_is_left
 from snapshots.model import ValueItem
 from snapshots.progress import Silent
 from tests.unit.snapshots_host import Bench

@@ -1,0 +1,65 @@
+"""Lists of accounts, put back while nobody else writes them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from host.holders import describe
+from snapshots.account_books import LISTS, lists_now
+from snapshots.capture import Keeper
+from snapshots.goal import Goal, wanted_of, with_persons
+from snapshots.inverse import Contents, read_hash
+from snapshots.model import Item
+from snapshots.others import OfOthers
+from snapshots.progress import Progress, Silent
+
+
+class ListsBack(NamedTuple):
+    """`goal` with what others changed of persons up to now; `written` of those `looked_at`, which
+    are not to be put back again."""
+
+    goal: Goal
+    looked_at: frozenset[str]
+    written: list[str]
+
+
+def put_lists_back(
+    keeper: Keeper, goal: Goal, progress: Progress, of_others: OfOthers
+) -> ListsBack:
+    """Those that are files and shall be. Raises `HostError`.
+
+    Whoever edits a list for long (vipw) is not waited for where none goes back.
+    """
+    goal = with_persons(goal)
+    looked_at, wanted = _look(keeper, goal, of_others)
+    if not wanted:
+        return ListsBack(goal, looked_at, [])
+    progress.doing("putting accounts back", 0, len(wanted))
+    with keeper.host.account_lists_locked() as holder:
+        goal = with_persons(goal)
+        looked_at, wanted = _look(keeper, goal, of_others)
+        if holder:
+            progress.output(
+                f"The lists of accounts are locked by {describe(keeper.host, holder)}. It may "
+                f"write over what goes back in {', '.join(wanted)}."
+            )
+        keeper.files.restore(keeper.host, wanted, Silent())  # moments
+    return ListsBack(goal, looked_at, list(wanted))
+
+
+def _look(
+    keeper: Keeper, goal: Goal, of_others: OfOthers
+) -> tuple[frozenset[str], dict[str, Item | None]]:
+    """The lists that are files and shall be, and as they shall be those that are otherwise."""
+    now = lists_now(keeper, Contents(keeper.store.get))
+    files = goal.captured.get("files", {})
+    there = {
+        path: files[path]
+        for path in LISTS
+        if read_hash(files.get(path)) and read_hash(now.get(path))
+    }
+    lists = msgspec.structs.replace(goal, captured={"files": there})
+    seen = {path: now[path] for path in there}
+    return frozenset(there), wanted_of(lists, keeper.files, seen, of_others)
