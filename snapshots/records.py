@@ -6,10 +6,10 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -17,9 +17,8 @@ from host.names import exact_json, read_exact_json
 from snapshots import delta_list, journal, kept_files, sums, twins
 from snapshots.durable import append_durably, sync_directory, write_durably
 from snapshots.journal import JournalLine, key_of
-from snapshots.model import Delta, Key, SnapshotError, TransactionRecord
-from snapshots.programs import Reach, may_have_written, nothing, units_in
-from snapshots.reached import Reached, both, of_change, of_keys, with_twin
+from snapshots.model import Delta, SnapshotError, TransactionRecord
+from snapshots.programs import Reach
 from snapshots.state import StateDir
 
 NAMES = "names.json"
@@ -43,22 +42,6 @@ _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]+")
 def last_id(directory: Path) -> str:
     """The last transaction among those in `directory`; empty where there is none."""
     return max((name for name in os.listdir(directory) if _ID.fullmatch(name)), default="")
-
-
-class Own(NamedTuple):
-    """What one transaction changed.
-
-    `named` it said before; `written` are files that programs of it wrote; so far as `reach` it may
-    have changed more. `units` it had systemd start or stop. `cut_off` is what did not come to its
-    end, as the journal describes it, "" where all did; it `may_have_written` these files.
-    """
-
-    named: frozenset[Key]
-    written: frozenset[str]
-    reach: Reached
-    units: frozenset[str] = frozenset()
-    cut_off: str = ""
-    may_have_written: Callable[[str], bool] = nothing
 
 
 class Records:
@@ -311,62 +294,16 @@ class Records:
         ]
         return {key for domain, key in keys if domain == "files"}
 
-    def own(self, record: TransactionRecord) -> Own | None:
-        """What is its own, where nobody needs to guess: what it did is told to its end, and no
-        package came or went with it. Else `None`.
-        """
-        named: set[Key] = {("files", path) for path in self.named_paths(record.id)}
-        if record.status == "pending":
-            changed = list(self.each_delta(record.id, {}))
-            packages = any(delta.domain == "packages" for delta in changed)
-            named |= {(delta.domain, delta.key) for delta in changed}
-            # Half of a packet filter may let nobody in: its tables go back as a whole.
-            filtered = with_twin(of_keys(key for key in named if key[0] == "firewall"))
-            return None if packages else Own(frozenset(named), frozenset(), filtered)
-        if not self.has_set_out(record.id):
-            return Own(frozenset(), frozenset(), {})
-        reached: Reached = {}
-        written: set[str] = set()
-        units: set[str] = set()
-        began = ended = 0
-        lines = self.journal_of(record.id)
-        if not lines:
-            return None  # it is lost: there is a first line before anything is done
-        for line in lines:
-            if line.what == "undo":  # as builds before this one began it
-                return None
-            if line.what in ("change", "rollback", "drift"):
-                if line.reach is None:
-                    return None
-                reached = both(reached, _reached(line, line.reach))
-            if line.what == "change":
-                units |= set(units_in(line.summary))
-            began += line.what == "change" and not line.path
-            ended += line.what == "wrote"
-            if line.what in ("wrote", "rewrote"):
-                written |= set(line.names or ())
-            elif line.names is not None:
-                keys = {key_of(name) for name in line.names}
-                named |= keys
-                units |= {key for domain, key in keys if domain == "units"}
-        cut_off = self._cut_off(record.id)
-        if began != ended + bool(cut_off):
-            return None
-        own = Own(frozenset(named), frozenset(written), reached, frozenset(units))
-        if cut_off is None:
-            return own
-        may = may_have_written(cut_off.summary, cut_off.kind, cut_off.place)
-        return None if may is None else own._replace(cut_off=cut_off.summary, may_have_written=may)
-
     def cut_off(self, tx_id: str) -> str:
         """The program that failed or was cut off, as the journal describes it; "" where none was.
 
         Of what packages bring nobody says what it wrote, also where it came to its end.
         """
-        line = self._cut_off(tx_id)
+        line = self.cut_off_line(tx_id)
         return line.summary if line is not None else ""
 
-    def _cut_off(self, tx_id: str) -> JournalLine | None:
+    def cut_off_line(self, tx_id: str) -> JournalLine | None:
+        """The same, as it stands in the journal."""
         for line in reversed(self.journal_of(tx_id)):
             if line.what in ("wrote", "rewrote", "validate", "activate"):
                 return None
@@ -438,14 +375,6 @@ class Records:
     def stayed(self, tx_id: str) -> list[str]:
         """What may have come with packages that were cut off, or by somebody's hand since."""
         return [line.path for line in self.journal_of(tx_id) if line.what == "stayed"]
-
-
-def _reached(line: JournalLine, kinds: Collection[Reach]) -> Reached:
-    """How far that may reach of which it tells, among these kinds."""
-    if line.what == "change":
-        return of_change(kinds, line.summary)
-    named = of_keys(map(key_of, line.names or ()))
-    return {kind: named.get(kind, None) for kind in kinds if kind != "units"}
 
 
 class _Names(msgspec.Struct):

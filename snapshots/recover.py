@@ -19,9 +19,10 @@ from snapshots.going_back import TOO
 from snapshots.guard_switch import disarm, finish_confirmed
 from snapshots.lost_parts import Lost
 from snapshots.model import FileItem, SnapshotError, TransactionRecord
+from snapshots.own_by_journal import Own, own_of
 from snapshots.points import point_before
 from snapshots.progress import Progress
-from snapshots.records import Own, Records, now_text
+from snapshots.records import Records, now_text
 from snapshots.recover_packages import hold_packages, may_touch, settle_packages
 from snapshots.settle import finish_settling, keyed
 from snapshots.state import StateDir
@@ -126,7 +127,7 @@ def _before(
 
 def _own(records: Records, record: TransactionRecord) -> Own | None:
     try:
-        return None if records.doubt(record) else records.own(record)
+        return None if records.doubt(record) else own_of(records, record)
     except (SnapshotError, OSError):  # its list is damaged: all that differs may be its own
         return None
 

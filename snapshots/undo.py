@@ -23,35 +23,30 @@ from snapshots import (
 from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
 from snapshots.captured import (
-    TOO_LARGE,
     VOLATILE_FILES,
     Captured,
-    is_too_large,
-    loses_content,
 )
 from snapshots.daemons import pulled
 from snapshots.decision import by_key
 from snapshots.domains.mariadb import asks_mariadb
 from snapshots.dpkg import is_offered, refuse_interrupted
-from snapshots.fitting import refusal
 from snapshots.found import keep_strangers
 from snapshots.goal import Goal
 from snapshots.guard_switch import Switch
-from snapshots.inverse import Contents, read_hash
+from snapshots.impediments import impediments
+from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
 from snapshots.model import (
     UNRESOLVED,
     Conflict,
     Delta,
-    FileItem,
-    Item,
     Key,
     Resolutions,
     SnapshotError,
     TransactionRecord,
     UndoPlan,
 )
-from snapshots.opening import changing, open_transaction, too_large, way_back
+from snapshots.opening import changing, open_transaction, way_back
 from snapshots.others import AtWork, Others, with_items_of
 from snapshots.persons_since import PersonsSince
 from snapshots.progress import Progress, Silent
@@ -61,7 +56,6 @@ from snapshots.records import Records
 from snapshots.secret_paths import KnownSecrets
 from snapshots.state import StateDir
 from snapshots.transaction import Transaction
-from snapshots.undo_plan import Impediments
 from snapshots.undo_sources import differences_of, inverted, paths_of, standing
 
 
@@ -135,7 +129,7 @@ def _planned(
             )
             misfit = undo_packages.take_along(keeper, inversion, current, coming)
             first = all(one.left_out for one in plans)
-            met = _impediments(inversion, keeper, stores, misfit, first=first)
+            met = impediments(inversion, keeper, stores, misfit, first=first)
             plan = undo_plan.plan_of(host, inversion, met.unfit, met.cannot)
             why = undo_plan.why_left_out(plan, resolutions, met) if leave_out else ""
         except SnapshotError as error:
@@ -262,7 +256,7 @@ def undo(
         with way_back(keeper):
             for content in inversion.contents.made.values():
                 keeper.store.add(content)
-            met = _impediments(inversion, keeper, stores, misfit)
+            met = impediments(inversion, keeper, stores, misfit)
             if met.cannot:
                 raise SnapshotError(met.cannot)
             keeper.debs.keep(host, undo_packages.leaving(inversion, current), progress)
@@ -372,70 +366,6 @@ def _going(inversion: Inversion, outside: list[str]) -> list[Delta]:
         for path in outside
         if path in going
     ]
-
-
-def _impediments(
-    inversion: Inversion, keeper: Keeper, stores: intact.Stores, misfit: str, *, first: bool = True
-) -> Impediments:
-    """Why things could not come back now.
-
-    `misfit`: what keeps its packages away. What is missing is told first: apt stumbles over it.
-    Unless it is the `first` of several undos, it is known only when its turn has come whether it
-    fits what stands then.
-    """
-    losing = [
-        decision.delta.key
-        for decision in inversion.decisions
-        if decision.changes and loses_content(inversion.now(decision.delta), decision.target)
-    ]
-    # What came with packages beyond what is captured goes with them, and was never kept.
-    losing = [key for key in losing if not leftovers.outside([key], inversion.record.roots)]
-    if losing and first:
-        return Impediments({losing[0]: f"it is {TOO_LARGE} now"}, too_large(losing[0]))
-    lacking = intact.lacking(stores, _needed(inversion))
-    if lacking:
-        cannot = intact.without(lacking, undo_plan.named(inversion.record))
-        return Impediments(lacking, cannot, is_damage=True)
-    unread = undo_packages.leaves_tables_unread(inversion, inversion.current) if first else ""
-    if unread:
-        return Impediments({undo_packages.NFT: unread}, unread)
-    if misfit and first:
-        coming = undo_packages.coming(inversion)
-        return Impediments(dict.fromkeys(coming, misfit), refusal(keeper.debs, misfit))
-    return Impediments({}, "")
-
-
-def _needed(inversion: Inversion) -> Iterator[Delta]:
-    """What will be put back and was kept for it, as differences from now."""
-    for decision in inversion.decisions:
-        if (
-            decision.changes
-            and decision.delta.key not in inversion.besides
-            and not _is_without_content(decision.target)
-            and not _is_made(inversion, decision.target)
-            and not _is_there(decision.target, inversion.now(decision.delta))
-        ):
-            delta = decision.delta
-            yield Delta(delta.domain, delta.key, decision.target, inversion.now(delta))
-
-
-def _is_without_content(item: Item | None) -> bool:
-    """Directories, links, and all of a tree that was captured without contents."""
-    return isinstance(item, FileItem) and not item.state.sha256 and not is_too_large(item)
-
-
-def _is_made(inversion: Inversion, item: Item | None) -> bool:
-    """A content that the merge just made is not on the disk yet."""
-    made = inversion.contents
-    return isinstance(item, FileItem) and (
-        item.state.sha256 in made.made or item.state.sha256 in made.made_secret
-    )
-
-
-def _is_there(item: Item | None, now: Item | None) -> bool:
-    """Whether only owner, mode or attributes change of what stands there."""
-    sha256 = read_hash(item)
-    return bool(sha256) and sha256 == read_hash(now)
 
 
 def why_not(record: TransactionRecord) -> str:

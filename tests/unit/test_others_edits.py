@@ -34,6 +34,7 @@ from snapshots.model import (
     WriteFile,
 )
 from snapshots.others import AtWork, Others, started_again
+from snapshots.own_by_journal import own_of
 from snapshots.programs import may_write
 from snapshots.progress import Silent
 from snapshots.reached import of_change
@@ -462,7 +463,7 @@ def test_which_tables_a_killed_change_may_have_changed(
 ) -> None:
     tx = bench.begin("s")
     programs.perform(tx, *argv, act=lambda: None)
-    own = Records(bench.state).own(tx.record)
+    own = own_of(Records(bench.state), tx.record)
     assert own is not None and own.reach.get("firewall", frozenset()) == tables
 
 
@@ -473,7 +474,7 @@ def test_a_setting_of_others_stays_where_a_step_sets_some(bench: Bench, programs
     mine = Delta("kernel", "kernel.sysrq", ValueItem("438"), ValueItem("0"))
     theirs = Delta("kernel", "vm.swappiness", ValueItem("60"), ValueItem("10"))
     assert tx.ours.others().among([mine, theirs]) == {("kernel", "vm.swappiness")}
-    own = Records(bench.state).own(tx.record)
+    own = own_of(Records(bench.state), tx.record)
     assert own is not None
     again = AtWork()
     again.reaches(own.reach)

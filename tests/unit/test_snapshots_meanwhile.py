@@ -30,6 +30,7 @@ from snapshots.model import (
 )
 from snapshots.objects import ObjectStore
 from snapshots.others import AtWork, Others
+from snapshots.own_by_journal import own_of
 from snapshots.points import Points, place_of, point_before
 from snapshots.progress import Silent
 from snapshots.records import Records
@@ -676,7 +677,7 @@ def test_a_packet_filter_goes_back_as_a_whole(bench: Bench, ours: bool) -> None:
     if ours:
         chain = Delta("firewall", "ip filter INPUT", None, ValueItem("policy DROP"))
         records.write_deltas(record.id, [*records.deltas(record.id), chain])
-    own = records.own(record)
+    own = own_of(records, record)
     assert own is not None
     named = Others(own.named, AtWork())
     named.at_work.reaches(own.reach)
