@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from host.base import LARGEST_READ_BYTES
-from snapshots.accounts import Book
+from snapshots.accounts import PASSWD, Book, by_name
 from snapshots.capture import Keeper
 from snapshots.decision import ACCOUNT_FILES
 from snapshots.inverse import Contents, read_hash, with_content
@@ -21,20 +22,23 @@ LISTS: Final = sorted(path for path in ACCOUNT_FILES if not path.endswith("-"))
 def lists_now(keeper: Keeper, contents: Contents) -> dict[str, Item]:
     """As they stand; what is in them is among `contents`, and not in the store: a full disk may be
     why something goes back. Raises `HostError`."""
-    found: dict[str, Item] = {}
-    for path in LISTS:
-        state = keeper.host.state(path, content=True)
-        if state is None:
-            continue
-        if path in keeper.secret_paths.paths and state.sha256:
-            sha256 = keeper.secret_paths.hashed(state.sha256)
-            state = msgspec.structs.replace(state, sha256=sha256)
-        elif state.sha256:
-            text = keeper.host.read_bytes(path, limit_bytes=LARGEST_READ_BYTES, follow=False)
-            sha256 = contents.make(text)
-            state = msgspec.structs.replace(state, sha256=sha256, size_bytes=len(text))
-        found[path] = FileItem(state)
-    return found
+    items = ((path, item_now(keeper, contents, path)) for path in LISTS)
+    return {path: item for path, item in items if item is not None}
+
+
+def item_now(keeper: Keeper, contents: Contents, path: str) -> Item | None:
+    """The same of one file. Raises `HostError`."""
+    state = keeper.host.state(path, content=True)
+    if state is None:
+        return None
+    if path in keeper.secret_paths.paths and state.sha256:
+        sha256 = keeper.secret_paths.hashed(state.sha256)
+        state = msgspec.structs.replace(state, sha256=sha256)
+    elif state.sha256:
+        text = keeper.host.read_bytes(path, limit_bytes=LARGEST_READ_BYTES, follow=False)
+        sha256 = contents.make(text)
+        state = msgspec.structs.replace(state, sha256=sha256, size_bytes=len(text))
+    return FileItem(state)
 
 
 def book_of(contents: Contents, items: Mapping[str, Item | None]) -> dict[str, Lines]:
@@ -51,6 +55,12 @@ def lines_in(contents: Contents, item: Item) -> Lines:
     return lines_of(contents.get(sha256)) if sha256 else []
 
 
+def homes_in(book: Book) -> dict[str, str]:
+    """Name -> home directory."""
+    accounts = ((name, line.split(b":")) for name, line in by_name(book.get(PASSWD, ())).items())
+    return {name: os.fsdecode(fields[5]) for name, fields in accounts if len(fields) > 5}
+
+
 def with_lines(contents: Contents, item: Item, lines: Lines) -> Item:
     """The same file with these; without an end of the last line where it had none."""
     sha256 = read_hash(item)
@@ -63,17 +73,19 @@ def with_lines(contents: Contents, item: Item, lines: Lines) -> Item:
 def items_of(
     keeper: Keeper, contents: Contents, items: Mapping[str, Item], book: Book
 ) -> dict[str, Item]:
-    """These lists with the lines of `book`; their contents are in the store, on the disk.
-
-    Raises `OSError` where there is no room.
-    """
+    """These lists with the lines of `book`; their contents are with the store."""
     found = {path: with_lines(contents, items[path], list(lines)) for path, lines in book.items()}
     keep(keeper, contents)
     return found
 
 
 def keep(keeper: Keeper, contents: Contents) -> None:
-    """Put what was made into the store, on the disk. Raises `OSError`."""
-    for content in contents.made.values():
-        keeper.store.add(content)
-    keeper.store.sync()
+    """Give what was made to the store, for as long as the lists go back where the disk is full:
+    it is made anew from what stands then if that is cut off."""
+    made = contents.made.values()
+    try:
+        for content in made:
+            keeper.store.add(content)
+        keeper.store.sync()
+    except OSError:
+        keeper.store.hold(made)

@@ -11,6 +11,7 @@ from snapshots import account_fields, cut_off_accounts, persons
 from snapshots.account_books import (
     LISTS,
     book_of,
+    item_now,
     items_of,
     keep,
     lines_in,
@@ -32,8 +33,8 @@ def without_ours(
 
     Where one field was changed by both, theirs stays, but not where the change brought the account:
     the lists with such a line are named, too. `cut_off`: a command that did not come to its end
-    after we left them. Contents are in the store. Raises `HostError` where what we left is not
-    known any more, and `OSError` where there is no room.
+    after we left them. Contents are with the store. Raises `HostError` where what we left is not
+    known any more.
     """
     if not any(left.get(path) for path in LISTS):
         return {}, set()
@@ -56,7 +57,7 @@ def without_ours(
             found[path] = merged or there
     over = _make_whole(contents, found, before, left, now)
     for path in list(found):  # the list before its last change, by whoever made that
-        if (copy := keeper.files.item(keeper.host, f"{path}-")) is not None:
+        if (copy := item_now(keeper, contents, f"{path}-")) is not None:
             found[f"{path}-"] = copy
     keep(keeper, contents)
     return found, over & found.keys()
@@ -68,7 +69,7 @@ def before_with_persons(
     """Those in which persons are not as `before`, with these as they are now but for what our
     `commands`, as the journal describes them, made of them.
 
-    Contents are in the store. Raises `HostError`, and `OSError` where there is no room.
+    Contents are with the store. Raises `HostError`.
     """
     contents = Contents(keeper.store.get)
     now = _without_commands(contents, commands, before, lists_now(keeper, contents))
@@ -83,7 +84,7 @@ def without_persons_of_others(
     """Those of the lists `after` a change in which others changed persons since `before`, without
     that. All else is the change's, and what its `commands` made of persons.
 
-    Contents are in the store. Raises `HostError`, and `OSError` where there is no room.
+    Contents are with the store. Raises `HostError`.
     """
     contents = Contents(keeper.store.get)
     lists = {path: item for path, item in after.items() if path in LISTS}

@@ -8,8 +8,8 @@ from host.base import HostError
 from snapshots import not_started
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
-from snapshots.converge import Mind, converge, describe_left
-from snapshots.goal import Goal, accepting, leaving_to_others, what_is_left, with_persons
+from snapshots.converge import converge, describe_left
+from snapshots.goal import Goal, Mind, accepting, leaving_to_others, what_is_left, with_persons
 from snapshots.model import Delta, SnapshotError
 from snapshots.others import OfOthers, nobodys
 from snapshots.progress import Progress

@@ -7,7 +7,7 @@ found by capturing again after each kind, because package scripts and daemons ch
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -22,7 +22,7 @@ from snapshots.domains.files import Filled
 from snapshots.domains.packages import LEFTOVER, Package
 from snapshots.domains.units import MASK
 from snapshots.found import moved_on
-from snapshots.goal import Goal, accepting, wanted_of
+from snapshots.goal import Goal, Mind, accepting, wanted_of
 from snapshots.lists_back import ListsBack, put_lists_back
 from snapshots.model import (
     Activation,
@@ -36,8 +36,6 @@ from snapshots.progress import Progress
 
 SYSTEM_TREES = ("/", "/etc", "/usr", "/var")
 """Where programs write; each may be a file system of its own."""
-
-Mind = Callable[[Mapping[str, Item | None], Mapping[str, Item]], None]
 
 
 def converge(
@@ -103,7 +101,7 @@ def converge(
     seen = now["files"] if now is not None and not touched else None
     lists = ListsBack(goal, frozenset(), [])
     try:
-        lists = put_lists_back(keeper, goal, progress, of_others)
+        lists = put_lists_back(keeper, goal, progress, mind, of_others)
     except HostError as error:
         if errors is None:
             raise

@@ -26,6 +26,11 @@ _AGES: Final = {"--mindays": 3, "--maxdays": 4, "--warndays": 5, "--inactive": 6
 """Options of chage -> the field of shadow(5) that they set."""
 
 
+NO_PASSWORD: Final = b"!"
+_TOLD: Final = {"--uid": 2, "--home-dir": 5, "--shell": 6}
+"""Options of useradd -> the field of passwd(5) that they set."""
+
+
 def without(summary: str, left: Book, now: Book) -> dict[str, Lines]:
     """`now` as if the command that the journal describes so had not run on what was `left` before
     it; what others changed besides stays."""
@@ -36,7 +41,10 @@ def without(summary: str, left: Book, now: Book) -> dict[str, Lines]:
         names = summary.partition(" for ")[2].split(", ")
         if not names[0]:  # as builds before told it
             return {path: list(left.get(path, lines)) for path, lines in now.items()}
-        return _with_fields(now, left, SHADOW, names, {1: None, 2: None})
+        known = by_name(left.get(SHADOW, ()))
+        fresh = [name for name in names if name not in known]
+        found = _with_fields(now, left, SHADOW, names, {1: None, 2: None})
+        return {**found, SHADOW: [_as_added(line, fresh) for line in found.get(SHADOW, ())]}
     if program == "chage" and options.keys() <= _AGES.keys():
         fields = {_AGES[option]: value for option, value in options.items()}
         return _with_fields(now, left, SHADOW, [name], fields)
@@ -50,7 +58,7 @@ def without(summary: str, left: Book, now: Book) -> dict[str, Lines]:
     if program == "usermod" and options.keys() == {"--append", "--groups"}:
         return _with_members(now, left, name, options["--groups"].split(","))
     if program == "useradd":
-        return _without_account(now, left, name)
+        return _without_account(now, left, name, options)
     return {path: list(left.get(path, lines)) for path, lines in now.items()}
 
 
@@ -122,9 +130,29 @@ def _with_member(path: str, line: bytes, old: bytes, user: str) -> bytes:
     return b":".join(fields)
 
 
-def _without_account(now: Book, left: Book, name: str) -> dict[str, Lines]:
-    """Without what came of an account that was not there."""
-    if name in by_name(left.get(PASSWD, ())):
+def _as_added(line: bytes, names: Collection[str]) -> bytes:
+    """Of one of these as useradd leaves it, which gives no password."""
+    fields = line.split(b":")
+    if name_of(line) not in names or len(fields) < 2:
+        return line
+    return b":".join([fields[0], NO_PASSWORD, *fields[2:]])
+
+
+def _is_added(now: Book, name: str, told: Mapping[str, str]) -> bool:
+    """Whether the account may be the one that was `told`: nobody gave it anything else."""
+    account = by_name(now.get(PASSWD, ())).get(name, b"").split(b":")
+    secret = by_name(now.get(SHADOW, ())).get(name, b"").split(b":")
+    if len(secret) > 1 and secret[1] != NO_PASSWORD:
+        return False
+    return len(account) <= max(_TOLD.values()) or all(
+        option not in told or account[at] == told[option].encode("utf-8", "surrogateescape")
+        for option, at in _TOLD.items()
+    )
+
+
+def _without_account(now: Book, left: Book, name: str, told: Mapping[str, str]) -> dict[str, Lines]:
+    """Without what came of an account that was not there, unless somebody made it by hand."""
+    if name in by_name(left.get(PASSWD, ())) or not _is_added(now, name, told):
         return dict(now)
     found = _with_members(now, left, name)
     for main, lists in ((PASSWD, OF_USERS), (GROUP, OF_GROUPS)):

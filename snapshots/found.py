@@ -17,6 +17,7 @@ from snapshots.own_dpkg import by_own_dpkg
 from snapshots.progress import Progress
 from snapshots.records import Records
 from snapshots.secret_paths import PREFIX
+from snapshots.strange_accounts import strange_lists
 
 MEANWHILE = "by something else meanwhile"
 """Stands in the reason of a transaction for which others' work was written over."""
@@ -91,7 +92,8 @@ def keep_strangers(
     """Keep what is written over and was in no preview: somebody wrote it while this was undone.
 
     `first` is the host as the preview saw it; a sentence about it goes to `told`. What our own dpkg
-    wrote is nobody else's, and lists of accounts go back with what was changed of persons in them.
+    wrote is nobody else's, and lists of accounts go back with what was changed in them: only
+    system accounts go where packages come or go.
     """
     strange = [
         path for path in _strangers(wanted, now, first["files"]) if path not in ACCOUNT_FILES
@@ -99,6 +101,7 @@ def keep_strangers(
     if strange:
         ours = by_own_dpkg(keeper, record.started, first, now, wanted)
         strange = [path for path in strange if path not in ours]
+    strange += strange_lists(keeper, first["files"], now, wanted)
     is_there = any(path in now for path in strange)
     point_id = keep_found(keeper, record, progress) if is_there else ""
     told += _sentences(keeper, strange, now, point_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -14,6 +14,9 @@ from snapshots.model import Activation, Delta, Item, Key, Root, Validation, Valu
 from snapshots.others import OfOthers, with_items_of
 from snapshots.persons_since import PersonsSince
 from snapshots.strangers import left_to_them, with_what_came
+
+Mind = Callable[[Mapping[str, Item | None], Mapping[str, Item]], None]
+"""Told what will be written over, as it shall be, and what it is now."""
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 from host.holders import describe
 from snapshots.account_books import LISTS, lists_now
 from snapshots.capture import Keeper
-from snapshots.goal import Goal, wanted_of, with_persons
+from snapshots.goal import Goal, Mind, wanted_of, with_persons
 from snapshots.inverse import Contents, read_hash
 from snapshots.model import Item
 from snapshots.others import OfOthers
@@ -26,20 +26,23 @@ class ListsBack(NamedTuple):
 
 
 def put_lists_back(
-    keeper: Keeper, goal: Goal, progress: Progress, of_others: OfOthers
+    keeper: Keeper, goal: Goal, progress: Progress, mind: Mind | None, of_others: OfOthers
 ) -> ListsBack:
     """Those that are files and shall be. Raises `HostError`.
 
-    Whoever edits a list for long (vipw) is not waited for where none goes back.
+    `mind` is told those that will be written over, as they shall be, and what they are now; whoever
+    edits a list for long (vipw) is not waited for where none goes back.
     """
     goal = with_persons(goal)
-    looked_at, wanted = _look(keeper, goal, of_others)
+    looked_at, wanted, now = _look(keeper, goal, of_others)
     if not wanted:
         return ListsBack(goal, looked_at, [])
+    if mind is not None:
+        mind(wanted, now)
     progress.doing("putting accounts back", 0, len(wanted))
     with keeper.host.account_lists_locked() as holder:
         goal = with_persons(goal)
-        looked_at, wanted = _look(keeper, goal, of_others)
+        looked_at, wanted, _ = _look(keeper, goal, of_others)
         if holder:
             progress.output(
                 f"The lists of accounts are locked by {describe(keeper.host, holder)}. It may "
@@ -51,9 +54,12 @@ def put_lists_back(
 
 def _look(
     keeper: Keeper, goal: Goal, of_others: OfOthers
-) -> tuple[frozenset[str], dict[str, Item | None]]:
-    """The lists that are files and shall be, and as they shall be those that are otherwise."""
-    now = lists_now(keeper, Contents(keeper.store.get))
+) -> tuple[frozenset[str], dict[str, Item | None], dict[str, Item]]:
+    """The lists that are files and shall be; as they shall be those that are otherwise; and all as
+    they are, with the store."""
+    contents = Contents(keeper.store.get)
+    now = lists_now(keeper, contents)
+    keeper.store.hold(contents.made.values())
     files = goal.captured.get("files", {})
     there = {
         path: files[path]
@@ -62,4 +68,4 @@ def _look(
     }
     lists = msgspec.structs.replace(goal, captured={"files": there})
     seen = {path: now[path] for path in there}
-    return frozenset(there), wanted_of(lists, keeper.files, seen, of_others)
+    return frozenset(there), wanted_of(lists, keeper.files, seen, of_others), now

@@ -10,6 +10,7 @@ from host.base import Host
 from host.names import visible
 from snapshots import programs, reached
 from snapshots.captured import Captured, is_of_history
+from snapshots.decision import ACCOUNT_FILES
 from snapshots.drafts import is_draft
 from snapshots.model import (
     Activation,
@@ -209,6 +210,7 @@ def sentence(keys: Collection[Key], *, is_drift: bool = True) -> str:
 
     `is_drift`: there is a transaction that stands, since which `harden-tui drift` looks at /etc.
     """
+    keys = {(domain, key) for domain, key in keys if not _is_copy(keys, domain, key)}
     if not keys:
         return ""
     first, *more = (name_of(*key) for key in sorted(keys, key=_order))
@@ -227,6 +229,11 @@ def started_again(units: Iterable[str]) -> str:
     names = sorted(units)
     were = "were" if len(names) > 1 else "was"
     return f"{', '.join(names)} had stopped meanwhile and {were} started again." if names else ""
+
+
+def _is_copy(keys: Collection[Key], domain: DomainName, key: str) -> bool:
+    """Whether it is what one of the lists of accounts among these was before its last change."""
+    return key in ACCOUNT_FILES and key.endswith("-") and (domain, key[:-1]) in keys
 
 
 def _order(key: Key) -> tuple[int, str]:

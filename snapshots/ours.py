@@ -14,6 +14,7 @@ from snapshots.account_books import LISTS
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured, each_difference, same
 from snapshots.daemons import pulled
+from snapshots.domains.base import Scope
 from snapshots.inverse import Contents
 from snapshots.journal import left_as, name_of
 from snapshots.model import Delta, FileItem, Item, Key, TransactionRecord
@@ -146,12 +147,37 @@ class Ours:
             self._named |= {("files", path) for path in LISTS}
             self.lists_unclear = True
             return before, set()
-        self.persons = PersonsSince(self._keeper, now, contents)
+        self.persons = PersonsSince(
+            self._keeper, now, contents, only_persons=self.at_work.may_be_all
+        )
         keys: set[Key] = {("files", path) for path in merged}
         self._named |= keys
         theirs = {p for p, item in merged.items() if not same(item, before["files"].get(p))}
         self.kept_in = theirs - over
-        return others.with_items_of(before, keys, {"files": merged}), merged.keys() - over
+        stays = self._homes_that_stay(before["files"], merged)
+        homes: set[Key] = {("files", path) for path in stays}
+        lists = others.with_items_of(before, keys, {"files": merged})
+        return others.with_items_of(lists, homes, {"files": stays}), merged.keys() - over
+
+    def _homes_that_stay(
+        self, before: Mapping[str, Item], merged: Mapping[str, Item]
+    ) -> dict[str, Item]:
+        """What lies in the homes of others' new accounts, among the trees of the change."""
+        contents = Contents(self._keeper.store.get)
+        old, new = (account_books.homes_in(account_books.book_of(contents, side))
+                    for side in (before, merged))  # fmt: skip
+        homes = {home for name, home in new.items() if name not in old}
+        roots = [root for root in self._record.roots if root.path in homes]
+        if not roots:
+            return {}
+        self.kept_in |= {root.path for root in roots}
+        self._keeper.files.keeping = False  # it stays where it is
+        try:
+            found = self._keeper.files.capture(self._keeper.host, Scope(tuple(roots)))
+        finally:
+            self._keeper.files.keeping = True
+        tops = tuple(f"{root.path}/" for root in roots)
+        return {path: item for path, item in found.items() if f"{path}/".startswith(tops)}
 
     def _merged_accounts(self, before: Mapping[str, Item]) -> tuple[dict[str, Item], set[str]]:
         commands = self._commands() if self._record.status != "pending" else None

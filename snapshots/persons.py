@@ -61,21 +61,29 @@ def _is_of_a_person(number: int | None) -> bool:
 
 
 def _with_lines_of(lines: Lines, source: Lines, names: Container[str]) -> Lines:
-    there: dict[str, Lines] = {}
-    for line in source:
-        if b":" in line:
-            there.setdefault(name_of(line), []).append(line)
+    had, there = (_lines_by_name(one) for one in (lines, source))
     kept: Lines = []
     put: set[str] = set()
     for line in lines:
         name = name_of(line)
         if b":" not in line or name not in names:
             kept.append(line)
+        elif had[name] == there.get(name):
+            kept.append(line)
+            put.add(name)
         elif name not in put:  # of subordinate ids an account has several lines
             kept += there.get(name, [])
             put.add(name)
     rest = (one for name, found in there.items() if name not in put for one in found)
     return [*kept, *(one for one in rest if name_of(one) in names)]
+
+
+def _lines_by_name(lines: Lines) -> dict[str, Lines]:
+    found: dict[str, Lines] = {}
+    for line in lines:
+        if b":" in line:
+            found.setdefault(name_of(line), []).append(line)
+    return found
 
 
 def _with_members(

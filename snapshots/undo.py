@@ -297,7 +297,7 @@ def _perform(
     tx.ours.tell(f"undo {record.id}", target)
     if theirs.at_work.may_be_all:
         tx.ours.tell_persons(current, target)
-    persons = PersonsSince(keeper, current["files"])
+    persons = PersonsSince(keeper, current["files"], only_persons=theirs.at_work.may_be_all)
     goal = Goal(
         captured=target,
         roots=record.roots,

@@ -31,7 +31,7 @@ def made_whole(planned: Book, before: Book, left: Book, now: Book) -> dict[str, 
         went = _names(left, main) - _names(before, main)
         came = _names(planned, main) - _names(before, main) - went
         for path in whole.keys() & set(lists):
-            _without(whole, path, went)
+            _without(whole, path, went, before.get(path, ()))
             _with(whole, path, came, now)
         if main == PASSWD:
             _with_primary_groups(whole, came, now)
@@ -61,8 +61,11 @@ def _names(book: Book, path: str) -> set[str]:
     return set(by_name(book.get(path, ())))
 
 
-def _without(whole: dict[str, Lines], path: str, names: Collection[str]) -> None:
-    whole[path] = [line for line in whole[path] if name_of(line) not in names]
+def _without(
+    whole: dict[str, Lines], path: str, names: Collection[str], before: Collection[bytes]
+) -> None:
+    """Without these names, but for lines that stood there `before` there was the account."""
+    whole[path] = [line for line in whole[path] if name_of(line) not in names or line in before]
 
 
 def _with(whole: dict[str, Lines], path: str, names: Collection[str], now: Book) -> None:

@@ -45,7 +45,7 @@ def with_(*changes: tuple[str, str, str]) -> dict[str, str]:
 
 def with_carol(texts: dict[str, str]) -> dict[str, str]:
     return {
-        "passwd": f"{texts['passwd']}carol:x:1001:1001:::/bin/bash\n",
+        "passwd": f"{texts['passwd']}carol:x:1001:1001::/home/carol:/bin/bash\n",
         "shadow": f"{texts['shadow']}carol:!:2:0:99999:7:::\n",
         "group": texts["group"].replace("sudo:x:27:", "sudo:x:27:carol") + "carol:x:1001:\n",
         "gshadow": texts["gshadow"].replace("sudo:*::", "sudo:*::carol") + "carol:!::\n",
@@ -229,3 +229,25 @@ def test_a_stale_line_of_an_account_that_was_to_be_made_stays() -> None:
 def test_a_journal_of_a_build_before_does_not_say_whose_password_was_set() -> None:
     did = book(with_(("shadow", "svn:s:1:", "svn:$y$new:2:")))
     assert without("chpasswd", book(LEFT), did) == book(LEFT)
+
+
+@pytest.mark.parametrize(
+    ("which", "old", "new"),
+    [
+        ("shadow", "carol:!:", "carol:$y$hers:"),
+        ("passwd", "carol:x:1001:1001:", "carol:x:1005:1005:"),
+        ("passwd", ":/home/carol:", ":/srv/carol:"),
+        ("passwd", "/home/carol:/bin/bash", "/home/carol:/bin/zsh"),
+    ],
+)
+def test_an_account_that_somebody_made_by_hand_stays(which: str, old: str, new: str) -> None:
+    by_hand = with_carol(LEFT)
+    by_hand[which] = by_hand[which].replace(old, new)
+    assert without(ADDED, book(LEFT), book(by_hand)) == book(by_hand)
+
+
+def test_a_password_that_we_gave_to_our_own_account_does_not_make_it_somebodys() -> None:
+    ours = with_carol(LEFT)
+    ours["shadow"] = ours["shadow"].replace("carol:!:", "carol:$y$ours:")
+    found = without("chpasswd for carol", book(LEFT), book(ours))
+    assert without(ADDED, book(LEFT), found) == book(LEFT)

@@ -53,6 +53,11 @@ def test_either_half_of_what_came_together() -> None:
     assert with_persons_of(book(NOW), book(NOW)) == book(NOW)
 
 
+def test_lines_of_one_account_stay_where_they_stand() -> None:
+    ranges = book({**BEFORE, "subuid": "root:1000000:65536\nann:100000:65536\nroot:1000:1\n"})
+    assert with_persons_of(ranges, ranges) == ranges
+
+
 def put(bench: Bench, texts: dict[str, str]) -> None:
     for name, text in texts.items():
         bench.host.write_file(f"/etc/{name}", text.encode())
