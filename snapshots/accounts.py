@@ -276,21 +276,37 @@ def _in_new_groups(fitted: Fitted, now: Book) -> None:
 def _no_members_who_go(fitted: Fitted, before: Book, now: Book) -> None:
     """A name that is left in a group would give its rights to whoever is called so next."""
     going = {name.encode("utf-8", "surrogateescape") for name in _going(fitted, now, PASSWD)}
-    for path, lists in LISTS_AT_END.items():
+    for path in OF_GROUPS:
         had = by_name(before.get(path, ()))
         for place, line in enumerate(fitted.book.get(path, ())):
-            fields, was = line.split(b":"), had.get(name_of(line), b"").split(b":")
-            left = set[bytes]()
-            for at in range(max(1, len(fields) - lists), len(fields)):
-                old = was[at].split(b",") if at < len(was) else []
-                gone = {one for one in fields[at].split(b",") if one in going and one not in old}
-                fields[at] = b",".join(one for one in fields[at].split(b",") if one not in gone)
+            was = members_in(path, had.get(name_of(line), b""))
+            lists, left = members_in(path, line), set[bytes]()
+            for at, names in lists.items():
+                gone = (going & {*names}) - {*was.get(at, ())}
+                lists[at] = [name for name in names if name not in gone]
                 left |= gone
             if left:
-                fitted.book[path][place] = b":".join(fields)
+                fitted.book[path][place] = with_members(line, lists)
                 who = b", ".join(sorted(left)).decode("utf-8", "surrogateescape")
                 note = f"{who} goes, and is no member of {name_of(line)} any more"
                 fitted.say((path,), note)
+
+
+def members_in(path: str, line: bytes) -> dict[int, list[bytes]]:
+    """The lists of names in the line of a group, by their place among its fields."""
+    fields = line.split(b":")
+    first = len(fields) - LISTS_AT_END[path]
+    if first < 1:
+        return {}
+    return {at: fields[at].split(b",") if fields[at] else [] for at in range(first, len(fields))}
+
+
+def with_members(line: bytes, lists: Mapping[int, Iterable[bytes]]) -> bytes:
+    """The line of a group with these lists, by their place."""
+    fields = line.split(b":")
+    for at, names in lists.items():
+        fields[at] = b",".join(names)
+    return b":".join(fields)
 
 
 def gid_of(line: bytes) -> int | None:

@@ -11,13 +11,14 @@ from typing import Final
 
 from snapshots.accounts import (
     GROUP,
-    LISTS_AT_END,
     OF_GROUPS,
     OF_USERS,
     PASSWD,
     Book,
     by_name,
+    members_in,
     name_of,
+    with_members,
 )
 from snapshots.merge import Lines
 
@@ -121,13 +122,12 @@ def _with_members(
 
 def _with_member(path: str, line: bytes, old: bytes, user: str) -> bytes:
     mine = user.encode("utf-8", "surrogateescape")
-    fields, before = line.split(b":"), old.split(b":")
-    if len(fields) <= LISTS_AT_END[path]:
-        return line
-    for at in range(len(fields) - LISTS_AT_END[path], len(fields)):
-        if at >= len(before) or mine not in before[at].split(b","):
-            fields[at] = b",".join(one for one in fields[at].split(b",") if one != mine)
-    return b":".join(fields)
+    before = members_in(path, old)
+    stay = {
+        at: names if mine in before.get(at, ()) else [name for name in names if name != mine]
+        for at, names in members_in(path, line).items()
+    }
+    return with_members(line, stay)
 
 
 def _as_added(line: bytes, names: Collection[str]) -> bytes:

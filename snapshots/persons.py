@@ -6,18 +6,20 @@ a membership of a person that changed meanwhile was changed by somebody else.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Mapping
 
 from snapshots.accounts import (
     GROUP,
-    LISTS_AT_END,
     OF_GROUPS,
     OF_USERS,
     PASSWD,
     Book,
     by_name,
     id_of,
+    members_in,
     name_of,
+    with_members,
 )
 from snapshots.merge import Lines
 
@@ -91,21 +93,14 @@ def _with_members(
 ) -> bytes:
     """The line of a group with those in it that `source` has there and that are no account of a
     program: persons may be known from elsewhere (LDAP)."""
-    other = source.get(name_of(line))
-    lists = LISTS_AT_END[path]
-    fields = line.split(b":")
-    if other is None or not lists < len(fields) == len(other.split(b":")):
+    lists, there = members_in(path, line), members_in(path, source.get(name_of(line), b""))
+    if lists.keys() != there.keys():
         return line
-    for at, wanted in enumerate(other.split(b":")[-lists:], start=len(fields) - lists):
+    for at, names in lists.items():
         has, shall = (
-            [
-                one
-                for one in names.split(b",")
-                if one and one.decode("utf-8", "surrogateescape") not in programs
-            ]
-            for names in (fields[at], wanted)
+            [name for name in side if name and os.fsdecode(name) not in programs]
+            for side in (names, there[at])
         )
         if has != shall:
-            rest = [one for one in fields[at].split(b",") if one and one not in has]
-            fields[at] = b",".join([*rest, *shall])
-    return b":".join(fields)
+            lists[at] = [*(name for name in names if name and name not in has), *shall]
+    return with_members(line, lists)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from snapshots.account_books import LISTS, book_of
-from snapshots.accounts import LISTS_AT_END, ONE_LINE_EACH, by_name
+from snapshots.accounts import OF_GROUPS, ONE_LINE_EACH, by_name, members_in
 from snapshots.capture import Keeper
 from snapshots.inverse import Contents
 from snapshots.merge import Lines
@@ -54,12 +54,11 @@ def _has_more(path: str, line: bytes, old: bytes, new: bytes) -> bool:
     if path not in ONE_LINE_EACH:
         return True
     fields, was, shall = (one.split(b":") for one in (line, old, new))
-    lists = LISTS_AT_END.get(path, 0)
-    for at, field in enumerate(fields):
-        sides = [side[at] for side in (was, shall) if at < len(side)]
-        if at >= len(fields) - lists:
-            if set(field.split(b",")) - {name for side in sides for name in side.split(b",")}:
-                return True
-        elif field not in sides:
-            return True
-    return False
+    lists = members_in(path, line) if path in OF_GROUPS else {}
+    sides = [[side[at] for side in (was, shall) if at < len(side)] for at in range(len(fields))]
+    return any(
+        {*lists[at]} - {name for side in sides[at] for name in side.split(b",")}
+        if at in lists
+        else field not in sides[at]
+        for at, field in enumerate(fields)
+    )

@@ -6,11 +6,11 @@ is called so next.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 
 from snapshots.accounts import (
     GROUP,
-    LISTS_AT_END,
     OF_GROUPS,
     OF_USERS,
     PASSWD,
@@ -18,7 +18,9 @@ from snapshots.accounts import (
     by_name,
     gid_of,
     id_of,
+    members_in,
     name_of,
+    with_members,
 )
 from snapshots.merge import Lines
 
@@ -93,19 +95,12 @@ def _membership(
     came: Collection[str],
 ) -> bytes:
     """The line of a group without those who `went`, and with those who `came` where it has them."""
-    fields = line.split(b":")
-    if len(fields) <= LISTS_AT_END[path]:
-        return line
-    for at in range(len(fields) - LISTS_AT_END[path], len(fields)):
-        old, there, members = (_members(one, at) for one in (had, has, line))
-        stay = [name for name in members if name not in went or name in old]
-        stay += [name for name in there if name in came and name not in stay]
-        if stay != members:
-            fields[at] = ",".join(stay).encode("utf-8", "surrogateescape")
-    return b":".join(fields)
-
-
-def _members(line: bytes | None, at: int) -> list[str]:
-    fields = line.split(b":") if line else []
-    text = fields[at].decode("utf-8", "surrogateescape") if at < len(fields) else ""
-    return text.split(",") if text else []
+    old, there = (members_in(path, one or b"") for one in (had, has))
+    went_now, came_now = ({os.fsencode(name) for name in names} for names in (went, came))
+    lists = members_in(path, line)
+    for at, members in lists.items():
+        was = old.get(at, ())
+        stay = [name for name in members if name not in went_now or name in was]
+        new = (name for name in there.get(at, ()) if name in came_now and name not in stay)
+        lists[at] = [*stay, *new]
+    return with_members(line, lists)
