@@ -48,6 +48,8 @@ def follow_run(out: Out, options: Options, directory: Path) -> int:
         last = event
         if options.format == "text" and event.get("event") == "progress":
             status.show(progress_text(event))
+            if not status.is_shown:
+                _say_once(out, str(event.get("what", "")), told)
             return
         status.clear()
         with _unread():
@@ -71,6 +73,14 @@ def follow_run(out: Out, options: Options, directory: Path) -> int:
         with _unread():
             out.json(run_document(directory, last))
     return exit_status
+
+
+def _say_once(out: Out, what: str, told: set[str]) -> None:
+    """What is waited for, to a log: no line there says what goes on now."""
+    if what.startswith(("waiting for", "waiting up to")) and what not in told:
+        told.add(what)
+        with _unread():
+            out.line(f"    {what}", "dim")
 
 
 @contextlib.contextmanager

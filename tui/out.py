@@ -120,7 +120,7 @@ class StatusLine:
     """
 
     def __init__(self, *, wanted: bool = True) -> None:
-        self._wanted = wanted and is_terminal(sys.stderr)
+        self.is_shown = wanted and is_terminal(sys.stderr)
         self._began = time.monotonic()
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -129,7 +129,7 @@ class StatusLine:
 
     def show(self, text: str) -> None:
         """Replace the line; it appears once the work has lasted a second."""
-        if not self._wanted:
+        if not self.is_shown:
             return
         with self._guard:
             self._text = text
@@ -147,7 +147,7 @@ class StatusLine:
 
     def _keep(self) -> None:
         time.sleep(QUIET_FOR_S)
-        while self._wanted:
+        while self.is_shown:
             with self._guard:
                 if self._text:
                     self._draw()
@@ -165,7 +165,7 @@ class StatusLine:
             sys.stderr.write(text)
             sys.stderr.flush()
         except (OSError, ValueError):
-            self._wanted = False
+            self.is_shown = False
 
 
 def note_whose(*, practice: bool, root: bool) -> None:

@@ -12,10 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from steps.events import Done, OutputEvent, Started
+from steps.events import Done, OutputEvent, ProgressEvent, Started
 from tui import runs
+from tui.cli_follow import follow_run
 from tui.failures import Stop
 from tui.hands import follow
+from tui.options import Options
+from tui.out import Out
 from tui.work import Recorder
 
 
@@ -87,6 +90,25 @@ def test_following_shows_everything_and_ends_with_the_work(tmp_path: Path) -> No
     assert len(seen) == 52
     assert seen[1]["line"] == "line 0 ••••••"
     assert "hunter2" not in (directory / "events.jsonl").read_text()
+
+
+def test_a_log_is_told_once_what_is_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = begin(tmp_path)
+    emit = Recorder(directory, [])
+    emit(Started(run=directory.name, command="apply"))
+    for what in ("capturing /etc", *["waiting up to 60 s for apt-get (process 7)"] * 3):
+        emit(ProgressEvent(what=what))
+    emit(Done(exit=0, summary="done"))
+    runs.mark(directory, status="finished", exit=0)
+    options = Options(
+        practice=True, state_dir=tmp_path, log_dir=tmp_path, checklist="i-doit", format="text"
+    )
+    assert follow_run(Out(), options, directory) == 0
+    begun, waited, ended = capsys.readouterr().out.splitlines()
+    assert waited == "    waiting up to 60 s for apt-get (process 7)"
+    assert begun.startswith("apply") and ended == "done"
 
 
 def test_a_worker_that_died_is_told(tmp_path: Path) -> None:
