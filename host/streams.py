@@ -75,5 +75,7 @@ class Stream:
         return f"[earlier output left out]\n{whole}" if self._cut else whole
 
     def _say(self, line: bytes) -> None:
+        """As a terminal would show it at last: apt writes its percents over each other."""
         if self._on_line is not None:
-            self._on_line(line.rstrip(b"\r").decode(errors="replace"))
+            shown = line.rstrip(b"\r").rpartition(b"\r")[2]
+            self._on_line(shown.decode(errors="replace"))

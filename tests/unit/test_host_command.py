@@ -167,3 +167,14 @@ def test_many_threads_and_no_descriptor_is_left(run: Run) -> None:
         said = list(pool.map(lambda n: run(["echo", str(n)]).stdout.strip(), range(80)))
     assert said == [str(n) for n in range(80)]
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_of_what_is_written_over_on_one_line_the_last_is_shown() -> None:
+    seen: list[str] = []
+    argv = (
+        "printf",
+        r"(Reading ... \r(Reading ... 5%%\r(Reading ... 9 files.)\nSetting up x ...\r\n",
+    )
+    done = command.run(argv, on_line=seen.append)
+    assert seen == ["(Reading ... 9 files.)", "Setting up x ..."]
+    assert "5%" in done.stdout
