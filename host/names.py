@@ -28,6 +28,15 @@ def visible(text: str) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
+def is_utf8(text: str) -> bool:
+    """Whether it can be given to a program as an argument: each byte of it is UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def clean(text: str) -> str:
     """`text` safe to show: tabs become spaces; control and direction characters become visible, and
     bytes that are no UTF-8 as `visible` has them.

@@ -14,7 +14,7 @@ from functools import partial
 from host.base import CommandMissing, FileState, Host, HostError
 from host.holders import booted_s
 from host.mounted import mount_points
-from host.names import visible
+from host.names import is_utf8, visible
 from snapshots.model import Delta, FileItem, Item, Root, SnapshotError
 
 TREES = ("/var/lib", "/var/log", "/var/cache", "/var/spool", "/var/opt", "/srv", "/opt")
@@ -163,7 +163,7 @@ def _home(path: str) -> str:
 
 
 def _known_to_dpkg(host: Host, paths: Iterable[str]) -> set[str]:
-    wanted = sorted(paths)
+    wanted = sorted(filter(is_utf8, paths))  # no package has another name
     if not wanted:
         return set()
     try:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from host.base import CommandMissing, Host
+from host.names import is_utf8
 from snapshots import dependencies, witnesses
 from snapshots.captured import Captured
 from snapshots.decision import ACCOUNT_FILES, Kept, Later
@@ -26,7 +27,7 @@ AT_ONCE = 5000
 def owners(host: Host, paths: Collection[str]) -> dict[str, list[str]]:
     """Those of `paths` that dpkg knows -> the packages that have them, also removed ones."""
     found: dict[str, list[str]] = {}
-    wanted = sorted(paths)
+    wanted = sorted(filter(is_utf8, paths))  # no package has another name
     try:
         for start in range(0, len(wanted), AT_ONCE):
             argv = ("dpkg-query", "-S", *wanted[start : start + AT_ONCE])
