@@ -31,8 +31,7 @@ from snapshots.model import Item, Key, SnapshotError, TransactionRecord, Transac
 from snapshots.ours import Ours
 from snapshots.points import point_after, point_before
 from snapshots.progress import Progress
-from snapshots.put_there import put_back, put_since, taken_since
-from snapshots.put_there import sentence as sentence_about
+from snapshots.put_since import PutSince
 from snapshots.records import Records
 from snapshots.recover_packages import may_touch
 from snapshots.settle import keyed
@@ -57,7 +56,7 @@ class GoingBack:
 
     Made while the state directory still has room to spare: it keeps the host as it is found.
     `lost`: what of the state before is not known any more. `unclear`: it cannot be told what
-    programs of ours changed.
+    programs of ours changed. `is_recovered`: it was cut off, or waited, before.
     """
 
     def __init__(
@@ -71,12 +70,14 @@ class GoingBack:
         progress: Progress,
         *,
         unclear: bool,
+        is_recovered: bool = False,
     ) -> None:
         self._keeper = keeper
         self._records = records
         self._record = record
         self._lost = lost
         self._progress = progress
+        self._put = PutSince(keeper, records, record, before, is_recovered=is_recovered)
         self._unclear = unclear or ours.at_work.may_be_all
         before, merged = ours.before_with_their_accounts(before)
         self._unclear |= ours.lists_unclear
@@ -84,11 +85,6 @@ class GoingBack:
         for path in ours.kept_in:
             theirs.add(("files", path))
         self._theirs = theirs
-        self._put_there = put_since(keeper.host, records, record)
-        with contextlib.suppress(OSError):  # no room: known at this attempt only
-            for path in self._put_there.keys() - {*records.stayed(record.id)}:
-                records.journal(record.id, "stayed", f"{path} came later", path=path)
-        self._taken = taken_since(records, record)
         self._filled = self._leave_what_filled()
         self._meanwhile = ours.others()
         found = keep_found(
@@ -112,7 +108,7 @@ class GoingBack:
                 of_others=self._meanwhile.staying,
             )  # fmt: skip
             mounted = self._remove_what_came()
-            put_back(self._keeper, self._taken)
+            self._put.put_back()
             tables = self._records.kept_tables(self._record.id)
             ucf.put_back(host, tables)
             stale_marks.put_back(host, tables)
@@ -121,13 +117,16 @@ class GoingBack:
             self._require_reach()
             self._require_no_doubt()
         except (HostError, OSError) as error:
+            self._put.put_back()
             reason = " ".join([sentence(reason), *self._over, *self._over_meanwhile])
             left = ""
             with contextlib.suppress(HostError, OSError):
                 left = self._left_behind()
             if left and left not in str(error):
                 reason = f"{reason} {left}"
-            return stuck(self._keeper, self._record, reason, error)
+            status, why = stuck(self._keeper, self._record, reason, error)
+            return status, " ".join([why, *self._put.losses()])
+        self._put.let_go()
         told = (
             unsettled,
             self._lost.words,
@@ -141,6 +140,7 @@ class GoingBack:
             *notes,
             *self._filled,
             *mounted,
+            *self._put.sentences(),
             *self._what_stayed(),
             *filter(None, told),
         ]
@@ -252,10 +252,8 @@ class GoingBack:
 
     def _remove_what_came(self) -> list[str]:
         host, tx_id = self._keeper.host, self._record.id
-        staying = leftovers.states(host, self._records.stayed(tx_id)) | self._put_there
-        stays = leftovers.remove(host, self._records.came(tx_id), staying)
-        left = [path for path in self._put_there if host.state(path) is not None]
-        return [*stays, *filter(None, [sentence_about(left)])]
+        self._put.look_again()
+        return leftovers.remove(host, self._records.came(tx_id), self._put.staying)
 
     def _bring_dpkg_to_its_end(self) -> str:
         host = self._keeper.host

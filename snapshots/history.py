@@ -5,11 +5,12 @@ from __future__ import annotations
 import os.path
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 
-from snapshots import differences_text, drift_accepted, drift_carried, intact, sums
+from snapshots import differences_text, drift_accepted, drift_carried, intact, put_kept, sums
 from snapshots.captured import is_metadata_only, only_changes
 from snapshots.decision import by_key, name_of
 from snapshots.model import (
@@ -253,6 +254,7 @@ def _verify_transactions(records: Records, points: Points, sound: set[str]) -> I
         try:
             record = records.read(tx_id)
             deltas = [*records.deltas(tx_id), *(records.original(tx_id) or ())]
+            put_there = put_kept.listed(records, tx_id)
         except (SnapshotError, OSError) as error:
             yield str(error)
             continue
@@ -265,11 +267,11 @@ def _verify_transactions(records: Records, points: Points, sound: set[str]) -> I
             and f"{tx_id}.after" not in known
         ):
             yield f"The transaction {tx_id} has lost its restore point {tx_id}.after."
-        for delta in deltas:
-            for side in (delta.before, delta.after):
-                for sha256 in contents_of(side):
-                    if sha256 not in sound:
-                        yield f"The transaction {tx_id} lacks the content {sha256} of {delta.key}."
+        sides = ((one.key, side) for one in deltas for side in (one.before, one.after))
+        for key, side in chain(sides, put_there.items()):
+            for sha256 in contents_of(side):
+                if sha256 not in sound:
+                    yield f"The transaction {tx_id} lacks the content {sha256} of {key}."
 
 
 def contents_of(item: object) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def came(host: Host, before: Container[str], after: Mapping[str, FileState]) -> 
     covered = _covered(host)
     new = [
         path
-        for path in _tops(path for path in after if path not in before)
+        for path in topmost(path for path in after if path not in before)
         if not _mounted_on(path, covered)
     ]
     homes = {_home(path) for path in new} - set(new)
@@ -147,7 +147,8 @@ def left_there(host: Host, paths: Iterable[str]) -> str:
     )
 
 
-def _tops(paths: Iterable[str]) -> list[str]:
+def topmost(paths: Iterable[str]) -> list[str]:
+    """Those that lie below no other of them."""
     found: list[str] = []
     # "/" sorts first, so that /a/b stands before /a-b
     for path in sorted(paths, key=lambda path: path.split("/")):
@@ -209,7 +210,7 @@ def beyond(host: Host, paths: Iterable[str]) -> dict[str, str]:
 
 def sentences(stays: Mapping[str, str]) -> list[str]:
     """One for each place of `beyond`, without what lies below it."""
-    return [f"{visible(path)} stays: {stays[path]}." for path in _tops(stays)]
+    return [f"{visible(path)} stays: {stays[path]}." for path in topmost(stays)]
 
 
 def _covered(host: Host) -> frozenset[str]:
@@ -261,7 +262,7 @@ def outside(paths: Iterable[str], roots: Iterable[Root]) -> list[str]:
 def tops_of(deltas: Iterable[Delta], roots: Iterable[Root]) -> list[str]:
     """The paths among a transaction's differences that came with packages."""
     new = (delta.key for delta in deltas if delta.domain == "files" and delta.before is None)
-    return _tops(outside(new, roots))
+    return topmost(outside(new, roots))
 
 
 def remove(
@@ -275,10 +276,10 @@ def remove(
     """
     left = []
     named = set(paths)
-    there = states(host, _tops(named)).keys()
+    there = states(host, topmost(named)).keys()
     kept = set(staying)
     if until_ns is not None:
-        kept |= states(host, younger(host, _tops(named), until_ns, named.intersection)).keys()
+        kept |= states(host, younger(host, topmost(named), until_ns, named.intersection)).keys()
     stays = beyond(host, there)  # asked last: it may have been mounted while that was looked for
     going = there - kept - stays.keys()
     for path in sorted(going, key=lambda path: (-path.count("/"), path)):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from host import scratch
-from snapshots import drift_accepted, drift_baseline, drift_carried
+from snapshots import drift_accepted, drift_baseline, drift_carried, put_kept
 from snapshots.debs import sum_of
 from snapshots.domains.packages import Package
 from snapshots.mariadb_cells import secrets_of
@@ -67,7 +67,7 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
         os.rename(state.points / point_id, draft)
         shutil.rmtree(draft)
     for tx_id in found.finished:
-        for path in (records.where(tx_id) / name for name in (ORIGINAL, LIST)):
+        for path in (records.where(tx_id) / name for name in (ORIGINAL, LIST, put_kept.NAME)):
             if path.exists():  # of most it went with an earlier pruning
                 path.unlink()
     sweep(state)
@@ -141,6 +141,9 @@ def _look(state: StateDir, keep_days: int) -> _Found:
                 _need(side, needed, needed_secrets)
                 if side is not None and delta.domain == "packages":
                     kept_packages |= set(_versions({delta.key: side}))
+        kept_there = put_kept.listed(records, record.id) if record.id not in finished else {}
+        for item in kept_there.values():
+            _need(item, needed, needed_secrets)
         # What it did is shown, never undone: that takes no secrets and no packages.
         for delta in (records.original(record.id) if record.id not in finished else None) or ():
             for side in (delta.before, delta.after):

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from datetime import datetime
 
 from host.base import Host
-from snapshots import leftovers
+from snapshots import leftovers, put_kept
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, differences
 from snapshots.domains.base import Scope
@@ -57,6 +57,8 @@ def settle_packages(
     came += leftovers.came(host, found, leftovers.survey(host))
     for path in came:
         records.journal(record.id, "came", f"{path} came with packages", path=path)
+    there = leftovers.states(host, records.came(record.id)).keys()
+    put_kept.note_brought(records, record.id, there - leftovers.states(host, younger).keys())
     records.forget_names(record.id)
 
 

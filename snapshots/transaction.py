@@ -13,7 +13,7 @@ from itertools import chain
 import msgspec
 
 from host.base import FileState, Host, HostError
-from snapshots import leaving, leftovers, others, strangers
+from snapshots import leaving, leftovers, others, put_kept, strangers
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
@@ -127,6 +127,9 @@ class Transaction:
         came = leftovers.came(host, there, leftovers.survey(host))
         for path in strangers.without_theirs(host, came, host.strange_packages):
             self._records.journal(self.id, "came", f"{path} came with packages", path=path)
+        put_kept.note_brought(
+            self._records, self.id, leftovers.states(host, self._records.came(self.id))
+        )
         self._records.forget_names(self.id)
 
     def validate(self) -> None:
@@ -154,6 +157,8 @@ class Transaction:
         after, theirs = self.ours.with_what_others_changed(self._before, after)
         self._progress.doing("writing the restore point")
         came = leftovers.states(self._keeper.host, self._records.came(self.id))
+        with contextlib.suppress(OSError):  # the list of differences has it too
+            put_kept.note_brought(self._records, self.id, came)
         self.write_after(after, (Delta("files", path, None, came[path]) for path in sorted(came)))
         said = filter(None, [self._of_strangers(), others.sentence(theirs)])
         self._end(self.kept_as, " ".join(said))
@@ -214,7 +219,7 @@ class Transaction:
         try:
             back = GoingBack(
                 self._keeper, self._records, self.record, self._before, self.ours, self.lost,
-                self._progress, unclear=self.is_unclear,
+                self._progress, unclear=self.is_unclear, is_recovered=self.is_recovered,
             )  # fmt: skip
         except (HostError, OSError) as error:  # its own journal cannot be read, for example
             status, why = stuck(self._keeper, self.record, reason, error)
@@ -267,6 +272,8 @@ class Transaction:
         if status in ("committed", "rolled-back"):
             with contextlib.suppress(OSError):
                 self._records.forget_tables(self.id)
+        if status == "committed":
+            put_kept.let_go(self._records, self.id)
         if status == "rolled-back" or ended.kind == "rollback":
             # It counts from here on. A disk that failed once is asked once more; what cannot be
             # completed even so is at the next start.

@@ -316,26 +316,26 @@ def _perform(
         persons=persons,
     )
     inversion.let_go()
-    if put_there.paths:
-        records.write_deltas(tx.id, put_there.kept())  # for whoever goes back after a crash
+    put_there.keep(records, tx.id)
     meanwhile: list[str] = []
     mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
-    with put_there.as_found():
-        notes, after = bring_back(
-            keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
-            of_others=theirs.staying,
-        )  # fmt: skip
-        after = with_items_of(after, theirs.keys | theirs.held, current)
-        meanwhile += [
-            others.started_again(theirs.stopped),
-            others.sentence({*theirs.keys, *persons.keys()}),
-        ]
-        progress.doing("proving the result")
-        prove()
+    notes, after = bring_back(
+        keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
+        of_others=theirs.staying,
+    )  # fmt: skip
+    after = with_items_of(after, theirs.keys | theirs.held, current)
+    meanwhile += [
+        others.started_again(theirs.stopped),
+        others.sentence({*theirs.keys, *persons.keys()}),
+    ]
+    progress.doing("proving the result")
+    prove()
+    put_there.put_back(records, tx.id)
     tx.write_after(after, [*gone, *put_there.taken()])
+    stays = {*outside, *put_there.look_again(outside)}
     left += put_there.sentences(tx.id)
     going = {delta.key for delta in gone} | {*put_there.holders}
-    leaving.prepare(records, tx.id, going, set(outside) - going)
+    leaving.prepare(records, tx.id, going, stays - going)
     touched = inversion.touched
     rebased = {
         later.record.id: inversion.deltas_of(later, after)

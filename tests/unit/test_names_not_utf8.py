@@ -14,7 +14,8 @@ from snapshots import leftovers
 from snapshots.package_owners import owners
 from tests.unit.snapshots_host import Bench
 from tests.unit.test_mounted import put
-from tests.unit.test_put_there import HOME, MINE
+from tests.unit.test_put_since import ALL, back_with, dies, kills, waits
+from tests.unit.test_put_there import HOME, MINE, applied, takes
 
 LATIN = HOME + "/" + os.fsdecode(b"caf\xe9")
 
@@ -48,3 +49,26 @@ def test_dpkg_is_asked_of_no_name_that_is_not_utf8(
     owners(bench.host, [LATIN, MINE])
     assert leftovers._known_to_dpkg(bench.host, [LATIN, MINE]) == set()
     assert strict == [(MINE,), (MINE,)]
+
+
+def test_a_name_that_is_not_utf8_stops_no_undo(bench: Bench, strict: list[tuple[str, ...]]) -> None:
+    made = applied(bench)
+    put(bench.host, LATIN)
+    ended = bench.undo(made, prove=lambda: takes(bench, LATIN, *ALL))
+    assert ended.status == "committed"
+    assert f"{HOME}/caf\\xe9" in ended.reason
+    assert bench.host.listdir(HOME) == sorted(["my_check.sh", LATIN.rpartition("/")[2]])
+
+
+@pytest.mark.parametrize("kills_first", [True, False])
+def test_a_name_that_is_not_utf8_stops_no_waiting_change(
+    bench: Bench, strict: list[tuple[str, ...]], kills_first: bool
+) -> None:
+    waits(bench)
+    put(bench.host, LATIN)
+    takes(bench, MINE)
+    if kills_first:
+        dies(bench, lambda: back_with(bench, kills))
+    ended = back_with(bench, lambda: takes(bench, LATIN, *ALL[1:]))
+    assert ended.status == "rolled-back" and f"{HOME}/caf\\xe9." in ended.reason
+    assert bench.read(LATIN) == "x"

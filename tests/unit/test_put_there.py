@@ -10,7 +10,7 @@ import pytest
 
 from host.base import Completed, FileState, HostError
 from host.practice import PracticeHost
-from snapshots import opening, put_there, undo
+from snapshots import opening, put_kept, put_there, undo
 from snapshots.guard_switch import Switch
 from snapshots.model import FileItem, Item, UndoItem, UndoPlan
 from snapshots.objects import ObjectStore
@@ -96,7 +96,7 @@ def test_what_a_program_of_the_package_names_is_its_own(tmp_path: Path, programs
 def test_what_is_too_large_to_be_kept_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(put_there, "KEPT_BYTES", 10)
+    monkeypatch.setattr(put_kept, "KEPT_BYTES", 10)
     host = PracticeHost(tmp_path)
     for name, size in (("a", 6), ("b", 4), ("c", 9)):
         put(host, f"/srv/ftp/{name}")
@@ -142,23 +142,48 @@ def takes(bench: Bench, *paths: str) -> None:
         bench.host.put(path, None)
 
 
-@pytest.mark.parametrize("room", [100, 0])
-def test_what_a_packages_script_takes_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
-) -> None:
-    monkeypatch.setattr(put_there, "KEPT_BYTES", room)
+def test_what_a_packages_script_takes_is_put_back(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     made = applied(bench)
-    undone = bench.undo(made, prove=lambda: takes(bench, MINE))
+    bench.host.put(MINE, FileState(kind="file", mode=0o640, uid=1000), b"x")
+    undone = bench.undo(made, prove=lambda: takes(bench, MINE, f"{HOME}/own", HOME))
     assert undone.status == "committed"
-    assert f"{MINE} was removed by its package's own script" in undone.reason
+    assert undone.reason == (
+        f"1 file came later and no package has it, so it may be yours and stays: {MINE}."
+    )
+    mine = bench.host.state(MINE)
+    assert mine is not None and (mine.mode, mine.uid, bench.read(MINE)) == (0o640, 1000, "x")
+    assert not (Records(bench.state).where(undone.id) / put_kept.NAME).exists()
+
+
+def test_what_is_too_large_and_taken_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(put_kept, "KEPT_BYTES", 0)
+    bench = Bench(tmp_path)
+    undone = bench.undo(applied(bench), prove=lambda: takes(bench, MINE))
+    assert undone.status == "committed"
+    assert undone.reason == (
+        f"{MINE} was removed by its package's own script; it was too large to be kept."
+    )
     assert bench.host.state(HOME) is None
-    told = [one for one in Records(bench.state).deltas(undone.id) if one.key == MINE]
-    if not room:
-        assert "it was too large to be kept" in undone.reason and not told
-        return
-    assert f"what it held is kept, see `harden-tui history show {undone.id}`." in undone.reason
-    (delta,) = told
+
+
+def test_what_cannot_be_put_back_is_kept_with_the_undo(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    made = applied(bench)
+
+    def prove() -> None:
+        takes(bench, MINE, f"{HOME}/own", HOME)
+        bench.host.put(HOME, FileState(kind="symlink", target="/srv/other"))
+
+    undone = bench.undo(made, prove=prove)
+    assert undone.status == "committed"
+    assert f"{MINE} was removed by its package's own script; it could not be put back" in (
+        undone.reason
+    )
+    assert f"but what it held is kept, see `harden-tui history show {undone.id}`." in undone.reason
+    (delta,) = [one for one in Records(bench.state).deltas(undone.id) if one.key == MINE]
     assert isinstance(delta.before, FileItem) and delta.after is None
     assert ObjectStore(bench.state.objects).get(delta.before.state.sha256) == b"x"
 
