@@ -75,8 +75,11 @@ class PutSince:
         came = leftovers.states(host, records.came(tx_id))
         stayed = leftovers.states(host, records.stayed(tx_id))
         found = self._put_there({p: item for p, item in came.items() if p not in stayed})
+        told = tuple(f"{top}/" for top in records.stayed(tx_id))  # in a sentence of its own
         self._theirs = found | {
-            path for path, item in self._kept.items() if _is_file(item) and path not in stayed
+            path
+            for path, item in self._kept.items()
+            if _is_file(item) and not f"{path}/".startswith(told)
         }
         here = found | self._kept.keys() & came.keys()
         self.staying = {path: came[path] for path in here} | stayed

@@ -297,3 +297,15 @@ def test_what_a_person_puts_there_while_it_is_undone_stays(bench: Bench) -> None
     ended = bench.undo(made, prove=lambda: of_a_person(bench))
     assert (ended.status, ended.reason) == ("committed", STAYS)
     assert bench.host.listdir(HOME) == ["my_check.sh"]
+
+
+def test_what_came_after_packages_were_cut_off_is_kept_and_named_once(bench: Bench) -> None:
+    killed_change(bench)
+    tx_id = Records(bench.state).ids()[-1]
+    of_a_person(bench)
+    Records(bench.state).journal(tx_id, "stayed", "by hand", path=MINE)
+    dies(bench, lambda: back_with(bench, lambda: takes(bench, MINE), kills))
+    assert bench.host.state(MINE) is None
+    ended = back(bench)
+    assert (ended.status, bench.read(MINE)) == ("rolled-back", "x")
+    assert ended.reason.count(MINE) == 1 and "before it was cut off" in ended.reason
