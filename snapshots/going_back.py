@@ -138,7 +138,7 @@ class GoingBack:
             *self._over,
             *self._over_meanwhile,
             *notes,
-            *self._filled,
+            *self._what_filled(),
             *mounted,
             *self._put.sentences(),
             *self._what_stayed(),
@@ -164,7 +164,7 @@ class GoingBack:
         return self._theirs | self._meanwhile.keys | persons
 
     def _leave_what_filled(self) -> list[str]:
-        """Sentences about trees without content that came with the change and are not empty.
+        """The trees without content that came with the change and are not empty.
 
         What lies in them (dumps, reports) is kept nowhere, whoever made it.
         """
@@ -177,9 +177,23 @@ class GoingBack:
                 stays[root.path] = item
         keys: set[Key] = {("files", path) for path in stays}
         self._before = others.with_items_of(self._before, keys, {"files": stays})
+        return [*stays]
+
+    def _what_filled(self) -> list[str]:
+        """Sentences about those of them in which something lies of which nothing else is said."""
         return [
-            f"{path} stays with what came into it: that is kept nowhere else." for path in stays
+            f"{top} stays with what came into it: that is kept nowhere else."
+            for top in self._filled
+            if self._holds_more(top)
         ]
+
+    def _holds_more(self, top: str) -> bool:
+        host, told = self._keeper.host, self._put.stays()
+        try:
+            below = host.walk(top, content=False) if host.state(top) is not None else ()
+            return any(state.kind != "dir" and path not in told for path, state in below)
+        except (HostError, OSError):
+            return True
 
     def _written_over(self, found: str, merged: Collection[str]) -> list[str]:
         """Sentences about what others wrote since it was made, but for what was `merged`."""

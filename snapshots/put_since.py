@@ -93,10 +93,10 @@ class PutSince:
         if not came:
             return set()
         known = self._known()
+        new = {path: item for path, item in came.items() if path not in (known or ())}
         if known is None:
-            return set()
-        new = {path: item for path, item in came.items() if path not in known}
-        if not self._is_complete():
+            new = {path: item for path, item in new.items() if _is_a_persons(item)}
+        elif not self._is_complete():
             new = {path: item for path, item in new.items() if self._is_not_ours(path, item)}
         host = self._keeper.host
         try:
@@ -225,9 +225,11 @@ class PutSince:
 
     def sentences(self) -> list[str]:
         """What stayed, and what did not."""
-        gone = set(self._gone())
-        stays = self._theirs - gone if self._record.kind != "rollback" else ()
-        return [*filter(None, [sentence(stays)]), *self.losses()]
+        return [*filter(None, [sentence(self.stays())]), *self.losses()]
+
+    def stays(self) -> set[str]:
+        """What of it is there, where the packages are gone."""
+        return set() if self._record.kind == "rollback" else self._theirs - {*self._gone()}
 
     def losses(self) -> list[str]:
         """What packages' own scripts removed and is not there again."""

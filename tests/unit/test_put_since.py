@@ -15,7 +15,7 @@ from host.practice import PracticeHost
 from snapshots import history, objects, put_kept
 from snapshots.bringing_back import bring_back
 from snapshots.guard_switch import Switch
-from snapshots.model import FileItem, TransactionRecord
+from snapshots.model import FileItem, Root, TransactionRecord
 from snapshots.progress import Silent
 from snapshots.prune import prune
 from snapshots.records import Records
@@ -25,7 +25,7 @@ from tests.unit.snapshots_host import Bench, Waits, dies_in_the_middle
 from tests.unit.test_mounted import put
 from tests.unit.test_others_edits import waiting
 from tests.unit.test_put_there import HOME, MINE, applied, brought, takes
-from tests.unit.test_snapshots_meanwhile import Meanwhile, undone, write
+from tests.unit.test_snapshots_meanwhile import DIRECTORY, Meanwhile, undone, write
 
 STAYS = f"1 file came later and no package has it, so it may be yours and stays: {MINE}."
 ALL = (MINE, f"{HOME}/own", HOME)
@@ -309,3 +309,19 @@ def test_what_came_after_packages_were_cut_off_is_kept_and_named_once(bench: Ben
     ended = back(bench)
     assert (ended.status, bench.read(MINE)) == ("rolled-back", "x")
     assert ended.reason.count(MINE) == 1 and "before it was cut off" in ended.reason
+
+
+@pytest.mark.parametrize("theirs", [True, False])
+def test_a_tree_that_a_script_took_is_not_said_to_stay(bench: Bench, theirs: bool) -> None:
+    for path in ("/var", "/var/lib"):
+        bench.host.put(path, DIRECTORY)
+    tx = bench.begin("s", roots=(Root(HOME),))
+    brought(bench, tx)
+    if theirs:
+        of_a_person(bench)
+    with pytest.MonkeyPatch.context() as patch:
+        scripts(bench, patch, lambda: takes(bench, *(ALL if theirs else ALL[1:])))
+        ended = tx.roll_back("it failed")
+    assert ended.status == "rolled-back"
+    assert ended.reason == (f"it failed. {STAYS}" if theirs else "it failed")
+    assert (bench.host.state(HOME) is not None) == theirs
