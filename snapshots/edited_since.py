@@ -43,7 +43,7 @@ def _edited(host: Host, keeper: Keeper, records: Records) -> list[str]:
         for path, told in left.items():
             if path in VOLATILE_FILES or path in ACCOUNT_FILES:
                 continue
-            now = left_as(keeper.files.item(host, path))
+            now = left_as(keeper.files.item(host, path, keep=False))
             if now not in (told, left_as(before.get(path))):
                 found.add(path)
     return sorted(found)

@@ -35,6 +35,12 @@ _OF_NOBODY: Final = range(61184, 65536)
 _SAYS_NOTHING: Final = re.compile(r"/etc/.*|/usr/share/(doc|man|locale|info)/.*")
 """What an administrator writes, or a program never reads."""
 
+_SPECIAL: Final = re.compile(r"[][\\.^$*+?(){}|]")
+_ESCAPED: Final = r"\\\g<0>"
+_ENDS: Final = "($|[^[:alnum:]._/-])"
+_IN_NAMES: Final = re.compile(r"[0-9A-Za-z._/-]")
+"""After the name of a file, in an extended regular expression."""
+
 
 def put_there(
     host: Host, came: Mapping[str, Item], known: Container[str], going: Iterable[str]
@@ -185,15 +191,26 @@ def _named_by(host: Host, paths: Iterable[str], packages: Iterable[str]) -> set[
     ]
     # Programs put "/" before it, or the directory of a chroot. One line is one pattern.
     wanted = {path.lstrip("/"): path for path in paths if is_utf8(path) and "\n" not in path}
-    patterns = "\n".join(wanted).encode()
+    found = _said(host, files, wanted, "-Fw", wanted)
+    if found:  # once more: "app.db" says nothing of "app", which is a word in it
+        patterns = [rf"\b{_SPECIAL.sub(_ESCAPED, word)}{_ENDS}" for word in sorted(found)]
+        found = _said(host, files, wanted, "-E", patterns)
+    return {wanted[word] for word in found}
+
+
+def _said(
+    host: Host, files: Sequence[str], wanted: Container[str], how: str, patterns: Iterable[str]
+) -> set[str]:
+    """The words among `wanted` that one of these `patterns` finds in `files`."""
     found = set[str]()
+    given = "\n".join(patterns).encode()
     try:
         for start in range(0, len(files), AT_ONCE):
-            argv = (
-                "grep", "-aohwsF", "-d", "skip", "-f", "-", "--", *files[start : start + AT_ONCE],
-            )  # fmt: skip
-            answer = host.run(argv, stdin=patterns, ok=None)
-            found |= {wanted[line] for line in answer.stdout.splitlines() if line in wanted}
+            argv = ("grep", "-aohs", how, "-d", "skip", "-f", "-", "--")
+            answer = host.run((*argv, *files[start : start + AT_ONCE]), stdin=given, ok=None)
+            for line in answer.stdout.splitlines():
+                words = (line,) if _IN_NAMES.fullmatch(line[-1:]) else (line, line[:-1])
+                found |= {word for word in words if word in wanted}
     except CommandMissing:
         return set()
     return found

@@ -126,14 +126,14 @@ class Files(Domain):
                 "away and run `harden-tui recover`."
             )
 
-    def item(self, host: Host, path: str) -> FileItem | None:
-        """What lies there, as `capture` has it in a tree with content."""
+    def item(self, host: Host, path: str, *, keep: bool = True) -> FileItem | None:
+        """What lies there, as `capture` has it in a tree with content; not kept for a look."""
         state = host.state(path, content=True)
         if state is None:
             return None
         if path in self._secret_paths.paths and state.sha256:
             state = msgspec.structs.replace(state, sha256=self._secret_paths.hashed(state.sha256))
-        elif state.sha256 and not self._is_kept(path, state):
+        elif keep and state.sha256 and not self._is_kept(path, state):
             kept = self._keep(host, path, state)
             return None if kept is None else FileItem(kept)
         return FileItem(state)

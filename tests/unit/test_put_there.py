@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from host.base import Completed, FileState, HostError
+from host.local import LocalHost
 from host.practice import PracticeHost
 from snapshots import opening, put_kept, put_there, undo
 from snapshots.guard_switch import Switch
@@ -275,3 +276,16 @@ def test_a_preview_names_them_first(capsys: pytest.CaptureFixture[str]) -> None:
     for shown in (text, screen):
         assert shown.index("1 file came later") < shown.index("it may be yours\n")
         assert shown.index(f"{MINE}: stays") < shown.index("/etc/a")
+
+
+def test_a_name_in_a_longer_one_is_not_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, program = tmp_path / "postrm", tmp_path / "daemon"
+    script.write_text("rm -f /var/lib/x/own* /var/lib/x/a+b\nlast /var/lib/x/end")
+    program.write_bytes(b"\0\xff/var/lib/x/bin\0more /var/lib/x/app.sqlite3\0")
+    files = [str(script), str(program)]
+    monkeypatch.setattr("snapshots.put_there.listed", lambda host, names: files)
+    said = {f"/var/lib/x/{name}" for name in ("own", "a+b", "end", "bin", "app.sqlite3")}
+    paths = said | {f"/var/lib/x/{name}" for name in ("app", "en", "a", "ow")}
+    assert put_there._named_by(LocalHost(), paths, ["x"]) == said

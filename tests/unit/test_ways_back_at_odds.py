@@ -285,3 +285,18 @@ def test_a_short_line_stops_no_way_back_after_a_command_that_failed(
     sets_a_password(bench)
     assert tx.roll_back("chage failed").status == "rolled-back"
     assert "ann:A:2:" in bench.read("/etc/shadow")
+
+
+def test_a_look_at_what_was_edited_writes_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tx = waiting(bench)
+    tx.perform(write("/etc/motd", "ours\n"))
+    tx.commit()
+    bench.host.write_file("/etc/motd", b"theirs\n")
+
+    def full(*_: object) -> str:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(objects.ObjectStore, "add", full)
+    assert edited_since(bench.host, bench.state) == ["/etc/motd"]
