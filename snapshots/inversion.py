@@ -7,31 +7,25 @@ Then any order of undoing ends at the same first state.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
 
 from snapshots import (
-    account_undo,
-    chain_remains,
     directories,
     disputes,
     heirs,
     packaged,
     reach,
-    remains,
     soundness,
     together,
     witnesses,
 )
-from snapshots.accounts import NOBODY, Named
-from snapshots.captured import TOO_LARGE, Captured, loses_content, only_changes, same
+from snapshots.captured import TOO_LARGE, Captured, loses_content, same
 from snapshots.chains import is_chain, rules_of_others
 from snapshots.decision import DERIVED, Clash, Decision, Kept, Later, name_of
 from snapshots.goes_with import LOCKED, was_locked, what_goes_with
 from snapshots.inverse import Contents, How, Inverse, read_hash
 from snapshots.model import (
     EXISTS,
-    UNRESOLVED,
     Delta,
     DomainName,
     FileItem,
@@ -46,7 +40,7 @@ from snapshots.unread import as_told, is_unread, same_content, seeing_content
 
 
 class Inversion:
-    """The whole undo as data; build it with `invert`."""
+    """The whole undo as data; build it with `invert.invert`."""
 
     def __init__(
         self,
@@ -462,74 +456,6 @@ class Inversion:
                 else:
                     items[decision.delta.key] = decision.target
         return result
-
-
-def invert(
-    record: TransactionRecord,
-    deltas: Iterable[Delta],
-    later: list[Later],
-    current: Captured,
-    contents: Contents,
-    *,
-    kept: Kept,
-    pristine: Iterable[str] = (),
-    packaged: Iterable[str] = (),
-    resolutions: Resolutions = UNRESOLVED,
-    former: Callable[[], Mapping[str, Item]] = dict,
-    rows: Callable[[], Mapping[str, Item]] = dict,
-    named: Named = NOBODY,
-    unreachable: Mapping[str, str] = MappingProxyType({}),
-) -> Inversion:
-    """Decide for every difference of `record`.
-
-    `current` is the host now. `pristine`: configuration files of packages that go, as packaged;
-    `packaged`: all of those packages' configuration files. `resolutions`: what a person chose for
-    things in conflict; they count only for those. `former` gives the files as they were before
-    `record`, `rows` MariaDB's; they are asked where a directory that somebody removed since is made
-    anew, or a grant comes back whose account is gone. `named`: whom dpkg-statoverride names.
-    `unreachable`: what lies behind a link or under a mount since, and why.
-    """
-    inversion = Inversion(
-        record,
-        later,
-        current,
-        contents,
-        kept,
-        frozenset(pristine),
-        frozenset(packaged),
-        resolutions,
-        unreachable,
-    )
-    # What a window only tells of is not undone with it; a step has no such, but 50,000 others.
-    made: list[Delta] = []
-    mine = list(deltas if record.kind == "apply" else only_changes(deltas))
-    inversion.makes = {one.key for one in mine if directories.is_made(one)}
-    inversion.covers = {one.key for one in mine if directories.is_covered(one)}
-    units = together.units(mine, current.get("mariadb", {}))
-    inversion.resolutions = together.shared(resolutions, units)
-    for delta in mine:
-        if directories.is_made(delta):
-            made.append(delta)  # whose it becomes depends on what becomes of that in it
-        else:
-            inversion.decide(delta)
-    if made:
-        witnesses.foresee(inversion, inversion.decisions)
-    for delta in sorted(made, key=lambda one: one.key, reverse=True):
-        inversion.decide(delta)
-        witnesses.foresee(inversion, inversion.decisions[-1:])
-    together.settle(inversion, units, rows)
-    remains.settle_directories(inversion, former)
-    chain_remains.settle_chains(inversion)
-    remains.settle_tables(inversion)
-    fitted = account_undo.settle(inversion, named)
-    inversion.foreseen.clear()
-    witnesses.rebase(inversion)
-    if fitted is not None:
-        account_undo.retell(inversion, fitted)
-    soundness.never_removed(inversion)
-    soundness.covered_went(inversion)
-    soundness.make_sound(inversion)
-    return inversion
 
 
 def _clashes(delta: Delta, x: Item | None, how: How) -> bool:

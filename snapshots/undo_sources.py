@@ -7,8 +7,7 @@ from functools import cache, partial
 
 import msgspec
 
-from snapshots import account_undo, alternatives, leftovers, reach, settle, witnesses
-from snapshots import inversion as inverting
+from snapshots import account_undo, alternatives, invert, leftovers, reach, settle, witnesses
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, is_trigger_only
 from snapshots.decision import Later, by_key
@@ -113,7 +112,7 @@ def inverted(
         )  # fmt: skip
         packaged |= {delta.key for delta in more if delta.after is None}
         deltas += more
-    return inverting.invert(
+    return invert.invert(
         record,
         deltas,
         later,

@@ -8,7 +8,8 @@ from snapshots.captured import Captured
 from snapshots.chains import rules_of_others
 from snapshots.decision import Decision, Kept
 from snapshots.inverse import Contents
-from snapshots.inversion import Inversion, invert
+from snapshots.inversion import Inversion
+from snapshots.invert import invert
 from snapshots.model import (
     UNRESOLVED,
     Delta,

@@ -14,7 +14,7 @@ from host.base import FileState
 from snapshots.decision import Kept
 from snapshots.differences_text import between
 from snapshots.inverse import Contents
-from snapshots.inversion import invert
+from snapshots.invert import invert
 from snapshots.model import (
     RESOLUTIONS,
     Delta,

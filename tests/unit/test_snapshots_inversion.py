@@ -13,7 +13,7 @@ from host.base import FileState
 from snapshots.captured import Captured
 from snapshots.decision import Kept, Later, by_key
 from snapshots.inverse import Contents
-from snapshots.inversion import invert
+from snapshots.invert import invert
 from snapshots.model import (
     RESOLUTIONS,
     Delta,

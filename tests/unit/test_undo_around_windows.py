@@ -16,7 +16,7 @@ from snapshots.captured import only_changes
 from snapshots.decision import Kept, Later, by_key
 from snapshots.drift_settle import settle
 from snapshots.inverse import Contents
-from snapshots.inversion import invert
+from snapshots.invert import invert
 from snapshots.model import (
     Change,
     Delta,

@@ -11,7 +11,8 @@ from host.base import FileState
 from snapshots.captured import Captured, differences
 from snapshots.decision import Decision, Kept, Later, by_key
 from snapshots.inverse import Contents
-from snapshots.inversion import Inversion, invert
+from snapshots.inversion import Inversion
+from snapshots.invert import invert
 from snapshots.model import (
     UNRESOLVED,
     DomainName,
