@@ -22,7 +22,7 @@ from snapshots.domains.files import Filled
 from snapshots.domains.packages import LEFTOVER, Package
 from snapshots.domains.units import MASK
 from snapshots.found import moved_on
-from snapshots.goal import Goal, Mind, accepting, wanted_of
+from snapshots.goal import Goal, Mind, accepting, wanted_of, with_persons
 from snapshots.lists_back import ListsBack, put_lists_back
 from snapshots.model import (
     Activation,
@@ -99,14 +99,15 @@ def converge(
         with contextlib.suppress(OSError):
             keeper.host.sync(SYSTEM_TREES)
     seen = now["files"] if now is not None and not touched else None
-    lists = ListsBack(goal, frozenset(), [])
     try:
         lists = put_lists_back(keeper, goal, progress, mind, of_others)
     except HostError as error:
         if errors is None:
             raise
         errors.append(error)
+        lists = ListsBack(with_persons(goal))
     goal = lists.goal
+    notes += lists.notes
     files = [*lists.written, *restore(keeper.files, seen, mind, lists.looked_at)]
     if touched or any(map(OF_UNITS.fullmatch, files)):
         progress.command("systemctl daemon-reload")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -18,11 +19,12 @@ from snapshots.progress import Progress, Silent
 
 class ListsBack(NamedTuple):
     """`goal` with what others changed of persons up to now; `written` of those `looked_at`, which
-    are not to be put back again."""
+    are not to be put back again. `notes`: what a person should know."""
 
     goal: Goal
-    looked_at: frozenset[str]
-    written: list[str]
+    looked_at: frozenset[str] = frozenset()
+    written: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def put_lists_back(
@@ -36,20 +38,23 @@ def put_lists_back(
     goal = with_persons(goal)
     looked_at, wanted, now = _look(keeper, goal, of_others)
     if not wanted:
-        return ListsBack(goal, looked_at, [])
+        return ListsBack(goal, looked_at)
     if mind is not None:
         mind(wanted, now)
     progress.doing("putting accounts back", 0, len(wanted))
     with keeper.host.account_lists_locked() as holder:
         goal = with_persons(goal)
         looked_at, wanted, _ = _look(keeper, goal, of_others)
-        if holder:
-            progress.output(
-                f"The lists of accounts are locked by {describe(keeper.host, holder)}. It may "
-                f"write over what goes back in {', '.join(wanted)}."
-            )
         keeper.files.restore(keeper.host, wanted, Silent())  # moments
-    return ListsBack(goal, looked_at, list(wanted))
+    notes = (_locked_by(keeper, holder, wanted),) if holder else ()
+    return ListsBack(goal, looked_at, (*wanted,), notes)
+
+
+def _locked_by(keeper: Keeper, holder: int, wanted: Iterable[str]) -> str:
+    return (
+        f"The lists of accounts were locked by {describe(keeper.host, holder)}: it may write over "
+        f"what went back in {', '.join(wanted)}. Look at them when it has ended."
+    )
 
 
 def _look(

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
 import pytest
 
 from host import account_lock
+from host.base import HostError
 from host.practice import PracticeHost
+from snapshots.progress import Silent
 from tests.unit.snapshots_host import Bench
 from tests.unit.test_others_edits import Programs, lists
 from tests.unit.test_package_lock import HOLD
@@ -116,19 +118,32 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
 def test_who_may_write_over_what_goes_back_is_told(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Told(Meanwhile):
-        lines: ClassVar[list[str]] = []
-
-        def output(self, line: str) -> None:
-            self.lines.append(line)
-
     tx_id = locks_ann(bench, monkeypatch, Meanwhile("nothing", print))
     monkeypatch.setattr(
         PracticeHost, "account_lists_locked", lambda host: contextlib.nullcontext(-1), raising=False
     )
-    undone(bench, tx_id, Told("nothing", print))
-    assert Told.lines == [
-        "The lists of accounts are locked by a process that cannot be named. It may write over "
-        "what goes back in /etc/shadow."
-    ]
+    record = undone(bench, tx_id, Silent())
+    assert record.reason == (
+        "The lists of accounts were locked by a process that cannot be named: it may write over "
+        "what went back in /etc/shadow. Look at them when it has ended."
+    )
     assert bench.read("/etc/shadow") == AGED["shadow"]
+
+
+def test_a_password_stays_where_a_list_cannot_be_written_for_a_moment(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = Programs(monkeypatch)
+    tx = bench.begin("s", progress=Meanwhile("putting accounts", root_gets_another(bench)))
+    programs.perform(tx, "usermod", "--lock", "ann", act=lambda: lists(bench, shadow=LOCKED))
+    real, refused = PracticeHost.put, list[str]()
+
+    def put_once_refused(host: PracticeHost, path: str, *rest: Any, **how: Any) -> None:
+        if path == "/etc/shadow" and not refused:
+            refused.append(path)
+            raise HostError("/etc/shadow cannot be written: no space left on device")
+        real(host, path, *rest, **how)
+
+    monkeypatch.setattr(PracticeHost, "put", put_once_refused)
+    assert tx.roll_back("a proof failed").status == "rolled-back"
+    assert refused and bench.read("/etc/shadow") == AGED["shadow"].replace("root:r:1:", "root:R:2:")
