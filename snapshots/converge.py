@@ -13,6 +13,7 @@ import msgspec
 
 from host.base import HostError
 from snapshots import account_undo, mariadb_cells
+from snapshots.account_books import LISTS
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
@@ -105,7 +106,7 @@ def converge(
         if errors is None:
             raise
         errors.append(error)
-        lists = ListsBack(with_persons(goal))
+        lists = ListsBack(with_persons(goal), frozenset(LISTS))  # the next attempt's
     goal = lists.goal
     notes += lists.notes
     files = [*lists.written, *restore(keeper.files, seen, mind, lists.looked_at)]
