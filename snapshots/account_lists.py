@@ -18,6 +18,7 @@ from snapshots.account_books import (
     lists_now,
     with_lines,
 )
+from snapshots.accounts import name_of
 from snapshots.capture import Keeper
 from snapshots.captured import same
 from snapshots.inverse import Contents, Inverse
@@ -40,6 +41,7 @@ def without_ours(
         return {}, set()
     contents = Contents(keeper.store.get)
     now = lists_now(keeper, contents)
+    left = _as_written(contents, before, left, now)
     if cut_off:
         now = _without_commands(contents, [cut_off], left, now)
     if all(same(now.get(path), left.get(path, before.get(path))) for path in LISTS):
@@ -125,6 +127,29 @@ def _without_commands(
         else item
         for path, item in now.items()
     }
+
+
+def _as_written(
+    contents: Contents,
+    before: Mapping[str, Item],
+    left: Mapping[str, Item | None],
+    now: Mapping[str, Item],
+) -> dict[str, Item | None]:
+    """What was `left`, but as it was `before` what was only told and not written: a list is written
+    as a whole, so most of what was to change in it tells."""
+    found = dict(left)
+    for path in LISTS:
+        old, shall, there = (side.get(path) for side in (before, left, now))
+        if old is None or shall is None or there is None or same(old, shall):
+            continue
+        was, told, stands = (set(lines_in(contents, item)) for item in (old, shall, there))
+        gone, new = was - told, told - was
+        names = {name_of(line) for line in stands}
+        as_before = len(gone & stands) + sum(name_of(line) not in names for line in new)
+        as_told = len(new & stands) + sum(name_of(line) not in names for line in gone)
+        if as_before > as_told:
+            found[path] = old
+    return found
 
 
 def _by_field(contents: Contents, path: str, old: Item, ours: Item, there: Item) -> Item:

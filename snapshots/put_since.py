@@ -220,7 +220,7 @@ class PutSince:
 
     def let_go(self) -> None:
         """It went back: nothing is kept any more but what could not be put back."""
-        if not self._failed:
+        if not self._failed and not self._unread:
             put_kept.let_go(self._records, self._record.id)
 
     def sentences(self) -> list[str]:

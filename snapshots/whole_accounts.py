@@ -7,12 +7,14 @@ is called so next.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection
 
 from snapshots.accounts import (
     GROUP,
     OF_GROUPS,
     OF_USERS,
+    ONE_LINE_EACH,
     PASSWD,
     Book,
     by_name,
@@ -44,7 +46,24 @@ def made_whole(planned: Book, before: Book, left: Book, now: Book) -> dict[str, 
                     for line in whole[path]
                     for name in (name_of(line),)
                 ]
+    for path in whole.keys() & set(ONE_LINE_EACH):
+        whole[path] = _once(whole[path], *(list(side.get(path, ())) for side in (now, before)))
     return whole
+
+
+def _once(lines: Lines, now: Lines, before: Lines) -> Lines:
+    """Without a second line of a name that stands twice on neither side: that of `now` stays."""
+    most = Counter(map(name_of, now)) | Counter(map(name_of, before))
+    of_names: dict[str, Lines] = {}
+    for line in lines:
+        if b":" in line:
+            of_names.setdefault(name_of(line), []).append(line)
+    found = list(lines)
+    for name, same in of_names.items():
+        surplus = len(same) - max(1, most[name])
+        for line in sorted(same, key=now.__contains__)[: max(0, surplus)]:
+            found.remove(line)
+    return found
 
 
 def written_over(before: Book, left: Book, now: Book) -> set[str]:

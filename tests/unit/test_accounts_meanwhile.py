@@ -15,6 +15,7 @@ from snapshots.objects import ObjectStore
 from snapshots.others import sentence
 from snapshots.progress import Silent
 from snapshots.recover import recover
+from snapshots.whole_accounts import made_whole
 from tests.unit.snapshots_host import Bench, dies_in_the_middle
 from tests.unit.test_others_edits import Programs, lists
 from tests.unit.test_persons import AGED, put, there
@@ -187,3 +188,36 @@ def test_a_stale_line_of_the_name_that_an_account_of_ours_had_stays(
 def test_copies_of_lists_are_not_counted() -> None:
     keys: set[Key] = {("files", f"/etc/{name}") for name in ("group", "group-", "passwd-")}
     assert sentence(keys).startswith("/etc/group and 1 more were changed by something else")
+
+
+@pytest.mark.parametrize("at", ["putting accounts", "comparing with"])
+def test_an_undo_that_was_cut_off_before_or_after_it_wrote_the_lists(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    programs = Programs(monkeypatch)
+    tx = bench.begin("s")
+    programs.perform(tx, "useradd", "svc", act=lambda: adds_a_system_account(bench))
+    made = tx.commit()
+    with_svc = there(bench)
+
+    def work() -> None:
+        undone(bench, made.id, Meanwhile(at, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+
+    dies_in_the_middle(bench, work)
+    for name, line in SVC.items():
+        put(bench, {name: bench.read(f"/etc/{name}") + line.replace("svc", "bob")})
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert ended.status == "rolled-back"
+    assert {name: sorted(text.splitlines()) for name, text in there(bench).items()} == {
+        name: sorted([*text.splitlines(), *SVC.get(name, "").replace("svc", "bob").splitlines()])
+        for name, text in with_svc.items()
+    }
+
+
+def test_no_name_comes_to_stand_twice() -> None:
+    passwd = "/etc/passwd"
+    root, svc, other = b"root:x:0:0", b"svc:x:999:999", b"svc:x:998:998"
+    now = {passwd: [root, other]}
+    assert made_whole({passwd: [root, svc, other]}, {passwd: [root, svc]}, {}, now) == now
+    twice = {passwd: [root, svc, svc]}
+    assert made_whole(twice, twice, twice, twice) == twice

@@ -15,7 +15,7 @@ from host.practice import PracticeHost
 from snapshots import history, objects, put_kept
 from snapshots.bringing_back import bring_back
 from snapshots.guard_switch import Switch
-from snapshots.model import FileItem, Root, TransactionRecord
+from snapshots.model import FileItem, Root, SnapshotError, TransactionRecord
 from snapshots.progress import Silent
 from snapshots.prune import prune
 from snapshots.records import Records
@@ -227,6 +227,8 @@ def test_a_damaged_list_stops_no_way_back_and_is_named(bench: Bench) -> None:
     assert any(str(path) in said for said in history.verify(bench.state))
     ended = back(bench)
     assert ended.status == "rolled-back" and f"{path} cannot be read" in ended.reason
+    with pytest.raises(SnapshotError, match="put-there.jsonl cannot be read"):
+        prune(bench.state, 30)  # what it names is kept until it can be read, or is moved away
 
 
 def killed_change(bench: Bench) -> None:
