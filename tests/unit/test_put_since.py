@@ -227,7 +227,7 @@ def test_a_damaged_list_stops_no_way_back_and_is_named(bench: Bench) -> None:
     assert any(str(path) in said for said in history.verify(bench.state))
     ended = back(bench)
     assert ended.status == "rolled-back" and f"{path} cannot be read" in ended.reason
-    with pytest.raises(SnapshotError, match="put-there.jsonl cannot be read"):
+    with pytest.raises(SnapshotError, match=r"put-there\.jsonl cannot be read"):
         prune(bench.state, 30)  # what it names is kept until it can be read, or is moved away
 
 
