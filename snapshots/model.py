@@ -18,6 +18,10 @@ class Busy(SnapshotError):
     """Another harden-tui (or dpkg) holds the host; the message names the holder."""
 
 
+class Unwritable(SnapshotError):
+    """The state directory cannot be written; its cause is the `OSError`."""
+
+
 class Conflict(SnapshotError):
     """An undo would overwrite what somebody changed since; nothing was touched."""
 

@@ -18,7 +18,7 @@ import msgspec
 
 from snapshots import twins
 from snapshots.durable import private_directory
-from snapshots.model import Busy, SnapshotError
+from snapshots.model import Busy, SnapshotError, Unwritable
 from snapshots.ownership import refuse_foreign_way
 
 KEY_BYTES = 32
@@ -237,10 +237,10 @@ class StateDir:
         try:
             descriptor = os.open(path, flags, 0o600)
         except OSError as error:
-            raise SnapshotError(
+            raise Unwritable(
                 f"{path} cannot be opened for writing: {error.strerror}; nothing was changed on "
                 "the host. Mend that, then try again."
-            ) from None
+            ) from error
         try:
             self._wait_for(descriptor, wait_s)
         except Busy:

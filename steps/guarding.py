@@ -18,7 +18,7 @@ from snapshots import guard as guards
 from snapshots.decision import called, name_of
 from snapshots.guard import Guard, spoken
 from snapshots.guard_switch import Switch, finish_confirmed
-from snapshots.model import Busy, SnapshotError, TransactionRecord
+from snapshots.model import SnapshotError, TransactionRecord, Unwritable
 from snapshots.records import Records
 from snapshots.recover import recover
 from snapshots.typed import by_number
@@ -214,7 +214,9 @@ def confirm(engine: Engine, *, without_login: bool = False) -> tuple[int, str]:
                 return REFUSED, _no_login(engine, guard)
             guards.confirm(engine.state, guard, login)
             finish_confirmed(engine.host, engine.state)
-    except (Busy, SnapshotError) as error:
+    except Unwritable as error:
+        return _not_written(engine, error)
+    except SnapshotError as error:
         return REFUSED, str(error)
     except OSError as error:
         return _not_written(engine, error)
@@ -235,7 +237,9 @@ def extend(engine: Engine, seconds: int) -> tuple[int, str]:
                 if not guards.is_armed(engine.state):
                     return REFUSED, NOTHING_WAITS
                 guards.set_deadline(engine.state, seconds)
-    except (Busy, SnapshotError) as error:
+    except Unwritable as error:
+        return _not_written(engine, error)
+    except SnapshotError as error:
         return REFUSED, str(error)
     except OSError as error:
         return _not_written(engine, error)
@@ -245,8 +249,12 @@ def extend(engine: Engine, seconds: int) -> tuple[int, str]:
     return (NEEDS_PERSON if problem else GOOD), sentence.rstrip()
 
 
-def _not_written(engine: Engine, error: OSError) -> tuple[int, str]:
+def _not_written(engine: Engine, error: OSError | Unwritable) -> tuple[int, str]:
     """What became of an answer during which the disk failed or was full."""
+    if isinstance(error, Unwritable):
+        if not isinstance(error.__cause__, OSError) or guards.read(engine.state) is None:
+            return REFUSED, str(error)
+        error = error.__cause__
     why = f"{error.filename or engine.state.path}: {error.strerror}"
     mend = "Make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Mend that"
     guard = guards.read(engine.state)

@@ -75,6 +75,25 @@ def test_an_answer_that_could_not_be_written_down_is_none(
     assert status(tmp_path) == "committed"
 
 
+@pytest.mark.parametrize("answer", [CONFIRM, ("confirm", "--extend", "10m")])
+def test_what_waits_is_told_where_not_even_the_lock_can_be_opened(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: tuple[str, ...]
+) -> None:
+    real = os.open
+
+    def read_only(path: Any, flags: int, *arguments: Any, **named: Any) -> int:
+        if str(path).endswith("/state/lock") and flags & os.O_RDWR:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real(path, flags, *arguments, **named)
+
+    with monkeypatch.context() as away:
+        away.setattr(os, "open", read_only)
+        exit_status, said = run(*answer)
+    assert exit_status == 3
+    assert f"{GUARDED} still waits. Mend that, then run" in said
+    assert run(*CONFIRM)[0] == 0
+
+
 def test_what_is_confirmed_is_kept_though_the_rest_found_no_room(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
