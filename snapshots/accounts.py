@@ -292,6 +292,15 @@ def _no_members_who_go(fitted: Fitted, before: Book, now: Book) -> None:
                 fitted.say((path,), note)
 
 
+def lines_by_name(lines: Iterable[bytes]) -> dict[str, Lines]:
+    """All lines of each name: of subordinate ids an account has several."""
+    found: dict[str, Lines] = {}
+    for line in lines:
+        if b":" in line:
+            found.setdefault(name_of(line), []).append(line)
+    return found
+
+
 def members_in(path: str, line: bytes) -> dict[int, list[bytes]]:
     """The lists of names in the line of a group, by their place among its fields."""
     fields = line.split(b":")

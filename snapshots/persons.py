@@ -17,6 +17,7 @@ from snapshots.accounts import (
     Book,
     by_name,
     id_of,
+    lines_by_name,
     members_in,
     name_of,
     with_members,
@@ -63,7 +64,7 @@ def _is_of_a_person(number: int | None) -> bool:
 
 
 def _with_lines_of(lines: Lines, source: Lines, names: Container[str]) -> Lines:
-    had, there = (_lines_by_name(one) for one in (lines, source))
+    had, there = (lines_by_name(one) for one in (lines, source))
     kept: Lines = []
     put: set[str] = set()
     for line in lines:
@@ -78,14 +79,6 @@ def _with_lines_of(lines: Lines, source: Lines, names: Container[str]) -> Lines:
             put.add(name)
     rest = (one for name, found in there.items() if name not in put for one in found)
     return [*kept, *(one for one in rest if name_of(one) in names)]
-
-
-def _lines_by_name(lines: Lines) -> dict[str, Lines]:
-    found: dict[str, Lines] = {}
-    for line in lines:
-        if b":" in line:
-            found.setdefault(name_of(line), []).append(line)
-    return found
 
 
 def _with_members(

@@ -20,6 +20,7 @@ from snapshots.accounts import (
     by_name,
     gid_of,
     id_of,
+    lines_by_name,
     members_in,
     name_of,
     with_members,
@@ -54,12 +55,8 @@ def made_whole(planned: Book, before: Book, left: Book, now: Book) -> dict[str, 
 def _once(lines: Lines, now: Lines, before: Lines) -> Lines:
     """Without a second line of a name that stands twice on neither side: that of `now` stays."""
     most = Counter(map(name_of, now)) | Counter(map(name_of, before))
-    of_names: dict[str, Lines] = {}
-    for line in lines:
-        if b":" in line:
-            of_names.setdefault(name_of(line), []).append(line)
     found = list(lines)
-    for name, same in of_names.items():
+    for name, same in lines_by_name(lines).items():
         surplus = len(same) - max(1, most[name])
         for line in sorted(same, key=now.__contains__)[: max(0, surplus)]:
             found.remove(line)
