@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
+from snapshots.accounts_since import AccountsSince
 from snapshots.capture import Keeper
 from snapshots.captured import WITHOUT_FILE, Captured, each_difference, is_locked
 from snapshots.domains.base import Domain
 from snapshots.domains.packages import LEFTOVER
 from snapshots.model import Activation, Delta, Item, Key, Root, Validation, ValueItem
 from snapshots.others import OfOthers, with_items_of
-from snapshots.persons_since import PersonsSince
 from snapshots.strangers import left_to_them, with_what_came
 
 Mind = Callable[[Mapping[str, Item | None], Mapping[str, Item]], None]
@@ -35,7 +35,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     free: frozenset[str] = frozenset()
     besides: frozenset[str] = frozenset()
     decided: frozenset[str] = frozenset()
-    persons: PersonsSince | None = None
+    persons: AccountsSince | None = None
     """Who is asked what others changed of persons' accounts since this was decided."""
 
     @property

@@ -11,6 +11,7 @@ import msgspec
 from host.base import HostError
 from snapshots import account_books, account_lists, others
 from snapshots.account_books import LISTS
+from snapshots.accounts_since import AccountsSince
 from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured, each_difference, same
 from snapshots.daemons import pulled
@@ -19,7 +20,6 @@ from snapshots.inverse import Contents
 from snapshots.journal import left_as, name_of
 from snapshots.model import Delta, FileItem, Item, Key, TransactionRecord
 from snapshots.others import AtWork, Others
-from snapshots.persons_since import PersonsSince
 from snapshots.points import point_after
 from snapshots.programs import is_about_accounts
 from snapshots.progress import Progress
@@ -48,7 +48,7 @@ class Ours:
         """Lists of accounts in which something of others stays where a change goes back."""
         self.lists_unclear = False
         """What others changed in lists of accounts could not be told."""
-        self.persons: PersonsSince | None = None
+        self.persons: AccountsSince | None = None
         """What of persons others change from when it was decided where to go back to."""
         self._left: dict[str, FileItem | None] = {}
         """What changes and programs of ours left where it can be told whose a file is, by path."""
@@ -147,7 +147,7 @@ class Ours:
             self._named |= {("files", path) for path in LISTS}
             self.lists_unclear = True
             return before, set()
-        self.persons = PersonsSince(
+        self.persons = AccountsSince(
             self._keeper, now, contents, only_persons=self.at_work.may_be_all
         )
         keys: set[Key] = {("files", path) for path in merged}

@@ -20,6 +20,7 @@ from snapshots import (
     undo_secrets,
     witnesses,
 )
+from snapshots.accounts_since import AccountsSince
 from snapshots.bringing_back import bring_back
 from snapshots.capture import Keeper
 from snapshots.captured import (
@@ -48,7 +49,6 @@ from snapshots.model import (
 )
 from snapshots.opening import changing, open_transaction, way_back
 from snapshots.others import AtWork, Others, with_items_of
-from snapshots.persons_since import PersonsSince
 from snapshots.progress import Progress, Silent
 from snapshots.put_there import PutThere
 from snapshots.reached import of_keys
@@ -297,7 +297,7 @@ def _perform(
     tx.ours.tell(f"undo {record.id}", target)
     if theirs.at_work.may_be_all:
         tx.ours.tell_persons(current, target)
-    persons = PersonsSince(keeper, current["files"], only_persons=theirs.at_work.may_be_all)
+    persons = AccountsSince(keeper, current["files"], only_persons=theirs.at_work.may_be_all)
     goal = Goal(
         captured=target,
         roots=record.roots,

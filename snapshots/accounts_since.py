@@ -14,7 +14,7 @@ from snapshots.inverse import Contents
 from snapshots.model import Item, Key
 
 
-class PersonsSince:
+class AccountsSince:
     """Asked each time before lists of accounts are put back, and before they are compared.
 
     `first`: the lists as they were when it was decided what they shall become; what is in them is
