@@ -9,7 +9,7 @@ from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, harden, roll_back
 from tests.hosts.test_conflicts import dry_run, in_conflict
 
-pytestmark = pytest.mark.every_release
+pytestmark = pytest.mark.either_release
 
 STEP = "firewall.ufw"
 RULE = ("INPUT", "-s", "203.0.113.9", "-j", "DROP")

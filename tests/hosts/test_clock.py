@@ -34,7 +34,6 @@ def set_clock(host: LabHost, how: str) -> None:
     host.run("sh", "-c", f"printf %s '{how}' >/run/clock.new && mv /run/clock.new /run/clock")
 
 
-@pytest.mark.every_release
 @pytest.mark.parametrize("how", ["ahead", "behind", "still"])
 def test_the_deadline_is_not_the_clocks(
     clocked: LabHost, request: pytest.FixtureRequest, how: str

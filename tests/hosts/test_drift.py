@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.hosts.base import ADMIN
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, details, harden, history, roll_back
+
+pytestmark = pytest.mark.either_release
 
 SSH = "/etc/ssh/sshd_config.d/00-harden-tui-ssh-limits.conf"
 MINE = "/etc/ssh/sshd_config.d/00-first.conf"

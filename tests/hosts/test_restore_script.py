@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from tests.hosts.fingerprint import Fingerprint, differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import APP, apply, furnish, history
+
+pytestmark = pytest.mark.either_release
 
 STEPS = ("ssh.key-only", "minimal.apache-modules", "firewall.ufw", "app.tree")
 ODD = ("with spaces ", "new\nline", "caf\udce9 \udcff", "-dash", "back\\slash", "*")

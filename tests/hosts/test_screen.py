@@ -47,7 +47,6 @@ def _ended(screen: Screen, step: str, words: str) -> None:
     screen.keys("Escape")
 
 
-@pytest.mark.every_release
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24)])
 def test_the_whole_checklist_from_the_screen(host: LabHost, columns: int, rows: int) -> None:
     furnish(host)
