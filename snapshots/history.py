@@ -254,7 +254,7 @@ def _verify_transactions(records: Records, points: Points, sound: set[str]) -> I
         try:
             record = records.read(tx_id)
             deltas = [*records.deltas(tx_id), *(records.original(tx_id) or ())]
-            put_there = put_kept.listed(records, tx_id)
+            put_there = put_kept.everything(records, tx_id)
         except (SnapshotError, OSError) as error:
             yield str(error)
             continue

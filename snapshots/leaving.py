@@ -16,7 +16,7 @@ import msgspec
 
 from host.base import Host, HostError
 from host.names import exact_json, read_exact_json
-from snapshots import kept_files, leftovers, sums
+from snapshots import kept_files, leftovers, put_kept, sums
 from snapshots.durable import sync_directory, write_durably
 from snapshots.model import TransactionRecord
 from snapshots.records import Records
@@ -50,13 +50,16 @@ def finish(host: Host, state: StateDir) -> list[str]:
     told = []
     for tx_id in records.ids():
         path = records.where(tx_id) / NAME
-        if not path.exists():
+        data = records.where(tx_id) / put_kept.DATA
+        if not path.exists() and not data.exists():
             continue
         record = records.read(tx_id)
         if record.status == "rolled-back":
             _forget(path)
         elif record.status == "committed":
-            told += _finish(host, record, path)
+            if path.exists():
+                told += _finish(host, record, path)
+            put_kept.let_go(records, tx_id, put_kept.DATA)
     return told
 
 

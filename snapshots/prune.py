@@ -67,7 +67,9 @@ def prune(state: StateDir, keep_days: int) -> list[str]:
         os.rename(state.points / point_id, draft)
         shutil.rmtree(draft)
     for tx_id in found.finished:
-        for path in (records.where(tx_id) / name for name in (ORIGINAL, LIST, put_kept.NAME)):
+        for path in (
+            records.where(tx_id) / name for name in (ORIGINAL, LIST, put_kept.NAME, put_kept.DATA)
+        ):
             if path.exists():  # of most it went with an earlier pruning
                 path.unlink()
     sweep(state)
@@ -141,7 +143,7 @@ def _look(state: StateDir, keep_days: int) -> _Found:
                 _need(side, needed, needed_secrets)
                 if side is not None and delta.domain == "packages":
                     kept_packages |= set(_versions({delta.key: side}))
-        kept_there = put_kept.listed(records, record.id) if record.id not in finished else {}
+        kept_there = put_kept.everything(records, record.id) if record.id not in finished else {}
         for item in kept_there.values():
             _need(item, needed, needed_secrets)
         # What it did is shown, never undone: that takes no secrets and no packages.

@@ -22,31 +22,42 @@ from snapshots.records import Records
 
 NAME: Final = "put-there.jsonl"
 
+DATA: Final = "packages-data.jsonl"
+"""What programs of the packages made, which goes with them: kept for where an undo goes back."""
+
+MANY: Final = 2000
+"""So many files of `DATA` are kept at most."""
+
 KEPT_BYTES: Final = 64 * 1024 * 1024
 """So much of it all is kept for where a package's own script takes it away."""
 
 
-def keep(records: Records, tx_id: str, items: Mapping[str, Item]) -> None:
+def keep(records: Records, tx_id: str, items: Mapping[str, Item], name: str = NAME) -> None:
     """List these; durable on return. Their contents are in the store. Raises `OSError`."""
     listed = (Delta("files", path, item, None) for path, item in sorted(items.items()))
-    write_durably(records.where(tx_id) / NAME, delta_list.encoded(listed))
+    write_durably(records.where(tx_id) / name, delta_list.encoded(listed))
 
 
-def listed(records: Records, tx_id: str) -> dict[str, Item]:
+def listed(records: Records, tx_id: str, name: str = NAME) -> dict[str, Item]:
     """What is kept, by path; without a content where that was too large or found no room.
 
     Raises `SnapshotError` where the list is damaged.
     """
     try:
-        found = list(records.read_list(records.where(tx_id) / NAME, {}))
+        found = list(records.read_list(records.where(tx_id) / name, {}))
     except FileNotFoundError:
         return {}
     return {one.key: one.before for one in found if one.before is not None}
 
 
-def let_go(records: Records, tx_id: str) -> None:
+def everything(records: Records, tx_id: str) -> dict[str, Item]:
+    """What both lists say is kept. Raises `SnapshotError`."""
+    return listed(records, tx_id, DATA) | listed(records, tx_id)
+
+
+def let_go(records: Records, tx_id: str, name: str = NAME) -> None:
     """The files are there, or nothing will put them back any more."""
-    path = records.where(tx_id) / NAME
+    path = records.where(tx_id) / name
     with contextlib.suppress(OSError):
         path.unlink()
         sync_directory(path.parent)
@@ -66,14 +77,15 @@ def brought(records: Records, tx_id: str) -> frozenset[str] | None:
     return frozenset(name for line in lines for name in line.names or ()) if lines else None
 
 
-def smallest(host: Host, paths: Iterable[str]) -> set[str]:
-    """Those whose contents are kept: the smallest, up to `KEPT_BYTES` of all."""
+def smallest(host: Host, paths: Iterable[str], room_bytes: int | None = None) -> set[str]:
+    """Those whose contents are kept: the smallest, up to `room_bytes` (`KEPT_BYTES`) of all."""
     states = ((path, host.state(path)) for path in paths)
     sizes = sorted((state.size_bytes, path) for path, state in states if state is not None)
+    room_bytes = KEPT_BYTES if room_bytes is None else room_bytes
     kept, total = set[str](), 0
     for size_bytes, path in sizes:
         total += size_bytes
-        if total > KEPT_BYTES:
+        if total > room_bytes:
             break
         kept.add(path)
     return kept

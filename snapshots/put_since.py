@@ -12,9 +12,10 @@ from typing import Final
 
 from host.base import HostError
 from host.names import visible
-from snapshots import leftovers, put_kept
+from snapshots import in_reach, leftovers, put_kept
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
+from snapshots.data_back import DataBack
 from snapshots.domains.base import Scope
 from snapshots.domains.files import Files
 from snapshots.journal import BROUGHT
@@ -56,6 +57,8 @@ class PutSince:
         self._failed: dict[str, str] = {}
         self._unread = ""
         self._theirs: set[str] = set()
+        self._beside: set[str] = set()
+        self._data = DataBack(keeper, records, record)
         self.staying: dict[str, Item] = {}
         """What is not to be taken away, though it lies in what came with packages."""
         self._seen: set[str] | None = None
@@ -86,7 +89,8 @@ class PutSince:
         self._seen = {*came}
         with contextlib.suppress(OSError):  # no room: known at this attempt only
             put_kept.note_brought(records, tx_id, came.keys() - self.staying.keys())
-        self._keep(found | {path for path, item in stayed.items() if _is_a_persons(item)})
+        persons = {path for path, item in stayed.items() if _is_a_persons(item)}
+        self._keep(found | persons | self._in_reach({*came, *stayed}))
 
     def _put_there(self, came: Mapping[str, Item]) -> set[str]:
         """Which of what `came` somebody put there."""
@@ -103,6 +107,15 @@ class PutSince:
             return {*put_there(host, new, owners(host, new), self._going())}
         except HostError:  # dpkg does not answer: all that may be somebody's stays
             return {*put_there(host, new, (), ())}
+
+    def _in_reach(self, known: set[str]) -> set[str]:
+        """What did not come with the packages that go, and their scripts may remove."""
+        if self._record.kind == "rollback":
+            return set()  # kept before anything went
+        going = self._going()
+        found = in_reach.lies_there(self._keeper.host, going, known, self._record)
+        self._beside = {*found}
+        return self._beside
 
     def _known(self) -> set[str] | None:
         """What came with packages for sure; `None` where nobody knows."""
@@ -216,10 +229,12 @@ class PutSince:
 
     def put_back(self) -> None:
         """What of it packages' own scripts took away is there again."""
+        self._data.put_back()
         self._failed = put_kept.put_back(self._keeper, self._kept, self._contents)
 
     def let_go(self) -> None:
         """It went back: nothing is kept any more but what could not be put back."""
+        self._data.let_go()
         if not self._failed and not self._unread:
             put_kept.let_go(self._records, self._record.id)
 
@@ -234,7 +249,7 @@ class PutSince:
     def losses(self) -> list[str]:
         """What packages' own scripts removed and is not there again."""
         told = [removed(path, self._what_became_of(path)) for path in self._gone()]
-        return [*told, *filter(None, [self._unread])]
+        return [*told, *filter(None, [self._unread]), *self._data.losses()]
 
     def _what_became_of(self, path: str) -> str:
         item = self._kept[path]

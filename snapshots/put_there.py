@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Final
 from host.base import CommandMissing, FileState, Host
 from host.names import is_utf8, visible
 from snapshots import leftovers, put_kept
-from snapshots.model import Delta, FileItem, Item
+from snapshots.model import FileItem, Item
 from snapshots.package_owners import AT_ONCE
 from snapshots.package_ties import listed
 from snapshots.persons import FIRST_PERSON
-from snapshots.records import Records
 
 if TYPE_CHECKING:
-    from snapshots.capture import Keeper
     from snapshots.inversion import Inversion
 
 WHY: Final = "it came later and no package has it, so it may be yours"
@@ -53,7 +51,7 @@ def put_there(
     there = {
         path: item
         for path, item in came.items()
-        if path not in known and isinstance(item, FileItem) and _may_be_somebodys(path, item.state)
+        if path not in known and isinstance(item, FileItem) and may_be_somebodys(path, item.state)
     }
     of_root = [path for path, item in there.items() if item.state.uid == 0]
     if of_root:
@@ -89,74 +87,6 @@ def sentence(paths: Collection[str]) -> str:
     )
 
 
-class PutThere:
-    """What an undo leaves because somebody put it there, kept until it is known that it stayed.
-
-    Made before anything is changed, where contents may be kept. Raises `HostError`, `OSError`.
-    """
-
-    def __init__(self, keeper: Keeper, inversion: Inversion) -> None:
-        self._keeper = keeper
-        self.paths = left_of(inversion)
-        host = keeper.host
-        small = put_kept.smallest(host, self.paths)
-        self._kept: dict[str, Item] = {}
-        for path in self.paths:
-            item = keeper.files.item(host, path) if path in small else _without_content(host, path)
-            if item is not None:
-                self._kept[path] = item
-        self._above = put_kept.holding(host, self.paths)
-        self.holders = [
-            one.delta.key
-            for one in inversion.decisions
-            if one.delta.domain == "files" and one.how == "already" and one.delta.key in self._above
-        ]
-        """Directories that stay only for it, or for something else."""
-        self._failed: dict[str, str] = {}
-
-    def keep(self, records: Records, undo_id: str) -> None:
-        """List it for whoever goes back, also after a crash. Raises `OSError`."""
-        if self.paths:
-            put_kept.keep(records, undo_id, {**self._above, **self._kept})
-
-    def put_back(self, records: Records, undo_id: str) -> None:
-        """What packages' own scripts took away is there again; nothing is kept of what is there."""
-        self._failed = put_kept.put_back(self._keeper, {**self._above, **self._kept}, {})
-        if not self._gone():
-            put_kept.let_go(records, undo_id)
-
-    def taken(self) -> list[Delta]:
-        """What packages' own scripts took away and could not be put back."""
-        return [Delta("files", path, self._kept[path], None) for path in sorted(self._failed)]
-
-    def look_again(self, outside: Sequence[str]) -> list[str]:
-        """What persons put there while the packages went, which stays as well; `outside` is what
-        was there before."""
-        found = put_meanwhile(self._keeper.host, leftovers.topmost(outside), {*outside})
-        self.paths += found
-        return found
-
-    def sentences(self, undo_id: str) -> list[str]:
-        """What became of it."""
-        gone = set(self._gone())
-        told = [sentence([path for path in self.paths if path not in gone])]
-        for path in sorted(gone):
-            why = self._failed.get(path)
-            told.append(
-                removed(path, "it was too large to be kept")
-                if why is None
-                else removed(
-                    path,
-                    f"it could not be put back ({why}), but what it held is kept, see `harden-tui"
-                    f" history show {undo_id}`",
-                )
-            )
-        return [words for words in told if words]
-
-    def _gone(self) -> list[str]:
-        return [path for path in self.paths if self._keeper.host.state(path) is None]
-
-
 def removed(path: str, what: str) -> str:
     """A sentence about what is gone; `what` became of it, a clause."""
     return f"{visible(path)} was removed by its package's own script; {what}."
@@ -167,7 +97,8 @@ def left_of(inversion: Inversion) -> list[str]:
     return [one.delta.key for one in inversion.decisions if one.how == "left"]
 
 
-def _may_be_somebodys(path: str, state: FileState) -> bool:
+def may_be_somebodys(path: str, state: FileState) -> bool:
+    """Whether owner and place of a file or link tell of a person."""
     if state.kind not in ("file", "symlink"):
         return False
     if state.uid == 0:

@@ -37,6 +37,7 @@ from snapshots.guard_switch import Switch
 from snapshots.impediments import impediments
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
+from snapshots.kept_by_undo import KeptByUndo
 from snapshots.model import (
     UNRESOLVED,
     Conflict,
@@ -50,7 +51,6 @@ from snapshots.model import (
 from snapshots.opening import changing, open_transaction, way_back
 from snapshots.others import AtWork, Others, with_items_of
 from snapshots.progress import Progress, Silent
-from snapshots.put_there import PutThere
 from snapshots.reached import of_keys
 from snapshots.records import Records
 from snapshots.secret_paths import KnownSecrets
@@ -261,13 +261,13 @@ def undo(
                 raise SnapshotError(met.cannot)
             keeper.debs.keep(host, undo_packages.leaving(inversion, current), progress)
             secrets = undo_secrets.keep(keeper, inversion)
-            put_there = PutThere(keeper, inversion)
+            kept = KeptByUndo(keeper, inversion)
         ready()
         tx = open_transaction(
             keeper, records, own, current, held.pop_all(), progress, switch=switch
         )
     ended = tx.complete(
-        partial(_perform, keeper, records, tx, inversion, put_there, current, prove, progress)
+        partial(_perform, keeper, records, tx, inversion, kept, current, prove, progress)
     )
     if ended.status not in ("needs-person", "pending"):  # both may have to go back yet
         for hashed in secrets:
@@ -280,7 +280,7 @@ def _perform(
     records: Records,
     tx: Transaction,
     inversion: Inversion,
-    put_there: PutThere,
+    kept: KeptByUndo,
     current: Captured,
     prove: Callable[[], None],
     progress: Progress,
@@ -316,7 +316,7 @@ def _perform(
         persons=persons,
     )
     inversion.let_go()
-    put_there.keep(records, tx.id)
+    kept.keep(records, tx.id)
     meanwhile: list[str] = []
     mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
     notes, after = bring_back(
@@ -330,11 +330,11 @@ def _perform(
     ]
     progress.doing("proving the result")
     prove()
-    put_there.put_back(records, tx.id)
-    tx.write_after(after, [*gone, *put_there.taken()])
-    stays = {*outside, *put_there.look_again(outside)}
-    left += put_there.sentences(tx.id)
-    going = {delta.key for delta in gone} | {*put_there.holders}
+    kept.put_back(records, tx.id)
+    tx.write_after(after, [*gone, *kept.taken()])
+    stays = {*outside, *kept.look_again(outside)}
+    left += kept.sentences(tx.id)
+    going = {delta.key for delta in gone} | {*kept.holders}
     leaving.prepare(records, tx.id, going, stays - going)
     touched = inversion.touched
     rebased = {

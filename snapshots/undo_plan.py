@@ -12,7 +12,7 @@ import msgspec
 
 from host.base import Host
 from host.names import exact_json, visible
-from snapshots import put_there
+from snapshots import in_reach, put_there
 from snapshots.captured import is_locked, is_metadata_only
 from snapshots.daemons import commands_of, unit_commands
 from snapshots.decision import Decision, name_of
@@ -68,8 +68,14 @@ def plan_of(
         fingerprint=_fingerprint(inversion, commands),
         cannot=cannot,
         title="" if record.is_of_steps else record.title,
-        stays=put_there.sentence(put_there.left_of(inversion)),
+        stays=_what_stays(host, inversion),
     )
+
+
+def _what_stays(host: Host, inversion: Inversion) -> str:
+    put = put_there.sentence(put_there.left_of(inversion))
+    beside = in_reach.in_reach_of(host, inversion)
+    return " ".join(filter(None, [put, in_reach.too_large(host, beside)]))
 
 
 def fingerprint(host: Host, inversion: Inversion) -> str:

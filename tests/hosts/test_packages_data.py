@@ -1,0 +1,89 @@
+"""Packages' own scripts remove directories: what did not come with them is there again, and where
+an undo goes back, what their programs made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.histories.archive import Deb
+from tests.hosts.fingerprint import differences, fingerprint
+from tests.hosts.lab import LabHost
+from tests.hosts.program import apply, harden, roll_back
+from tests.hosts.test_upgrades import offer, site_step
+
+pytestmark = pytest.mark.either_release
+
+_MAKES = """
+mkdir -p /var/lib/thing/db /var/log/thing
+getent passwd thingd >/dev/null || useradd -r -d /var/lib/thing -s /usr/sbin/nologin thingd
+echo new > /var/lib/thing/db/made
+chown -R thingd: /var/lib/thing/db
+"""
+THING = Deb(
+    name="thing", version="1", files={"/usr/share/thing/a": "a\n", "/var/lib/thing/own": "s\n"},
+    scripts={
+        "postinst": _MAKES,
+        "postrm": 'if test "$1" = purge; then rm -rf /var/lib/thing /var/log/thing*; fi',
+    },
+)  # fmt: skip
+FAILS = Deb(
+    name="zfail", version="1", depends="thing", files={"/usr/share/zfail/a": "a\n"},
+    scripts={"postrm": 'if test "$1" = purge && test -e /root/fail; then exit 1; fi'},
+)  # fmt: skip
+DATA = "/var/lib/thing/db/data"
+
+
+def _installed(host: LabHost, place: Path) -> None:
+    offer(host, place, (THING, FAILS), "1")
+    site_step(host, "package: {installed: [thing, zfail]}")
+    apply(host, "site.packages")
+
+
+def test_what_lay_there_before_is_there_after_the_undo(host: LabHost, tmp_path: Path) -> None:
+    host.run("mkdir", "-m", "700", "/var/log/thing", "/var/lib/thing")
+    host.run("sh", "-c", "echo old > /var/log/thing/evidence; echo old > /var/log/thing.log.1")
+    host.run("install", "-m", "640", "-o", "www-data", "/etc/motd", "/var/lib/thing/of-another")
+    host.run("truncate", "-s", "80M", "/var/lib/thing/huge")
+    offer(host, tmp_path, (THING, FAILS), "1")
+    site_step(host, "package: {installed: [thing, zfail]}")
+    first = fingerprint(host)
+    apply(host, "site.packages")
+    host.run("sh", "-c", f"echo a-year >> {DATA}; echo more >> /var/log/thing/evidence")
+    host.run("chown", "thingd:", DATA)
+
+    preview = " ".join(harden(host, "rollback", "site.packages", "--dry-run").stdout.split())
+    assert "Scripts of the packages may remove /var/lib/thing/huge, which did not" in preview
+    host.run("mv", "/var/lib/thing/huge", "/root/huge")
+    roll_back(host, "site.packages")
+    host.run("mv", "/root/huge", "/var/lib/thing/huge")
+    assert differences(first, fingerprint(host)) == []
+    assert host.out("cat", "/var/log/thing/evidence") == "old\nmore"
+    assert host.out("stat", "-c", "%a %U", "/var/lib/thing/of-another") == "640 www-data"
+
+
+def test_an_undo_that_fails_after_the_purge_brings_the_data_back(
+    host: LabHost, tmp_path: Path
+) -> None:
+    _installed(host, tmp_path)
+    host.run("sh", "-c", f"echo a-year > {DATA}; echo older > /var/lib/thing/db/made")
+    host.run("chown", "thingd:", DATA)
+    host.run("install", "-m", "600", "-o", "thingd", "/etc/motd", "/var/log/thing/x.log")
+    host.run("touch", "/root/fail")
+    before = fingerprint(host)
+    failed = harden(host, "rollback", "site.packages", "--yes", check=False)
+    assert failed.returncode != 0
+    said = " ".join((failed.stdout + failed.stderr).split())
+    assert "failed and was rolled back" in said
+    assert differences(before, fingerprint(host)) == []
+    assert host.out("cat", DATA) == "a-year"
+    # A script wrote this one anew, and a program may have it open.
+    anew = "Made anew when the packages came back, and not as before: /var/lib/thing/db/made"
+    assert anew in said
+    kept = said.partition(f"{anew} (what it held: ")[2].partition(")")[0]
+    assert host.out("cat", kept) == "older"
+
+    host.run("rm", "/root/fail")
+    roll_back(host, "site.packages")
+    assert host.run("test", "-e", "/var/lib/thing", check=False).returncode != 0

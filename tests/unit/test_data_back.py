@@ -1,0 +1,109 @@
+"""What programs of packages made is there again where an undo that purged these goes back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from host.base import FileState, HostError
+from snapshots import in_reach, put_kept
+from snapshots.data_back import DataBack
+from snapshots.guard_switch import Switch
+from snapshots.progress import Silent
+from snapshots.records import Records
+from snapshots.recover import recover
+from tests.unit.snapshots_host import Bench, Waits, dies_in_the_middle
+from tests.unit.test_put_there import HOME, MINE, applied, takes
+
+OWN = f"{HOME}/own"
+ALL = (MINE, OWN, HOME)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A practice host on which packages go with the undo."""
+    monkeypatch.setattr(in_reach, "going_with", lambda inversion: {"nagios"})
+    monkeypatch.setattr(DataBack, "_went", lambda self: True)
+    return Bench(tmp_path)
+
+
+def is_kept(bench: Bench) -> bool:
+    records = Records(bench.state)
+    return any((records.where(one) / put_kept.DATA).exists() for one in records.ids())
+
+
+def failing(bench: Bench, write: bytes = b"") -> str:
+    """Why an undo was rolled back that failed after scripts took all."""
+    made = applied(bench)
+    bench.host.put(OWN, FileState(kind="file", mode=0o600, uid=105), b"a year")
+
+    def fails() -> None:
+        takes(bench, *ALL)
+        if write:
+            bench.host.put(HOME, FileState(kind="dir"))
+            bench.host.put(OWN, FileState(kind="file"), write)
+        raise HostError("it does not hold")
+
+    ended = bench.undo(made, prove=fails)
+    assert ended.status == "rolled-back"
+    return ended.reason
+
+
+def test_it_is_put_back_where_an_undo_fails(bench: Bench) -> None:
+    assert failing(bench) == "it does not hold"
+    own = bench.host.state(OWN)
+    assert own is not None and (own.mode, own.uid, bench.read(OWN)) == (0o600, 105, "a year")
+    assert bench.read(MINE) == "x" and not is_kept(bench)
+
+
+def test_what_was_made_anew_is_named_with_what_it_held(bench: Bench) -> None:
+    reason = failing(bench, b"new")
+    said = f"Made anew when the packages came back, and not as before: {OWN} (what it held: "
+    assert said in reason and is_kept(bench)
+    assert Path(reason.partition(said)[2].partition(")")[0]).read_bytes() == b"a year"
+    assert bench.read(OWN) == "new"
+
+
+def test_what_was_too_large_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(put_kept, "KEPT_BYTES", 2)
+    assert failing(bench) == (
+        f"it does not hold. {OWN} was removed by the packages' own scripts, and too large to be "
+        "kept."
+    )
+
+
+def test_it_is_kept_until_nothing_goes_back_any_more(bench: Bench) -> None:
+    made = applied(bench)
+    undone = bench.undo(made, prove=lambda: takes(bench, *ALL), switch=cast(Switch, Waits()))
+    assert undone.status == "pending" and is_kept(bench)
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert (ended.status, bench.read(OWN)) == ("rolled-back", "x")
+    assert not is_kept(bench)
+    assert bench.undo(made).status == "committed"
+    assert not is_kept(bench) and bench.host.state(OWN) is None
+
+
+def test_a_crash_loses_nothing_of_it(bench: Bench) -> None:
+    made = applied(bench)
+
+    def kill() -> None:
+        takes(bench, *ALL)
+        os.kill(os.getpid(), 9)
+
+    def crash() -> None:
+        bench.undo(made, prove=kill)
+
+    dies_in_the_middle(bench, crash)
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert (ended.status, bench.read(OWN), bench.read(MINE)) == ("rolled-back", "x", "x")
+
+
+def test_what_a_program_removed_itself_stays_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DataBack, "_went", lambda self: False)
+    assert failing(bench) == "it does not hold"
+    assert bench.host.state(OWN) is None

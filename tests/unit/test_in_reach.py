@@ -1,0 +1,104 @@
+"""What a package's own scripts may remove although it did not come with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from host.base import FileState
+from host.local import LocalHost
+from host.practice import PracticeHost
+from snapshots import in_reach, put_kept
+from snapshots.model import TransactionRecord
+from tests.unit.snapshots_host import Bench
+from tests.unit.test_mounted import put
+
+OLD, NEW, SINCE = 1_000.0, 3_000.0, "1970-01-01T00:33:20+00:00"
+HOME = "/var/lib/thing"
+Born = Callable[[dict[str, float]], None]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> PracticeHost:
+    return Bench(tmp_path).host
+
+
+@pytest.fixture
+def born(monkeypatch: pytest.MonkeyPatch) -> Born:
+    """The practice host's disk does not tell when a file was made."""
+    return lambda told: monkeypatch.setattr(in_reach, "born_s", lambda host, paths: told)
+
+
+def postrm(host: PracticeHost, text: str) -> None:
+    put(host, "/var/lib/dpkg/info/thing.postrm")
+    host.write_file("/var/lib/dpkg/info/thing.postrm", text.encode())
+
+
+def found(host: PracticeHost, *known: str) -> list[str]:
+    record = TransactionRecord(
+        id="t", kind="apply", steps=("s",), title="s", status="open", started=SINCE, user="u"
+    )
+    return sorted(in_reach.lies_there(host, {"thing"}, set(known), record))
+
+
+@pytest.mark.parametrize(
+    ("said", "path", "is_in_reach"),
+    [
+        ("rm -rf /var/lib/thing", f"{HOME}/a/b", True),
+        ('rm -rf "/var/lib/thing/"', f"{HOME}/a", True),
+        ("D=/var/lib/thing; rm -r $D", f"{HOME}/a", True),
+        ("rm -f /var/log/thing.log*", "/var/log/thing.log.1", True),
+        ("rm -rf /var/lib/thing-$1", "/var/lib/thing-8/a", True),
+        ("rm -f /srv/ftp/welcome", "/srv/ftp/welcome", True),
+        ("rm -f /var/log/thing.log*", "/var/log/other.log", False),
+        ("rm -rf /var/lib/$NAME", f"{HOME}/a", False),
+        ("rm -f /var/lib/systemd/x", "/var/lib/systemd/x", False),
+        ("rm -rf /etc/thing", "/etc/thing/a", False),
+    ],
+)
+def test_what_a_script_names_is_in_its_reach(
+    host: PracticeHost, said: str, path: str, is_in_reach: bool
+) -> None:
+    postrm(host, said)
+    put(host, path)
+    assert (path in found(host)) == is_in_reach
+
+
+def test_what_came_with_it_or_was_made_by_programs_since_goes(
+    host: PracticeHost, born: Born
+) -> None:
+    postrm(host, "rm -rf /var/lib/thing")
+    for name in ("before", "brought", "roots", "of-a-daemon", "mine"):
+        put(host, f"{HOME}/{name}")
+    for name, uid in (("before", 105), ("brought", 0), ("of-a-daemon", 105), ("mine", 1000)):
+        host.put(f"{HOME}/{name}", FileState(kind="file", uid=uid), b"x")
+    born(
+        {f"{HOME}/before": OLD}
+        | {f"{HOME}/{name}": NEW for name in ("brought", "roots", "of-a-daemon", "mine")}
+    )
+    kept = [f"{HOME}/before", f"{HOME}/mine", f"{HOME}/roots"]
+    assert found(host, f"{HOME}/brought") == kept
+    born({})  # a file system that does not tell
+    assert found(host, f"{HOME}/brought") == sorted([*kept, f"{HOME}/of-a-daemon"])
+
+
+def test_what_is_too_large_is_said_beforehand(
+    host: PracticeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(host, f"{HOME}/a")
+    assert in_reach.too_large(host, [f"{HOME}/a"]) == ""
+    monkeypatch.setattr(put_kept, "KEPT_BYTES", 0)
+    assert in_reach.too_large(host, [f"{HOME}/a"]) == (
+        f"Scripts of the packages may remove {HOME}/a, which did not come with them and is too "
+        "large to be kept: move it away first."
+    )
+
+
+def test_births_are_asked_of_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "with space"
+    path.write_text("x")
+    told = in_reach.born_s(LocalHost(), [str(path)])
+    assert not told or abs(told[str(path)] - path.stat().st_mtime) < 10
+    assert in_reach.born_s(LocalHost(), [str(path), str(tmp_path / "gone")]) == {}
