@@ -9,12 +9,12 @@ BIN := $(VENV)/bin
 practice: $(VENV)/.ready
 	$(BIN)/harden-tui --practice
 
-# Three at a time, also on two cores: hosts that boot, reload and reach their deadlines mostly wait.
+# Four at a time, also on two cores: hosts that boot, reload and reach their deadlines mostly wait.
 test: $(VENV)/.ready
-	$(BIN)/pytest -n 3 --dist worksteal --durations=25
+	$(BIN)/pytest -n 4 --dist worksteal --durations=25
 
 test-everywhere: $(VENV)/.ready
-	HARDEN_TUI_EVERYWHERE=1 $(BIN)/pytest -n 3 --dist worksteal --durations=25
+	HARDEN_TUI_EVERYWHERE=1 $(BIN)/pytest -n 4 --dist worksteal --durations=25
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

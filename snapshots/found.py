@@ -88,12 +88,14 @@ def keep_strangers(
     progress: Progress,
     wanted: Mapping[str, Item | None],
     now: Mapping[str, Item],
+    *,
+    over: set[str] | None = None,
 ) -> None:
     """Keep what is written over and was in no preview: somebody wrote it while this was undone.
 
-    `first` is the host as the preview saw it; a sentence about it goes to `told`. What our own dpkg
-    wrote is nobody else's, and lists of accounts go back with what was changed in them: only
-    system accounts go where packages come or go.
+    `first` is the host as the preview saw it; a sentence about it goes to `told`, and its path to
+    `over`. What our own dpkg wrote is nobody else's, and lists of accounts go back with what was
+    changed in them: only system accounts go where packages come or go.
     """
     strange = [
         path for path in _strangers(wanted, now, first["files"]) if path not in ACCOUNT_FILES
@@ -102,6 +104,8 @@ def keep_strangers(
         ours = by_own_dpkg(keeper, record.started, first, now, wanted)
         strange = [path for path in strange if path not in ours]
     strange += strange_lists(keeper, first["files"], now, wanted)
+    if over is not None:
+        over.update(strange)
     is_there = any(path in now for path in strange)
     point_id = keep_found(keeper, record, progress) if is_there else ""
     told += _sentences(keeper, strange, now, point_id)

@@ -318,7 +318,8 @@ def _perform(
     inversion.let_go()
     kept.keep(records, tx.id)
     meanwhile: list[str] = []
-    mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress)
+    over: set[str] = set()
+    mind = partial(keep_strangers, keeper, tx.record, current, meanwhile, progress, over=over)
     notes, after = bring_back(
         keeper, goal, progress, now=current, all_or_nothing=True, mind=mind,
         of_others=theirs.staying,
@@ -326,7 +327,7 @@ def _perform(
     after = with_items_of(after, theirs.keys | theirs.held, current)
     meanwhile += [
         others.started_again(theirs.stopped),
-        others.sentence({*theirs.keys, *persons.keys()}),
+        others.sentence({*theirs.keys, *persons.keys()} - {("files", path) for path in over}),
     ]
     progress.doing("proving the result")
     prove()
