@@ -57,7 +57,6 @@ class PutSince:
         self._failed: dict[str, str] = {}
         self._unread = ""
         self._theirs: set[str] = set()
-        self._beside: set[str] = set()
         self._data = DataBack(keeper, records, record)
         self.staying: dict[str, Item] = {}
         """What is not to be taken away, though it lies in what came with packages."""
@@ -79,10 +78,11 @@ class PutSince:
         stayed = leftovers.states(host, records.stayed(tx_id))
         found = self._put_there({p: item for p, item in came.items() if p not in stayed})
         told = tuple(f"{top}/" for top in records.stayed(tx_id))  # in a sentence of its own
+        tops = tuple(f"{top}/" for top in records.came(tx_id))  # elsewhere it was there before
         self._theirs = found | {
             path
             for path, item in self._kept.items()
-            if _is_file(item) and not f"{path}/".startswith(told)
+            if _is_file(item) and f"{path}/".startswith(tops) and not f"{path}/".startswith(told)
         }
         here = found | self._kept.keys() & came.keys()
         self.staying = {path: came[path] for path in here} | stayed
@@ -112,10 +112,10 @@ class PutSince:
         """What did not come with the packages that go, and their scripts may remove."""
         if self._record.kind == "rollback":
             return set()  # kept before anything went
-        going = self._going()
-        found = in_reach.lies_there(self._keeper.host, going, known, self._record)
-        self._beside = {*found}
-        return self._beside
+        with contextlib.suppress(HostError, OSError, ValueError):
+            going = self._going()
+            return {*in_reach.lies_there(self._keeper.host, going, known, self._record)}
+        return set()
 
     def _known(self) -> set[str] | None:
         """What came with packages for sure; `None` where nobody knows."""

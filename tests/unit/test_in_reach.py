@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from host.base import FileState
+from host.base import FileState, HostError
 from host.local import LocalHost
 from host.practice import PracticeHost
 from snapshots import in_reach, put_kept
 from snapshots.model import TransactionRecord
+from snapshots.put_since import PutSince
 from tests.unit.snapshots_host import Bench
 from tests.unit.test_mounted import put
+from tests.unit.test_others_edits import waiting
+from tests.unit.test_put_since import back_with, fails, is_kept, waits
+from tests.unit.test_put_there import MINE, takes
 
 OLD, NEW, SINCE = 1_000.0, 3_000.0, "1970-01-01T00:33:20+00:00"
 HOME = "/var/lib/thing"
@@ -102,3 +106,32 @@ def test_births_are_asked_of_the_disk(tmp_path: Path) -> None:
     told = in_reach.born_s(LocalHost(), [str(path)])
     assert not told or abs(told[str(path)] - path.stat().st_mtime) < 10
     assert in_reach.born_s(LocalHost(), [str(path), str(tmp_path / "gone")]) == {}
+
+
+def test_what_was_there_before_is_put_back_and_not_said_to_have_come_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    postrm(bench.host, f"rm -rf {HOME}")
+    old = f"{HOME}/old"
+    put(bench.host, old)
+    monkeypatch.setattr(PutSince, "_going", lambda self: {"thing"})
+    waiting(bench)
+    for act in (fails, lambda: None):
+        ended = back_with(bench, lambda: takes(bench, old, HOME), act)
+    assert (ended.status, ended.reason) == ("rolled-back", ended.reason.partition(" 1 file")[0])
+    assert bench.read(old) == "x"
+    assert not is_kept(bench, ended.id)
+
+
+def test_dpkg_that_does_not_answer_stops_no_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asks(*given: object) -> dict[str, object]:
+        raise HostError("`dpkg-query` took too long")
+
+    bench = Bench(tmp_path)
+    waits(bench)
+    monkeypatch.setattr(in_reach, "lies_there", asks)
+    ended = back_with(bench, lambda: takes(bench, MINE))
+    assert (ended.status, bench.read(MINE)) == ("rolled-back", "x")
