@@ -5,6 +5,7 @@ Programs that change accounts change single fields: a password and its age, a sh
 
 from __future__ import annotations
 
+from snapshots import bare_names
 from snapshots.accounts import LISTS_AT_END, OF_GROUPS, ONE_LINE_EACH, Book, by_name, name_of
 from snapshots.members import merged_names
 from snapshots.merge import Lines
@@ -13,12 +14,14 @@ from snapshots.merge import Lines
 def with_changes(target: Book, first: Book, now: Book) -> dict[str, Lines]:
     """`target` with what made `now` of `first`; by path, those in all three.
 
-    Where both changed one field it is as it is `now`. Who was removed is removed.
+    Where both changed one field it is as it is `now`. Who was removed is removed, and is in no
+    group in which no such name is `now`.
     """
-    return {
+    found = {
         path: _with_changes(path, target[path], first[path], now[path])
         for path in target.keys() & first.keys() & now.keys()
     }
+    return bare_names.without(found, target, now, first)
 
 
 def _with_changes(path: str, target: Lines, first: Lines, now: Lines) -> Lines:

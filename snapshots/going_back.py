@@ -11,6 +11,7 @@ import msgspec
 from host.base import HostError
 from snapshots import (
     dpkg_end,
+    gone_with_accounts,
     left_behind,
     leftovers,
     others,
@@ -92,6 +93,7 @@ class GoingBack:
             of_others=self._meanwhile.staying,
         )  # fmt: skip
         self._persons = ours.persons
+        self._gone = ours.gone
         self._over_meanwhile: list[str] = []
         self._as_found: Captured | None = None
         """The host, as far as that is known."""
@@ -132,6 +134,7 @@ class GoingBack:
             self._lost.words,
             strangers.sentence(host.strange_packages),
             others.started_again(self._meanwhile.stopped),
+            gone_with_accounts.sentence(self._gone),
             others.sentence(self._all_of_others(), is_drift=self._is_drift()),
         )
         words = [

@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from host.base import HostError
-from snapshots import account_books, account_lists, others
+from snapshots import account_books, account_lists, gone_with_accounts, others
 from snapshots.account_books import LISTS
 from snapshots.accounts_since import AccountsSince
 from snapshots.capture import Keeper
@@ -46,6 +46,8 @@ class Ours:
         """Lists of accounts that only a command of ours changed which nobody saw end."""
         self.kept_in: set[str] = set()
         """Lists of accounts in which something of others stays where a change goes back."""
+        self.gone: set[str] = set()
+        """Homes, and what else belonged to accounts, that somebody removed with the account."""
         self.lists_unclear = False
         """What others changed in lists of accounts could not be told."""
         self.persons: AccountsSince | None = None
@@ -157,7 +159,21 @@ class Ours:
         stays = self._homes_that_stay(before["files"], merged)
         homes: set[Key] = {("files", path) for path in stays}
         lists = others.with_items_of(before, keys, {"files": merged})
+        lists = others.with_items_of(lists, self._gone_with(before["files"], merged), {})
         return others.with_items_of(lists, homes, {"files": stays}), merged.keys() - over
+
+    def _gone_with(self, before: Mapping[str, Item], merged: Mapping[str, Item]) -> set[Key]:
+        """What somebody removed with an account."""
+        contents = Contents(self._keeper.store.get)
+        old, new = (account_books.book_of(contents, side) for side in (before, merged))
+        removed = gone_with_accounts.removed_in(old, new)
+        if not removed:
+            return set()
+        points, after = self._keeper.points, point_after(self._record.id)
+        left = points.load(after)["files"] if after in points.ids() else {}
+        found = gone_with_accounts.gone_with(self._keeper.host, removed, old, before, left)
+        self.gone = {*found.values()}
+        return {("files", path) for path in found}
 
     def _homes_that_stay(
         self, before: Mapping[str, Item], merged: Mapping[str, Item]

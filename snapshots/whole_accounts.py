@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Collection
 
+from snapshots import bare_names
 from snapshots.accounts import (
     GROUP,
     OF_GROUPS,
@@ -30,7 +31,8 @@ from snapshots.merge import Lines
 
 def made_whole(planned: Book, before: Book, left: Book, now: Book) -> dict[str, Lines]:
     """What is `planned` to stand, without anything of accounts that the change brought (it `left`
-    them and they were not there `before`), and with all of those that others did by `now`."""
+    them and they were not there `before`), and with all of those that others did by `now`; whom
+    others removed is in no group in which they left no such name."""
     whole = {path: list(lines) for path, lines in planned.items()}
     for main, lists in ((GROUP, OF_GROUPS), (PASSWD, OF_USERS)):
         went = _names(left, main) - _names(before, main)
@@ -47,6 +49,7 @@ def made_whole(planned: Book, before: Book, left: Book, now: Book) -> dict[str, 
                     for line in whole[path]
                     for name in (name_of(line),)
                 ]
+    whole = bare_names.without(whole, before, now)
     for path in whole.keys() & set(ONE_LINE_EACH):
         whole[path] = _once(whole[path], *(list(side.get(path, ())) for side in (now, before)))
     return whole

@@ -95,10 +95,10 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> Programs:
     return Programs(monkeypatch)
 
 
-def waiting(bench: Bench) -> Transaction:
+def waiting(bench: Bench, *roots: Root) -> Transaction:
     return opening.begin(
         bench.host, bench.state, steps=("s",), title="s", user="t", progress=Silent(),
-        switch=cast(Switch, Waits()),
+        switch=cast(Switch, Waits()), roots=roots,
     )  # fmt: skip
 
 
