@@ -230,12 +230,14 @@ def test_what_our_own_dpkg_writes_is_no_strangers(host: LabHost) -> None:
 def test_what_a_stranger_writes_while_our_dpkg_runs_is_kept_and_told(host: LabHost) -> None:
     _with_avahi_purged(host)
     host.write("/etc/motd", "old\n")
-    work = "test ! -e /run/now || { echo mine > /etc/motd; useradd -M mallory; }"
+    work = "test ! -e /run/now || { echo mine > /etc/motd; useradd -M mallory; groupadd -r box; }"
     host.write("/etc/apt/apt.conf.d/99work", f'DPkg::Post-Invoke {{"{work}";}};\n')
     host.run("touch", "/run/now")
     said = harden(host, "rollback", "site.packages", "--yes").stdout
     assert " changed by something else meanwhile" in said
-    assert "found0" in said
+    over, _, stays = " ".join(said.split()).partition("found0. ")
+    assert "/etc/group" in over and "that is no part of this, and stays as it is" in stays
+    assert "/etc/group" not in stays, "it was written over, without `box`"
     mine = hashlib.sha256(b"mine\n").hexdigest()
     host.run("test", "-e", f"/var/lib/harden-tui/snapshots/objects/{mine[:2]}/{mine}")
     assert host.out("cat", "/etc/motd") == "old"
