@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from host.base import HostError
 from host.names import visible
@@ -14,7 +14,11 @@ from snapshots.captured import is_metadata_only
 from snapshots.inverse import is_present
 from snapshots.model import FileItem, Item, TransactionRecord
 from snapshots.objects import ObjectStore
+from snapshots.put_there import is_a_persons, not_kept
 from snapshots.records import Records
+
+_ALONE: Final = ("/var/log/", "/var/cache/")
+"""Each file there stands for itself."""
 
 
 class DataBack:
@@ -28,6 +32,9 @@ class DataBack:
         self._listed: dict[str, Item] = {}
         self._failed: dict[str, str] = {}
         self._unread = ""
+        self._anew: list[str] = []
+        self._beside: list[str] = []
+        """What is not put back, as a package made new data where it lay."""
         if record.kind != "rollback":
             return
         try:
@@ -38,31 +45,44 @@ class DataBack:
                 f"{path} cannot be read: it lists the data of packages, which may be gone now."
             )
             return
-        with contextlib.suppress(HostError, OSError):
-            if listed and self._went():
-                self._listed = listed
+        if listed and self._went():
+            self._listed = listed
 
     def _went(self) -> bool:
-        """Whether dpkg was at work on any of the packages; if not, all that is gone went by the
-        programs' own hands."""
-        began_ns = int(datetime.fromisoformat(self._record.started).timestamp() * 1e9)
-        for delta in self._records.each_delta(self._record.undoes, {}):
-            if delta.domain != "packages" or is_present(delta.before):
-                continue
-            told = self._keeper.host.state(f"/var/lib/dpkg/info/{delta.key}.list")
-            if told is None or told.mtime_ns > began_ns:
-                return True
+        """Whether dpkg was at work on any of the packages, as far as anybody knows; if not, all
+        that is gone went by the programs' own hands."""
+        began_ns = int(self._began_s() * 1e9)
+        try:
+            for delta in self._records.each_delta(self._record.undoes, {}):
+                if delta.domain != "packages" or is_present(delta.before):
+                    continue
+                told = self._keeper.host.state(f"/var/lib/dpkg/info/{delta.key}.list")
+                if told is None or told.mtime_ns > began_ns:
+                    return True
+        except (HostError, OSError):
+            return True
         return False
 
+    def _began_s(self) -> float:
+        return datetime.fromisoformat(self._record.started).timestamp()
+
     def put_back(self) -> None:
-        """What their scripts took away is there again."""
-        self._failed = put_kept.put_back(self._keeper, self._listed, {})
+        """What their scripts took away is there again; nothing beside data that a package made
+        anew, as the two would not fit together."""
+        if not self._listed:
+            return
+        self._anew, new = self._made_anew()
+        homes = {leftovers.home_of(path) for path in new if not path.startswith(_ALONE)}
+        apart = {path for path in self._listed if leftovers.home_of(path) in homes}
+        fitting = {path: item for path, item in self._listed.items() if path not in apart}
+        self._failed = put_kept.put_back(self._keeper, fitting, {})
+        self._beside = [path for path in self._gone() if path in apart and self._has_content(path)]
 
     def let_go(self) -> None:
         """It went back: what nobody can put back any more stays listed, and all else goes."""
         if self._unread:
             return
-        left = {*self._failed, *self._made_anew()}
+        left = {*self._failed, *self._anew, *self._beside}
         if not left:
             put_kept.let_go(self._records, self._record.id, put_kept.DATA)
             return
@@ -72,21 +92,17 @@ class DataBack:
 
     def losses(self) -> list[str]:
         """Sentences about what is not as it was."""
-        gone = [path for path in self._files() if self._keeper.host.state(path) is None]
-        lost = [path for path in gone if path not in self._failed]
-        told = [self._unread]
-        if lost:
-            told.append(
-                f"{_named(map(visible, lost))} {'was' if len(lost) == 1 else 'were'} removed by "
-                "the packages' own scripts, and too large to be kept."
-            )
+        gone = self._gone()
+        known = {*self._failed, *self._beside}
+        told = not_kept([path for path in gone if path not in known], "too large to be kept")
         for words, paths in (
-            ("could not be put back", [path for path in gone if path in self._failed]),
-            ("made anew when the packages came back, and not as before", self._made_anew()),
+            ("Could not be put back", [path for path in gone if path in self._failed]),
+            ("Made anew when the packages came back, and not as before", self._anew),
+            ("Not put back, as a package made new data beside it", self._beside),
         ):
             if paths:
-                told.append(f"{words[0].upper()}{words[1:]}: {self._with_places(paths)}.")
-        return [*filter(None, told)]
+                told.append(f"{words}: {self._with_places(paths)}.")
+        return [*filter(None, [self._unread]), *told]
 
     def _with_places(self, paths: list[str]) -> str:
         """Each with where what it held is kept."""
@@ -107,24 +123,41 @@ class DataBack:
             if isinstance(item, FileItem) and item.state.kind != "dir"
         ]
 
-    def _made_anew(self) -> list[str]:
-        host = self._keeper.host
+    def _gone(self) -> list[str]:
         with contextlib.suppress(HostError, OSError):
-            other = []
-            for path in self._files():
-                item = self._listed[path]
-                if not isinstance(item, FileItem) or is_metadata_only(item):
-                    continue
-                now = host.state(path, content=True)
-                if now is not None and now.sha256 != item.state.sha256 and item.state.sha256:
-                    other.append(path)
-            began_s = datetime.fromisoformat(self._record.started).timestamp()
-            born = in_reach.born_s(host, other)
-            return [path for path in other if born.get(path, began_s) >= began_s]
+            return [path for path in self._files() if self._keeper.host.state(path) is None]
         return []
 
+    def _has_content(self, path: str) -> bool:
+        item = self._listed[path]
+        return isinstance(item, FileItem) and not is_metadata_only(item)
 
-def _named(paths: Iterable[str]) -> str:
-    names = list(paths)
-    more = f" and {len(names) - leftovers.NAMED} more" if len(names) > leftovers.NAMED else ""
-    return f"{', '.join(names[: leftovers.NAMED])}{more}"
+    def _made_anew(self) -> tuple[list[str], list[str]]:
+        """What was made since it began: of the files that are listed, with another content; all
+        files that are not as they were. What nobody tells the age of is taken for new."""
+        host, other, strange = self._keeper.host, list[str](), list[str]()
+        for path in self._files():
+            with contextlib.suppress(HostError, OSError):
+                item, now = self._listed[path], host.state(path, content=True)
+                if now is None or not isinstance(item, FileItem) or not self._has_content(path):
+                    continue
+                if (now.kind, now.sha256, now.target) != (
+                    item.state.kind, item.state.sha256, item.state.target
+                ):  # fmt: skip
+                    other.append(path)
+        homes = sorted({leftovers.home_of(path) for path in self._listed})
+        with contextlib.suppress(HostError, OSError):
+            there = leftovers.states(host, homes)
+            strange = [
+                path for path in there if path not in self._listed and _is_a_programs(there[path])
+            ]
+        born, began_s = in_reach.born_s(host, [*other, *strange]), self._began_s()
+        new = [path for path in (*other, *strange) if born.get(path, began_s) >= began_s]
+        return [path for path in new if path in self._listed], new
+
+
+def _is_a_programs(item: Item) -> bool:
+    """Whether it is a file of a system account: root's may be somebody's, who put it there."""
+    if not isinstance(item, FileItem) or item.state.kind != "file":
+        return False
+    return item.state.uid != 0 and not is_a_persons(item.state)

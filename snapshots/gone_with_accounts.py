@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from host.base import Host
@@ -14,14 +14,25 @@ from snapshots.model import FileItem, Item
 SHADOW: Final = "/etc/shadow"
 
 
-def removed_in(old: Book, new: Book) -> set[str]:
+def removed_in(old: Book, new: Book, is_older: Callable[[str], bool]) -> set[str]:
     """The accounts of `old` that `new` has not, nor under another name; none where it tells no
-    accounts."""
+    accounts.
+
+    One with the same UID is the same by another name where shadow says the same of it, or where
+    its home `is_older` than the change: `usermod --move-home` moves it, `useradd` makes one.
+    """
     if PASSWD not in new:
         return set()
     had, has = (by_name(book.get(PASSWD, ())) for book in (old, new))
-    fresh = {_but_name(new, name) for name in has.keys() - had.keys()}
-    return {name for name in had.keys() - has.keys() if _but_name(old, name) not in fresh}
+    homes = homes_in(new)
+    fresh = has.keys() - had.keys()
+    same = {_but_name(new, name) for name in fresh}
+    moved = {id_of(has[name]) for name in fresh if is_older(homes.get(name, ""))}
+    return {
+        name
+        for name in had.keys() - has.keys()
+        if _but_name(old, name) not in same and id_of(had[name]) not in moved
+    }
 
 
 def gone_with(

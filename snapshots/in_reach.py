@@ -6,20 +6,22 @@ who had chrony before, or of another program. They are kept before it goes, and 
 
 from __future__ import annotations
 
+import contextlib
+import posixpath
 import re
 from collections.abc import Collection, Container, Iterable
 from datetime import datetime
 from typing import Final
 
-from host.base import CommandMissing, FileState, Host
-from host.names import visible
+from host.base import FileState, Host, HostError
+from host.names import is_utf8, visible
 from snapshots import leftovers, put_kept
 from snapshots.inverse import is_present
 from snapshots.inversion import Inversion
 from snapshots.model import FileItem, Item, TransactionRecord
-from snapshots.package_owners import AT_ONCE, owners
+from snapshots.package_owners import batches, owners
 from snapshots.package_ties import listed
-from snapshots.put_there import may_be_somebodys
+from snapshots.put_there import put_there
 
 _SCRIPTS: Final = ("prerm", "postrm")
 _NAMED: Final = re.compile(rb"(?:/var/(?:lib|log|cache|spool|opt)|/srv|/opt)/[\w@+.:/-]+[*?\[{$]?")
@@ -37,7 +39,7 @@ def lies_there(
 ) -> dict[str, Item]:
     """Files and links in directories that the scripts of `going` may remove, by path.
 
-    Not what dpkg has, nor what is `known` to have come with the transaction of `record`, nor what
+    Not what is theirs, nor what is `known` to have come with the transaction of `record`, nor what
     programs made in those directories since it began. Raises `HostError`.
     """
     tops = _in_reach(host, going) if going else []
@@ -50,9 +52,9 @@ def lies_there(
         and isinstance(item, FileItem)
         and item.state.kind in ("file", "symlink")
     }
-    having = owners(host, there)
-    there = {path: state for path, state in there.items() if path not in having}
-    return {path: FileItem(there[path]) for path in _not_since(host, there, record)}
+    mine, having = {*going}, owners(host, there)
+    there = {path: there[path] for path in there if not mine.intersection(having.get(path, ()))}
+    return {path: FileItem(there[path]) for path in _not_since(host, there, going, record)}
 
 
 def going_with(inversion: Inversion) -> set[str]:
@@ -84,30 +86,28 @@ def too_large(host: Host, paths: Collection[str]) -> str:
 
 
 def born_s(host: Host, paths: Collection[str]) -> dict[str, float]:
-    """When each file was made, in s since 1970; without those of which the disk does not tell."""
+    """When each file was made, in s since 1970; without those of which nobody tells."""
     found = dict[str, float]()
-    wanted = [*paths]
-    for start in range(0, len(wanted), AT_ONCE):
-        asked = wanted[start : start + AT_ONCE]
-        try:
+    for asked in batches(filter(is_utf8, paths)):  # no program is given another name
+        with contextlib.suppress(HostError, ValueError):
             told = host.run(("stat", "-c", "%.9W", "--", *asked), ok=None).stdout.split()
             times = [float(word) for word in told]
-        except (CommandMissing, ValueError):
-            return {}
-        if len(times) == len(asked):  # else one went meanwhile, and nobody knows which
-            found |= {path: at for path, at in zip(asked, times, strict=True) if at > 0}
+            if len(times) == len(asked):  # else one went meanwhile, and nobody knows which
+                found |= {path: at for path, at in zip(asked, times, strict=True) if at > 0}
     return found
 
 
-def _not_since(host: Host, there: dict[str, FileState], record: TransactionRecord) -> list[str]:
+def _not_since(
+    host: Host, there: dict[str, FileState], going: Collection[str], record: TransactionRecord
+) -> list[str]:
     """What was there before, and what somebody put there since."""
     since_s = datetime.fromisoformat(record.started).timestamp()
     born = born_s(host, there)
-    return [
-        path
-        for path, state in sorted(there.items())
-        if born.get(path, 0.0) < since_s or may_be_somebodys(path, state)
-    ]
+    since: dict[str, Item] = {
+        path: FileItem(state) for path, state in there.items() if born.get(path, 0.0) >= since_s
+    }
+    somebodys = put_there(host, since, (), going)
+    return sorted(path for path in there if path not in since or path in somebodys)
 
 
 def _in_reach(host: Host, going: Collection[str]) -> list[str]:
@@ -120,13 +120,13 @@ def _in_reach(host: Host, going: Collection[str]) -> list[str]:
         if path not in tops and path.startswith(tuple(f"{tree}/" for tree in tops))
     }
     there = {path: state for path in named | own if (state := host.state(path)) is not None}
-    having = owners(host, there)
+    having = {path: [*going] for path in own} | owners(host, own)
     return leftovers.topmost(
         path
         for path, state in there.items()
-        if (state.kind == "dir" or path in named)
-        and not _OF_THE_SYSTEM.fullmatch(path)
-        and {*having.get(path, ())} <= {*going}  # a script leaves alone what others have, too
+        if not _OF_THE_SYSTEM.fullmatch(path)
+        # dpkg itself removes no directory that others have, too; a script does.
+        and (path in named or (state.kind == "dir" and {*having[path]} <= {*going}))
     )
 
 
@@ -145,6 +145,6 @@ def _named_by_scripts(host: Host, going: Iterable[str]) -> set[str]:
 def _meant(host: Host, word: str) -> set[str]:
     """The paths that a word of a script stands for."""
     if word[-1] in "*?[{$":
-        return {*host.glob(f"{word[:-1]}*")}
-    path = word.rstrip("/.:")
+        return {*host.glob(f"{re.sub('/+', '/', word[:-1])}*")}
+    path = posixpath.normpath(word.rstrip("/.:"))
     return {path} if path.count("/") > 1 else set()

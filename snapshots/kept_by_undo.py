@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from itertools import islice
 
 from host.base import Host
 from snapshots import in_reach, leftovers, put_kept
 from snapshots.capture import Keeper
 from snapshots.inversion import Inversion
 from snapshots.model import Delta, FileItem, Item
-from snapshots.put_there import left_of, put_meanwhile, removed, sentence
+from snapshots.put_there import left_of, not_kept, put_meanwhile, removed, sentence
 from snapshots.records import Records
 
 
@@ -41,8 +40,11 @@ class KeptByUndo:
         """Directories that stay only for it, or for something else."""
         self._failed: dict[str, str] = {}
 
-    def _items(self, paths: Sequence[str], room_bytes: int | None = None) -> dict[str, Item]:
-        host, small = self._keeper.host, put_kept.smallest(self._keeper.host, paths, room_bytes)
+    def _items(
+        self, paths: Sequence[str], room_bytes: int | None = None, most: int | None = None
+    ) -> dict[str, Item]:
+        host = self._keeper.host
+        small = put_kept.smallest(host, paths, room_bytes, most)
         found: dict[str, Item] = {}
         for path in paths:
             item = (
@@ -58,13 +60,13 @@ class KeptByUndo:
         if not in_reach.going_with(inversion):
             return {}
         now = inversion.current["files"]
-        made = (
+        made = [
             path
             for path in leftovers.outside(now, inversion.record.roots)
             if path not in self._kept and _holds_something(now[path])
-        )
+        ]
         room_bytes = min(put_kept.KEPT_BYTES, shutil.disk_usage(self._keeper.state.path).free // 4)
-        data = self._items([*islice(made, put_kept.MANY)], room_bytes)
+        data = self._items(made, room_bytes, put_kept.MANY)
         return {**put_kept.holding(self._keeper.host, data), **data}
 
     def keep(self, records: Records, undo_id: str) -> None:
@@ -95,17 +97,15 @@ class KeptByUndo:
         """What became of it."""
         gone = set(self._gone())
         told = [sentence([path for path in self.paths if path not in gone])]
-        for path in sorted(gone):
-            why = self._failed.get(path)
-            told.append(
-                removed(path, "it was too large to be kept")
-                if why is None
-                else removed(
-                    path,
-                    f"it could not be put back ({why}), but what it held is kept, see `harden-tui"
-                    f" history show {undo_id}`",
-                )
+        told += not_kept(gone - self._failed.keys(), "too large to be kept")
+        told += [
+            removed(
+                path,
+                f"it could not be put back ({self._failed[path]}), but what it held is kept, see"
+                f" `harden-tui history show {undo_id}`",
             )
+            for path in sorted(gone & self._failed.keys())
+        ]
         return [words for words in told if words]
 
     def _gone(self) -> list[str]:

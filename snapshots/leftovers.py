@@ -68,13 +68,13 @@ def came(host: Host, before: Container[str], after: Mapping[str, FileState]) -> 
         for path in topmost(path for path in after if path not in before)
         if not _mounted_on(path, covered)
     ]
-    homes = {_home(path) for path in new} - set(new)
+    homes = {home_of(path) for path in new} - set(new)
     known = _known_to_dpkg(host, homes)
     return [
         path
         for path in new
         if _is_roots_own(after.get(path.rpartition("/")[0]))
-        and (_home(path) in known or _home(path) == path)
+        and (home_of(path) in known or home_of(path) == path)
     ]
 
 
@@ -157,7 +157,7 @@ def topmost(paths: Iterable[str]) -> list[str]:
     return found
 
 
-def _home(path: str) -> str:
+def home_of(path: str) -> str:
     """The entry right below a tree that `path` lies in: "/var/lib/php"."""
     tree = next(tree for tree in TREES if path.startswith(f"{tree}/"))
     return f"{tree}/{path[len(tree) + 1 :].partition('/')[0]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import partial
 
 import msgspec
@@ -16,6 +17,7 @@ from snapshots.capture import Keeper
 from snapshots.captured import VOLATILE_FILES, Captured, each_difference, same
 from snapshots.daemons import pulled
 from snapshots.domains.base import Scope
+from snapshots.in_reach import born_s
 from snapshots.inverse import Contents
 from snapshots.journal import left_as, name_of
 from snapshots.model import Delta, FileItem, Item, Key, TransactionRecord
@@ -166,7 +168,7 @@ class Ours:
         """What somebody removed with an account."""
         contents = Contents(self._keeper.store.get)
         old, new = (account_books.book_of(contents, side) for side in (before, merged))
-        removed = gone_with_accounts.removed_in(old, new)
+        removed = gone_with_accounts.removed_in(old, new, self._is_older)
         if not removed:
             return set()
         points, after = self._keeper.points, point_after(self._record.id)
@@ -174,6 +176,14 @@ class Ours:
         found = gone_with_accounts.gone_with(self._keeper.host, removed, old, before, left)
         self.gone = {*found.values()}
         return {("files", path) for path in found}
+
+    def _is_older(self, home: str) -> bool:
+        """Whether a directory was made before this began, or nobody tells."""
+        host = self._keeper.host
+        if not home.startswith("/") or host.state(home) is None:
+            return False
+        began_s = datetime.fromisoformat(self._record.started).timestamp()
+        return born_s(host, [home]).get(home, 0.0) < began_s
 
     def _homes_that_stay(
         self, before: Mapping[str, Item], merged: Mapping[str, Item]

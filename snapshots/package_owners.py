@@ -7,7 +7,8 @@ whoever brought it first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -21,7 +22,23 @@ from snapshots.model import Delta, FileItem, Item, SnapshotError
 from snapshots.package_ties import files_of, listed, units_of, with_accounts
 
 AT_ONCE = 5000
-"""So many paths are asked of dpkg at a time: a command line holds 2 MB."""
+AT_ONCE_BYTES = 500_000
+"""So many paths are asked of a program at a time: a command line holds 2 MB."""
+
+
+def batches(paths: Iterable[str]) -> Iterator[list[str]]:
+    """`paths` in parts that fit on a command line."""
+    part: list[str] = []
+    room_bytes = AT_ONCE_BYTES
+    for path in paths:
+        size_bytes = len(os.fsencode(path)) + 9  # its end, and a pointer to it
+        if part and (size_bytes > room_bytes or len(part) == AT_ONCE):
+            yield part
+            part, room_bytes = [], AT_ONCE_BYTES
+        part.append(path)
+        room_bytes -= size_bytes
+    if part:
+        yield part
 
 
 def owners(host: Host, paths: Collection[str]) -> dict[str, list[str]]:
@@ -29,9 +46,8 @@ def owners(host: Host, paths: Collection[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     wanted = sorted(filter(is_utf8, paths))  # no package has another name
     try:
-        for start in range(0, len(wanted), AT_ONCE):
-            argv = ("dpkg-query", "-S", *wanted[start : start + AT_ONCE])
-            for line in host.run(argv, ok=None).stdout.splitlines():
+        for part in batches(wanted):
+            for line in host.run(("dpkg-query", "-S", *part), ok=None).stdout.splitlines():
                 names, _, path = line.rpartition(": ")
                 if names and path in paths:
                     found[path] = names.split(", ")

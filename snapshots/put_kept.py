@@ -26,7 +26,7 @@ DATA: Final = "packages-data.jsonl"
 """What programs of the packages made, which goes with them: kept for where an undo goes back."""
 
 MANY: Final = 2000
-"""So many files of `DATA` are kept at most."""
+"""The contents of so many files of `DATA` are kept at most."""
 
 KEPT_BYTES: Final = 64 * 1024 * 1024
 """So much of it all is kept for where a package's own script takes it away."""
@@ -77,13 +77,16 @@ def brought(records: Records, tx_id: str) -> frozenset[str] | None:
     return frozenset(name for line in lines for name in line.names or ()) if lines else None
 
 
-def smallest(host: Host, paths: Iterable[str], room_bytes: int | None = None) -> set[str]:
-    """Those whose contents are kept: the smallest, up to `room_bytes` (`KEPT_BYTES`) of all."""
+def smallest(
+    host: Host, paths: Iterable[str], room_bytes: int | None = None, most: int | None = None
+) -> set[str]:
+    """Those whose contents are kept: the smallest, up to `room_bytes` (`KEPT_BYTES`) of all, and
+    at most so many."""
     states = ((path, host.state(path)) for path in paths)
     sizes = sorted((state.size_bytes, path) for path, state in states if state is not None)
     room_bytes = KEPT_BYTES if room_bytes is None else room_bytes
     kept, total = set[str](), 0
-    for size_bytes, path in sizes:
+    for size_bytes, path in sizes[:most]:
         total += size_bytes
         if total > room_bytes:
             break

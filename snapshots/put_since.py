@@ -23,7 +23,7 @@ from snapshots.model import FileItem, Item, TransactionRecord
 from snapshots.objects import ObjectStore
 from snapshots.package_owners import owners
 from snapshots.points import point_after
-from snapshots.put_there import is_a_persons, put_meanwhile, put_there, removed, sentence
+from snapshots.put_there import is_a_persons, not_kept, put_meanwhile, put_there, removed, sentence
 from snapshots.records import STRANGE, Records
 
 _OF_RECOVER: Final = frozenset({"came", "stayed", "back", BROUGHT, STRANGE})
@@ -56,6 +56,7 @@ class PutSince:
         self._kept: dict[str, Item] = {}
         self._failed: dict[str, str] = {}
         self._unread = ""
+        self._unasked = ""
         self._theirs: set[str] = set()
         self._data = DataBack(keeper, records, record)
         self.staying: dict[str, Item] = {}
@@ -112,10 +113,16 @@ class PutSince:
         """What did not come with the packages that go, and their scripts may remove."""
         if self._record.kind == "rollback":
             return set()  # kept before anything went
-        with contextlib.suppress(HostError, OSError, ValueError):
+        try:
             going = self._going()
             return {*in_reach.lies_there(self._keeper.host, going, known, self._record)}
-        return set()
+        except (HostError, OSError, ValueError) as error:
+            why = str(error).rstrip(".")
+            self._unasked = (
+                f"What lay in directories of the packages before is not kept ({why}): their "
+                "scripts may have removed it."
+            )
+            return set()
 
     def _known(self) -> set[str] | None:
         """What came with packages for sure; `None` where nobody knows."""
@@ -248,14 +255,14 @@ class PutSince:
 
     def losses(self) -> list[str]:
         """What packages' own scripts removed and is not there again."""
-        told = [removed(path, self._what_became_of(path)) for path in self._gone()]
-        return [*told, *filter(None, [self._unread]), *self._data.losses()]
+        gone = self._gone()
+        told = [removed(path, self._what_became_of(path)) for path in gone if path in self._failed]
+        why = "too large to be kept, or there was no room for it"
+        told += not_kept([path for path in gone if path not in self._failed], why)
+        return [*told, *filter(None, [self._unread, self._unasked]), *self._data.losses()]
 
     def _what_became_of(self, path: str) -> str:
-        item = self._kept[path]
-        why = self._failed.get(path, "")
-        if not why:
-            return "it was too large to be kept, or there was no room for it"
+        item, why = self._kept[path], self._failed[path]
         state = item.state if isinstance(item, FileItem) else None
         if path in self._contents or state is None or not state.sha256:
             return f"it could not be put back ({why})"

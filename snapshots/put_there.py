@@ -51,7 +51,7 @@ def put_there(
     there = {
         path: item
         for path, item in came.items()
-        if path not in known and isinstance(item, FileItem) and may_be_somebodys(path, item.state)
+        if path not in known and isinstance(item, FileItem) and _may_be_somebodys(path, item.state)
     }
     of_root = [path for path, item in there.items() if item.state.uid == 0]
     if of_root:
@@ -87,6 +87,18 @@ def sentence(paths: Collection[str]) -> str:
     )
 
 
+def not_kept(paths: Iterable[str], why: str) -> list[str]:
+    """Sentences about what is gone and was not kept, and `why`: one each, or one for many."""
+    gone = sorted(paths)
+    if len(gone) <= leftovers.NAMED:
+        return [removed(path, f"it was {why}") for path in gone]
+    first = ", ".join(map(visible, gone[: leftovers.NAMED]))
+    return [
+        f"{first} and {len(gone) - leftovers.NAMED} more were removed by their packages' own "
+        f"scripts; each was {why}."
+    ]
+
+
 def removed(path: str, what: str) -> str:
     """A sentence about what is gone; `what` became of it, a clause."""
     return f"{visible(path)} was removed by its package's own script; {what}."
@@ -97,8 +109,7 @@ def left_of(inversion: Inversion) -> list[str]:
     return [one.delta.key for one in inversion.decisions if one.how == "left"]
 
 
-def may_be_somebodys(path: str, state: FileState) -> bool:
-    """Whether owner and place of a file or link tell of a person."""
+def _may_be_somebodys(path: str, state: FileState) -> bool:
     if state.kind not in ("file", "symlink"):
         return False
     if state.uid == 0:

@@ -16,23 +16,23 @@ from tests.hosts.test_upgrades import offer, site_step
 pytestmark = pytest.mark.either_release
 
 _MAKES = """
-mkdir -p /var/lib/thing/db /var/log/thing
+mkdir -p /var/lib/thing/db /var/lib/thing-data /var/log/thing
 getent passwd thingd >/dev/null || useradd -r -d /var/lib/thing -s /usr/sbin/nologin thingd
 echo new > /var/lib/thing/db/made
-chown -R thingd: /var/lib/thing/db
+chown -R thingd: /var/lib/thing/db /var/lib/thing-data
 """
 THING = Deb(
     name="thing", version="1", files={"/usr/share/thing/a": "a\n", "/var/lib/thing/own": "s\n"},
     scripts={
         "postinst": _MAKES,
-        "postrm": 'if test "$1" = purge; then rm -rf /var/lib/thing /var/log/thing*; fi',
+        "postrm": 'if test "$1" = purge; then rm -rf /var/lib/thing* /var/log/thing*; fi',
     },
 )  # fmt: skip
 FAILS = Deb(
     name="zfail", version="1", depends="thing", files={"/usr/share/zfail/a": "a\n"},
     scripts={"postrm": 'if test "$1" = purge && test -e /root/fail; then exit 1; fi'},
 )  # fmt: skip
-DATA = "/var/lib/thing/db/data"
+DATA = "/var/lib/thing-data/data"
 
 
 def _installed(host: LabHost, place: Path) -> None:
@@ -68,7 +68,8 @@ def test_an_undo_that_fails_after_the_purge_brings_the_data_back(
 ) -> None:
     _installed(host, tmp_path)
     host.run("sh", "-c", f"echo a-year > {DATA}; echo older > /var/lib/thing/db/made")
-    host.run("chown", "thingd:", DATA)
+    host.run("sh", "-c", "echo part > /var/lib/thing/db/part")
+    host.run("chown", "thingd:", DATA, "/var/lib/thing/db/part")
     host.run("install", "-m", "600", "-o", "thingd", "/etc/motd", "/var/log/thing/x.log")
     host.run("touch", "/root/fail")
     before = fingerprint(host)
@@ -76,7 +77,11 @@ def test_an_undo_that_fails_after_the_purge_brings_the_data_back(
     assert failed.returncode != 0
     said = " ".join((failed.stdout + failed.stderr).split())
     assert "failed and was rolled back" in said
-    assert differences(before, fingerprint(host)) == []
+    part = "/var/lib/thing/db/part"
+    assert [line.partition(": ")[0] for line in differences(before, fingerprint(host))] == [
+        f"names {part}"
+    ]
+    assert f"Not put back, as a package made new data beside it: {part} (what it held: " in said
     assert host.out("cat", DATA) == "a-year"
     # A script wrote this one anew, and a program may have it open.
     anew = "Made anew when the packages came back, and not as before: /var/lib/thing/db/made"

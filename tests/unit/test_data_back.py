@@ -70,9 +70,46 @@ def test_what_was_made_anew_is_named_with_what_it_held(bench: Bench) -> None:
 def test_what_was_too_large_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(put_kept, "KEPT_BYTES", 2)
     assert failing(bench) == (
-        f"it does not hold. {OWN} was removed by the packages' own scripts, and too large to be "
+        f"it does not hold. {OWN} was removed by its package's own script; it was too large to be "
         "kept."
     )
+
+
+def test_what_would_lie_beside_data_made_anew_is_not_put_back(bench: Bench) -> None:
+    """Segments of a log that is numbered, for example: the two make none."""
+    made = applied(bench)
+    bench.host.put(OWN, FileState(kind="file", uid=105), b"a year")
+
+    def fails() -> None:
+        takes(bench, *ALL)
+        bench.host.put(HOME, FileState(kind="dir"))
+        bench.host.put(f"{HOME}/0", FileState(kind="file", uid=105), b"new")
+        raise HostError("it does not hold")
+
+    reason = bench.undo(made, prove=fails).reason
+    assert f"Not put back, as a package made new data beside it: {OWN} (what it held: " in reason
+    assert bench.host.listdir(HOME) == ["0", "my_check.sh"] and is_kept(bench)
+
+
+def test_a_damaged_list_of_differences_loses_no_data(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(in_reach, "going_with", lambda inversion: {"nagios"})
+
+    def damaged(*given: object) -> None:
+        raise HostError("it is damaged")
+
+    made = applied(bench)
+
+    def fails() -> None:
+        takes(bench, *ALL)
+        monkeypatch.setattr("snapshots.data_back.is_present", damaged)
+        monkeypatch.setattr(Records, "each_delta", damaged)
+        raise HostError("it does not hold")
+
+    assert bench.undo(made, prove=fails).status == "rolled-back"
+    assert bench.read(OWN) == "x"
 
 
 def test_it_is_kept_until_nothing_goes_back_any_more(bench: Bench) -> None:

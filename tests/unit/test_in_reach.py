@@ -10,7 +10,7 @@ import pytest
 from host.base import FileState, HostError
 from host.local import LocalHost
 from host.practice import PracticeHost
-from snapshots import in_reach, put_kept
+from snapshots import in_reach, package_owners, put_kept
 from snapshots.model import TransactionRecord
 from snapshots.put_since import PutSince
 from tests.unit.snapshots_host import Bench
@@ -56,6 +56,8 @@ def found(host: PracticeHost, *known: str) -> list[str]:
         ("rm -f /var/log/thing.log*", "/var/log/thing.log.1", True),
         ("rm -rf /var/lib/thing-$1", "/var/lib/thing-8/a", True),
         ("rm -f /srv/ftp/welcome", "/srv/ftp/welcome", True),
+        ("rm -rf /var/lib//thing/./x", f"{HOME}/x/a", True),
+        ("rm -rf /var/lib/thing", f"{HOME}/caf\udce9", True),
         ("rm -f /var/log/thing.log*", "/var/log/other.log", False),
         ("rm -rf /var/lib/$NAME", f"{HOME}/a", False),
         ("rm -f /var/lib/systemd/x", "/var/lib/systemd/x", False),
@@ -135,3 +137,32 @@ def test_dpkg_that_does_not_answer_stops_no_way_back(
     monkeypatch.setattr(in_reach, "lies_there", asks)
     ended = back_with(bench, lambda: takes(bench, MINE))
     assert (ended.status, bench.read(MINE)) == ("rolled-back", "x")
+
+
+def test_a_name_that_no_program_can_be_given_takes_no_other_along(host: PracticeHost) -> None:
+    postrm(host, f"rm -rf {HOME}")
+    for name in ("a", "caf\udce9"):
+        put(host, f"{HOME}/{name}")
+    assert found(host) == [f"{HOME}/a", f"{HOME}/caf\udce9"]
+
+
+def test_names_are_asked_in_parts_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package_owners, "AT_ONCE_BYTES", 40)
+    names = [f"/{number}" * 4 for number in range(5)]
+    parts = [*package_owners.batches(names)]
+    assert [name for part in parts for name in part] == names and len(parts) == 3
+    assert [*package_owners.batches(["x" * 99])] == [["x" * 99]]
+    assert [*package_owners.batches([])] == []
+
+
+def test_a_file_of_a_package_that_stays_is_kept(
+    host: PracticeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postrm(host, f"rm -rf {HOME}")
+    for name in ("own", "plug.d/x"):
+        put(host, f"{HOME}/{name}")
+    owned = {f"{HOME}/own": ["thing"], f"{HOME}/plug.d/x": ["plug"], HOME: ["plug", "thing"]}
+    monkeypatch.setattr(
+        in_reach, "owners", lambda host, paths: {p: owned[p] for p in paths if p in owned}
+    )
+    assert found(host) == [f"{HOME}/plug.d/x"]
