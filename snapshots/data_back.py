@@ -20,6 +20,8 @@ from snapshots.records import Records
 _ALONE: Final = ("/var/log/", "/var/cache/")
 """Each file there stands for itself."""
 
+_WHY: Final = "too large to be kept, or one of too many"
+
 
 class DataBack:
     """Nothing of this ever stops a way back. Made before anything is put back."""
@@ -94,7 +96,7 @@ class DataBack:
         """Sentences about what is not as it was."""
         gone = self._gone()
         known = {*self._failed, *self._beside}
-        told = not_kept([path for path in gone if path not in known], "too large to be kept")
+        told = not_kept([path for path in gone if path not in known], _WHY)
         for words, paths in (
             ("Could not be put back", [path for path in gone if path in self._failed]),
             ("Made anew when the packages came back, and not as before", self._anew),

@@ -71,7 +71,7 @@ def test_what_was_too_large_is_named(bench: Bench, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(put_kept, "KEPT_BYTES", 2)
     assert failing(bench) == (
         f"it does not hold. {OWN} was removed by its package's own script; it was too large to be "
-        "kept."
+        "kept, or one of too many."
     )
 
 

@@ -225,3 +225,20 @@ def test_what_else_belonged_to_the_account_stays_gone(bench: Bench) -> None:
 def test_what_went_with_an_account_is_counted() -> None:
     assert sentence([]) == ""
     assert sentence(["/srv/b", HOME]).startswith("/home/bob and 1 more were removed by")
+
+
+def test_a_renamed_account_with_a_new_password_is_no_removed_one(bench: Bench) -> None:
+    """`usermod -l rob -d /home/rob -m bob; passwd rob`: the key that was to go is in his home."""
+    lets_in(bench)
+    keys = bench.read(KEYS)
+    texts = {name: text.replace("bob", "rob") for name, text in WITH_BOB.items()}
+    shadow = [
+        f"rob:new:{line.split(':', 2)[2]}" if line.startswith("rob:") else line
+        for line in texts["shadow"].splitlines()
+    ]
+    put(bench, texts | {"shadow": "\n".join([*shadow, ""])})
+    removes_home(bench)
+    for path in ("/home/rob", "/home/rob/.ssh"):
+        bench.host.put(path, DIRECTORY)
+    bench.host.write_file("/home/rob/.ssh/authorized_keys", keys.encode())
+    assert [one.status for one in recover(bench.host, bench.state, Silent())] == ["needs-person"]
