@@ -81,7 +81,8 @@ def too_large(host: Host, paths: Collection[str]) -> str:
     more = f" and {len(large) - leftovers.NAMED} more" if len(large) > leftovers.NAMED else ""
     return (
         f"Scripts of the packages may remove {first}{more}, which did not come with them and "
-        f"{'is' if len(large) == 1 else 'are'} too large to be kept: move it away first."
+        f"{'is' if len(large) == 1 else 'are'} too large to be kept: move "
+        f"{'it' if len(large) == 1 else 'them'} away first."
     )
 
 

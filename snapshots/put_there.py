@@ -14,7 +14,7 @@ from host.base import CommandMissing, FileState, Host
 from host.names import is_utf8, visible
 from snapshots import leftovers, put_kept
 from snapshots.model import FileItem, Item
-from snapshots.package_owners import AT_ONCE
+from snapshots.package_owners import batches
 from snapshots.package_ties import listed
 from snapshots.persons import FIRST_PERSON
 
@@ -147,9 +147,9 @@ def _said(
     found = set[str]()
     given = "\n".join(patterns).encode()
     try:
-        for start in range(0, len(files), AT_ONCE):
+        for part in batches(files):
             argv = ("grep", "-aohs", how, "-d", "skip", "-f", "-", "--")
-            answer = host.run((*argv, *files[start : start + AT_ONCE]), stdin=given, ok=None)
+            answer = host.run((*argv, *part), stdin=given, ok=None)
             for line in answer.stdout.splitlines():
                 words = (line,) if _IN_NAMES.fullmatch(line[-1:]) else (line, line[:-1])
                 found |= {word for word in words if word in wanted}

@@ -104,7 +104,6 @@ def test_a_damaged_list_of_differences_loses_no_data(
 
     def fails() -> None:
         takes(bench, *ALL)
-        monkeypatch.setattr("snapshots.data_back.is_present", damaged)
         monkeypatch.setattr(Records, "each_delta", damaged)
         raise HostError("it does not hold")
 
