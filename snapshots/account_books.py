@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from host.base import LARGEST_READ_BYTES
-from snapshots.accounts import PASSWD, Book, by_name
+from snapshots.accounts import PASSWD, Book, by_name, id_of
 from snapshots.capture import Keeper
 from snapshots.decision import ACCOUNT_FILES
 from snapshots.inverse import Contents, read_hash, with_content
@@ -53,6 +53,11 @@ def book_of(contents: Contents, items: Mapping[str, Item | None]) -> dict[str, L
 def lines_in(contents: Contents, item: Item) -> Lines:
     sha256 = read_hash(item)
     return lines_of(contents.get(sha256)) if sha256 else []
+
+
+def ids_in(lines: Lines) -> set[int]:
+    """The UIDs of these lines of passwd."""
+    return {uid for line in lines if (uid := id_of(line)) is not None}
 
 
 def homes_in(book: Book) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from host.base import HostError
-from snapshots import account_undo, mariadb_cells
+from snapshots import account_undo, mariadb_cells, purge_reach
 from snapshots.account_books import LISTS
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
@@ -92,7 +92,15 @@ def converge(
             raise
         errors.append(error)
     known = len(keeper.host.strange_packages)
-    touched = restore(keeper.packages, packages)
+    try:
+        _refuse_mounted(keeper, goal, packages, of_others)
+    except HostError as error:
+        if errors is None:
+            raise
+        errors.append(error)
+        touched = list[str]()
+    else:
+        touched = restore(keeper.packages, packages)
     if len(keeper.host.strange_packages) > known or (touched and goal.besides):
         goal = _without_strangers(keeper, goal, progress)
     if touched:
@@ -143,6 +151,15 @@ def converge(
         keeper.firewall.restore(keeper.host, {}, progress)
     restore(keeper.mariadb)
     return notes
+
+
+def _refuse_mounted(
+    keeper: Keeper, goal: Goal, packages: dict[str, Item], of_others: OfOthers
+) -> None:
+    """Of what is mounted below, no package's script may have all. Raises `HostError`."""
+    wanted = wanted_of(goal, keeper.packages, packages, of_others)
+    going = {name for name, item in wanted.items() if item is None}
+    purge_reach.refuse_mounted(keeper.host, going)
 
 
 def _taking(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Container
 from datetime import datetime
 from typing import Final
 
 from host.base import HostError
 from host.names import visible
-from snapshots import in_reach, leftovers, put_kept
+from snapshots import in_reach, leftovers, put_kept, returned
 from snapshots.capture import Keeper
 from snapshots.captured import is_metadata_only
 from snapshots.inverse import is_present
@@ -68,12 +69,12 @@ class DataBack:
     def _began_s(self) -> float:
         return datetime.fromisoformat(self._record.started).timestamp()
 
-    def put_back(self) -> None:
+    def put_back(self, others: Container[str]) -> None:
         """What their scripts took away is there again; nothing beside data that a package made
-        anew, as the two would not fit together."""
+        anew, as the two would not fit together. `others`: what of somebody else is kept."""
         if not self._listed:
             return
-        self._anew, new = self._made_anew()
+        self._anew, new = self._made_anew(others)
         homes = {leftovers.home_of(path) for path in new if not path.startswith(_ALONE)}
         apart = {path for path in self._listed if leftovers.home_of(path) in homes}
         fitting = {path: item for path, item in self._listed.items() if path not in apart}
@@ -134,7 +135,7 @@ class DataBack:
         item = self._listed[path]
         return isinstance(item, FileItem) and not is_metadata_only(item)
 
-    def _made_anew(self) -> tuple[list[str], list[str]]:
+    def _made_anew(self, others: Container[str]) -> tuple[list[str], list[str]]:
         """What was made since it began: of the files that are listed, with another content; all
         files that are not as they were. What nobody tells the age of is taken for new."""
         host, other, strange = self._keeper.host, list[str](), list[str]()
@@ -151,10 +152,17 @@ class DataBack:
         with contextlib.suppress(HostError, OSError):
             there = leftovers.states(host, homes)
             strange = [
-                path for path in there if path not in self._listed and _is_a_programs(there[path])
+                path
+                for path in there
+                if path not in self._listed and path not in others and _is_a_programs(there[path])
             ]
         born, began_s = in_reach.born_s(host, [*other, *strange]), self._began_s()
-        new = [path for path in (*other, *strange) if born.get(path, began_s) >= began_s]
+        back = returned.known(self._records) if strange else {}
+        new = [
+            path
+            for path in (*other, *strange)
+            if (at := born.get(path, began_s)) >= began_s and at > back.get(path, 0.0)
+        ]
         return [path for path in new if path in self._listed], new
 
 

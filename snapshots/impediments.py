@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from snapshots import intact, leftovers, undo_packages, undo_plan
+from host.base import HostError
+from snapshots import in_reach, intact, leftovers, purge_reach, undo_packages, undo_plan
 from snapshots.capture import Keeper
 from snapshots.captured import TOO_LARGE, is_too_large, loses_content
 from snapshots.fitting import refusal
@@ -40,6 +41,10 @@ def impediments(
     unread = undo_packages.leaves_tables_unread(inversion, inversion.current) if first else ""
     if unread:
         return Impediments({undo_packages.NFT: unread}, unread)
+    try:
+        purge_reach.refuse_mounted(keeper.host, in_reach.going_with(inversion))
+    except HostError as error:
+        return Impediments({}, f"{error}. Nothing was touched.")
     if misfit and first:
         coming = undo_packages.coming(inversion)
         return Impediments(dict.fromkeys(coming, misfit), refusal(keeper.debs, misfit))

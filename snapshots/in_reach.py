@@ -7,54 +7,71 @@ who had chrony before, or of another program. They are kept before it goes, and 
 from __future__ import annotations
 
 import contextlib
-import posixpath
-import re
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from host.base import FileState, Host, HostError
 from host.names import is_utf8, visible
-from snapshots import leftovers, put_kept
-from snapshots.inverse import is_present
+from snapshots import leftovers, put_kept, returned
+from snapshots.account_books import ids_in
+from snapshots.accounts import PASSWD
+from snapshots.capture import Keeper
+from snapshots.inverse import is_present, read_hash
 from snapshots.inversion import Inversion
+from snapshots.merge import lines_of
 from snapshots.model import FileItem, Item, TransactionRecord
 from snapshots.package_owners import batches, owners
-from snapshots.package_ties import listed
+from snapshots.purge_reach import reach
 from snapshots.put_there import put_there
+from snapshots.records import Records
 
-_SCRIPTS: Final = ("prerm", "postrm")
-_NAMED: Final = re.compile(rb"(?:/var/(?:lib|log|cache|spool|opt)|/srv|/opt)/[\w@+.:/-]+[*?\[{$]?")
-"""A path in a script, and whether it goes on with what only a shell knows."""
+_KINDS: Final = frozenset({"file", "symlink", "dir", "fifo", "char", "block"})
+"""A socket says nothing without the program that made it."""
 
-_OF_THE_SYSTEM: Final = re.compile(
-    r"/var/lib/(dpkg|apt|ucf|systemd|harden-tui)(/.*)?|/var/cache/(apt|debconf|man|ldconfig)(/.*)?"
-    r"|/var/log/(apt|journal|harden-tui)(/.*)?"
-)
-"""Scripts name it, and what they do there is looked after elsewhere."""
+
+class Beside(NamedTuple):
+    """What lies in reach and did not come with the packages, by path."""
+
+    stays: dict[str, Item]
+    made: dict[str, Item]
+    """By their programs, or by their scripts: it goes with them."""
 
 
 def lies_there(
-    host: Host, going: Collection[str], known: Container[str], record: TransactionRecord
-) -> dict[str, Item]:
-    """Files and links in directories that the scripts of `going` may remove, by path.
+    keeper: Keeper,
+    going: Collection[str],
+    known: Container[str],
+    record: TransactionRecord,
+    leaving: Container[int],
+) -> Beside:
+    """What the scripts of `going` may remove, without what is theirs or `known` to have come with
+    the transaction of `record`.
 
-    Not what is theirs, nor what is `known` to have come with the transaction of `record`, nor what
-    programs made in those directories since it began. Raises `HostError`.
+    What was there before it began stays, and so does what somebody put there, or who owns it does:
+    `leaving` are the UIDs of the accounts that came with it. Raises `HostError`.
     """
-    tops = _in_reach(host, going) if going else []
-    if not tops:
-        return {}
+    host = keeper.host
     there = {
         path: item.state
-        for path, item in leftovers.states(host, tops).items()
-        if path not in known
-        and isinstance(item, FileItem)
-        and item.state.kind in ("file", "symlink")
+        for path, item in leftovers.states(host, reach(host, going), in_mounts=True).items()
+        if isinstance(item, FileItem) and item.state.kind in _KINDS
     }
-    mine, having = {*going}, owners(host, there)
-    there = {path: there[path] for path in there if not mine.intersection(having.get(path, ()))}
-    return {path: FileItem(there[path]) for path in _not_since(host, there, going, record)}
+    having = owners(host, there)
+    others = {path for path, names in having.items() if not {*going}.intersection(names)}
+    there = {p: there[p] for p in there if p in others or not (p in having or p in known)}
+    since = _since(keeper, there, record)
+    stays = {*others, *(put_there(host, since, (), going) if since else ())}
+    stays |= {
+        path
+        for path, state in there.items()
+        if path not in since or (state.uid != 0 and state.uid not in leaving)
+    }
+    items: dict[str, Item] = {path: FileItem(there[path]) for path in sorted(there)}
+    return Beside(
+        {path: item for path, item in items.items() if path in stays},
+        {path: item for path, item in items.items() if path not in stays},
+    )
 
 
 def going_with(inversion: Inversion) -> set[str]:
@@ -66,10 +83,26 @@ def going_with(inversion: Inversion) -> set[str]:
     }
 
 
-def in_reach_of(host: Host, inversion: Inversion) -> dict[str, Item]:
+def in_reach_of(keeper: Keeper, inversion: Inversion) -> Beside:
     """As `lies_there`, of the packages that an undo takes away. Raises `HostError`."""
     known = {one.delta.key for one in inversion.decisions if one.delta.domain == "files"}
-    return lies_there(host, going_with(inversion), known, inversion.record)
+    going = going_with(inversion)
+    leaving = _leaving(inversion) if going else set[int]()
+    return lies_there(keeper, going, known, inversion.record, leaving)
+
+
+def _leaving(inversion: Inversion) -> set[int]:
+    """The UIDs of the accounts that came with what is undone."""
+    for one in inversion.decisions:
+        if (one.delta.domain, one.delta.key) == ("files", PASSWD):
+            before, after = (
+                ids_in(lines_of(inversion.contents.get(sha256)))
+                if (sha256 := read_hash(side))
+                else set[int]()
+                for side in (one.delta.before, one.delta.after)
+            )
+            return after - before
+    return set()
 
 
 def too_large(host: Host, paths: Collection[str]) -> str:
@@ -98,54 +131,17 @@ def born_s(host: Host, paths: Collection[str]) -> dict[str, float]:
     return found
 
 
-def _not_since(
-    host: Host, there: dict[str, FileState], going: Collection[str], record: TransactionRecord
-) -> list[str]:
-    """What was there before, and what somebody put there since."""
-    since_s = datetime.fromisoformat(record.started).timestamp()
-    born = born_s(host, there)
-    since: dict[str, Item] = {
-        path: FileItem(state) for path, state in there.items() if born.get(path, 0.0) >= since_s
-    }
-    somebodys = put_there(host, since, (), going)
-    return sorted(path for path in there if path not in since or path in somebodys)
+def _since(
+    keeper: Keeper, there: dict[str, FileState], record: TransactionRecord
+) -> dict[str, Item]:
+    """What was made since it began."""
+    began_s, born = datetime.fromisoformat(record.started).timestamp(), born_s(keeper.host, there)
+    new = [path for path in there if born.get(path, 0.0) >= began_s]
+    back = returned.known(Records(keeper.state)) if new else {}
+    return {path: FileItem(there[path]) for path in new if born[path] > back.get(path, 0.0)}
 
 
-def _in_reach(host: Host, going: Collection[str]) -> list[str]:
-    """The directories, files and links, topmost only."""
-    named = _named_by_scripts(host, going)
-    tops = {*leftovers.TREES}
-    own = {
-        path
-        for path in listed(host, sorted(going))
-        if path not in tops and path.startswith(tuple(f"{tree}/" for tree in tops))
-    }
-    there = {path: state for path in named | own if (state := host.state(path)) is not None}
-    having = {path: [*going] for path in own} | owners(host, own)
-    return leftovers.topmost(
-        path
-        for path, state in there.items()
-        if not _OF_THE_SYSTEM.fullmatch(path)
-        # dpkg itself removes no directory that others have, too; a script does.
-        and (path in named or (state.kind == "dir" and {*having[path]} <= {*going}))
-    )
-
-
-def _named_by_scripts(host: Host, going: Iterable[str]) -> set[str]:
-    found = set[str]()
-    for name in going:
-        for script in _SCRIPTS:
-            path = f"/var/lib/dpkg/info/{name}.{script}"
-            if host.state(path) is None:
-                continue
-            for match in _NAMED.findall(host.read_bytes(path)):
-                found |= _meant(host, match.decode("ascii", "replace"))
-    return found
-
-
-def _meant(host: Host, word: str) -> set[str]:
-    """The paths that a word of a script stands for."""
-    if word[-1] in "*?[{$":
-        return {*host.glob(f"{re.sub('/+', '/', word[:-1])}*")}
-    path = posixpath.normpath(word.rstrip("/.:"))
-    return {path} if path.count("/") > 1 else set()
+def made_since(host: Host, paths: Collection[str], since_s: float) -> list[str]:
+    """Those of `paths` that may have been made later than that, in s since 1970."""
+    born = born_s(host, paths)
+    return [path for path in paths if born.get(path, since_s) >= since_s]

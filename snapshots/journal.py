@@ -16,12 +16,15 @@ from snapshots.programs import Reach
 BROUGHT = "brought"
 """A line whose `names` came with packages outside of what was captured, tops and all below them."""
 
+RETURNED = "returned"
+"""A line whose `names` were there before and are there again since, as `returned` has it."""
+
 
 class JournalLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was about to happen, written and synced before it did. Never holds content.
 
-    `what`: begin, change, wrote, rewrote, came, brought, stayed, validate, activate, rollback,
-    drift, back, strange, persons.
+    `what`: begin, change, wrote, rewrote, came, brought, stayed, returned, validate, activate,
+    rollback, drift, back, strange, persons.
     `path` is a file a change names, or (for "came") what came with packages outside of what was
     captured, or (for "stayed") what came with them or by somebody's hand, or (for "strange") a
     package that others changed. `names` are (for "rollback" and "drift") all that is put back, as

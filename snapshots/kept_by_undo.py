@@ -7,10 +7,11 @@ and is put back only where the undo goes back.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 
 from host.base import Host
-from snapshots import in_reach, leftovers, put_kept
+from snapshots import in_reach, leftovers, put_kept, returned
 from snapshots.capture import Keeper
 from snapshots.inversion import Inversion
 from snapshots.model import Delta, FileItem, Item
@@ -28,10 +29,11 @@ class KeptByUndo:
         self._keeper = keeper
         self.paths = left_of(inversion)
         """What somebody put there since, which stays."""
-        host = keeper.host
-        self._kept = self._items([*self.paths, *in_reach.in_reach_of(host, inversion)])
-        self._above = put_kept.holding(host, self._kept)
-        self._data = self._data_of_programs(inversion)
+        beside = in_reach.in_reach_of(keeper, inversion)
+        self._kept = self._items([*self.paths, *beside.stays])
+        self._above = put_kept.holding(keeper.host, self._kept)
+        self._data = self._data_of_programs(inversion, beside.made)
+        self._since_s = time.time()
         self.holders = [
             one.delta.key
             for one in inversion.decisions
@@ -56,14 +58,17 @@ class KeptByUndo:
                 found[path] = item
         return found
 
-    def _data_of_programs(self, inversion: Inversion) -> dict[str, Item]:
+    def _data_of_programs(
+        self, inversion: Inversion, beside: Mapping[str, Item]
+    ) -> dict[str, Item]:
         if not in_reach.going_with(inversion):
             return {}
         now = inversion.current["files"]
+        came = leftovers.outside(now, inversion.record.roots)
         made = [
             path
-            for path in leftovers.outside(now, inversion.record.roots)
-            if path not in self._kept and _holds_something(now[path])
+            for path, item in ({path: now[path] for path in came} | dict(beside)).items()
+            if path not in self._kept and _holds_something(item)
         ]
         room_bytes = min(put_kept.KEPT_BYTES, shutil.disk_usage(self._keeper.state.path).free // 4)
         data = self._items(made, room_bytes, put_kept.MANY)
@@ -79,6 +84,9 @@ class KeptByUndo:
     def put_back(self, records: Records, undo_id: str) -> None:
         """What packages' own scripts took away is there again; nothing is kept of what is there."""
         self._failed = put_kept.put_back(self._keeper, {**self._above, **self._kept}, {})
+        returned.note(
+            records, undo_id, in_reach.made_since(self._keeper.host, self._kept, self._since_s)
+        )
         if not self._gone():
             put_kept.let_go(records, undo_id)
 
@@ -114,7 +122,7 @@ class KeptByUndo:
 
 
 def _holds_something(item: Item) -> bool:
-    return isinstance(item, FileItem) and item.state.kind in ("file", "symlink")
+    return isinstance(item, FileItem) and item.state.kind != "socket"
 
 
 def _without_content(host: Host, path: str) -> FileItem | None:

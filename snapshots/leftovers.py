@@ -50,7 +50,7 @@ large daemons whose removal only a person decides."""
 def survey(host: Host) -> dict[str, FileState]:
     """Every name in `TREES` down to `DEPTH` -> its state; neither links nor mounts are entered."""
     found: dict[str, FileState] = {}
-    covered = _covered(host)
+    covered = mounted(host)
     for tree in TREES:
         _look(host, tree, DEPTH, covered, found)
     return found
@@ -62,7 +62,7 @@ def came(host: Host, before: Container[str], after: Mapping[str, FileState]) -> 
     A running application may have written in the same minute. Its own directories belong to its
     user, or no package knows them; nothing in those is counted, nor anything that is mounted.
     """
-    covered = _covered(host)
+    covered = mounted(host)
     new = [
         path
         for path in topmost(path for path in after if path not in before)
@@ -99,7 +99,7 @@ def younger(
     whole, for what was moved in with it has its old times; but of one that is `known`, as a
     package's own, only that in it which is younger.
     """
-    covered = _covered(host)
+    covered = mounted(host)
     found: list[str] = []
     level = list(paths)
     while level:
@@ -179,19 +179,21 @@ def _is_roots_own(directory: FileState | None) -> bool:
     return directory is None or (directory.uid == 0 and not directory.mode & 0o002)
 
 
-def states(host: Host, paths: Iterable[str]) -> dict[str, Item]:
+def states(host: Host, paths: Iterable[str], *, in_mounts: bool = False) -> dict[str, Item]:
     """What is there at and below `paths`, without contents.
 
-    What is mounted there is named and not entered, as is what a link leads to now.
+    What is mounted there is named and not entered, as is what a link leads to now; nor, unless
+    `in_mounts`, what lies on a mount itself.
     """
     found: dict[str, Item] = {}
-    covered = _covered(host)
+    covered = mounted(host)
+    closed = frozenset[str]() if in_mounts else covered
     for path in paths:
         state = host.state(path)
         if state is None:
             continue
         found[path] = FileItem(state)
-        if not _why_it_stays(host, path, covered, {}):
+        if not _why_it_stays(host, path, closed, {}) and path not in covered:
             for below, inner in host.walk(path, content=False, without=covered):
                 found[below] = FileItem(inner)
     return found
@@ -203,7 +205,7 @@ def beyond(host: Host, paths: Iterable[str]) -> dict[str, str]:
     Something is mounted there, or on a directory above, or a link leads to somewhere else: that
     is an administrator's, and nothing may be removed through it.
     """
-    covered = _covered(host)
+    covered = mounted(host)
     links: dict[str, bool] = {}
     return {path: why for path in paths if (why := _why_it_stays(host, path, covered, links))}
 
@@ -213,7 +215,7 @@ def sentences(stays: Mapping[str, str]) -> list[str]:
     return [f"{visible(path)} stays: {stays[path]}." for path in topmost(stays)]
 
 
-def _covered(host: Host) -> frozenset[str]:
+def mounted(host: Host) -> frozenset[str]:
     """Where something is mounted in `TREES`, by the names that `survey` has.
 
     Not the trees themselves: one with a file system of its own has what packages put there.

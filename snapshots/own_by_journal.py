@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from snapshots.journal import BROUGHT, JournalLine, key_of
+from snapshots.journal import BROUGHT, RETURNED, JournalLine, key_of
 from snapshots.model import Key, TransactionRecord
 from snapshots.programs import Reach, may_have_written, nothing, units_in
 from snapshots.reached import Reached, both, of_change, of_keys, with_twin
@@ -62,7 +62,7 @@ def own_of(records: Records, record: TransactionRecord) -> Own | None:
         ended += line.what == "wrote"
         if line.what in ("wrote", "rewrote"):
             written |= set(line.names or ())
-        elif line.names is not None and line.what != BROUGHT:
+        elif line.names is not None and line.what not in (BROUGHT, RETURNED):
             keys = {key_of(name) for name in line.names}
             named |= keys
             units |= {key for domain, key in keys if domain == "units"}

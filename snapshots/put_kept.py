@@ -83,9 +83,11 @@ def smallest(
     """Those whose contents are kept: the smallest, up to `room_bytes` (`KEPT_BYTES`) of all, and
     at most so many."""
     states = ((path, host.state(path)) for path in paths)
-    sizes = sorted((state.size_bytes, path) for path, state in states if state is not None)
+    there = {path: state for path, state in states if state is not None}
+    kept = {path for path, state in there.items() if state.kind != "file"}
+    sizes = sorted((there[path].size_bytes, path) for path in there.keys() - kept)
     room_bytes = KEPT_BYTES if room_bytes is None else room_bytes
-    kept, total = set[str](), 0
+    total = 0
     for size_bytes, path in sizes[:most]:
         total += size_bytes
         if total > room_bytes:
@@ -111,7 +113,7 @@ def put_back(
     """
     failed = {}
     for path, item in kept.items():
-        if not isinstance(item, FileItem) or item.state.kind == "dir":
+        if not isinstance(item, FileItem):
             continue
         try:
             if keeper.host.state(path) is None and (path in contents or not is_metadata_only(item)):

@@ -12,13 +12,17 @@ from typing import Final
 
 from host.base import HostError
 from host.names import visible
-from snapshots import in_reach, leftovers, put_kept
+from snapshots import in_reach, leftovers, put_kept, returned
+from snapshots.account_books import ids_in
+from snapshots.accounts import PASSWD
 from snapshots.capture import Keeper
 from snapshots.captured import Captured
 from snapshots.data_back import DataBack
 from snapshots.domains.base import Scope
 from snapshots.domains.files import Files
-from snapshots.journal import BROUGHT
+from snapshots.inverse import read_hash
+from snapshots.journal import BROUGHT, RETURNED
+from snapshots.merge import lines_of
 from snapshots.model import FileItem, Item, TransactionRecord
 from snapshots.objects import ObjectStore
 from snapshots.package_owners import owners
@@ -26,7 +30,7 @@ from snapshots.points import point_after
 from snapshots.put_there import is_a_persons, not_kept, put_meanwhile, put_there, removed, sentence
 from snapshots.records import STRANGE, Records
 
-_OF_RECOVER: Final = frozenset({"came", "stayed", "back", BROUGHT, STRANGE})
+_OF_RECOVER: Final = frozenset({"came", "stayed", "back", BROUGHT, RETURNED, STRANGE})
 """Lines of the journal that may have been written after a transaction was cut off."""
 
 
@@ -115,7 +119,8 @@ class PutSince:
             return set()  # kept before anything went
         try:
             going = self._going()
-            return {*in_reach.lies_there(self._keeper.host, going, known, self._record)}
+            leaving = self._leaving() if going else ()
+            return {*in_reach.lies_there(self._keeper, going, known, self._record, leaving).stays}
         except (HostError, OSError, ValueError) as error:
             why = str(error).rstrip(".")
             self._unasked = (
@@ -123,6 +128,14 @@ class PutSince:
                 "scripts may have removed it."
             )
             return set()
+
+    def _leaving(self) -> set[int]:
+        """The UIDs of the accounts that came since it began. Raises `HostError`."""
+        sha256, host = read_hash(self._before.get("files", {}).get(PASSWD)), self._keeper.host
+        if not sha256 or host.state(PASSWD) is None:
+            return set()
+        now = lines_of(host.read_bytes(PASSWD))
+        return ids_in(now) - ids_in(lines_of(self._store.get(sha256)))
 
     def _known(self) -> set[str] | None:
         """What came with packages for sure; `None` where nobody knows."""
@@ -236,8 +249,11 @@ class PutSince:
 
     def put_back(self) -> None:
         """What of it packages' own scripts took away is there again."""
-        self._data.put_back()
+        self._data.put_back(self._kept)
         self._failed = put_kept.put_back(self._keeper, self._kept, self._contents)
+        began_s = datetime.fromisoformat(self._record.started).timestamp()
+        again = in_reach.made_since(self._keeper.host, self._kept, began_s)
+        returned.note(self._records, self._record.id, again)
 
     def let_go(self) -> None:
         """It went back: nothing is kept any more but what could not be put back."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from host.base import CommandMissing, FileState, Host
 from host.names import is_utf8, visible
 from snapshots import leftovers, put_kept
+from snapshots.directories import parents
 from snapshots.model import FileItem, Item
-from snapshots.package_owners import batches
+from snapshots.package_owners import batches, owners
 from snapshots.package_ties import listed
 from snapshots.persons import FIRST_PERSON
 
@@ -46,8 +47,10 @@ def put_there(
     """Which of the files that `came` somebody put there -> why it stays, as one clause.
 
     Not those `known`, as a transaction or dpkg has them, nor what belongs to a program's account,
-    nor where the programs of the packages `going` name the very path.
+    nor where the programs of the packages `going` name the very path. What lies in a directory of
+    packages that stay is theirs.
     """
+    going = {*going}
     there = {
         path: item
         for path, item in came.items()
@@ -57,8 +60,25 @@ def put_there(
     if of_root:
         for path in _named_by(host, of_root, going):
             there.pop(path, None)
+    there |= _of_packages_that_stay(host, came, known, going)
     kept = put_kept.smallest(host, there)
     return {path: WHY if path in kept else TOO_MUCH for path in sorted(there)}
+
+
+def _of_packages_that_stay(
+    host: Host, came: Mapping[str, Item], known: Container[str], going: Collection[str]
+) -> dict[str, FileItem]:
+    """The files of system accounts below directories that came, and only other packages have."""
+    of_programs = {
+        path: item
+        for path, item in came.items()
+        if path not in known and isinstance(item, FileItem)
+        and item.state.kind in ("file", "symlink") and item.state.uid != 0
+    }  # fmt: skip
+    above = {path: [one for one in parents(path) if one in came] for path in of_programs}
+    having = owners(host, {one for found in above.values() for one in found}) if going else {}
+    theirs = {path for path, names in having.items() if not {*names} & {*going}}
+    return {path: of_programs[path] for path, found in above.items() if theirs.intersection(found)}
 
 
 def put_meanwhile(host: Host, came: Iterable[str], seen: Container[str]) -> list[str]:

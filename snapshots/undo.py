@@ -103,7 +103,7 @@ def _planned(
     leave_out: bool,
 ) -> list[UndoPlan]:
     """The plans; `lost`: what cannot be undone for its list of differences, and why, a clause."""
-    host, records = keeper.host, Records(keeper.state)
+    records = Records(keeper.state)
     chosen = [_undoable(records, tx_id) for tx_id in tx_ids if tx_id not in lost]
     roots = {root.path: root for record in chosen for root in record.roots}
     named = (path for record in chosen for path in records.named_paths(record.id))
@@ -130,7 +130,7 @@ def _planned(
             misfit = undo_packages.take_along(keeper, inversion, current, coming)
             first = all(one.left_out for one in plans)
             met = impediments(inversion, keeper, stores, misfit, first=first)
-            plan = undo_plan.plan_of(host, inversion, met.unfit, met.cannot)
+            plan = undo_plan.plan_of(keeper, inversion, met.unfit, met.cannot)
             why = undo_plan.why_left_out(plan, resolutions, met) if leave_out else ""
         except SnapshotError as error:
             if not leave_out:
@@ -225,7 +225,7 @@ def undo(
         inversion = inverted(keeper, records, record, deltas, later, current, contents, resolutions)
         del deltas, later, in_force  # 50,000 of a tree, which the decisions have, or let go of
         if inversion.conflicts:
-            raise Conflict(undo_plan.refusal(undo_plan.plan_of(host, inversion), resolutions))
+            raise Conflict(undo_plan.refusal(undo_plan.plan_of(keeper, inversion), resolutions))
         misfit = undo_packages.take_along(keeper, inversion, current)
         approved = expect_fingerprint is None or expect_fingerprint == undo_plan.fingerprint(
             host, inversion

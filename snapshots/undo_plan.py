@@ -13,6 +13,7 @@ import msgspec
 from host.base import Host
 from host.names import exact_json, visible
 from snapshots import in_reach, put_there
+from snapshots.capture import Keeper
 from snapshots.captured import is_locked, is_metadata_only
 from snapshots.daemons import commands_of, unit_commands
 from snapshots.decision import Decision, name_of
@@ -49,7 +50,7 @@ class Impediments(msgspec.Struct, frozen=True):
 
 
 def plan_of(
-    host: Host,
+    keeper: Keeper,
     inversion: Inversion,
     unfit: Mapping[str, str] | None = None,
     cannot: str = "",
@@ -59,7 +60,7 @@ def plan_of(
     `unfit`: why things could not come back now, by key; `cannot`: what that means for the whole.
     """
     record = inversion.record
-    commands = _commands(host, inversion)
+    commands = _commands(keeper.host, inversion)
     return UndoPlan(
         transaction=record.id,
         steps=record.steps,
@@ -68,14 +69,14 @@ def plan_of(
         fingerprint=_fingerprint(inversion, commands),
         cannot=cannot,
         title="" if record.is_of_steps else record.title,
-        stays=_what_stays(host, inversion),
+        stays=_what_stays(keeper, inversion),
     )
 
 
-def _what_stays(host: Host, inversion: Inversion) -> str:
+def _what_stays(keeper: Keeper, inversion: Inversion) -> str:
     put = put_there.sentence(put_there.left_of(inversion))
-    beside = in_reach.in_reach_of(host, inversion)
-    return " ".join(filter(None, [put, in_reach.too_large(host, beside)]))
+    beside = in_reach.in_reach_of(keeper, inversion).stays
+    return " ".join(filter(None, [put, in_reach.too_large(keeper.host, beside)]))
 
 
 def fingerprint(host: Host, inversion: Inversion) -> str:

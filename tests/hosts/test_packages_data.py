@@ -16,6 +16,7 @@ from tests.hosts.test_upgrades import offer, site_step
 pytestmark = pytest.mark.either_release
 
 _MAKES = """
+test ! -e /root/fail-to-start
 mkdir -p /var/lib/thing/db /var/lib/thing-data /var/log/thing
 getent passwd thingd >/dev/null || useradd -r -d /var/lib/thing -s /usr/sbin/nologin thingd
 echo new > /var/lib/thing/db/made
@@ -31,6 +32,10 @@ THING = Deb(
 FAILS = Deb(
     name="zfail", version="1", depends="thing", files={"/usr/share/zfail/a": "a\n"},
     scripts={"postrm": 'if test "$1" = purge && test -e /root/fail; then exit 1; fi'},
+)  # fmt: skip
+PLUG = Deb(
+    name="plug", version="1", files={"/var/lib/thing/plug.d/one": "p\n"},
+    scripts={"postinst": "useradd -r plugd; chown plugd: /var/lib/thing/plug.d"},
 )  # fmt: skip
 DATA = "/var/lib/thing-data/data"
 
@@ -92,3 +97,77 @@ def test_an_undo_that_fails_after_the_purge_brings_the_data_back(
     host.run("rm", "/root/fail")
     roll_back(host, "site.packages")
     assert host.run("test", "-e", "/var/lib/thing", check=False).returncode != 0
+
+
+OLD, NEW = "/var/lib/thing/old.db", "/var/lib/thing/new.db"
+
+
+def _of_thingd(host: LabHost, *paths: str) -> None:
+    for path in paths:
+        host.run("install", "-m", "640", "-o", "thingd", "/etc/motd", path)
+
+
+def test_an_undo_that_failed_makes_nothing_new_for_the_next(host: LabHost, tmp_path: Path) -> None:
+    """What it put back has another birth than before."""
+    host.run("useradd", "-r", "-d", "/var/lib/thing", "-s", "/usr/sbin/nologin", "thingd")
+    host.run("mkdir", "/var/lib/thing", "/var/log/thing")
+    host.run("mkdir", "-m", "1733", "/var/lib/thing/incoming")
+    host.run("mkfifo", "-m", "600", "/var/lib/thing/queue")
+    host.run("sh", "-c", "echo evidence > /var/log/thing/old.log")
+    _of_thingd(host, OLD)
+    offer(host, tmp_path, (THING, FAILS), "1")
+    site_step(host, "package: {installed: [thing, zfail]}")
+    first = fingerprint(host)
+    apply(host, "site.packages")
+    _of_thingd(host, NEW)
+    host.run("sh", "-c", "echo month > /var/log/thing/new.log; touch /root/fail")
+    before = fingerprint(host)
+    assert harden(host, "rollback", "site.packages", "--yes", check=False).returncode != 0
+    assert differences(before, fingerprint(host)) == []
+    assert host.out("cat", "/var/log/thing/new.log") == "month"
+
+    host.run("rm", "/root/fail")
+    roll_back(host, "site.packages")
+    host.run("rm", NEW)  # its account was there before, so it may be somebody else's
+    assert differences(first, fingerprint(host)) == []
+    assert host.out("cat", "/var/log/thing/old.log") == "evidence"
+
+
+def test_what_is_mounted_in_a_packages_directory_is_never_emptied(
+    host: LabHost, tmp_path: Path
+) -> None:
+    """auditd removes /var/log/audit, which many hosts have on a file system of its own."""
+    host.run("mkdir", "/var/log/thing")
+    host.run("mount", "-t", "tmpfs", "none", "/var/log/thing")
+    host.run("sh", "-c", "echo evidence > /var/log/thing/old.log")
+    _installed(host, tmp_path)
+    preview = harden(host, "rollback", "site.packages", "--dry-run", check=False)
+    refused = harden(host, "rollback", "site.packages", "--yes", check=False)
+    for said in (preview.stdout + preview.stderr, refused.stdout):
+        assert "mounted on /var/log/thing, and scripts of thing may" in " ".join(said.split())
+    assert refused.returncode == 3
+    assert host.out("cat", "/var/log/thing/old.log") == "evidence"
+    host.run("umount", "/var/log/thing")
+    roll_back(host, "site.packages")
+
+    host.run("mount", "-t", "tmpfs", "none", "/var/log/thing")
+    host.run("sh", "-c", "echo evidence > /var/log/thing/old.log")
+    host.run("touch", "/root/fail-to-start")
+    failed = harden(host, "apply", "site.packages", "--yes", check=False)
+    assert failed.returncode == 5
+    assert "mounted on /var/log/thing, and scripts of thing may" in " ".join(failed.stdout.split())
+    assert host.out("cat", "/var/log/thing/old.log") == "evidence"
+    host.run("umount", "/var/log/thing")
+    host.run("rm", "/root/fail-to-start")
+    assert "Brought back" in harden(host, "recover", "--yes").stdout
+
+
+def test_data_of_a_package_that_stays_stays(host: LabHost, tmp_path: Path) -> None:
+    _installed(host, tmp_path)
+    offer(host, tmp_path, (PLUG,), "1")
+    host.run("apt-get", "install", "-q", "-y", "plug")
+    host.run("install", "-o", "plugd", "/etc/motd", "/var/lib/thing/plug.d/data")
+    roll_back(host, "site.packages")
+    assert host.out("stat", "-c", "%U", "/var/lib/thing/plug.d/data") == "plugd"
+    assert host.out("ls", "/var/lib/thing") == "plug.d"
+    assert host.out("dpkg", "-V", "plug") == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,7 @@ from snapshots.progress import Silent
 from snapshots.records import Records
 from snapshots.recover import recover
 from tests.unit.snapshots_host import Bench, Waits, dies_in_the_middle
+from tests.unit.test_mounted import put
 from tests.unit.test_put_there import HOME, MINE, applied, takes
 
 OWN = f"{HOME}/own"
@@ -143,3 +145,41 @@ def test_what_a_program_removed_itself_stays_away(
     monkeypatch.setattr(DataBack, "_went", lambda self: False)
     assert failing(bench) == "it does not hold"
     assert bench.host.state(OWN) is None
+
+
+def test_data_in_a_directory_that_was_there_before_is_put_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, data = "/var/lib/old/theirs", "/var/lib/old/data"
+    put(bench.host, "/var/lib/dpkg/info/nagios.postrm")
+    bench.host.write_file("/var/lib/dpkg/info/nagios.postrm", b"rm -rf /var/lib/old")
+    put(bench.host, old)
+    bench.host.put(old, FileState(kind="file", uid=105), b"before")
+    made = applied(bench)
+    bench.host.put(data, FileState(kind="file"), b"a year")
+    later = time.time() + 60  # what is put back is younger than the undo, too
+    monkeypatch.setattr(in_reach, "put_there", lambda *given: {})
+    monkeypatch.setattr(
+        in_reach, "born_s", lambda host, paths: dict.fromkeys({*paths} - {old}, later)
+    )
+
+    def fails() -> None:
+        takes(bench, old, data, "/var/lib/old")
+        raise HostError("it does not hold")
+
+    assert bench.undo(made, prove=fails).reason == "it does not hold"
+    assert (bench.read(old), bench.read(data)) == ("before", "a year")
+
+
+def test_what_an_undo_put_back_itself_is_no_new_data(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = f"{HOME}/theirs"
+    made = applied(bench)
+    bench.host.put(theirs, FileState(kind="file", uid=1000), b"mine")
+    ended = bench.undo(made, prove=lambda: takes(bench, theirs, *ALL), switch=cast(Switch, Waits()))
+    assert ended.status == "pending" and bench.read(theirs) == "mine"
+    bench.host.put(theirs, FileState(kind="file", uid=105), b"mine")  # as if a daemon's
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert (ended.status, ended.reason) == ("rolled-back", ended.reason.partition("Not put")[0])
+    assert bench.read(OWN) == "x"

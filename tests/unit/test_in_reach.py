@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,14 +11,19 @@ import pytest
 from host.base import FileState, HostError
 from host.local import LocalHost
 from host.practice import PracticeHost
-from snapshots import in_reach, package_owners, put_kept
-from snapshots.model import TransactionRecord
+from snapshots import in_reach, package_owners, put_kept, returned, undo
+from snapshots.capture import Keeper
+from snapshots.model import SnapshotError, TransactionRecord
+from snapshots.progress import Silent
 from snapshots.put_since import PutSince
+from snapshots.records import Records
+from snapshots.recover import recover
 from tests.unit.snapshots_host import Bench
-from tests.unit.test_mounted import put
+from tests.unit.test_mounted import mount, put
 from tests.unit.test_others_edits import waiting
 from tests.unit.test_put_since import back_with, fails, is_kept, waits
-from tests.unit.test_put_there import MINE, takes
+from tests.unit.test_put_there import MINE, applied, takes
+from tests.unit.test_snapshots_meanwhile import write
 
 OLD, NEW, SINCE = 1_000.0, 3_000.0, "1970-01-01T00:33:20+00:00"
 HOME = "/var/lib/thing"
@@ -25,8 +31,13 @@ Born = Callable[[dict[str, float]], None]
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> PracticeHost:
-    return Bench(tmp_path).host
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def host(bench: Bench) -> PracticeHost:
+    return bench.host
 
 
 @pytest.fixture
@@ -40,11 +51,16 @@ def postrm(host: PracticeHost, text: str) -> None:
     host.write_file("/var/lib/dpkg/info/thing.postrm", text.encode())
 
 
-def found(host: PracticeHost, *known: str) -> list[str]:
+def beside(bench: Bench, *leaving: int, known: tuple[str, ...] = ()) -> in_reach.Beside:
     record = TransactionRecord(
         id="t", kind="apply", steps=("s",), title="s", status="open", started=SINCE, user="u"
     )
-    return sorted(in_reach.lies_there(host, {"thing"}, set(known), record))
+    keeper = Keeper(bench.host, bench.state)
+    return in_reach.lies_there(keeper, {"thing"}, set(known), record, set(leaving))
+
+
+def found(bench: Bench, *known: str) -> list[str]:
+    return [*beside(bench, 105, known=known).stays]
 
 
 @pytest.mark.parametrize(
@@ -65,15 +81,15 @@ def found(host: PracticeHost, *known: str) -> list[str]:
     ],
 )
 def test_what_a_script_names_is_in_its_reach(
-    host: PracticeHost, said: str, path: str, is_in_reach: bool
+    bench: Bench, host: PracticeHost, said: str, path: str, is_in_reach: bool
 ) -> None:
     postrm(host, said)
     put(host, path)
-    assert (path in found(host)) == is_in_reach
+    assert (path in found(bench)) == is_in_reach
 
 
 def test_what_came_with_it_or_was_made_by_programs_since_goes(
-    host: PracticeHost, born: Born
+    bench: Bench, host: PracticeHost, born: Born
 ) -> None:
     postrm(host, "rm -rf /var/lib/thing")
     for name in ("before", "brought", "roots", "of-a-daemon", "mine"):
@@ -84,14 +100,14 @@ def test_what_came_with_it_or_was_made_by_programs_since_goes(
         {f"{HOME}/before": OLD}
         | {f"{HOME}/{name}": NEW for name in ("brought", "roots", "of-a-daemon", "mine")}
     )
-    kept = [f"{HOME}/before", f"{HOME}/mine", f"{HOME}/roots"]
-    assert found(host, f"{HOME}/brought") == kept
+    kept = [HOME, f"{HOME}/before", f"{HOME}/mine", f"{HOME}/roots"]
+    assert found(bench, f"{HOME}/brought") == kept
     born({})  # a file system that does not tell
-    assert found(host, f"{HOME}/brought") == sorted([*kept, f"{HOME}/of-a-daemon"])
+    assert found(bench, f"{HOME}/brought") == sorted([*kept, f"{HOME}/of-a-daemon"])
 
 
 def test_what_is_too_large_is_said_beforehand(
-    host: PracticeHost, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, host: PracticeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(host, f"{HOME}/a")
     assert in_reach.too_large(host, [f"{HOME}/a"]) == ""
@@ -139,11 +155,13 @@ def test_dpkg_that_does_not_answer_stops_no_way_back(
     assert (ended.status, bench.read(MINE)) == ("rolled-back", "x")
 
 
-def test_a_name_that_no_program_can_be_given_takes_no_other_along(host: PracticeHost) -> None:
+def test_a_name_that_no_program_can_be_given_takes_no_other_along(
+    bench: Bench, host: PracticeHost
+) -> None:
     postrm(host, f"rm -rf {HOME}")
     for name in ("a", "caf\udce9"):
         put(host, f"{HOME}/{name}")
-    assert found(host) == [f"{HOME}/a", f"{HOME}/caf\udce9"]
+    assert found(bench) == [HOME, f"{HOME}/a", f"{HOME}/caf\udce9"]
 
 
 def test_names_are_asked_in_parts_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +174,7 @@ def test_names_are_asked_in_parts_that_fit(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_file_of_a_package_that_stays_is_kept(
-    host: PracticeHost, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, host: PracticeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     postrm(host, f"rm -rf {HOME}")
     for name in ("own", "plug.d/x"):
@@ -165,4 +183,80 @@ def test_a_file_of_a_package_that_stays_is_kept(
     monkeypatch.setattr(
         in_reach, "owners", lambda host, paths: {p: owned[p] for p in paths if p in owned}
     )
-    assert found(host) == [f"{HOME}/plug.d/x"]
+    assert found(bench) == [f"{HOME}/plug.d", f"{HOME}/plug.d/x"]
+
+
+def test_what_an_account_owns_that_stays_is_not_the_packages(bench: Bench, born: Born) -> None:
+    """The daemon of a package that stays, in a directory of its own below this one."""
+    postrm(bench.host, f"rm -rf {HOME}")
+    for name, uid in (("own", 105), ("plug", 106)):
+        put(bench.host, f"{HOME}/{name}")
+        bench.host.put(f"{HOME}/{name}", FileState(kind="file", uid=uid), b"x")
+    born({f"{HOME}/own": NEW, f"{HOME}/plug": NEW})
+    assert [*beside(bench, 105).stays] == [HOME, f"{HOME}/plug"]
+    assert [*beside(bench, 105).made] == [f"{HOME}/own"]
+
+
+def test_what_was_put_back_is_as_old_as_it_was(bench: Bench, born: Born) -> None:
+    postrm(bench.host, f"rm -rf {HOME}")
+    for name in ("old", "anew"):
+        put(bench.host, f"{HOME}/{name}")
+        bench.host.put(f"{HOME}/{name}", FileState(kind="file", uid=105), b"x")
+    made = bench.apply("s").id
+    returned.note(Records(bench.state), made, [f"{HOME}/old", f"{HOME}/anew"])
+    later = time.time() + 60
+    born({f"{HOME}/old": NEW, f"{HOME}/anew": later})
+    assert f"{HOME}/old" in beside(bench, 105).stays
+    assert [*beside(bench, 105).made] == [f"{HOME}/anew"]
+
+
+def test_an_empty_directory_is_put_back_too(bench: Bench) -> None:
+    path = f"{HOME}/incoming"
+    postrm(bench.host, f"rm -rf {HOME}")
+    put(bench.host, f"{HOME}/a")
+    bench.host.put(path, FileState(kind="dir", mode=0o733))
+    keeper, stays = Keeper(bench.host, bench.state), beside(bench).stays
+    takes(bench, path)
+    assert put_kept.put_back(keeper, stays, {}) == {}
+    state = bench.host.state(path)
+    assert state is not None and (state.kind, state.mode) == ("dir", 0o733)
+
+
+@pytest.mark.parametrize("at", [HOME, f"{HOME}/a/disk"])
+def test_an_undo_is_refused_where_a_script_would_empty_a_mount(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    made = applied(bench)
+    monkeypatch.setattr(in_reach, "going_with", lambda inversion: {"thing"})
+    postrm(bench.host, f"rm -rf {HOME} || true")
+    put(bench.host, f"{HOME}/a/disk/old")
+    mount(bench.host, at)
+    why = (
+        f"Something is mounted on {at}, and scripts of thing may remove all that lies there: "
+        "unmount it first. Nothing was touched."
+    )
+    assert undo.plan_undo(bench.host, bench.state, made).cannot == why
+    with pytest.raises(SnapshotError, match="unmount it first"):
+        bench.undo(made)
+    mount(bench.host, "/var/lib/other")
+    assert undo.plan_undo(bench.host, bench.state, made).cannot == ""
+
+
+def test_no_package_goes_back_while_its_script_would_empty_a_mount(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tx = waiting(bench)
+    tx.perform(write("/etc/motd", "x\n"))
+    bench.host.run(("apt-get", "install", "-y", "ufw"))
+    tx.commit()
+    put(bench.host, "/var/lib/dpkg/info/ufw.postrm")
+    bench.host.write_file("/var/lib/dpkg/info/ufw.postrm", f"rm -rf {HOME}".encode())
+    put(bench.host, f"{HOME}/old")
+    mount(bench.host, HOME)
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert ended.status == "needs-person"
+    assert f"mounted on {HOME}, and scripts of ufw may remove" in ended.reason
+    assert bench.read(f"{HOME}/old") == "x" and bench.host.state("/etc/motd") is None
+    mount(bench.host)
+    (ended,) = recover(bench.host, bench.state, Silent())
+    assert ended.status == "rolled-back"

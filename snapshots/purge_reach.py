@@ -1,0 +1,86 @@
+"""What scripts of packages may remove when these are purged: it need not have come with them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from host.base import Host, HostError
+from host.names import visible
+from snapshots import leftovers
+from snapshots.package_owners import owners
+from snapshots.package_ties import listed
+
+_SCRIPTS: Final = ("prerm", "postrm")
+_NAMED: Final = re.compile(rb"(?:/var/(?:lib|log|cache|spool|opt)|/srv|/opt)/[\w@+.:/-]+[*?\[{$]?")
+"""A path in a script, and whether it goes on with what only a shell knows."""
+
+_OF_THE_SYSTEM: Final = re.compile(
+    r"/var/lib/(dpkg|apt|ucf|systemd|harden-tui)(/.*)?|/var/cache/(apt|debconf|man|ldconfig)(/.*)?"
+    r"|/var/log/(apt|journal|harden-tui)(/.*)?"
+)
+"""Scripts name it, and what they do there is looked after elsewhere."""
+
+
+def reach(host: Host, going: Collection[str]) -> list[str]:
+    """The directories, files and links, topmost only. Raises `HostError`."""
+    if not going:
+        return []
+    named = _named_by_scripts(host, going)
+    tops = {*leftovers.TREES}
+    own = {
+        path
+        for path in listed(host, sorted(going))
+        if path not in tops and path.startswith(tuple(f"{tree}/" for tree in tops))
+    }
+    there = {path: state for path in named | own if (state := host.state(path)) is not None}
+    having = {path: [*going] for path in own} | owners(host, own)
+    return leftovers.topmost(
+        path
+        for path, state in there.items()
+        if not _OF_THE_SYSTEM.fullmatch(path)
+        # dpkg itself removes no directory that others have, too; a script does.
+        and (path in named or (state.kind == "dir" and {*having[path]} <= {*going}))
+    )
+
+
+def refuse_mounted(host: Host, going: Collection[str]) -> None:
+    """A script empties what is mounted where it removes a directory, and cannot remove that.
+
+    Raises `HostError` that names the first such place.
+    """
+    points = leftovers.mounted(host) if going else ()
+    at = _first_within(points, reach(host, going)) if points else ""
+    if at:
+        names = [name for name in sorted(going) if _first_within((at,), reach(host, (name,)))]
+        raise HostError(
+            f"Something is mounted on {visible(at)}, and scripts of {', '.join(names)} may remove"
+            " all that lies there: unmount it first"
+        )
+
+
+def _first_within(paths: Iterable[str], tops: Iterable[str]) -> str:
+    within = tuple(f"{top}/" for top in tops)
+    return next((path for path in sorted(paths) if f"{path}/".startswith(within)), "")
+
+
+def _named_by_scripts(host: Host, going: Iterable[str]) -> set[str]:
+    found = set[str]()
+    for name in going:
+        for script in _SCRIPTS:
+            path = f"/var/lib/dpkg/info/{name}.{script}"
+            if host.state(path) is None:
+                continue
+            for match in _NAMED.findall(host.read_bytes(path)):
+                found |= _meant(host, match.decode("ascii", "replace"))
+    return found
+
+
+def _meant(host: Host, word: str) -> set[str]:
+    """The paths that a word of a script stands for."""
+    if word[-1] in "*?[{$":
+        return {*host.glob(f"{re.sub('/+', '/', word[:-1])}*")}
+    path = posixpath.normpath(word.rstrip("/.:"))
+    return {path} if path.count("/") > 1 else set()
