@@ -87,13 +87,13 @@ def let_in(host: Host, progress: Progress, ours: Collection[str] = ()) -> Iterat
     if not host.has_packages_locked:
         yield
         return
-    before = _versions(host)
+    before = versions(host)
     host.unlock_packages()
     try:
         yield
     finally:
         _lock(host, progress, OUTLIVED_WAIT_S)
-        changed = {name for name, _ in before.items() ^ _versions(host).items()}
+        changed = {name for name, _ in before.items() ^ versions(host).items()}
         host.strange_packages.update(name for name in changed if name.partition(":")[0] not in ours)
 
 
@@ -102,7 +102,7 @@ def planned(simulated: str) -> frozenset[str]:
     return frozenset(name.partition(":")[0] for name in _PLANNED.findall(simulated))
 
 
-def _versions(host: Host) -> dict[str, str]:
+def versions(host: Host) -> dict[str, str]:
     """Each package that is there, in whatever state -> its version. Raises `HostError`."""
     rows = (line.split("\t") for line in host.run(_VERSIONS).stdout.splitlines())
     return {row[0]: row[2] for row in rows if len(row) == 3 and row[1] not in _ABSENT}

@@ -11,7 +11,7 @@ import msgspec
 
 from host.base import Host, HostError
 from snapshots import guard as guards
-from snapshots import stale_marks, ucf, uncaptured
+from snapshots import replaced, stale_marks, ucf, uncaptured
 from snapshots.capture import Keeper
 from snapshots.captured import TOO_LARGE, Captured, is_too_large
 from snapshots.decision import name_of
@@ -84,6 +84,8 @@ def begin(
         keeper = Keeper(host, state)
         keeper.files.about_to_change = frozenset(named)
         with way_back(keeper):
+            besides = replaced.roots(host, record.packages, progress)
+            record = msgspec.structs.replace(record, roots=(*record.roots, *besides))
             _require_way_back(host, keeper.files.about_to_change, record.roots)
             before = keeper.capture(record.roots, progress)
             _refuse_too_large(before, keeper.files.about_to_change)

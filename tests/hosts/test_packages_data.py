@@ -171,3 +171,28 @@ def test_data_of_a_package_that_stays_stays(host: LabHost, tmp_path: Path) -> No
     assert host.out("stat", "-c", "%U", "/var/lib/thing/plug.d/data") == "plugd"
     assert host.out("ls", "/var/lib/thing") == "plug.d"
     assert host.out("dpkg", "-V", "plug") == ""
+
+
+@pytest.mark.parametrize("ends", ["undone", "failed"])
+def test_a_file_of_nobodys_that_a_package_writes_over_is_there_again(
+    host: LabHost, tmp_path: Path, ends: str
+) -> None:
+    host.run("mkdir", "/usr/share/thing", "/var/lib/thing")
+    for path in ("/usr/share/thing/a", "/var/lib/thing/own"):
+        host.write(path, "mine\n")
+        host.run("chmod", "600", path)
+    offer(host, tmp_path, (THING, FAILS), "1")
+    site_step(host, "package: {installed: [thing, zfail]}")
+    first = fingerprint(host)
+    if ends == "failed":
+        host.run("touch", "/root/fail-to-start")
+        assert harden(host, "apply", "site.packages", "--yes", check=False).returncode == 4
+    else:
+        said = harden(host, "apply", "site.packages", "--yes").stdout
+        assert "Kept, as packages write over it: /usr/share/thing/a" in " ".join(said.split())
+        assert host.out("cat", "/usr/share/thing/a") == "a"
+        roll_back(host, "site.packages")
+    assert differences(first, fingerprint(host)) == []
+    for path in ("/usr/share/thing/a", "/var/lib/thing/own"):
+        assert host.out("stat", "-c", "%a", path) == "600"
+        assert host.out("cat", path) == "mine"
