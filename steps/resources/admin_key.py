@@ -11,7 +11,8 @@ from host.base import HostError
 from host.facts import Fact, FactUnavailable
 from host.facts.login import ACCOUNTS, Account, AuthorizedKey, parse_authorized_keys
 from host.facts.sshd import SSHD_EFFECTIVE
-from snapshots.model import Change, Root, RunCommand, WriteFile
+from snapshots.model import Change, RunCommand, WriteFile
+from steps.file_roots import roots_of_file
 from steps.guard_keys import key_paths, loose
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
@@ -137,7 +138,7 @@ class AdminKey(Resource):
                 force_state=True,
             )
         )
-        roots = () if path.startswith("/etc/") else (Root(folder, content=True),)
+        roots = roots_of_file(ctx.host, folder) if not path.startswith("/etc/") else ()
         return Planned(changes=tuple(changes), roots=roots)
 
     def _administrators(self, ctx: Context) -> list[Account]:

@@ -23,6 +23,7 @@ from host.facts.packages import PACKAGES
 from host.facts.pwquality import PWQUALITY, shortcoming
 from host.facts.sshd import SSHD_EFFECTIVE, Effective
 from snapshots.model import Change, Root, RunCommand, WriteFile
+from steps.file_roots import roots_of_file
 from steps.guard_keys import key_obstacle
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
@@ -178,7 +179,7 @@ class Administrator(Resource):
         )  # fmt: skip
         return Planned(
             changes=changes,
-            roots=(Root(home, content=True),),
+            roots=roots_of_file(ctx.host, home),
             refusals=(*refusals, *self._elsewhere(ctx)),
         )
 
@@ -216,7 +217,7 @@ class Administrator(Resource):
                 )
             changes += self._key_changes(ctx, account.home, account.uid, account.gid)
             refusals += self._elsewhere(ctx)
-            roots = (Root(f"{account.home.rstrip('/')}/.ssh", content=True),)
+            roots = roots_of_file(ctx.host, f"{account.home.rstrip('/')}/.ssh")
         if account.password != "usable":
             if not self.body.password:
                 refusals.append(

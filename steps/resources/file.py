@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 from typing import Any, ClassVar
 
@@ -11,7 +12,9 @@ import msgspec
 from host.base import FileState, HostError
 from host.facts import Fact, FactUnavailable
 from host.facts.owners import GROUPS, USERS, number
+from snapshots.directories import parents
 from snapshots.model import WriteFile
+from steps.file_roots import roots_of_file
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 
@@ -47,6 +50,8 @@ class File(Resource):
         given = msgspec.convert(body, Body)
         if not given.path.startswith("/") or "/../" in f"{given.path}/":
             raise StepError(f"path: expected an absolute path without .., not {given.path!r}")
+        if posixpath.normpath(given.path) != given.path or given.path.startswith("//"):
+            raise StepError(f"path: expected no //, no /./ and no / at its end: {given.path!r}")
         if not re.fullmatch(r"[0-7]{3,4}", given.mode):
             raise StepError(f'mode: expected octal digits such as "0640", not {given.mode!r}')
         return cls(given)
@@ -82,7 +87,10 @@ class File(Resource):
             )
         if all(finding.ok for finding in self.observe(ctx)):
             return Planned()
+        if refusal := self._no_way_there(ctx):
+            return Planned(refusals=(refusal,))
         uid, gid = self._ids(ctx)
+        roots = roots_of_file(ctx.host, self.body.path)
         return Planned(
             changes=(
                 WriteFile(
@@ -94,8 +102,31 @@ class File(Resource):
                     force_state=True,
                     secret=self.body.secret,
                 ),
-            )
+            ),
+            roots=roots,
+            notes=tuple(
+                f"{root.path} is made for it. Whatever lies in there later belongs to this step's"
+                " restore points, and to what a check looks at for drift."
+                for root in roots
+                if root.path != self.body.path
+            ),
         )
+
+    def _no_way_there(self, ctx: Context) -> str:
+        """Why the file cannot lie there; empty where it can. Links in /etc are judged elsewhere."""
+        folder, _, name = self.body.path.rpartition("/")
+        real = ctx.host.realpath(folder or "/").rstrip("/")
+        if real != folder and not self.body.path.startswith("/etc/"):
+            return (
+                f"{folder} lies behind a symbolic link; nothing was written through it. Name the"
+                f" file where it lies: {real}/{name}."
+            )
+        for above in parents(self.body.path):
+            state = ctx.host.state(above)
+            if state is not None:
+                is_dir = state.kind in ("dir", "symlink")
+                return "" if is_dir else f"{above} is a {state.kind}, in which no file can lie."
+        return ""
 
     def _state(self, ctx: Context) -> FileState | None:
         return ctx.host.state(self.body.path, content=True)
