@@ -1,4 +1,5 @@
-"""What a change would write where no capture goes: to another file system, or behind a link.
+"""What a change would write where no capture goes: outside of /etc and of the roots that its step
+declares, where of a root no content is kept, on another file system, or behind a link.
 
 A capture stays on the file system of its root, because what is mounted there may be huge, slow, or
 another host's, and nobody may write over it later. What lies there has no way back.
@@ -7,16 +8,18 @@ another host's, and nobody may write over it later. What lies there has no way b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import dropwhile
 from typing import Final
 
 from host.base import Host
 from host.mounted import mount_points
 from host.names import visible
 from snapshots.captured import is_of_history
+from snapshots.directories import parents
 from snapshots.domains.base import Scope
 from snapshots.domains.files import roots_of
 from snapshots.execute import path_of
-from snapshots.model import Change, Root, RunCommand, SealTree
+from snapshots.model import Change, Root, RunCommand, SealTree, TestRestore
 
 _WRITTEN_BY: Final = {
     **dict.fromkeys(("a2enmod", "a2dismod"), ("/etc/apache2/mods-enabled",)),
@@ -33,17 +36,41 @@ _WRITTEN_BY: Final = {
 part of it: dpkg has a list of it, and takes it away itself."""
 
 
+_GIVES: Final = frozenset(
+    {"chattr", "chgrp", "chmod", "chown", "dpkg-statoverride", "install", "setfacl"}
+)
+"""Programs of steps that give the files they are told owners, modes or flags."""
+
+
 def refusals(host: Host, changes: Iterable[Change], roots: Iterable[Root]) -> tuple[str, ...]:
     """One sentence for each place that could not be put back."""
-    places = [path for change in changes for path in _places(host, change)]
-    return of_paths(host, places, roots)
+    changes, captured = tuple(changes), tuple(roots)
+    places = (path for change in changes for path in _places(host, change))
+    written = (path for change in changes for path in _written(change))
+    given = (path for change in changes for path in _given(change))
+    found = [
+        *of_paths(host, written, captured),
+        *_reached(host, places, captured),
+        *(_not_seen(host, path, captured) for path in given),
+    ]
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def of_paths(host: Host, paths: Iterable[str], roots: Iterable[Root]) -> tuple[str, ...]:
-    """The same for these paths."""
-    tops = [root.path.rstrip("/") or "/" for root in roots_of(Scope(tuple(roots)))]
+    """The same for files that are written or removed."""
+    paths, roots = tuple(paths), tuple(roots)
+    reached = _reached(host, paths, roots)
+    return reached or tuple(filter(None, (_not_kept(host, path, roots) for path in paths)))
+
+
+def _reached(host: Host, paths: Iterable[str], roots: Iterable[Root]) -> tuple[str, ...]:
+    tops = [root.path.rstrip("/") or "/" for root in _captured(roots)]
     found = (_why(host, path, tops) for path in dict.fromkeys(paths))
     return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _captured(roots: Iterable[Root]) -> tuple[Root, ...]:
+    return tuple(roots_of(Scope(tuple(roots))))
 
 
 def _places(host: Host, change: Change) -> Iterator[str]:
@@ -53,12 +80,63 @@ def _places(host: Host, change: Change) -> Iterator[str]:
         for pattern in _WRITTEN_BY.get(change.argv[0].rpartition("/")[2], ()):
             yield from host.glob(pattern)
         yield from (word for word in change.argv[1:] if word.startswith("/"))
-    elif path := path_of(change):
+    else:
+        yield from _written(change)
+
+
+def _written(change: Change) -> Iterator[str]:
+    """Files that come, go, or get another content."""
+    path = change.path if isinstance(change, TestRestore) else path_of(change)
+    if path:
         yield path
 
 
+def _given(change: Change) -> Iterator[str]:
+    """Files that get another owner or mode."""
+    if isinstance(change, SealTree):
+        yield from (rule.path for rule in change.rules)
+    elif isinstance(change, RunCommand):
+        program, *words = dropwhile(_is_of_setpriv, change.argv)
+        if program.rpartition("/")[2] in _GIVES:
+            yield from (word for word in words if word.startswith("/"))
+
+
+def _is_of_setpriv(word: str) -> bool:
+    return word == "setpriv" or word.startswith("-")
+
+
+def _not_kept(host: Host, path: str, roots: tuple[Root, ...]) -> str:
+    """Empty where it, with its content and the directories made for it, can be put back."""
+    inside = [root for root in _captured(roots) if _is_in(path, root.path)]
+    if not any(_keeps_content(root, path) for root in inside):
+        if not inside:
+            return _outside(path)
+        what = f"A restore point of this change holds no content of {visible(path)}"
+        return f"{what}, {_NO_WAY_BACK}"
+    return _not_seen(host, path, roots)
+
+
+def _not_seen(host: Host, path: str, roots: tuple[Root, ...]) -> str:
+    """Empty where it can be put back but for its content, and the directories made for it."""
+    for place in (path, *parents(path)):
+        if not any(_is_in(place, root.path) for root in _captured(roots)):
+            return _outside(place)
+        if host.state(place.rpartition("/")[0] or "/") is not None:
+            return ""
+    return ""
+
+
+def _outside(path: str) -> str:
+    what = f"{visible(path)} lies outside of what a restore point of this change holds"
+    return f"{what}, {_NO_WAY_BACK}"
+
+
+def _keeps_content(root: Root, path: str) -> bool:
+    return root.content and not any(path != one and _is_in(path, one) for one in root.without)
+
+
 def _why(host: Host, path: str, tops: list[str]) -> str:
-    """Empty where it is captured, and where nobody says that it is."""
+    """Empty where a capture goes there, and where nobody says that it does."""
     if path in tops or not any(_is_in(path, top) for top in tops):
         return ""
     if is_of_history(path):

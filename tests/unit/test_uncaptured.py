@@ -6,10 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from host.base import FileState, HostError
+from host.base import FileState, HostError, TreeRule
 from host.practice import PracticeHost
 from snapshots import opening
-from snapshots.model import Change, MakeLink, Root, RunCommand, SealTree, WriteFile
+from snapshots.model import (
+    Change,
+    MakeLink,
+    RemoveFile,
+    Root,
+    RunCommand,
+    SealTree,
+    TestRestore,
+    WriteFile,
+)
 from snapshots.progress import Silent
 from snapshots.state import StateDir
 from snapshots.uncaptured import of_paths, refusals
@@ -17,6 +26,11 @@ from snapshots.uncaptured import of_paths, refusals
 DIRECTORY = FileState(kind="dir", mode=0o755)
 OVERLAID = "/etc/d/of-the-lower-layer"
 """A file of an overlay has another number than its directory where the layers lie on two."""
+SEALED = TreeRule(path="/srv/else/x", uid=0, gid=0)
+ROOTS = (
+    Root("/srv/app", content=True, without=("/srv/app/left",)), Root("/srv/bare"),
+    Root("/srv/deep/made", content=True),
+)  # fmt: skip
 MOUNTS = ("/etc/apache2", "/etc/php/8.4", "/srv/app/files")
 
 
@@ -58,13 +72,29 @@ def host(tmp_path: Path) -> Host:
         (WriteFile(path=OVERLAID, content=b""), ""),
         (WriteFile(path="/etc/in/x", content=b""), ""),
         (WriteFile(path="/etc/out/x", content=b""), "lies behind a link, in /srv/else,"),
-        (WriteFile(path="/srv/else/x", content=b""), ""),
+        (WriteFile(path="/srv/else/x", content=b""), "/srv/else/x lies outside"),
         (SealTree("/srv/app", rules=()), ""),
         (WriteFile(path="/srv/app/files/x", content=b""), "mounted on /srv/app/files,"),
+        (MakeLink("/srv/else/x", "y"), "/srv/else/x lies outside of what a restore point"),
+        (RemoveFile("/srv/else/x"), "/srv/else/x lies outside of what a restore point"),
+        (SealTree("/srv/else", rules=(SEALED,)), "/srv/else/x lies outside"),
+        (SealTree("/srv", rules=(SEALED,)), "/srv/else/x lies outside"),
+        (RunCommand(argv=("chmod", "0600", "/srv/else/x"), why="x"), "/srv/else/x lies outside"),
+        (RunCommand(argv=("setpriv", "--reuid=1", "chmod", "0600", "/srv/else/x"), why="x"),
+         "/srv/else/x lies outside"),
+        (RunCommand(argv=("install", "-d", "/srv/new/x"), why="x"), "/srv/new/x lies outside"),
+        (RunCommand(argv=("/bin/sh", "/srv/else/x"), why="x"), ""),
+        (WriteFile(path="/srv/bare/x", content=b""), "holds no content of /srv/bare/x,"),
+        (RunCommand(argv=("chmod", "0600", "/srv/bare/x"), why="x"), ""),
+        (WriteFile(path="/srv/app/left/x", content=b""), "holds no content of /srv/app/left/x,"),
+        (WriteFile(path="/srv/deep/made/x", content=b""), "/srv/deep lies outside of what"),
+        (WriteFile(path="/srv/app/made/x", content=b""), ""),
+        (TestRestore("d", "/srv/else/x"), "/srv/else/x lies outside"),
+        (TestRestore("d", "/srv/app/x"), ""),
     ],
-)
+)  # fmt: skip
 def test_only_what_is_captured_is_changed(host: Host, change: Change, why: str) -> None:
-    said = refusals(host, [change], [Root("/srv/app", content=True)])
+    said = refusals(host, [change], ROOTS)
     assert len(said) == bool(why)
     assert all(why in sentence for sentence in said)
 
@@ -74,9 +104,13 @@ def test_a_root_of_its_own_is_captured_on_any_file_system(host: Host) -> None:
     assert of_paths(host, [path], [Root("/srv/app"), Root("/srv/app/files", content=True)]) == ()
 
 
-def test_a_transaction_is_not_begun(host: Host, tmp_path: Path) -> None:
-    with pytest.raises(HostError, match=r"mounted on /etc/apache2, .* Nothing was changed\."):
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [("/etc/apache2/x", "mounted on /etc/apache2,"), ("/srv/else/x", "/srv/else/x lies outside")],
+)
+def test_a_transaction_is_not_begun(host: Host, tmp_path: Path, path: str, why: str) -> None:
+    with pytest.raises(HostError, match=rf"{why} .* Nothing was changed\."):
         opening.begin(
             host, StateDir(tmp_path / "state"), steps=("x",), title="x", user="tester",
-            named=("/etc/apache2/x",), progress=Silent(),
+            named=(path,), progress=Silent(),
         )  # fmt: skip
