@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.hosts.lab import LabHost
 from tests.hosts.program import history
+
+pytestmark = pytest.mark.either_release
 
 STEP = """\
 - id: site.one

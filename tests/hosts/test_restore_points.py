@@ -56,6 +56,7 @@ def test_a_hundred_transactions_cost_little(host: LabHost) -> None:
     assert len(host.out("ls", f"{SNAPSHOTS}/points").split()) == 200
 
 
+@pytest.mark.either_release
 def test_damage_is_named_and_not_believed(host: LabHost) -> None:
     """A flipped bit in a kept package, and in a saved file: refused before anything is touched."""
     host.write("/etc/harden-tui/steps.d/packages.yaml", STEP)
