@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from host.base import HostError
-from snapshots import account_undo, mariadb_cells, purge_reach
+from snapshots import account_undo, mariadb_cells, purge_reach, replaced
 from snapshots.account_books import LISTS
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
@@ -100,7 +100,11 @@ def converge(
         errors.append(error)
         touched = list[str]()
     else:
+        held = replaced.directories(keeper.host, goal.roots, goal.captured.get("files", {}))
         touched = restore(keeper.packages, packages)
+        if touched:
+            with contextlib.suppress(HostError):  # what lies in it will say so
+                replaced.put_directories_back(keeper.host, held)
     if len(keeper.host.strange_packages) > known or (touched and goal.besides):
         goal = _without_strangers(keeper, goal, progress)
     if touched:

@@ -7,15 +7,16 @@ begins, and what lies there and no package has becomes part of what is captured.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from host.base import CommandFailed, CommandMissing, Host
+from host.base import CommandFailed, CommandMissing, FileState, Host
 from host.names import visible
+from snapshots.directories import parents
 from snapshots.dpkg import NONINTERACTIVE, TIMEOUT_S, versions
 from snapshots.leftovers import NAMED
-from snapshots.model import Root
+from snapshots.model import FileItem, Item, Root
 from snapshots.package_owners import owners
 from snapshots.progress import Progress
 
@@ -56,6 +57,23 @@ def roots(host: Host, packages: Iterable[str], progress: Progress) -> tuple[Root
             f"Kept, as packages write over it: {', '.join(map(visible, found[:NAMED]))}{more}."
         )
     return tuple(Root(path, content=True) for path in found)
+
+
+def directories(
+    host: Host, trees: Iterable[Root], files: Mapping[str, Item]
+) -> dict[str, FileState]:
+    """Those in which such files lie, as they are, outermost first: they may go with packages."""
+    lying = [root.path for root in trees if isinstance(files.get(root.path), FileItem)]
+    above = {one for path in lying if not path.startswith("/etc/") for one in parents(path)}
+    states = ((path, host.state(path)) for path in sorted(above))
+    return {path: state for path, state in states if state is not None and state.kind == "dir"}
+
+
+def put_directories_back(host: Host, there: Mapping[str, FileState]) -> None:
+    """Those that went with packages; through no link. Raises `HostError`."""
+    for path, state in there.items():
+        if host.state(path) is None:
+            host.put(path, state, within=f"/{path.split('/')[1]}")
 
 
 def _debs(host: Host, names: Collection[str]) -> list[str]:

@@ -106,8 +106,6 @@ class Files(Domain):
             if there[path].kind != "dir" and _is_filled(host, path):
                 filled.append(path)
                 continue
-            # Outside of /etc a package may have taken the directory along that it lay in.
-            self._make_above(host, path)
             self._put(host, path, there[path])
         if any(is_metadata_only(item) for item in wanted.values()):
             # Directories above them were shaped already; no content is touched here.
@@ -160,13 +158,6 @@ class Files(Domain):
             return state
         # It was replaced since it was listed; what counts is the content that was kept.
         return msgspec.structs.replace(state, sha256=sha256, size_bytes=len(content))
-
-    def _make_above(self, host: Host, path: str) -> None:
-        """The directories that are missing, root's and 0755."""
-        above = path.rpartition("/")[0]
-        if above and host.state(above) is None:
-            self._make_above(host, above)
-            host.put(above, FileState(kind="dir", mode=0o755), within=self._ways.top(path))
 
     def _put(self, host: Host, path: str, state: FileState) -> None:
         if state.kind != "file":
