@@ -47,7 +47,9 @@ def roots(host: Host, packages: Iterable[str], progress: Progress) -> tuple[Root
         return ()
     progress.doing("looking at what would come")
     try:
-        coming = [path for deb in _debs(host, sorted(wanted)) for path in _contents(host, deb)]
+        coming = [
+            path for deb in _debs(host, sorted(wanted), progress) for path in _contents(host, deb)
+        ]
     except (CommandFailed, CommandMissing):
         return ()
     found = _of_nobody(host, coming)
@@ -76,14 +78,16 @@ def put_directories_back(host: Host, there: Mapping[str, FileState]) -> None:
             host.put(path, state, within=f"/{path.split('/')[1]}")
 
 
-def _debs(host: Host, names: Collection[str]) -> list[str]:
+def _debs(host: Host, names: Collection[str], progress: Progress) -> list[str]:
     """Where the .deb of each package lies that would come."""
     said = host.run((*_INSTALL, *_NAMES_ALL, *names), timeout_s=TIMEOUT_S, env=NONINTERACTIVE)
     files = {
         unquote(uri.removeprefix("file:")) if uri.startswith("file:") else f"{ARCHIVES}/{name}"
         for uri, name in _URI.findall(said.stdout)
     }
-    if any(host.state(path) is None for path in files):
+    missing = [path for path in files if host.state(path) is None]
+    if missing:
+        progress.doing(f"fetching {len(missing)} packages")
         host.run((*_INSTALL, *_FETCHES, *names), timeout_s=TIMEOUT_S, env=NONINTERACTIVE)
     return sorted(path for path in files if host.state(path) is not None)
 

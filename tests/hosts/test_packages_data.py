@@ -177,7 +177,7 @@ def test_data_of_a_package_that_stays_stays(host: LabHost, tmp_path: Path) -> No
 def test_a_file_of_nobodys_that_a_package_writes_over_is_there_again(
     host: LabHost, tmp_path: Path, ends: str
 ) -> None:
-    host.run("mkdir", "/usr/share/thing", "/var/lib/thing")
+    host.run("mkdir", "-m", "711", "/usr/share/thing", "/var/lib/thing")
     for path in ("/usr/share/thing/a", "/var/lib/thing/own"):
         host.write(path, "mine\n")
         host.run("chmod", "600", path)
@@ -194,5 +194,5 @@ def test_a_file_of_nobodys_that_a_package_writes_over_is_there_again(
         roll_back(host, "site.packages")
     assert differences(first, fingerprint(host)) == []
     for path in ("/usr/share/thing/a", "/var/lib/thing/own"):
-        assert host.out("stat", "-c", "%a", path) == "600"
+        assert host.out("stat", "-c", "%a", path, path.rpartition("/")[0]) == "600\n711"
         assert host.out("cat", path) == "mine"
