@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from host.base import HostError
-from snapshots import in_reach, intact, leftovers, purge_reach, undo_packages, undo_plan
+from host.names import visible
+from snapshots import in_reach, intact, leftovers, purge_reach, replaced, undo_packages, undo_plan
 from snapshots.capture import Keeper
 from snapshots.captured import TOO_LARGE, is_too_large, loses_content
 from snapshots.fitting import refusal
@@ -45,10 +46,22 @@ def impediments(
         purge_reach.refuse_mounted(keeper.host, in_reach.going_with(inversion))
     except HostError as error:
         return Impediments({}, f"{error}. Nothing was touched.")
+    if over := _written_over(inversion, keeper):
+        why = f"{visible(over)} lies where a package that comes back puts its own"
+        return Impediments({}, f"{why}: move it away first. Nothing was touched.")
     if misfit and first:
         coming = undo_packages.coming(inversion)
         return Impediments(dict.fromkeys(coming, misfit), refusal(keeper.debs, misfit))
     return Impediments({}, "")
+
+
+def _written_over(inversion: Inversion, keeper: Keeper) -> str:
+    """Somebody's own file that dpkg would write over unasked, or ""."""
+    if keeper.host.is_practice:
+        return ""
+    versions = undo_packages.coming(inversion).items()
+    debs = (keeper.debs.find(name, version) for name, version in versions)
+    return next(iter(replaced.in_the_way(keeper.host, [str(deb) for deb in debs if deb])), "")
 
 
 def _needed(inversion: Inversion) -> Iterator[Delta]:

@@ -7,7 +7,7 @@ who had chrony before, or of another program. They are kept before it goes, and 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterable
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -22,6 +22,7 @@ from snapshots.inversion import Inversion
 from snapshots.merge import lines_of
 from snapshots.model import FileItem, Item, TransactionRecord
 from snapshots.package_owners import batches, owners
+from snapshots.package_ties import listed
 from snapshots.purge_reach import reach
 from snapshots.put_there import put_there
 from snapshots.records import Records
@@ -44,24 +45,23 @@ def lies_there(
     known: Container[str],
     record: TransactionRecord,
     leaving: Container[int],
+    theirs: Collection[str] = (),
 ) -> Beside:
     """What the scripts of `going` may remove, without what is theirs or `known` to have come with
     the transaction of `record`.
 
     What was there before it began stays, and so does what somebody put there, or who owns it does:
-    `leaving` are the UIDs of the accounts that came with it. Raises `HostError`.
+    `leaving` are the UIDs of the accounts that came with it. `theirs`: the files that others need,
+    wherever they lie; dpkg itself removes them where it has them. Raises `HostError`.
     """
     host = keeper.host
-    there = {
-        path: item.state
-        for path, item in leftovers.states(host, reach(host, going), in_mounts=True).items()
-        if isinstance(item, FileItem) and item.state.kind in _KINDS
-    }
+    there = _there(host, reach(host, going), theirs)
     having = owners(host, there)
-    others = {path for path, names in having.items() if not {*going}.intersection(names)}
-    there = {p: there[p] for p in there if p in others or not (p in having or p in known)}
+    stays = {path for path, names in having.items() if not {*going}.intersection(names)}
+    stays |= there.keys() & {*theirs}
+    there = {p: there[p] for p in there if p in stays or not (p in having or p in known)}
     since = _since(keeper, there, record)
-    stays = {*others, *(put_there(host, since, (), going) if since else ())}
+    stays |= {*(put_there(host, since, (), going) if since else ())}
     stays |= {
         path
         for path, state in there.items()
@@ -72,6 +72,17 @@ def lies_there(
         {path: item for path, item in items.items() if path in stays},
         {path: item for path, item in items.items() if path not in stays},
     )
+
+
+def _there(host: Host, tops: Iterable[str], besides: Iterable[str]) -> dict[str, FileState]:
+    states: dict[str, FileState] = {
+        path: item.state
+        for path, item in leftovers.states(host, tops, in_mounts=True).items()
+        if isinstance(item, FileItem)
+    }
+    more = {path: host.state(path) for path in besides if path not in states}
+    states |= {path: state for path, state in more.items() if state is not None}
+    return {path: state for path, state in states.items() if state.kind in _KINDS}
 
 
 def going_with(inversion: Inversion) -> set[str]:
@@ -85,10 +96,35 @@ def going_with(inversion: Inversion) -> set[str]:
 
 def in_reach_of(keeper: Keeper, inversion: Inversion) -> Beside:
     """As `lies_there`, of the packages that an undo takes away. Raises `HostError`."""
-    known = {one.delta.key for one in inversion.decisions if one.delta.domain == "files"}
     going = going_with(inversion)
-    leaving = _leaving(inversion) if going else set[int]()
-    return lies_there(keeper, going, known, inversion.record, leaving)
+    if not going:
+        return Beside({}, {})
+    files = [one for one in inversion.decisions if one.delta.domain == "files"]
+    known = {one.delta.key for one in files if one.changes and not is_present(one.target)}
+    leaving, theirs = _leaving(inversion), _of_others(keeper.host, inversion, going)
+    return lies_there(keeper, going, known, inversion.record, leaving, theirs)
+
+
+def _of_others(host: Host, inversion: Inversion, going: Collection[str]) -> set[str]:
+    """The files outside of /etc that later changes need, or that stay, and the packages have or
+    may remove."""
+    theirs = {
+        key
+        for later in inversion.everybody
+        for (domain, key), delta in later.deltas.items()
+        if domain == "files" and is_present(delta.after)
+    }
+    theirs |= {
+        one.delta.key
+        for one in inversion.decisions
+        if one.delta.domain == "files" and not one.changes
+    }
+    own, below = {*listed(host, sorted(going))}, tuple(f"{top}/" for top in reach(host, going))
+    return {
+        path
+        for path in theirs
+        if not path.startswith("/etc/") and (path in own or path.startswith(below))
+    }
 
 
 def _leaving(inversion: Inversion) -> set[int]:

@@ -16,7 +16,7 @@ import msgspec
 
 from host.base import Host, HostError
 from host.names import exact_json, read_exact_json
-from snapshots import kept_files, leftovers, put_kept, sums
+from snapshots import kept_files, leftovers, made_directories, put_kept, sums
 from snapshots.durable import sync_directory, write_durably
 from snapshots.model import TransactionRecord
 from snapshots.records import Records
@@ -60,6 +60,7 @@ def finish(host: Host, state: StateDir) -> list[str]:
             if path.exists():
                 told += _finish(host, record, path)
             put_kept.let_go(records, tx_id, put_kept.DATA)
+    made_directories.remove_empty(host, records)
     return told
 
 

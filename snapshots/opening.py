@@ -65,7 +65,7 @@ def begin(
     Raises `Busy`, `SnapshotError` where an interrupted transaction stands in the way, `HostError`
     where the state cannot be captured, and what `worked` raises; nothing was changed then.
     """
-    records = Records(state)
+    records, named = Records(state), frozenset(named)
     record = TransactionRecord(
         id="",
         kind="apply",
@@ -82,13 +82,13 @@ def begin(
     )
     with changing(host, state, title or "a change", progress, switch) as held:
         keeper = Keeper(host, state)
-        keeper.files.about_to_change = frozenset(named)
+        keeper.files.about_to_change = named
         with way_back(keeper):
             besides = replaced.roots(host, record.packages, progress)
             record = msgspec.structs.replace(record, roots=(*record.roots, *besides))
-            _require_way_back(host, keeper.files.about_to_change, record.roots)
+            _require_way_back(host, named, record.roots)
             before = keeper.capture(record.roots, progress)
-            _refuse_too_large(before, keeper.files.about_to_change)
+            _refuse_too_large(before, {*named, *(root.path for root in besides)})
             keeper.mariadb.keep()
             record = msgspec.structs.replace(record, worked=worked())
         return open_transaction(

@@ -17,6 +17,9 @@ _SCRIPTS: Final = ("prerm", "postrm")
 _NAMED: Final = re.compile(rb"(?:/var/(?:lib|log|cache|spool|opt)|/srv|/opt)/[\w@+.:/-]+[*?\[{$]?")
 """A path in a script, and whether it goes on with what only a shell knows."""
 
+_REMOVES: Final = re.compile(rb"\brm\b[^\n]*\$")
+"""What a script removes, and says it in a variable."""
+
 _OF_THE_SYSTEM: Final = re.compile(
     r"/var/lib/(dpkg|apt|ucf|systemd|harden-tui)(/.*)?|/var/cache/(apt|debconf|man|ldconfig)(/.*)?"
     r"|/var/log/(apt|journal|harden-tui)(/.*)?"
@@ -29,12 +32,7 @@ def reach(host: Host, going: Collection[str]) -> list[str]:
     if not going:
         return []
     named = _named_by_scripts(host, going)
-    tops = {*leftovers.TREES}
-    own = {
-        path
-        for path in listed(host, sorted(going))
-        if path not in tops and path.startswith(tuple(f"{tree}/" for tree in tops))
-    }
+    own = _own(host, going)
     there = {path: state for path in named | own if (state := host.state(path)) is not None}
     having = {path: [*going] for path in own} | owners(host, own)
     return leftovers.topmost(
@@ -49,16 +47,35 @@ def reach(host: Host, going: Collection[str]) -> list[str]:
 def refuse_mounted(host: Host, going: Collection[str]) -> None:
     """A script empties what is mounted where it removes a directory, and cannot remove that.
 
-    Raises `HostError` that names the first such place.
+    dpkg itself does not. Raises `HostError` that names the first such place.
     """
     points = leftovers.mounted(host) if going else ()
-    at = _first_within(points, reach(host, going)) if points else ""
-    if at:
-        names = [name for name in sorted(going) if _first_within((at,), reach(host, (name,)))]
-        raise HostError(
-            f"Something is mounted on {visible(at)}, and scripts of {', '.join(names)} may remove"
-            " all that lies there: unmount it first"
-        )
+    for name in sorted(going) if points else ():
+        tops = {path for path in _emptied(host, name) if not _OF_THE_SYSTEM.fullmatch(path)}
+        if at := _first_within(points, tops):
+            raise HostError(
+                f"Something is mounted on {visible(at)}, and scripts of {name} may remove all that"
+                " lies there: unmount it first"
+            )
+
+
+def _emptied(host: Host, name: str) -> set[str]:
+    """What the package's scripts name, and where they say it in a variable, what it has."""
+    scripts = _scripts(host, name)
+    own = _own(host, (name,)) if any(map(_REMOVES.search, scripts)) else set[str]()
+    return own | _named_by_scripts(host, (name,))
+
+
+def _own(host: Host, going: Collection[str]) -> set[str]:
+    """What dpkg knows as theirs below the trees."""
+    tops = {*leftovers.TREES}
+    below = tuple(f"{tree}/" for tree in tops)
+    return {path for path in listed(host, sorted(going)) if path.startswith(below)}
+
+
+def _scripts(host: Host, name: str) -> list[bytes]:
+    paths = (f"/var/lib/dpkg/info/{name}.{script}" for script in _SCRIPTS)
+    return [host.read_bytes(path) for path in paths if host.state(path) is not None]
 
 
 def _first_within(paths: Iterable[str], tops: Iterable[str]) -> str:
@@ -67,15 +84,13 @@ def _first_within(paths: Iterable[str], tops: Iterable[str]) -> str:
 
 
 def _named_by_scripts(host: Host, going: Iterable[str]) -> set[str]:
-    found = set[str]()
-    for name in going:
-        for script in _SCRIPTS:
-            path = f"/var/lib/dpkg/info/{name}.{script}"
-            if host.state(path) is None:
-                continue
-            for match in _NAMED.findall(host.read_bytes(path)):
-                found |= _meant(host, match.decode("ascii", "replace"))
-    return found
+    return {
+        path
+        for name in going
+        for text in _scripts(host, name)
+        for match in _NAMED.findall(text)
+        for path in _meant(host, match.decode("ascii", "replace"))
+    }
 
 
 def _meant(host: Host, word: str) -> set[str]:

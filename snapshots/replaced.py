@@ -61,6 +61,11 @@ def roots(host: Host, packages: Iterable[str], progress: Progress) -> tuple[Root
     return tuple(Root(path, content=True) for path in found)
 
 
+def in_the_way(host: Host, debs: Iterable[str]) -> list[str]:
+    """The files of nobody's that unpacking these would write over. Raises `HostError`."""
+    return _of_nobody(host, [path for deb in debs for path in _contents(host, deb)])
+
+
 def directories(
     host: Host, trees: Iterable[Root], files: Mapping[str, Item]
 ) -> dict[str, FileState]:
@@ -81,8 +86,9 @@ def put_directories_back(host: Host, there: Mapping[str, FileState]) -> None:
 def _debs(host: Host, names: Collection[str], progress: Progress) -> list[str]:
     """Where the .deb of each package lies that would come."""
     said = host.run((*_INSTALL, *_NAMES_ALL, *names), timeout_s=TIMEOUT_S, env=NONINTERACTIVE)
+    archives = _archives(host)
     files = {
-        unquote(uri.removeprefix("file:")) if uri.startswith("file:") else f"{ARCHIVES}/{name}"
+        unquote(uri.removeprefix("file:")) if uri.startswith("file:") else f"{archives}/{name}"
         for uri, name in _URI.findall(said.stdout)
     }
     missing = [path for path in files if host.state(path) is None]
@@ -90,6 +96,13 @@ def _debs(host: Host, names: Collection[str], progress: Progress) -> list[str]:
         progress.doing(f"fetching {len(missing)} packages")
         host.run((*_INSTALL, *_FETCHES, *names), timeout_s=TIMEOUT_S, env=NONINTERACTIVE)
     return sorted(path for path in files if host.state(path) is not None)
+
+
+def _archives(host: Host) -> str:
+    """Where apt keeps what it fetches."""
+    said = host.run(("apt-config", "shell", "where", "Dir::Cache::archives/d")).stdout
+    found = re.search(r"^where='(/[^']*?)/*'$", said, re.MULTILINE)
+    return found[1] if found else ARCHIVES
 
 
 def _contents(host: Host, deb: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from itertools import chain
 import msgspec
 
 from host.base import FileState, Host, HostError
-from snapshots import leaving, leftovers, others, put_kept, strangers
+from snapshots import leaving, leftovers, made_directories, others, put_kept, strangers
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, each_difference
@@ -87,6 +87,9 @@ class Transaction:
         if path:
             register_secrets(self._keeper, self._before, (path,) if secret else ())
             self._keep_secret_content(path)
+            made = made_directories.missing(self._keeper.host, path, self.record.roots)
+            if made:
+                made_directories.note(self._records, self.id, made)
         reach = reach_of(change)
         self._records.journal(
             self.id, "change", describe(change), path=path, secret=secret, reach=reach,
@@ -159,7 +162,8 @@ class Transaction:
         came = leftovers.states(self._keeper.host, self._records.came(self.id))
         with contextlib.suppress(OSError):  # the list of differences has it too
             put_kept.note_brought(self._records, self.id, came)
-        self.write_after(after, (Delta("files", path, None, came[path]) for path in sorted(came)))
+        outside = leftovers.outside(sorted(came), self.record.roots)
+        self.write_after(after, (Delta("files", path, None, came[path]) for path in outside))
         said = filter(None, [self._of_strangers(), others.sentence(theirs)])
         self._end(self.kept_as, " ".join(said))
         self._held.close()

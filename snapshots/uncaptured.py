@@ -106,14 +106,14 @@ def _is_of_setpriv(word: str) -> bool:
 
 
 def _not_kept(host: Host, path: str, roots: tuple[Root, ...]) -> str:
-    """Empty where it, with its content and the directories made for it, can be put back."""
+    """Empty where it can be put back with its content."""
     inside = [root for root in _captured(roots) if _is_in(path, root.path)]
     if not any(_keeps_content(root, path) for root in inside):
         if not inside:
             return _outside(path)
         what = f"A restore point of this change holds no content of {visible(path)}"
         return f"{what}, {_NO_WAY_BACK}"
-    return _not_seen(host, path, roots)
+    return ""
 
 
 def _not_seen(host: Host, path: str, roots: tuple[Root, ...]) -> str:

@@ -13,8 +13,7 @@ from host.base import FileState, HostError
 from host.facts import Fact, FactUnavailable
 from host.facts.owners import GROUPS, USERS, number
 from snapshots.directories import parents
-from snapshots.model import WriteFile
-from steps.file_roots import roots_of_file
+from snapshots.model import Root, WriteFile
 from steps.model import Finding
 from steps.resource import Context, Planned, Resource, StepError
 
@@ -90,7 +89,7 @@ class File(Resource):
         if refusal := self._no_way_there(ctx):
             return Planned(refusals=(refusal,))
         uid, gid = self._ids(ctx)
-        roots = roots_of_file(ctx.host, self.body.path)
+        is_captured = self.body.path.startswith("/etc/")
         return Planned(
             changes=(
                 WriteFile(
@@ -103,13 +102,7 @@ class File(Resource):
                     secret=self.body.secret,
                 ),
             ),
-            roots=roots,
-            notes=tuple(
-                f"{root.path} is made for it. Whatever lies in there later belongs to this step's"
-                " restore points, and to what a check looks at for drift."
-                for root in roots
-                if root.path != self.body.path
-            ),
+            roots=() if is_captured else (Root(self.body.path, content=True),),
         )
 
     def _no_way_there(self, ctx: Context) -> str:

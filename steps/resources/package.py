@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from host.base import HostError
 from host.facts import Fact
 from host.facts.apt import DPKG_BUSY, Simulation, removal, simulation
 from host.facts.packages import KNOWN_PACKAGES, PACKAGES, units_of
+from snapshots import purge_reach
 from snapshots.captured import TRIGGERED
 from snapshots.model import InstallPackages, RunCommand
 from steps.model import Finding
@@ -146,6 +148,11 @@ def plan_removal(ctx: Context, verb: str, names: Sequence[str]) -> Planned:
                 " lets it go.",
             )
         )
+    if verb == "purge":
+        try:
+            purge_reach.refuse_mounted(ctx.host, going)
+        except HostError as error:
+            return Planned(refusals=(f"{error}; nothing was changed.",))
     answer = ctx.facts.get(removal(verb, going))
     if answer.problem:
         return Planned(

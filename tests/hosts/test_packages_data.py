@@ -196,3 +196,52 @@ def test_a_file_of_nobodys_that_a_package_writes_over_is_there_again(
     for path in ("/usr/share/thing/a", "/var/lib/thing/own"):
         assert host.out("stat", "-c", "%a", path, path.rpartition("/")[0]) == "600\n711"
         assert host.out("cat", path) == "mine"
+
+
+def test_a_file_of_nobodys_that_is_too_large_is_not_written_over(
+    host: LabHost, tmp_path: Path
+) -> None:
+    host.run("mkdir", "/usr/share/thing")
+    host.run("truncate", "-s", "600M", "/usr/share/thing/a")
+    offer(host, tmp_path, (THING, FAILS), "1")
+    site_step(host, "package: {installed: [thing, zfail]}")
+    refused = harden(host, "apply", "site.packages", "--yes", check=False)
+    assert refused.returncode == 3
+    assert "/usr/share/thing/a is larger than" in " ".join(refused.stdout.split())
+    assert host.out("stat", "-c", "%s", "/usr/share/thing/a") == str(600 * 1024 * 1024)
+
+
+def test_a_package_comes_back_over_no_file_of_somebodys(host: LabHost, tmp_path: Path) -> None:
+    offer(host, tmp_path, (THING, FAILS), "1")
+    host.run("apt-get", "install", "-q", "-y", "thing")
+    site_step(host, "package: {purged: [thing]}")
+    host.run("mount", "-t", "tmpfs", "none", "/var/log/thing")
+    refused = harden(host, "apply", "site.packages", "--yes", check=False)
+    assert refused.returncode == 3
+    assert "mounted on /var/log/thing, and scripts of thing" in " ".join(refused.stdout.split())
+    host.run("umount", "/var/log/thing")
+
+    apply(host, "site.packages")
+    host.write("/usr/share/thing/a", "mine\n")
+    refused = harden(host, "rollback", "site.packages", "--yes", check=False)
+    assert refused.returncode == 3
+    said = " ".join(refused.stdout.split())
+    assert "/usr/share/thing/a lies where a package that comes back" in said
+    assert host.out("cat", "/usr/share/thing/a") == "mine"
+    host.run("rm", "/usr/share/thing/a")
+    roll_back(host, "site.packages")
+    assert host.out("cat", "/usr/share/thing/a") == "a"
+
+
+def test_a_file_of_a_step_in_its_packages_own_directory(host: LabHost, tmp_path: Path) -> None:
+    offer(host, tmp_path, (THING, FAILS), "1")
+    ensure = "package: {installed: [thing, zfail]}"
+    own = 'file: {path: /var/lib/thing/etc/b.conf, content: "b\\n"}'
+    site_step(host, f"{ensure}\n    - {own}")
+    first = fingerprint(host)
+    apply(host, "site.packages")
+    assert host.out("cat", "/var/lib/thing/etc/b.conf") == "b"
+    _of_thingd(host, "/var/lib/thing/db/made", "/var/lib/thing/etc/of-the-daemon")
+    roll_back(host, "site.packages")
+    assert differences(first, fingerprint(host)) == []
+    assert host.run("test", "-e", "/var/lib/thing", check=False).returncode != 0

@@ -10,9 +10,10 @@ import pytest
 from host.base import FileState, HostError
 from snapshots import opening
 from snapshots.drift_look import look
-from snapshots.model import Resolutions, Root, TransactionRecord, UndoHow
+from snapshots.model import Resolutions, Root, TransactionRecord, UndoHow, WriteFile
 from snapshots.progress import Silent
 from snapshots.records import Records
+from snapshots.recover import recover
 from snapshots.undo import plan_undo
 from steps.resource import Context, Planned, StepError
 from steps.resources.file import File
@@ -74,10 +75,9 @@ def test_what_somebody_had_there_comes_back(bench: Bench) -> None:
 
 
 def test_the_directories_made_for_it_go_with_it(bench: Bench) -> None:
-    assert planned(bench, NEW).roots == (Root("/opt/acme", content=True),)
-    assert "/opt/acme is made for it." in planned(bench, NEW).notes[0]
+    assert planned(bench, NEW).roots == (Root(NEW, content=True),)
     tx_id = apply(bench, NEW)
-    assert keys(bench, tx_id) == ["/opt/acme", "/opt/acme/conf.d", NEW]
+    assert keys(bench, tx_id) == [NEW]
     bench.undo(tx_id)
     assert bench.host.state("/opt/acme") is None
     assert bench.host.state("/opt") is not None
@@ -89,6 +89,34 @@ def test_a_directory_in_which_somebody_put_something_stays(bench: Bench) -> None
     assert bench.undo(tx_id).status == "committed"
     assert bench.read("/opt/acme/mine") == "mine\n"
     assert bench.host.state("/opt/acme/conf.d") is None
+
+
+def test_they_go_with_the_last_that_lies_in_them(bench: Bench) -> None:
+    first = apply(bench, NEW)
+    second = apply(bench, "/opt/acme/conf.d/other.conf")
+    bench.undo(first)
+    assert bench.host.listdir("/opt/acme/conf.d") == ["other.conf"]
+    bench.undo(second)
+    assert bench.host.state("/opt/acme") is None
+
+
+def test_one_that_somebody_gave_away_or_an_undo_that_waits_leaves_them(bench: Bench) -> None:
+    tx_id = apply(bench, NEW)
+    waits = bench.guarded_undo(tx_id)
+    assert waits.status == "pending"
+    assert bench.host.state("/opt/acme/conf.d") is not None
+    recover(bench.host, bench.state, Silent())
+    assert bench.read(NEW) == "of the step\n"
+    bench.host.put("/opt/acme", FileState(kind="dir", mode=0o755, uid=33))
+    bench.undo(tx_id)
+    assert bench.host.listdir("/opt/acme") == []
+
+
+def test_what_fails_leaves_no_directory(bench: Bench) -> None:
+    tx = bench.begin("s", roots=(Root(NEW, content=True),))
+    tx.perform(WriteFile(path=NEW, content=b"x"))
+    assert tx.roll_back("it failed").status == "rolled-back"
+    assert bench.host.state("/opt/acme") is None
 
 
 def test_an_edit_elsewhere_in_it_is_drift_and_stays(bench: Bench) -> None:

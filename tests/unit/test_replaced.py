@@ -39,12 +39,17 @@ class Host(PracticeHost):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.is_practice = False
-        self.uris, self.owned, self.installed = URIS, "", ""
+        self.uris, self.owned, self.installed, self.archives = URIS, "", "", ""
         self.asked: list[list[str]] = []
 
     def run(self, argv: Sequence[str], **given: Any) -> Completed:
         self.asked.append(list(argv))
-        said = {"dpkg-deb": CONTENTS, "apt-get": self.uris, "dpkg-query": self.owned}[argv[0]]
+        said = {
+            "dpkg-deb": CONTENTS,
+            "apt-get": self.uris,
+            "dpkg-query": self.owned,
+            "apt-config": self.archives,
+        }[argv[0]]
         if argv[1] == "-W":
             said = self.installed
         if said == "fails":
@@ -94,6 +99,9 @@ def test_where_apt_cannot_say_the_change_itself_will(host: Host) -> None:
 
 def test_what_has_to_be_fetched_is_fetched_under_our_lock(host: Host) -> None:
     host.uris = "'http://deb.example/thing_1_all.deb' thing_1_all.deb 9 MD5Sum:x\n"
-    roots(host)
+    host.archives = "where='/srv/arch/'\n"
+    assert roots(host) == []
+    put(host, "/srv/arch/thing_1_all.deb")
+    assert "/usr/bin/thing" in roots(host)
     (fetched,) = [argv for argv in host.asked if "--download-only" in argv]
     assert "Debug::NoLocking=1" in fetched
