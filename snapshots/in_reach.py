@@ -59,6 +59,9 @@ def lies_there(
     having = owners(host, there)
     stays = {path for path, names in having.items() if not {*going}.intersection(names)}
     stays |= there.keys() & {*theirs}
+    # A name that dpkg has may be somebody's directory or link, which it took as it was.
+    shapes = {p: there[p] for p in having.keys() - stays if there[p].kind in ("dir", "symlink")}
+    stays |= shapes.keys() - _since(keeper, shapes, record, unknown=True).keys()
     there = {p: there[p] for p in there if p in stays or not (p in having or p in known)}
     since = _since(keeper, there, record)
     stays |= {*(put_there(host, since, (), going) if since else ())}
@@ -168,13 +171,18 @@ def born_s(host: Host, paths: Collection[str]) -> dict[str, float]:
 
 
 def _since(
-    keeper: Keeper, there: dict[str, FileState], record: TransactionRecord
+    keeper: Keeper,
+    there: dict[str, FileState],
+    record: TransactionRecord,
+    *,
+    unknown: bool = False,
 ) -> dict[str, Item]:
-    """What was made since it began."""
+    """What was made since it began; of what nobody tells that, `unknown` decides."""
     began_s, born = datetime.fromisoformat(record.started).timestamp(), born_s(keeper.host, there)
-    new = [path for path in there if born.get(path, 0.0) >= began_s]
+    told = {path: born.get(path, began_s if unknown else 0.0) for path in there}
+    new = {path: at for path, at in told.items() if at >= began_s}
     back = returned.known(Records(keeper.state)) if new else {}
-    return {path: FileItem(there[path]) for path in new if born[path] > back.get(path, 0.0)}
+    return {path: FileItem(there[path]) for path, at in new.items() if at > back.get(path, 0.0)}
 
 
 def made_since(host: Host, paths: Collection[str], since_s: float) -> list[str]:

@@ -181,7 +181,9 @@ class Inversion:
                 self.say(delta, "restore", None)
             else:
                 self.say(delta, "merge", rest, note="rules that others added since stay")
-        elif delta.before is None and (delta.domain == "firewall" or delta.key in self._pristine):
+        elif delta.domain == "files" and delta.key in self._pristine:
+            self.say(delta, "restore", delta.before)
+        elif delta.before is None and delta.domain == "firewall":
             self.say(delta, "restore", None)
         elif delta.key in self._packaged and delta.before is None:
             self._in_conflict(delta, now, "its package goes, but somebody changed it since")

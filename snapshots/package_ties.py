@@ -164,12 +164,29 @@ def conffiles(host: Host, packages: Iterable[str], current: Captured) -> tuple[s
         path, md5 = words[0], words[1]
         known.add(path)
         item = current["files"].get(path)
-        if isinstance(item, FileItem) and item.state.kind == "file":
-            # dpkg records MD5; this is a comparison, not a protection.
-            content = host.read_bytes(path)
-            if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
-                pristine.add(path)
+        is_file = isinstance(item, FileItem) and item.state.kind == "file"
+        if is_file and _md5(host, path) == md5:
+            pristine.add(path)
     return pristine, known
+
+
+def as_packaged(host: Host, packages: Iterable[str], paths: Collection[str]) -> set[str]:
+    """Those of `paths` that hold what one of `packages` brought, by the sums that dpkg keeps."""
+    found = set[str]()
+    for name in packages if paths else ():
+        sums = f"/var/lib/dpkg/info/{name}.md5sums"
+        if host.state(sums) is None:
+            continue
+        for line in host.read_bytes(sums).decode("utf-8", "surrogateescape").splitlines():
+            md5, _, path = line.partition("  ")
+            if f"/{path}" in paths and _md5(host, f"/{path}") == md5:
+                found.add(f"/{path}")
+    return found
+
+
+def _md5(host: Host, path: str) -> str:
+    """dpkg records MD5; this is a comparison, not a protection."""
+    return hashlib.md5(host.read_bytes(path), usedforsecurity=False).hexdigest()
 
 
 def with_leftovers(

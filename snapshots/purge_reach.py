@@ -13,6 +13,7 @@ from snapshots import leftovers
 from snapshots.package_owners import owners
 from snapshots.package_ties import listed
 
+_SHAPES: Final = ("dir", "symlink")
 _SCRIPTS: Final = ("prerm", "postrm")
 _NAMED: Final = re.compile(rb"(?:/var/(?:lib|log|cache|spool|opt)|/srv|/opt)/[\w@+.:/-]+[*?\[{$]?")
 """A path in a script, and whether it goes on with what only a shell knows."""
@@ -40,7 +41,7 @@ def reach(host: Host, going: Collection[str]) -> list[str]:
         for path, state in there.items()
         if not _OF_THE_SYSTEM.fullmatch(path)
         # dpkg itself removes no directory that others have, too; a script does.
-        and (path in named or (state.kind == "dir" and {*having[path]} <= {*going}))
+        and (path in named or (state.kind in _SHAPES and {*having[path]} <= {*going}))
     )
 
 

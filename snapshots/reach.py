@@ -25,9 +25,15 @@ if TYPE_CHECKING:
 
 
 def mounts_below(host: Host, roots: Iterable[Root]) -> frozenset[str]:
-    """Where something is mounted in /etc or one of the roots. Raises `HostError`."""
-    inside = ("/etc/", *(f"{root.path.rstrip('/')}/" for root in roots))
-    return frozenset(point for point in mount_points(host) if point.startswith(inside))
+    """Where something is mounted in /etc or one of the roots, or over one of them, the host's own
+    "/" left out. Raises `HostError`."""
+    tops = [f"{root.path.rstrip('/')}/" for root in roots]
+    inside = ("/etc/", *tops)
+    return frozenset(
+        point
+        for point in mount_points(host) - {"/"}
+        if point.startswith(inside) or any(top.startswith(f"{point}/") for top in tops)
+    )
 
 
 def out_of_reach(
@@ -35,12 +41,13 @@ def out_of_reach(
 ) -> dict[str, str]:
     """Files that the transaction changed -> what stands on the way to them, and what can be done.
 
-    What was mounted before it already is no obstacle; in a record of an earlier version, nothing
-    is. Raises `HostError`.
+    What was mounted before it already is no obstacle, unless it is not mounted any more; in a
+    record of an earlier version, nothing is. Raises `HostError`.
     """
-    mounted = frozenset[str]()
+    mounted = unmounted = frozenset[str]()
     if record.mounted is not None:
-        mounted = mounts_below(host, record.roots) - frozenset(record.mounted)
+        then, now = frozenset(record.mounted), mounts_below(host, record.roots)
+        mounted, unmounted = now - then, then - now
     there = current.get("files", {})
     paths = [delta.key for delta in deltas if delta.domain == "files"]
     linked = _read_through_links(host, record.roots, paths, there)
@@ -48,7 +55,8 @@ def out_of_reach(
     for path in paths:
         if not (mounted or path not in there or path in linked):
             continue
-        if why := _covered(path, mounted) or linked.get(path) or _behind_link(host, path, there):
+        why = _covered(path, mounted) or linked.get(path) or _behind_link(host, path, there)
+        if why := why or ("" if path in there else _uncovered(path, unmounted)):
             found[path] = why
     return found
 
@@ -84,6 +92,11 @@ def _covered(path: str, mounted: frozenset[str]) -> str:
         if place in mounted:
             return f"something was mounted on {visible(place)} since; unmount it first"
     return ""
+
+
+def _uncovered(path: str, unmounted: frozenset[str]) -> str:
+    at = next((place for place in parents(path) if place in unmounted), "")
+    return f"what was mounted on {visible(at)} is not now; mount it first" if at else ""
 
 
 def _behind_link(host: Host, path: str, there: Mapping[str, Item]) -> str:

@@ -9,15 +9,15 @@ import msgspec
 
 from snapshots import account_undo, alternatives, invert, leftovers, reach, settle, witnesses
 from snapshots.capture import Keeper
-from snapshots.captured import Captured, is_trigger_only
+from snapshots.captured import Captured, is_trigger_only, same
 from snapshots.decision import Later, by_key
 from snapshots.domains.packages import Package
 from snapshots.inverse import Contents
 from snapshots.inversion import Inversion
-from snapshots.model import Delta, Resolutions, TransactionRecord
+from snapshots.model import Delta, FileItem, Resolutions, TransactionRecord
 from snapshots.package_growth import grown
 from snapshots.package_owners import new_files, owners, with_owners
-from snapshots.package_ties import conffiles, ties, with_leftovers
+from snapshots.package_ties import as_packaged, conffiles, ties, with_leftovers
 from snapshots.points import point_before
 from snapshots.put_there import put_there
 from snapshots.records import Records
@@ -104,6 +104,8 @@ def inverted(
         shared=alternatives.shared(keeper.host, deltas, current, going),
     )
     pristine, packaged = conffiles(keeper.host, going, current)
+    upgraded = {one.key for one in deltas if _is_otherwise(one, current)}
+    pristine |= as_packaged(keeper.host, going, upgraded) - packaged
     if going:
         steps, _ = witnesses.apart(later)
         more = grown(
@@ -143,3 +145,11 @@ def _keyed(keeper: Keeper, delta: Delta) -> Delta:
         for item in (delta.before, delta.after)
     )
     return msgspec.structs.replace(delta, before=before, after=after)
+
+
+def _is_otherwise(delta: Delta, current: Captured) -> bool:
+    """Whether another file stands now where a transaction left its own in place of somebody's."""
+    if delta.domain != "files" or delta.key.startswith("/etc/") or delta.before is None:
+        return False
+    now = current["files"].get(delta.key)
+    return isinstance(now, FileItem) and now.state.kind == "file" and not same(now, delta.after)

@@ -19,6 +19,7 @@ from steps.resource import Context, Planned, StepError
 from steps.resources.file import File
 from tests.unit.given import ALICE, Given
 from tests.unit.snapshots_host import Bench
+from tests.unit.test_mounted import mount
 
 TOOL = "/usr/local/bin/tool"
 NEW = "/opt/acme/conf.d/new.conf"
@@ -164,3 +165,22 @@ def test_where_no_way_leads_there_it_is_refused(bench: Bench, path: str, why: st
 def test_a_path_has_one_name(bench: Bench, path: str) -> None:
     with pytest.raises(StepError, match="path: "):
         planned(bench, path)
+
+
+def test_what_is_mounted_over_it_or_no_more_hides_it(bench: Bench) -> None:
+    bench.host.write_file(TOOL, b"mine\n")
+    mount(bench.host, "/usr")
+    tx_id = apply(bench, TOOL)
+    for points, why in (
+        (("/usr", "/usr/local/bin"), "something was mounted on /usr/local/bin since; unmount it"),
+        ((), "what was mounted on /usr is not now; mount it first"),
+    ):
+        there = bench.host.state(TOOL, content=True)
+        mount(bench.host, *points)
+        bench.host.put(TOOL, None)
+        (item,) = plan_undo(bench.host, bench.state, tx_id).items
+        assert (item.how, item.note.partition(why)[1]) == ("conflict", why)
+        bench.host.put(TOOL, there, b"of the step\n")
+    mount(bench.host, "/usr")
+    assert bench.undo(tx_id).status == "committed"
+    assert bench.read(TOOL) == "mine\n"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from host.base import FileState, HostError
+from host.base import FileKind, FileState, HostError
 from host.local import LocalHost
 from host.practice import PracticeHost
-from snapshots import in_reach, package_owners, put_kept, returned, undo
+from snapshots import in_reach, package_owners, purge_reach, put_kept, returned, undo
 from snapshots.capture import Keeper
 from snapshots.model import SnapshotError, TransactionRecord
 from snapshots.progress import Silent
@@ -260,3 +260,50 @@ def test_no_package_goes_back_while_its_script_would_empty_a_mount(
     mount(bench.host)
     (ended,) = recover(bench.host, bench.state, Silent())
     assert ended.status == "rolled-back"
+
+
+@pytest.mark.parametrize("kind", ["dir", "symlink"])
+def test_a_directory_or_link_from_before_stays_though_dpkg_has_its_name(
+    bench: Bench, born: Born, monkeypatch: pytest.MonkeyPatch, kind: FileKind
+) -> None:
+    bench.host.put("/var/lib", FileState(kind="dir"))
+    bench.host.put(HOME, FileState(kind=kind, target="/srv/big" if kind == "symlink" else ""))
+    monkeypatch.setattr(purge_reach, "listed", lambda host, names: [HOME])
+    for module in (in_reach, purge_reach):
+        monkeypatch.setattr(module, "owners", lambda host, paths: {key: ["thing"] for key in paths})
+    born({HOME: OLD})
+    assert [*beside(bench).stays] == [HOME]
+    for told in ({HOME: NEW}, {}):
+        born(told)
+        assert [*beside(bench).stays] == []
+
+
+def test_what_others_need_stays_though_dpkg_has_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(bench.host, "/usr/share/thing/a")
+    monkeypatch.setattr(in_reach, "owners", lambda host, paths: {key: ["thing"] for key in paths})
+    record = TransactionRecord(
+        id="t", kind="apply", steps=("s",), title="s", status="open", started=SINCE, user="u"
+    )
+    keeper, theirs = Keeper(bench.host, bench.state), ("/usr/share/thing/a",)
+    found = in_reach.lies_there(keeper, {"thing"}, set(), record, (), theirs)
+    assert [*found.stays] == [*theirs]
+
+
+@pytest.mark.parametrize(
+    ("script", "is_refused"),
+    [("rm -rf $HOME", True), ("rm -rf /var/lib/thing/x", True), ("ls $HOME", False), ("", False)],
+)
+def test_only_what_a_script_may_empty_refuses(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, script: str, is_refused: bool
+) -> None:
+    postrm(bench.host, script)
+    put(bench.host, f"{HOME}/x/y")
+    mount(bench.host, f"{HOME}/x")
+    monkeypatch.setattr(purge_reach, "listed", lambda host, names: [HOME])
+    if is_refused:
+        with pytest.raises(HostError, match=f"mounted on {HOME}/x, and scripts of thing may"):
+            purge_reach.refuse_mounted(bench.host, {"thing"})
+    else:
+        purge_reach.refuse_mounted(bench.host, {"thing"})

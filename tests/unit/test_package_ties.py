@@ -18,9 +18,10 @@ from snapshots.model import (
     ValueItem,
     WriteFile,
 )
-from snapshots.package_ties import marked_in, wanted_since
+from snapshots.package_ties import as_packaged, marked_in, wanted_since
 from snapshots.staying import sentences, staying
 from tests.unit.snapshots_host import Bench
+from tests.unit.test_mounted import put
 
 
 def packages(bench: Bench, tx_id: str) -> dict[str, UndoItem]:
@@ -160,3 +161,18 @@ def test_so_it_does_of_what_a_later_step_keeps(tmp_path: Path) -> None:
         "The package iptables stays installed: ufw needs it (rules).",
         "The package ufw stays installed: it is left to rules, and goes when that is undone.",
     ]
+
+
+def test_what_an_upgrade_brought_is_known_by_dpkgs_sums(tmp_path: Path) -> None:
+    host = Bench(tmp_path).host
+    for path, text in (("/usr/bin/a", b"2\n"), ("/usr/bin/b", b"edited\n")):
+        put(host, path)
+        host.write_file(path, text)
+    md5 = "26ab0db90d72e28ad0ba1e22ee510510"  # of "2\n"
+    put(host, "/var/lib/dpkg/info/thing.md5sums")
+    host.write_file(
+        "/var/lib/dpkg/info/thing.md5sums", f"{md5}  usr/bin/a\n{md5}  usr/bin/b\n".encode()
+    )
+    paths = {"/usr/bin/a", "/usr/bin/b", "/usr/bin/c"}
+    assert as_packaged(host, ("thing", "without"), paths) == {"/usr/bin/a"}
+    assert as_packaged(host, ("thing",), {"/usr/bin/c"}) == set()
