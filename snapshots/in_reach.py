@@ -47,12 +47,12 @@ def lies_there(
     leaving: Container[int],
     theirs: Collection[str] = (),
 ) -> Beside:
-    """What the scripts of `going` may remove, without what is theirs or `known` to have come with
-    the transaction of `record`.
+    """What the scripts of `going` may remove, without what these have or what is `known` to have
+    come with the transaction of `record`.
 
     What was there before it began stays, and so does what somebody put there, or who owns it does:
-    `leaving` are the UIDs of the accounts that came with it. `theirs`: the files that others need,
-    wherever they lie; dpkg itself removes them where it has them. Raises `HostError`.
+    `leaving` are the UIDs of the accounts that came with it. So does what is `theirs`, the files
+    that other changes need: dpkg itself removes them where it has them. Raises `HostError`.
     """
     host = keeper.host
     there = _there(host, reach(host, going), theirs)
@@ -104,16 +104,16 @@ def in_reach_of(keeper: Keeper, inversion: Inversion) -> Beside:
         return Beside({}, {})
     files = [one for one in inversion.decisions if one.delta.domain == "files"]
     known = {one.delta.key for one in files if one.changes and not is_present(one.target)}
-    leaving, theirs = _leaving(inversion), _of_others(keeper.host, inversion, going)
+    leaving, theirs = _leaving(inversion), _of_others(keeper.host, inversion, going) - known
     return lies_there(keeper, going, known, inversion.record, leaving, theirs)
 
 
 def _of_others(host: Host, inversion: Inversion, going: Collection[str]) -> set[str]:
-    """The files outside of /etc that later changes need, or that stay, and the packages have or
+    """The files outside of /etc that later changes made, or that stay, and the packages have or
     may remove."""
     theirs = {
         key
-        for later in inversion.everybody
+        for later in inversion.later
         for (domain, key), delta in later.deltas.items()
         if domain == "files" and is_present(delta.after)
     }
