@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from host.base import HostError
-from snapshots import account_undo, mariadb_cells, purge_reach, replaced
+from snapshots import account_undo, made_directories, mariadb_cells, purge_reach, replaced
 from snapshots.account_books import LISTS
 from snapshots.activation import activate, validate
 from snapshots.capture import Keeper
@@ -34,6 +34,7 @@ from snapshots.model import (
 )
 from snapshots.others import OF_UNITS, OfOthers, nobodys
 from snapshots.progress import Progress
+from snapshots.records import Records
 
 SYSTEM_TREES = ("/", "/etc", "/usr", "/var")
 """Where programs write; each may be a file system of its own."""
@@ -111,6 +112,9 @@ def converge(
         # ucf syncs nothing: the shorter its table is in memory only, the better.
         with contextlib.suppress(OSError):
             keeper.host.sync(SYSTEM_TREES)
+    with contextlib.suppress(HostError, OSError):  # what lies in them will say so
+        wanted = goal.captured.get("files", {})
+        made_directories.make_again(keeper.host, Records(keeper.state), wanted)
     seen = now["files"] if now is not None and not touched else None
     try:
         lists = put_lists_back(keeper, goal, progress, mind, of_others)

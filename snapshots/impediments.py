@@ -46,7 +46,7 @@ def impediments(
         purge_reach.refuse_mounted(keeper.host, in_reach.going_with(inversion))
     except HostError as error:
         return Impediments({}, f"{error}. Nothing was touched.")
-    if over := _written_over(inversion, keeper):
+    if first and (over := _written_over(inversion, keeper)):
         why = f"{visible(over)} lies where a package that comes back puts its own"
         return Impediments({}, f"{why}: move it away first. Nothing was touched.")
     if misfit and first:
@@ -56,12 +56,15 @@ def impediments(
 
 
 def _written_over(inversion: Inversion, keeper: Keeper) -> str:
-    """Somebody's own file that dpkg would write over unasked, or ""."""
+    """Somebody's own file that dpkg would write over unasked, or ""; one that the undo itself
+    takes away or puts back is none."""
     if keeper.host.is_practice:
         return ""
     versions = undo_packages.coming(inversion).items()
     debs = (keeper.debs.find(name, version) for name, version in versions)
-    return next(iter(replaced.in_the_way(keeper.host, [str(deb) for deb in debs if deb])), "")
+    found = replaced.in_the_way(keeper.host, [str(deb) for deb in debs if deb])
+    ours = {one.delta.key for one in inversion.decisions if one.delta.domain == "files"}
+    return next((path for path in found if path not in ours), "")
 
 
 def _needed(inversion: Inversion) -> Iterator[Delta]:

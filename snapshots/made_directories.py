@@ -7,7 +7,7 @@ the change is in force any more, if nothing lies in them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -17,7 +17,7 @@ from host.names import exact_json, read_exact_json
 from snapshots import kept_files, sums
 from snapshots.directories import parents
 from snapshots.durable import sync_directory, write_durably
-from snapshots.model import UNFINISHED, Root
+from snapshots.model import UNFINISHED, Item, Root
 from snapshots.records import Records
 
 NAME: Final = "made-directories.json"
@@ -50,21 +50,36 @@ def note(records: Records, tx_id: str, paths: Iterable[str]) -> None:
     write_durably(records.where(tx_id) / NAME, sums.with_sum(text))
 
 
+def make_again(host: Host, records: Records, files: Mapping[str, Item]) -> None:
+    """Those that are gone, where one of `files` shall lie in them and is not there. Raises
+    `HostError`."""
+    noted = {one for tx_id in records.ids() for one in _noted(records, tx_id)}
+    inside = tuple(f"{top}/" for top in noted)
+    for path in files if noted else ():
+        if not path.startswith(inside) or host.state(path) is not None:
+            continue
+        for above in reversed([*parents(path)]):
+            if above in noted and host.state(above) is None:
+                host.put(above, AS_MADE, within=f"/{above.split('/')[1]}")
+
+
 def remove_empty(host: Host, records: Records) -> None:
-    """Remove those of changes that are in force no more; what is not empty, or not as it was made,
-    stays until then."""
+    """Remove those of changes that are in force no more. What is not empty, or not as it was made,
+    is somebody's from then on, unless another change has a file of its own in it."""
     noted = [tx_id for tx_id in records.ids() if (records.where(tx_id) / NAME).exists()]
-    if noted and any(record.status in UNFINISHED for record in records.all()):
+    known = records.all() if noted else []
+    if any(record.status in UNFINISHED for record in known):
         return  # what waits may have to go back, and put a file there again
+    in_force = {record.id: record for record in known if record.in_force}
+    used = [root.path for record in in_force.values() for root in record.roots]
     for tx_id in noted:
-        path = records.where(tx_id) / NAME
+        if tx_id in in_force:
+            continue
         with contextlib.suppress(HostError, OSError):
-            if records.read(tx_id).in_force:
-                continue
             left = [one for one in reversed(_noted(records, tx_id)) if not _is_gone(host, one)]
-            if not left:
-                path.unlink()
-                sync_directory(path.parent)
+            if not any(path.startswith(f"{one}/") for one in left for path in used):
+                (records.where(tx_id) / NAME).unlink()
+                sync_directory(records.where(tx_id))
 
 
 def _is_gone(host: Host, path: str) -> bool:

@@ -245,3 +245,17 @@ def test_a_file_of_a_step_in_its_packages_own_directory(host: LabHost, tmp_path:
     roll_back(host, "site.packages")
     assert differences(first, fingerprint(host)) == []
     assert host.run("test", "-e", "/var/lib/thing", check=False).returncode != 0
+
+
+def test_a_step_that_purges_and_writes_in_its_place_is_undone(
+    host: LabHost, tmp_path: Path
+) -> None:
+    offer(host, tmp_path, (THING, FAILS), "1")
+    host.run("apt-get", "install", "-q", "-y", "thing")
+    own = 'file: {path: /usr/share/thing/a, content: "b"}'
+    site_step(host, f"package: {{purged: [thing]}}\n    - {own}")
+    apply(host, "site.packages")
+    assert host.out("cat", "/usr/share/thing/a") == "b"
+    roll_back(host, "site.packages")
+    assert host.out("cat", "/usr/share/thing/a") == "a"
+    assert host.out("dpkg", "-V", "thing") == ""

@@ -10,6 +10,7 @@ import pytest
 from host.base import FileState, HostError
 from snapshots import opening
 from snapshots.drift_look import look
+from snapshots.drift_settle import settle
 from snapshots.model import Resolutions, Root, TransactionRecord, UndoHow, WriteFile
 from snapshots.progress import Silent
 from snapshots.records import Records
@@ -90,6 +91,9 @@ def test_a_directory_in_which_somebody_put_something_stays(bench: Bench) -> None
     assert bench.undo(tx_id).status == "committed"
     assert bench.read("/opt/acme/mine") == "mine\n"
     assert bench.host.state("/opt/acme/conf.d") is None
+    bench.host.put("/opt/acme/mine", None)
+    bench.undo(apply(bench, TOOL))
+    assert bench.host.state("/opt/acme") is not None, "it is somebody's by now"
 
 
 def test_they_go_with_the_last_that_lies_in_them(bench: Bench) -> None:
@@ -184,3 +188,17 @@ def test_what_is_mounted_over_it_or_no_more_hides_it(bench: Bench) -> None:
     mount(bench.host, "/usr")
     assert bench.undo(tx_id).status == "committed"
     assert bench.read(TOOL) == "mine\n"
+
+
+def test_the_directories_made_for_it_come_back_with_it(bench: Bench) -> None:
+    tx_id = apply(bench, NEW)
+    for path in (NEW, "/opt/acme/conf.d", "/opt/acme"):
+        bench.host.put(path, None)
+    ended = settle(
+        bench.host, bench.state, "restore", [("files", NEW)], expect_fingerprint=None,
+        user="t", prove=lambda: None, progress=Silent(),
+    )  # fmt: skip
+    assert ended.status == "committed"
+    assert bench.read(NEW) == "of the step\n"
+    bench.undo(tx_id)
+    assert bench.host.state("/opt/acme") is None
