@@ -9,6 +9,7 @@ from host.names import visible
 from snapshots import in_reach, intact, leftovers, purge_reach, replaced, undo_packages, undo_plan
 from snapshots.capture import Keeper
 from snapshots.captured import TOO_LARGE, is_too_large, loses_content
+from snapshots.domains.packages import Package
 from snapshots.fitting import refusal
 from snapshots.inverse import read_hash
 from snapshots.inversion import Inversion
@@ -60,8 +61,12 @@ def _written_over(inversion: Inversion, keeper: Keeper) -> str:
     takes away or puts back is none."""
     if keeper.host.is_practice:
         return ""
-    versions = undo_packages.coming(inversion).items()
-    debs = (keeper.debs.find(name, version) for name, version in versions)
+    there = inversion.current.get("packages", {})
+    debs = (
+        keeper.debs.find(name, version)
+        for name, version in undo_packages.coming(inversion).items()
+        if Package.of(there.get(name)) is None  # of one that is there, its scripts made links
+    )
     found = replaced.in_the_way(keeper.host, [str(deb) for deb in debs if deb])
     ours = {one.delta.key for one in inversion.decisions if one.delta.domain == "files"}
     return next((path for path in found if path not in ours), "")

@@ -66,6 +66,11 @@ def make_again(host: Host, records: Records, files: Mapping[str, Item]) -> None:
 def remove_empty(host: Host, records: Records) -> None:
     """Remove those of changes that are in force no more. What is not empty, or not as it was made,
     is somebody's from then on, unless another change has a file of its own in it."""
+    with contextlib.suppress(HostError, OSError):  # a record that is damaged says so elsewhere
+        _remove_empty(host, records)
+
+
+def _remove_empty(host: Host, records: Records) -> None:
     noted = [tx_id for tx_id in records.ids() if (records.where(tx_id) / NAME).exists()]
     known = records.all() if noted else []
     if any(record.status in UNFINISHED for record in known):
