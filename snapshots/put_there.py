@@ -176,8 +176,3 @@ def _said(
     except CommandMissing:
         return set()
     return found
-
-
-def _without_content(host: Host, path: str) -> FileItem | None:
-    state = host.state(path)
-    return None if state is None else FileItem(state)
