@@ -18,8 +18,14 @@ _SCRIPTS: Final = ("prerm", "postrm")
 _NAMED: Final = re.compile(rb"(?:/var/(?:lib|log|cache|spool|opt)|/srv|/opt)/[\w@+.:/-]+[*?\[{$]?")
 """A path in a script, and whether it goes on with what only a shell knows."""
 
-_REMOVES: Final = re.compile(rb"\brm\b[^\n]*\$")
+_REMOVES: Final = re.compile(rb"\b(rm|find)\b(\\\n|[^\n])*\$")
 """What a script removes, and says it in a variable."""
+
+_EMPTIES: Final = re.compile(
+    rb"\brm\b(\\\n|[^\n])*(\s-\w*[rR]|\s--recursive|[$*?\[{])|\bfind\b|\bxargs\b|r(emove_?|m)tree\b"
+    rb"|\buserdel\b|--remove-(home|all-files)"
+)
+"""A script removes what it does not name: `rmdir` and `rm` of a file leave all else there."""
 
 _OF_THE_SYSTEM: Final = re.compile(
     r"/var/lib/(dpkg|apt|ucf|systemd|harden-tui)(/.*)?|/var/cache/(apt|debconf|man|ldconfig)(/.*)?"
@@ -61,8 +67,11 @@ def refuse_mounted(host: Host, going: Collection[str]) -> None:
 
 
 def _emptied(host: Host, name: str) -> set[str]:
-    """What the package's scripts name, and where they say it in a variable, what it has."""
+    """What the package's scripts name, and where they say it in a variable, what it has; nothing
+    where they empty no directory."""
     scripts = _scripts(host, name)
+    if not any(map(_EMPTIES.search, scripts)):
+        return set()
     own = _own(host, (name,)) if any(map(_REMOVES.search, scripts)) else set[str]()
     return own | _named_by_scripts(host, (name,))
 

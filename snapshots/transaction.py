@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain
 
@@ -26,6 +26,7 @@ from snapshots.lost_parts import Lost
 from snapshots.model import (
     Change,
     Delta,
+    Item,
     MakeLink,
     RemoveFile,
     RunCommand,
@@ -162,8 +163,7 @@ class Transaction:
         came = leftovers.states(self._keeper.host, self._records.came(self.id))
         with contextlib.suppress(OSError):  # the list of differences has it too
             put_kept.note_brought(self._records, self.id, came)
-        outside = leftovers.outside(sorted(came), self.record.roots)
-        self.write_after(after, (Delta("files", path, None, came[path]) for path in outside))
+        self.write_after(after, self._came_uncompared(came))
         said = filter(None, [self._of_strangers(), others.sentence(theirs)])
         self._end(self.kept_as, " ".join(said))
         self._held.close()
@@ -173,6 +173,14 @@ class Transaction:
     def kept_as(self) -> TransactionStatus:
         """What it is once it is made and proved."""
         return "committed" if self._switch is None else "pending"
+
+    def _came_uncompared(self, came: Mapping[str, Item]) -> Iterator[Delta]:
+        """What came with packages where no difference tells that it did."""
+        loose = {root.path.rstrip("/") for root in self.record.roots if not root.content}
+        compared = [root for root in self.record.roots if root.content]
+        for path in leftovers.outside(sorted(came), compared):
+            if path not in loose:  # that one itself is compared
+                yield Delta("files", path, None, came[path])
 
     def write_after(self, after: Captured, outside: Iterable[Delta] = ()) -> None:
         """Make what became of the host durable. Raises `SnapshotError` where there is no room.

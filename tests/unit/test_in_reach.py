@@ -293,7 +293,18 @@ def test_what_others_need_stays_though_dpkg_has_it(
 
 @pytest.mark.parametrize(
     ("script", "is_refused"),
-    [("rm -rf $HOME", True), ("rm -rf /var/lib/thing/x", True), ("ls $HOME", False), ("", False)],
+    [
+        ("rm -rf $HOME", True),
+        ("rm -rf /var/lib/thing/x", True),
+        ("rm \\\n  --force -R /var/lib/thing", True),
+        ("rm -f /var/lib/thing/*", True),
+        ("find /var/lib/thing -delete", True),
+        ("perl -e 'use File::Path; remove_tree q(/var/lib/thing)'", True),
+        ("rmdir --ignore-fail-on-non-empty /var/lib/thing", False),
+        ("rm -f /var/lib/thing/state", False),
+        ("ls $HOME", False),
+        ("", False),
+    ],
 )
 def test_only_what_a_script_may_empty_refuses(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, script: str, is_refused: bool
