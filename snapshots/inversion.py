@@ -272,6 +272,8 @@ class Inversion:
                     return
             elif how == "gone":
                 note = f"somebody changed it otherwise before {name} did; it stays"
+                if theirs.before is None:  # in a package's directory, or made anew
+                    note = f"{name} made it; it stays"
                 self.walks.passed(later, Delta(*key, before, before), None)
                 self.say(delta, "already", note=note)
                 return

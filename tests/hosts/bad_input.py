@@ -99,7 +99,8 @@ def unharmed(host: LabHost, *roots: str) -> Iterator[None]:
     """Whatever happens inside, the host afterwards is the host before."""
     before = fingerprint(host, *roots)
     yield
-    assert differences(before, fingerprint(host, *roots)) == []
+    remained = differences(before, fingerprint(host, *roots))
+    assert remained == [], remained
 
 
 @contextlib.contextmanager

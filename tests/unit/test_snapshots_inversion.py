@@ -209,6 +209,15 @@ def test_the_same_step_applied_twice_keeps_all_of_the_second() -> None:
     assert "/etc/drop-in" not in world.now["files"]
 
 
+def test_what_a_later_step_made_anew_is_called_its_own() -> None:
+    world = World({})
+    one = world.apply("one", {"/etc/drop-in": text("A 1\n")})
+    world.edit({"/etc/drop-in": None})
+    world.apply("two", {"/etc/drop-in": text("B 2\n")})
+    (decision,) = world.invert(one).decisions
+    assert (decision.how, decision.note) == ("already", "two made it; it stays")
+
+
 def test_a_directory_stays_while_a_later_step_needs_it() -> None:
     directory = FileItem(FileState(kind="dir", mode=0o755))
     world = World({"/etc": directory})
