@@ -15,7 +15,8 @@ from snapshots import drift_apt
 from snapshots.drift import Drifted, is_marked_only
 from snapshots.drift_moment import moment
 from snapshots.drift_running import Running
-from snapshots.model import FileItem
+from snapshots.model import Delta, FileItem
+from snapshots.reach import out_of_reach
 
 DPKG_LOGS = ("/var/log/dpkg.log.1", "/var/log/dpkg.log")
 LARGEST_LOG_BYTES = 32 * 1024 * 1024
@@ -112,7 +113,17 @@ def _of_file(
         owner=owner,
         package=package,
         explained=explanation(package, changed_s, deeds),
+        told=_hidden(host, one),
     )
+
+
+def _hidden(host: Host, one: Drifted) -> tuple[str, ...]:
+    """That it lies behind a link or a mount of somebody, perhaps, instead of being gone."""
+    if one.now is not None or not one.standing:
+        return ()
+    delta = Delta("files", one.key, one.before, None)
+    why = out_of_reach(host, one.standing[-1].record, [delta], {}).get(one.key)
+    return (f"It need not be gone: {why}",) if why else ()
 
 
 def explanation(package: str, changed_s: float, deeds: Iterable[Deed]) -> str:

@@ -14,11 +14,12 @@ import pytest
 from host.base import Completed, FileState
 from host.practice import PracticeHost
 from snapshots.domains.units import MASK
-from snapshots.drift import Drifted
+from snapshots.drift import Drifted, Standing
 from snapshots.drift_apt import Part, parse_history, runs
 from snapshots.drift_origin import Origin, origins
-from snapshots.model import DomainName, ValueItem
+from snapshots.model import DomainName, FileItem, Root, TransactionRecord, ValueItem
 from steps.drift_model import DriftRow
+from tests.unit.test_mounted import mount
 from tui.drift_words import whose
 
 SINCE_S = 1_764_000_000.0  # 2025-11-24 16:00 UTC
@@ -243,3 +244,19 @@ def test_apt_is_named_only_for_what_its_history_tells(
     put(host, "/var/log/dpkg.log", f"{line} {deed}\n")
     found = origin(host, thing("packages", "thing", "0;manual", "9;manual"))
     assert found.explained and bool(found.told) is is_it
+
+
+def test_what_a_mount_covers_is_not_simply_gone(host: Host) -> None:
+    path = "/srv/site/conf"
+    record = TransactionRecord(
+        id="t", kind="apply", steps=("s",), title="s", status="committed", started="", user="u",
+        roots=(Root(path, content=True),), mounted=(),
+    )  # fmt: skip
+    gone = Drifted(
+        domain="files", key=path, kind="gone", before=FileItem(FileState(kind="file")), now=None,
+        standing=(Standing(record, {}),),
+    )  # fmt: skip
+    assert origin(host, gone).told == ()
+    mount(host, "/srv/site")
+    why = "something was mounted on /srv/site since; unmount it first"
+    assert origin(host, gone).told == (f"It need not be gone: {why}",)
