@@ -19,6 +19,7 @@ from snapshots.daemons import commands_of, unit_commands
 from snapshots.decision import Decision, name_of
 from snapshots.differences_text import between, metadata_change, side_text
 from snapshots.domains import mounts
+from snapshots.domains.packages import Package
 from snapshots.inverse import is_present
 from snapshots.inversion import Inversion
 from snapshots.model import (
@@ -271,7 +272,9 @@ def _commands(host: Host, inversion: Inversion) -> tuple[str, ...]:
     remove = sorted(d.delta.key for d in by_domain.get("packages", []) if _is_left(d.target))
     again = {d.delta.key for d in by_domain.get("packages", []) if is_present(d.target)}
     if remove:
-        commands.append("dpkg --remove " + " ".join(remove))
+        there = inversion.current.get("packages", {})
+        with_them = {name for name in purge if Package.of(there.get(name)) is not None}
+        commands.append("dpkg --remove " + " ".join(sorted({*remove, *with_them})))
     if purge:
         commands.append("dpkg --purge " + " ".join(purge))
     if again:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from typing import ClassVar
 
 import msgspec
@@ -107,24 +107,29 @@ class Packages(Domain):
             self._install(host, install, {*remove, *purge}, progress)
             there = self.capture(host, Scope())  # one may have made way for what was installed
             remove = [key for key in remove if Package.of(there.get(key)) is not None]
-        if remove:
-            run_dpkg(host, progress, "--remove", *sorted(remove))
-        if purge:
-            self.purge(host, purge, progress)
+        if purge or remove:
+            self.purge(host, purge, progress, remove)
         self._mark(host, wanted, progress)
 
-    def purge(self, host: Host, packages: list[str], progress: Progress) -> None:
-        """Exactly these: dpkg never takes one more along, and refuses where another needs one."""
+    def purge(
+        self, host: Host, packages: list[str], progress: Progress, remove: Collection[str] = ()
+    ) -> None:
+        """Exactly these, and `remove`, which leave their configuration: dpkg never takes one more
+        along, and refuses where another needs one."""
         now = self.capture(host, Scope())
-        automatic = [
-            name for name in packages if (one := Package.of(now.get(name))) and one.mark == "auto"
-        ]
+        going = {*packages, *remove}
+        there = {name: one for name in going if (one := Package.of(now.get(name)))}
+        automatic = [name for name, one in there.items() if one.mark == "auto"]
         if automatic:
             # Or apt would remember the mark, and take one that is installed again for automatic.
             argv = ("apt-mark", "manual", *sorted(automatic))
             progress.command(" ".join(argv))
             host.run(argv, timeout_s=TIMEOUT_S)
-        self._purge(host, packages, progress)
+        if remove:  # at once: each may need one of the other kind
+            run_dpkg(host, progress, "--remove", "--force-remove-reinstreq", *sorted(there))
+            now = self.capture(host, Scope())
+        if there_still := [name for name in packages if name in now]:
+            self._purge(host, there_still, progress)
         left = self.capture(host, Scope())
         again = sorted(name for name in packages if name in left)
         if again:
