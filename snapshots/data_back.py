@@ -32,7 +32,8 @@ class DataBack:
         self._records = records
         self._record = record
         self._store = ObjectStore(keeper.state.objects)
-        self._listed: dict[str, Item] = {}
+        self.listed: dict[str, Item] = {}
+        """What is kept, by path; nothing where no package went."""
         self._failed: dict[str, str] = {}
         self._unread = ""
         self._anew: list[str] = []
@@ -49,7 +50,7 @@ class DataBack:
             )
             return
         if listed and self._went():
-            self._listed = listed
+            self.listed = listed
 
     def _went(self) -> bool:
         """Whether dpkg was at work on any of the packages, as far as anybody knows; if not, all
@@ -72,12 +73,12 @@ class DataBack:
     def put_back(self, others: Container[str]) -> None:
         """What their scripts took away is there again; nothing beside data that a package made
         anew, as the two would not fit together. `others`: what of somebody else is kept."""
-        if not self._listed:
+        if not self.listed:
             return
         self._anew, new = self._made_anew(others)
         homes = {leftovers.home_of(path) for path in new if not path.startswith(_ALONE)}
-        apart = {path for path in self._listed if leftovers.home_of(path) in homes}
-        fitting = {path: item for path, item in self._listed.items() if path not in apart}
+        apart = {path for path in self.listed if leftovers.home_of(path) in homes}
+        fitting = {path: item for path, item in self.listed.items() if path not in apart}
         self._failed = put_kept.put_back(self._keeper, fitting, {})
         self._beside = [path for path in self._gone() if path in apart and self._has_content(path)]
 
@@ -90,7 +91,7 @@ class DataBack:
             put_kept.let_go(self._records, self._record.id, put_kept.DATA)
             return
         with contextlib.suppress(OSError):
-            kept = {path: item for path, item in self._listed.items() if path in left}
+            kept = {path: item for path, item in self.listed.items() if path in left}
             put_kept.keep(self._records, self._record.id, kept, put_kept.DATA)
 
     def losses(self) -> list[str]:
@@ -112,7 +113,7 @@ class DataBack:
         named = [
             f"{visible(path)} (what it held: {visible(str(self._store.where(item.state.sha256)))})"
             for path in paths[: leftovers.NAMED]
-            if isinstance(item := self._listed[path], FileItem)
+            if isinstance(item := self.listed[path], FileItem)
         ]
         if len(paths) > leftovers.NAMED:
             where = visible(str(self._records.where(self._record.id) / put_kept.DATA))
@@ -122,7 +123,7 @@ class DataBack:
     def _files(self) -> list[str]:
         return [
             path
-            for path, item in sorted(self._listed.items())
+            for path, item in sorted(self.listed.items())
             if isinstance(item, FileItem) and item.state.kind != "dir"
         ]
 
@@ -132,7 +133,7 @@ class DataBack:
         return []
 
     def _has_content(self, path: str) -> bool:
-        item = self._listed[path]
+        item = self.listed[path]
         return isinstance(item, FileItem) and not is_metadata_only(item)
 
     def _made_anew(self, others: Container[str]) -> tuple[list[str], list[str]]:
@@ -141,20 +142,20 @@ class DataBack:
         host, other, strange = self._keeper.host, list[str](), list[str]()
         for path in self._files():
             with contextlib.suppress(HostError, OSError):
-                item, now = self._listed[path], host.state(path, content=True)
+                item, now = self.listed[path], host.state(path, content=True)
                 if now is None or not isinstance(item, FileItem) or not self._has_content(path):
                     continue
                 if (now.kind, now.sha256, now.target) != (
                     item.state.kind, item.state.sha256, item.state.target
                 ):  # fmt: skip
                     other.append(path)
-        homes = sorted({leftovers.home_of(path) for path in self._listed})
+        homes = sorted({leftovers.home_of(path) for path in self.listed})
         with contextlib.suppress(HostError, OSError):
             there = leftovers.states(host, homes)
             strange = [
                 path
                 for path in there
-                if path not in self._listed and path not in others and _is_a_programs(there[path])
+                if path not in self.listed and path not in others and _is_a_programs(there[path])
             ]
         born, began_s = in_reach.born_s(host, [*other, *strange]), self._began_s()
         back = returned.known(self._records) if strange else {}
@@ -163,7 +164,7 @@ class DataBack:
             for path in (*other, *strange)
             if (at := born.get(path, began_s)) >= began_s and at > back.get(path, 0.0)
         ]
-        return [path for path in new if path in self._listed], new
+        return [path for path in new if path in self.listed], new
 
 
 def _is_a_programs(item: Item) -> bool:

@@ -62,7 +62,7 @@ def refuse_mounted(host: Host, going: Collection[str]) -> None:
         if at := _first_within(points, tops):
             raise HostError(
                 f"Something is mounted on {visible(at)}, and scripts of {name} may remove all that"
-                " lies there: unmount it first"
+                " lies there: unmount it first, or stop what mounted it"
             )
 
 

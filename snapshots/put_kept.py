@@ -13,7 +13,7 @@ from typing import Final
 from host.base import Host, HostError
 from snapshots import delta_list, leftovers
 from snapshots.capture import Keeper
-from snapshots.captured import is_metadata_only
+from snapshots.captured import is_metadata_only, same_state
 from snapshots.directories import parents
 from snapshots.durable import sync_directory, write_durably
 from snapshots.journal import BROUGHT
@@ -123,18 +123,43 @@ def put_back(
     return failed
 
 
+def shape_back(keeper: Keeper, kept: Mapping[str, Item], anew: Iterable[str]) -> dict[str, str]:
+    """Owner, mode and attributes of the files and directories `anew`, as they are kept; path ->
+    why, where that failed. Never raises for what goes wrong on the host."""
+    failed, host = {}, keeper.host
+    for path in anew:
+        item = kept[path]
+        try:
+            now = host.state(path)
+            if not isinstance(item, FileItem) or now is None or now.kind != item.state.kind:
+                continue
+            if not same_state(item.state, now):
+                place, top = _place(host, path)
+                host.put(place, item.state, within=top)
+        except (HostError, OSError) as error:
+            failed[path] = str(error).rstrip(".")
+    return failed
+
+
+def _place(host: Host, path: str) -> tuple[str, str]:
+    """Where it really lies, and below which directory no link may lead it away."""
+    tree = _tree_of(path)
+    top = host.realpath(tree) if tree else ""
+    return f"{top}{path.removeprefix(tree)}", top
+
+
 def _put(
     keeper: Keeper, path: str, item: FileItem, kept: Mapping[str, Item], content: bytes | None
 ) -> None:
     host, state, tree = keeper.host, item.state, _tree_of(path)
     if state.kind == "file" and content is None:
         content = keeper.files.content(path, state)
-    top = host.realpath(tree) if tree else ""
+    place, top = _place(host, path)
     for above in reversed([*parents(path)]):
         holder = kept.get(above)
         if isinstance(holder, FileItem) and host.state(above) is None:
             host.put(f"{top}{above.removeprefix(tree)}", holder.state, within=top)
-    host.put(f"{top}{path.removeprefix(tree)}", state, content, within=top)
+    host.put(place, state, content, within=top)
 
 
 def _tree_of(path: str) -> str:

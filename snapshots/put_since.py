@@ -59,6 +59,7 @@ class PutSince:
         """What found no room on the disk."""
         self._kept: dict[str, Item] = {}
         self._failed: dict[str, str] = {}
+        self._unshaped: dict[str, str] = {}
         self._unread = ""
         self._unasked = ""
         self._theirs: set[str] = set()
@@ -254,6 +255,17 @@ class PutSince:
         began_s = datetime.fromisoformat(self._record.started).timestamp()
         again = in_reach.made_since(self._keeper.host, self._kept, began_s)
         returned.note(self._records, self._record.id, again)
+        if self._record.kind == "rollback":
+            self._shape_back(began_s)
+
+    def _shape_back(self, began_s: float) -> None:
+        """What packages made anew when they came back belongs to whom it did, with its mode."""
+        listed = {**self._data.listed, **self._kept}
+        kept = {path: item for path, item in listed.items() if _has_mode(item)}
+        anew: Collection[str] = kept
+        if self._is_recovered:  # what is older, somebody may have changed since
+            anew = in_reach.made_since(self._keeper.host, kept, began_s)
+        self._unshaped = put_kept.shape_back(self._keeper, kept, anew)
 
     def let_go(self) -> None:
         """It went back: nothing is kept any more but what could not be put back."""
@@ -275,6 +287,10 @@ class PutSince:
         told = [removed(path, self._what_became_of(path)) for path in gone if path in self._failed]
         why = "too large to be kept, or there was no room for it"
         told += not_kept([path for path in gone if path not in self._failed], why)
+        told += [
+            f"Owner and mode of {visible(path)} could not be put back ({why})."
+            for path, why in sorted(self._unshaped.items())
+        ]
         return [*told, *filter(None, [self._unread, self._unasked]), *self._data.losses()]
 
     def _what_became_of(self, path: str) -> str:
@@ -294,6 +310,10 @@ class PutSince:
 
 def _is_file(item: Item) -> bool:
     return isinstance(item, FileItem) and item.state.kind != "dir"
+
+
+def _has_mode(item: Item) -> bool:
+    return isinstance(item, FileItem) and item.state.kind in ("file", "dir")
 
 
 def _is_a_persons(item: Item) -> bool:

@@ -7,7 +7,16 @@ from functools import cache, partial
 
 import msgspec
 
-from snapshots import account_undo, alternatives, invert, leftovers, reach, settle, witnesses
+from snapshots import (
+    account_undo,
+    alternatives,
+    invert,
+    leftovers,
+    reach,
+    settle,
+    there_before,
+    witnesses,
+)
 from snapshots.capture import Keeper
 from snapshots.captured import Captured, is_trigger_only, same
 from snapshots.decision import Later, by_key
@@ -114,7 +123,7 @@ def inverted(
         )  # fmt: skip
         packaged |= {delta.key for delta in more if delta.after is None}
         deltas += more
-    return invert.invert(
+    inversion = invert.invert(
         record,
         deltas,
         later,
@@ -129,6 +138,8 @@ def inverted(
         named=account_undo.named_by_dpkg(keeper.host, going),
         unreachable=reach.out_of_reach(keeper.host, record, deltas, current),
     )
+    there_before.let_go(keeper.host, records, inversion)
+    return inversion
 
 
 def _is_of_a_trigger(delta: Delta) -> bool:

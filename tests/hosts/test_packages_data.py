@@ -11,7 +11,7 @@ from tests.histories.archive import Deb
 from tests.hosts.fingerprint import differences, fingerprint
 from tests.hosts.lab import LabHost
 from tests.hosts.program import apply, harden, roll_back
-from tests.hosts.test_upgrades import offer, site_step
+from tests.hosts.test_upgrades import STEP, offer, site_step
 
 pytestmark = pytest.mark.either_release
 
@@ -171,6 +171,45 @@ def test_data_of_a_package_that_stays_stays(host: LabHost, tmp_path: Path) -> No
     assert host.out("stat", "-c", "%U", "/var/lib/thing/plug.d/data") == "plugd"
     assert host.out("ls", "/var/lib/thing") == "plug.d"
     assert host.out("dpkg", "-V", "plug") == ""
+
+
+@pytest.mark.parametrize("brought", ["thing", "zfail"])
+def test_a_package_that_an_undo_makes_the_hosts_own_again_keeps_its_data(
+    host: LabHost, tmp_path: Path, brought: str
+) -> None:
+    """A step takes it away, and another brings it, or something that needs it: undone in the order
+    they were applied."""
+    offer(host, tmp_path, (THING, FAILS), "1")
+    host.run("apt-get", "install", "-y", "-q", "thing")
+    for name, wanted in (("purge", "purged: [thing]"), ("bring", f"installed: [{brought}]")):
+        step = STEP.format(resource=f"package: {{{wanted}}}")
+        step = step.replace("site.packages", f"site.{name}")
+        host.write(f"/etc/harden-tui/steps.d/{name}.yaml", step)
+    first = fingerprint(host)
+    apply(host, "site.purge")
+    apply(host, "site.bring")
+    _of_thingd(host, DATA, "/var/log/thing/x.log")
+    roll_back(host, "site.purge")
+    roll_back(host, "site.bring")
+    for path in (DATA, "/var/log/thing/x.log", "/var/lib/thing/db/made"):
+        assert host.run("test", "-e", path, check=False).returncode == 0, path
+    host.run("rm", DATA, "/var/log/thing/x.log")
+    assert differences(first, fingerprint(host)) == []
+
+
+def test_an_undo_that_fails_gives_modes_back(host: LabHost, tmp_path: Path) -> None:
+    """Of a directory from before the package, and of its own as somebody set them since."""
+    host.run("mkdir", "-m", "700", "/var/lib/thing")
+    host.run("chown", "www-data:", "/var/lib/thing")
+    _installed(host, tmp_path)
+    host.run("chmod", "750", "/var/log/thing", "/var/lib/thing/db")
+    host.run("chgrp", "adm", "/var/log/thing")
+    host.run("chmod", "600", "/var/lib/thing/db/made")
+    host.run("touch", "/root/fail")
+    before = fingerprint(host)
+    failed = harden(host, "rollback", "site.packages", "--yes", check=False)
+    assert failed.returncode != 0
+    assert differences(before, fingerprint(host)) == []
 
 
 @pytest.mark.parametrize("ends", ["undone", "failed"])

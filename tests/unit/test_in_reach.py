@@ -233,7 +233,7 @@ def test_an_undo_is_refused_where_a_script_would_empty_a_mount(
     mount(bench.host, at)
     why = (
         f"Something is mounted on {at}, and scripts of thing may remove all that lies there: "
-        "unmount it first. Nothing was touched."
+        "unmount it first, or stop what mounted it. Nothing was touched."
     )
     assert undo.plan_undo(bench.host, bench.state, made).cannot == why
     with pytest.raises(SnapshotError, match="unmount it first"):
