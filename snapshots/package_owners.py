@@ -137,7 +137,8 @@ def with_owners(
             if not (path in files or leaves & _words(path) or present & set(known.get(path, ()))):
                 places[path] = _first(instead, path)
         files |= places
-    takers = {*having.values(), *instead}
+    holders = {*kept.files.values()} - kept.packages.keys()  # of what came outside of /etc
+    takers = {*having.values(), *instead, *filter(others.has, holders)}
     if not takers:
         return kept
     units: dict[str, str] = {}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from snapshots.captured import same
 from snapshots.decision import Kept, Later, name_of
+from snapshots.directories import first_inside, is_made
 from snapshots.heirs import inherit
 from snapshots.model import Delta, Item, Key
 
@@ -42,6 +43,10 @@ def hand_over(
         inversion.walks.stop(delta)
         inversion.say(delta, "handed-over", note=note)
         return
+    if owner not in kept.packages and is_made(delta):
+        # Whoever came first and has something in it: to the others it was there.
+        inner = first_inside(inversion, "files", f"{delta.key}/", new=True)
+        heir_id = min(heir_id, inner.record.id) if inner else heir_id
     everybody = (*inversion.later, *inversion.witnesses)
     heir = next(later for later in everybody if later.record.id == heir_id)
     key: Key = (delta.domain, delta.key)

@@ -46,6 +46,11 @@ def _installed(host: LabHost, place: Path) -> None:
     apply(host, "site.packages")
 
 
+def _a_step(host: LabHost, name: str, resource: str) -> None:
+    step = STEP.format(resource=resource).replace("site.packages", f"site.{name}")
+    host.write(f"/etc/harden-tui/steps.d/{name}.yaml", step)
+
+
 def test_what_lay_there_before_is_there_after_the_undo(host: LabHost, tmp_path: Path) -> None:
     host.run("mkdir", "-m", "700", "/var/log/thing", "/var/lib/thing")
     host.run("sh", "-c", "echo old > /var/log/thing/evidence; echo old > /var/log/thing.log.1")
@@ -181,10 +186,8 @@ def test_a_package_that_an_undo_makes_the_hosts_own_again_keeps_its_data(
     they were applied."""
     offer(host, tmp_path, (THING, FAILS), "1")
     host.run("apt-get", "install", "-y", "-q", "thing")
-    for name, wanted in (("purge", "purged: [thing]"), ("bring", f"installed: [{brought}]")):
-        step = STEP.format(resource=f"package: {{{wanted}}}")
-        step = step.replace("site.packages", f"site.{name}")
-        host.write(f"/etc/harden-tui/steps.d/{name}.yaml", step)
+    _a_step(host, "purge", "package: {purged: [thing]}")
+    _a_step(host, "bring", f"package: {{installed: [{brought}]}}")
     first = fingerprint(host)
     apply(host, "site.purge")
     apply(host, "site.bring")
@@ -284,6 +287,23 @@ def test_a_file_of_a_step_in_its_packages_own_directory(host: LabHost, tmp_path:
     roll_back(host, "site.packages")
     assert differences(first, fingerprint(host)) == []
     assert host.run("test", "-e", "/var/lib/thing", check=False).returncode != 0
+
+
+def test_a_directory_that_three_steps_need_goes_with_the_last(
+    host: LabHost, tmp_path: Path
+) -> None:
+    """Of a package, of a file in its directory, of a package that puts its own there."""
+    offer(host, tmp_path, (THING, PLUG), "1")
+    _a_step(host, "thing", "package: {installed: [thing]}")
+    _a_step(host, "file", 'file: {path: /var/lib/thing/b.conf, content: "b\n"}')
+    _a_step(host, "plug", "package: {installed: [plug]}")
+    first = fingerprint(host)
+    for order in (("thing", "plug", "file"), ("thing", "file", "plug")):
+        for name in ("thing", "file", "plug"):
+            apply(host, f"site.{name}")
+        for name in order:
+            roll_back(host, f"site.{name}")
+        assert differences(first, fingerprint(host)) == [], order
 
 
 def test_a_step_that_purges_and_writes_in_its_place_is_undone(
