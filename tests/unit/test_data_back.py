@@ -61,6 +61,40 @@ def test_it_is_put_back_where_an_undo_fails(bench: Bench) -> None:
     assert bench.read(MINE) == "x" and not is_kept(bench)
 
 
+def test_owner_and_mode_come_back_with_what_was_made_anew(bench: Bench) -> None:
+    made = applied(bench)
+    bench.host.put(HOME, FileState(kind="dir", mode=0o700, uid=33))
+
+    def fails() -> None:
+        bench.host.put(HOME, FileState(kind="dir", mode=0o755))
+        bench.host.put(OWN, FileState(kind="file", mode=0o666, uid=7))
+        raise HostError("it does not hold")
+
+    before = {path: bench.host.state(path) for path in (HOME, OWN)}
+    assert bench.undo(made, prove=fails).status == "rolled-back"
+    for path, state in before.items():
+        now = bench.host.state(path)
+        assert now is not None and now.same_as(state), path
+
+
+@pytest.mark.parametrize(("anew", "mode"), [((HOME,), 0o700), ((), 0o750)])
+def test_at_a_later_time_only_with_what_was_made_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, anew: tuple[str, ...], mode: int
+) -> None:
+    made = applied(bench)
+    bench.host.put(HOME, FileState(kind="dir", mode=0o700, uid=33))
+
+    def otherwise() -> None:
+        bench.host.put(HOME, FileState(kind="dir", mode=0o750, uid=33))
+
+    undone = bench.undo(made, prove=otherwise, switch=cast(Switch, Waits()))
+    assert undone.status == "pending"
+    monkeypatch.setattr(in_reach, "made_since", lambda host, paths, since_s: [*anew])
+    (ended,) = recover(bench.host, bench.state, Silent())
+    now = bench.host.state(HOME)
+    assert ended.status == "rolled-back" and now is not None and now.mode == mode
+
+
 def test_what_was_made_anew_is_named_with_what_it_held(bench: Bench) -> None:
     reason = failing(bench, b"new")
     said = f"Made anew when the packages came back, and not as before: {OWN} (what it held: "
