@@ -123,12 +123,11 @@ def put_back(
     return failed
 
 
-def shape_back(keeper: Keeper, kept: Mapping[str, Item], anew: Iterable[str]) -> dict[str, str]:
-    """Owner, mode and attributes of the files and directories `anew`, as they are kept; path ->
-    why, where that failed. Never raises for what goes wrong on the host."""
+def shape_back(keeper: Keeper, kept: Mapping[str, Item]) -> dict[str, str]:
+    """Owner, mode and attributes of files and directories that are there, as they are kept; path
+    -> why, where that failed. Never raises for what goes wrong on the host."""
     failed, host = {}, keeper.host
-    for path in anew:
-        item = kept[path]
+    for path, item in kept.items():
         try:
             now = host.state(path)
             if not isinstance(item, FileItem) or now is None or now.kind != item.state.kind:

@@ -59,6 +59,7 @@ class PutSince:
         """What found no room on the disk."""
         self._kept: dict[str, Item] = {}
         self._failed: dict[str, str] = {}
+        self._shaped: dict[str, Item] = {}
         self._unshaped: dict[str, str] = {}
         self._unread = ""
         self._unasked = ""
@@ -77,6 +78,8 @@ class PutSince:
             )
         with contextlib.suppress(HostError, OSError, ValueError):
             self._find()
+        with contextlib.suppress(HostError, OSError):
+            self._shaped = self._made_anew()
 
     def _find(self) -> None:
         host, records, tx_id = self._keeper.host, self._records, self._record.id
@@ -255,17 +258,18 @@ class PutSince:
         began_s = datetime.fromisoformat(self._record.started).timestamp()
         again = in_reach.made_since(self._keeper.host, self._kept, began_s)
         returned.note(self._records, self._record.id, again)
-        if self._record.kind == "rollback":
-            self._shape_back(began_s)
+        self._unshaped = put_kept.shape_back(self._keeper, self._shaped)
 
-    def _shape_back(self, began_s: float) -> None:
-        """What packages made anew when they came back belongs to whom it did, with its mode."""
+    def _made_anew(self) -> dict[str, Item]:
+        """What packages make anew when they come back: it belongs to whom it did, with its mode."""
+        if self._record.kind != "rollback":
+            return {}
         listed = {**self._data.listed, **self._kept}
         kept = {path: item for path, item in listed.items() if _has_mode(item)}
-        anew: Collection[str] = kept
-        if self._is_recovered:  # what is older, somebody may have changed since
-            anew = in_reach.made_since(self._keeper.host, kept, began_s)
-        self._unshaped = put_kept.shape_back(self._keeper, kept, anew)
+        if not self._is_recovered:
+            return kept
+        # What is there already, somebody may have made or changed since.
+        return {path: one for path, one in kept.items() if self._keeper.host.state(path) is None}
 
     def let_go(self) -> None:
         """It went back: nothing is kept any more but what could not be put back."""

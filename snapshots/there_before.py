@@ -3,11 +3,13 @@ it when a later step brought it stays with it, and is no change of that step any
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+import os
+from collections.abc import Collection, Container, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from snapshots import leftovers
 from snapshots.decision import Kept
+from snapshots.directories import parents
 from snapshots.domains.packages import Package
 from snapshots.model import Delta, Key
 from snapshots.package_owners import owners
@@ -29,9 +31,24 @@ def let_go(host: Host, records: Records, inversion: Inversion) -> None:
         if not stays:
             continue
         came = _came_outside(later, mine, records.named_paths(later.record.id))
-        going = brought(later.deltas.values()) - stays.keys()
-        for path in with_leftovers(Kept(packages=stays), came, going, owners(host, came)).files:
-            inversion.rebase(later, Delta("files", path, came[path].after, came[path].after))
+        going, having = brought(later.deltas.values()) - stays.keys(), owners(host, came)
+        found = with_leftovers(Kept(packages=stays), came, going, having).files
+        asked = found.keys() - having.keys() if going else set[str]()
+        theirs = _named(host, going, asked) - _named(host, stays, asked)
+        for path in found:
+            if theirs.isdisjoint((path, *parents(path))):
+                inversion.rebase(later, Delta("files", path, came[path].after, came[path].after))
+
+
+def _named(host: Host, packages: Iterable[str], paths: Collection[str]) -> set[str]:
+    """Those of `paths` that scripts of `packages` name."""
+    scripts = [
+        host.read_bytes(path)
+        for name in packages if paths
+        for word in ("preinst", "postinst", "prerm", "postrm")
+        if host.state(path := f"/var/lib/dpkg/info/{name}.{word}") is not None
+    ]  # fmt: skip
+    return {path for path in paths if any(os.fsencode(path) in text for text in scripts)}
 
 
 def _brought(left: Delta | None, by_now: Delta | None) -> bool:

@@ -99,7 +99,7 @@ def inverted(
     before = cache(partial(keeper.points.load, point_before(record.id)))
     files = new_files(deltas, current, declared)
     having = owners(keeper.host, {*files, *came})
-    kept = with_leftovers(kept, came, going, having)
+    kept = with_leftovers(kept, came.keys() - declared, going, having)
     kept = with_owners(
         keeper.host, kept, deltas, later, current, declared, having, came,
         before=lambda: before()["packages"],

@@ -37,6 +37,10 @@ PLUG = Deb(
     name="plug", version="1", files={"/var/lib/thing/plug.d/one": "p\n"},
     scripts={"postinst": "useradd -r plugd; chown plugd: /var/lib/thing/plug.d"},
 )  # fmt: skip
+ODD = Deb(
+    name="odd", version="1", files={"/usr/share/odd/a": "o\n"},
+    scripts={"postinst": "mkdir -p /srv/share/pub"},
+)  # fmt: skip
 DATA = "/var/lib/thing-data/data"
 
 
@@ -178,25 +182,26 @@ def test_data_of_a_package_that_stays_stays(host: LabHost, tmp_path: Path) -> No
     assert host.out("dpkg", "-V", "plug") == ""
 
 
-@pytest.mark.parametrize("brought", ["thing", "zfail"])
+@pytest.mark.parametrize("brought", ["thing, odd", "zfail, odd", "plug"])
 def test_a_package_that_an_undo_makes_the_hosts_own_again_keeps_its_data(
     host: LabHost, tmp_path: Path, brought: str
 ) -> None:
-    """A step takes it away, and another brings it, or something that needs it: undone in the order
-    they were applied."""
-    offer(host, tmp_path, (THING, FAILS), "1")
+    """A step takes it away, and another brings it, or something that needs it, or that puts its
+    own into its directory: undone in the order they were applied."""
+    offer(host, tmp_path, (THING, FAILS, PLUG, ODD), "1")
     host.run("apt-get", "install", "-y", "-q", "thing")
     _a_step(host, "purge", "package: {purged: [thing]}")
     _a_step(host, "bring", f"package: {{installed: [{brought}]}}")
     first = fingerprint(host)
     apply(host, "site.purge")
     apply(host, "site.bring")
-    _of_thingd(host, DATA, "/var/log/thing/x.log")
     roll_back(host, "site.purge")
+    data = (DATA, "/var/log/thing/x.log", "/var/lib/thing/db/data")
+    _of_thingd(host, *data)
     roll_back(host, "site.bring")
-    for path in (DATA, "/var/log/thing/x.log", "/var/lib/thing/db/made"):
+    for path in data:
         assert host.run("test", "-e", path, check=False).returncode == 0, path
-    host.run("rm", DATA, "/var/log/thing/x.log")
+    host.run("rm", *data)
     assert differences(first, fingerprint(host)) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Container
 from pathlib import Path
 from typing import cast
 
@@ -77,22 +78,32 @@ def test_owner_and_mode_come_back_with_what_was_made_anew(bench: Bench) -> None:
         assert now is not None and now.same_as(state), path
 
 
-@pytest.mark.parametrize(("anew", "mode"), [((HOME,), 0o700), ((), 0o750)])
-def test_at_a_later_time_only_with_what_was_made_anew(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, anew: tuple[str, ...], mode: int
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_at_a_later_time_only_with_what_was_gone_by_then(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, is_gone: bool
 ) -> None:
+    """Somebody may have closed what is there."""
     made = applied(bench)
-    bench.host.put(HOME, FileState(kind="dir", mode=0o700, uid=33))
+    bench.host.put(OWN, FileState(kind="file", mode=0o600, uid=105), b"a year")
 
-    def otherwise() -> None:
-        bench.host.put(HOME, FileState(kind="dir", mode=0o750, uid=33))
+    def comes(mode: int) -> None:
+        bench.host.put(OWN, FileState(kind="file", mode=mode), b"a year")
 
-    undone = bench.undo(made, prove=otherwise, switch=cast(Switch, Waits()))
+    undone = bench.undo(made, prove=lambda: takes(bench, *ALL), switch=cast(Switch, Waits()))
     assert undone.status == "pending"
-    monkeypatch.setattr(in_reach, "made_since", lambda host, paths, since_s: [*anew])
+    if not is_gone:
+        comes(0o640)
+    put_back = DataBack.put_back
+
+    def with_the_package(self: DataBack, others: Container[str]) -> None:
+        comes(0o644 if is_gone else 0o640)
+        put_back(self, others)
+
+    monkeypatch.setattr(DataBack, "put_back", with_the_package)
     (ended,) = recover(bench.host, bench.state, Silent())
-    now = bench.host.state(HOME)
-    assert ended.status == "rolled-back" and now is not None and now.mode == mode
+    now = bench.host.state(OWN)
+    assert ended.status == "rolled-back" and now is not None
+    assert (now.mode, now.uid) == ((0o600, 105) if is_gone else (0o640, 0))
 
 
 def test_what_was_made_anew_is_named_with_what_it_held(bench: Bench) -> None:
