@@ -12,7 +12,6 @@ from host.base import CommandMissing, Host
 from snapshots import dependencies, refusals, witnesses
 from snapshots.captured import Captured
 from snapshots.decision import ACCOUNT_FILES, Kept, Later
-from snapshots.directories import parents
 from snapshots.domains.packages import Package
 from snapshots.model import Delta, FileItem, Item
 
@@ -195,8 +194,8 @@ def with_leftovers(
 ) -> Kept:
     """`kept`, with what `came` with the packages outside of /etc. `known`: path -> its packages.
 
-    It stays where a package has it that does not go. Where some packages stay, or have the
-    directory it lies in, it goes only if it bears the name of one that goes.
+    It stays where a package has it that does not go. Where some packages stay, it goes only if it
+    bears the name of one that does.
     """
     paths = sorted(came)
     if not paths:
@@ -206,13 +205,11 @@ def with_leftovers(
         staying = [name for name in known.get(path, ()) if name not in going]
         if staying:
             files.setdefault(path, staying[0])
-    leaving = {name.partition(":")[0] for name in going}
-    for path in paths:
-        if known.get(path) or leaving & set(path.replace(".log", "").split("/")):
-            continue
-        holder = next((above for above in parents(path) if known.get(above)), "")
-        if stays := files.get(holder, "") or min(kept.packages, default=""):
-            files.setdefault(path, stays)
+    if kept.packages:
+        leaving = {name.partition(":")[0] for name in going}
+        for path in paths:
+            if not leaving & set(path.replace(".log", "").split("/")):
+                files.setdefault(path, min(kept.packages))
     return msgspec.structs.replace(kept, files=files)
 
 

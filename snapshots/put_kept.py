@@ -25,6 +25,9 @@ NAME: Final = "put-there.jsonl"
 DATA: Final = "packages-data.jsonl"
 """What programs of the packages made, which goes with them: kept for where an undo goes back."""
 
+GONE: Final = "packages-gone.jsonl"
+"""What of it was gone when somebody first went back at a later time."""
+
 MANY: Final = 2000
 """The contents of so many files of `DATA` are kept at most."""
 

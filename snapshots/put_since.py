@@ -268,12 +268,20 @@ class PutSince:
         kept = {path: item for path, item in listed.items() if _has_mode(item)}
         if not self._is_recovered:
             return kept
-        # What is there already, somebody may have made or changed since.
-        return {path: one for path, one in kept.items() if self._keeper.host.state(path) is None}
+        # What is there already, somebody may have made or changed since, unless the packages did
+        # at an attempt before this.
+        told = put_kept.listed(self._records, self._record.id, put_kept.GONE)
+        gone = {p: one for p, one in kept.items() if self._keeper.host.state(p) is None}
+        if not gone.keys() <= told.keys():
+            with contextlib.suppress(OSError):
+                found = {**told, **gone}
+                put_kept.keep(self._records, self._record.id, found, put_kept.GONE)
+        return {**told, **gone}
 
     def let_go(self) -> None:
         """It went back: nothing is kept any more but what could not be put back."""
         self._data.let_go()
+        put_kept.let_go(self._records, self._record.id, put_kept.GONE)
         if not self._failed and not self._unread:
             put_kept.let_go(self._records, self._record.id)
 

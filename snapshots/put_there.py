@@ -58,7 +58,7 @@ def put_there(
     }
     of_root = [path for path, item in there.items() if item.state.uid == 0]
     if of_root:
-        for path in _named_by(host, of_root, going):
+        for path in named_by(host, of_root, going):
             there.pop(path, None)
     there |= _of_packages_that_stay(host, came, known, going)
     kept = put_kept.smallest(host, there)
@@ -143,7 +143,7 @@ def is_a_persons(state: FileState) -> bool:
     return is_somebody and state.kind in ("file", "symlink")
 
 
-def _named_by(host: Host, paths: Iterable[str], packages: Iterable[str]) -> set[str]:
+def named_by(host: Host, paths: Iterable[str], packages: Iterable[str]) -> set[str]:
     """Those of `paths` that a program or script of `packages` has in it."""
     names = sorted(packages)
     if not names:

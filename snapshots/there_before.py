@@ -4,6 +4,7 @@ it when a later step brought it stays with it, and is no change of that step any
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Container, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from snapshots.domains.packages import Package
 from snapshots.model import Delta, Key
 from snapshots.package_owners import owners
 from snapshots.package_ties import brought, with_leftovers
+from snapshots.put_there import named_by
 
 if TYPE_CHECKING:
     from host.base import Host
@@ -34,21 +36,61 @@ def let_go(host: Host, records: Records, inversion: Inversion) -> None:
         going, having = brought(later.deltas.values()) - stays.keys(), owners(host, came)
         found = with_leftovers(Kept(packages=stays), came, going, having).files
         asked = found.keys() - having.keys() if going else set[str]()
-        theirs = _named(host, going, asked) - _named(host, stays, asked)
+        theirs = _of_siblings(host, going, stays, asked)
         for path in found:
-            if theirs.isdisjoint((path, *parents(path))):
+            if path not in theirs:
                 inversion.rebase(later, Delta("files", path, came[path].after, came[path].after))
 
 
+def held(
+    since: Iterable[str],
+    recorded: Container[str],
+    going: Collection[str],
+    known: Mapping[str, Iterable[str]],
+) -> set[str]:
+    """What came since and lies in a directory that a package has which does not go: its data.
+
+    Not what bears the name of one that goes. `known`: path -> its packages. Pure.
+    """
+    leaving = {name.partition(":")[0] for name in going}
+    found = set[str]()
+    for path in since:
+        holder = next((one for one in parents(path) if one in recorded or one in known), "")
+        stays = any(name not in going for name in known.get(holder, ()))
+        if stays and not leaving & set(path.replace(".log", "").split("/")):
+            found.add(path)
+    return found
+
+
+def _of_siblings(
+    host: Host, going: Collection[str], stays: Collection[str], asked: Collection[str]
+) -> set[str]:
+    """What scripts of packages that go with a step made, as far as they name it: with all that
+    lies in it, and the directories in which nothing else lies. Nothing that a package that stays
+    names, in a script or in a file."""
+    named = _named(host, going, asked)
+    found = {path for path in asked if not named.isdisjoint((path, *parents(path)))}
+    found |= {one for path in found for one in parents(path)} & {*asked}
+    if found:
+        found -= _named(host, stays, found) | named_by(host, found, stays)
+    for path in sorted(found, reverse=True):  # what lies in it before a directory itself
+        state = host.state(path)
+        inside = host.listdir(path) if state is not None and state.kind == "dir" else ()
+        if path not in named and any(f"{path}/{name}" not in found for name in inside):
+            found.discard(path)
+    return found
+
+
 def _named(host: Host, packages: Iterable[str], paths: Collection[str]) -> set[str]:
-    """Those of `paths` that scripts of `packages` name."""
+    """Those of `paths` that scripts of `packages` name, and nothing that they begin."""
     scripts = [
         host.read_bytes(path)
         for name in packages if paths
         for word in ("preinst", "postinst", "prerm", "postrm")
         if host.state(path := f"/var/lib/dpkg/info/{name}.{word}") is not None
     ]  # fmt: skip
-    return {path for path in paths if any(os.fsencode(path) in text for text in scripts)}
+    said = {word for text in scripts for word in re.findall(rb"/[\w@+.:/-]+", text)}
+    return {path for path in paths if os.fsencode(path) in said}
 
 
 def _brought(left: Delta | None, by_now: Delta | None) -> bool:

@@ -99,12 +99,13 @@ def inverted(
     before = cache(partial(keeper.points.load, point_before(record.id)))
     files = new_files(deltas, current, declared)
     having = owners(keeper.host, {*files, *came})
-    kept = with_leftovers(kept, came.keys() - declared, going, having)
+    kept = with_leftovers(kept, came, going, having)
     kept = with_owners(
         keeper.host, kept, deltas, later, current, declared, having, came,
         before=lambda: before()["packages"],
     )  # fmt: skip
-    known |= having.keys() | kept.files.keys()
+    recorded = frozenset(known)
+    known |= having.keys() | (kept.files.keys() & recorded)
     known |= {key for one in later for domain, key in one.deltas if domain == "files"}
     kept = msgspec.structs.replace(
         kept,
@@ -112,6 +113,9 @@ def inverted(
         put=put_there(keeper.host, came, known, going),
         shared=alternatives.shared(keeper.host, deltas, current, going),
     )
+    since = came.keys() - recorded - having.keys() - kept.put.keys() - declared
+    held = there_before.held(since, recorded, going, having)
+    deltas = [delta for delta in deltas if delta.key not in held] if held else deltas
     pristine, packaged = conffiles(keeper.host, going, current)
     upgraded = {one.key for one in deltas if _is_otherwise(one, current)}
     pristine |= as_packaged(keeper.host, going, upgraded) - packaged

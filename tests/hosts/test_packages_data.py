@@ -311,6 +311,22 @@ def test_a_directory_that_three_steps_need_goes_with_the_last(
         assert differences(first, fingerprint(host)) == [], order
 
 
+def test_what_somebody_put_into_a_directory_of_two_stays_through_both_undos(
+    host: LabHost, tmp_path: Path
+) -> None:
+    offer(host, tmp_path, (THING, PLUG), "1")
+    _a_step(host, "thing", "package: {installed: [thing]}")
+    _a_step(host, "plug", "package: {installed: [plug]}")
+    apply(host, "site.thing")
+    apply(host, "site.plug")
+    mine = "/var/lib/thing/mine.conf"
+    host.write(mine, "mine\n")
+    for name in ("thing", "plug"):
+        said = " ".join(harden(host, "rollback", f"site.{name}", "--yes").stdout.split())
+        assert f"it may be yours and stays: {mine}" in said, said
+        assert host.out("cat", mine) == "mine"
+
+
 def test_a_step_that_purges_and_writes_in_its_place_is_undone(
     host: LabHost, tmp_path: Path
 ) -> None:

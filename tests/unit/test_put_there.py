@@ -288,4 +288,4 @@ def test_a_name_in_a_longer_one_is_not_said(
     monkeypatch.setattr("snapshots.put_there.listed", lambda host, names: files)
     said = {f"/var/lib/x/{name}" for name in ("own", "a+b", "end", "bin", "app.sqlite3")}
     paths = said | {f"/var/lib/x/{name}" for name in ("app", "en", "a", "ow")}
-    assert put_there._named_by(LocalHost(), paths, ["x"]) == said
+    assert put_there.named_by(LocalHost(), paths, ["x"]) == said
