@@ -206,11 +206,16 @@ def with_leftovers(
         if staying:
             files.setdefault(path, staying[0])
     if kept.packages:
-        leaving = {name.partition(":")[0] for name in going}
         for path in paths:
-            if not leaving & set(path.replace(".log", "").split("/")):
+            if not bears_name(path, going):
                 files.setdefault(path, min(kept.packages))
     return msgspec.structs.replace(kept, files=files)
+
+
+def bears_name(path: str, packages: Iterable[str]) -> bool:
+    """Whether a path says that it is one of these packages': "/var/log/fail2ban.log"."""
+    words = path.replace(".log", "").split("/")
+    return any(name.partition(":")[0] in words for name in packages)
 
 
 def listed(host: Host, packages: Iterable[str]) -> list[str]:

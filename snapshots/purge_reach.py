@@ -69,7 +69,7 @@ def refuse_mounted(host: Host, going: Collection[str]) -> None:
 def _emptied(host: Host, name: str) -> set[str]:
     """What the package's scripts name, and where they say it in a variable, what it has; nothing
     where they empty no directory."""
-    scripts = _scripts(host, name)
+    scripts = scripts_of(host, name)
     if not any(map(_EMPTIES.search, scripts)):
         return set()
     own = _own(host, (name,)) if any(map(_REMOVES.search, scripts)) else set[str]()
@@ -83,8 +83,9 @@ def _own(host: Host, going: Collection[str]) -> set[str]:
     return {path for path in listed(host, sorted(going)) if path.startswith(below)}
 
 
-def _scripts(host: Host, name: str) -> list[bytes]:
-    paths = (f"/var/lib/dpkg/info/{name}.{script}" for script in _SCRIPTS)
+def scripts_of(host: Host, name: str, which: Iterable[str] = _SCRIPTS) -> list[bytes]:
+    """What stands in these scripts of a package. Raises `HostError`."""
+    paths = (f"/var/lib/dpkg/info/{name}.{script}" for script in which)
     return [host.read_bytes(path) for path in paths if host.state(path) is not None]
 
 
@@ -97,7 +98,7 @@ def _named_by_scripts(host: Host, going: Iterable[str]) -> set[str]:
     return {
         path
         for name in going
-        for text in _scripts(host, name)
+        for text in scripts_of(host, name)
         for match in _NAMED.findall(text)
         for path in _meant(host, match.decode("ascii", "replace"))
     }

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Container, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from snapshots import leftovers
 from snapshots.decision import Kept
@@ -14,7 +14,8 @@ from snapshots.directories import parents
 from snapshots.domains.packages import Package
 from snapshots.model import Delta, Key
 from snapshots.package_owners import owners
-from snapshots.package_ties import brought, with_leftovers
+from snapshots.package_ties import bears_name, brought, with_leftovers
+from snapshots.purge_reach import scripts_of
 from snapshots.put_there import named_by
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from snapshots.decision import Later
     from snapshots.inversion import Inversion
     from snapshots.records import Records
+
+_SCRIPTS: Final = ("preinst", "postinst", "prerm", "postrm")
+_PATH: Final = re.compile(rb"/[\w@+.:/-]+")
 
 
 def let_go(host: Host, records: Records, inversion: Inversion) -> None:
@@ -52,12 +56,11 @@ def held(
 
     Not what bears the name of one that goes. `known`: path -> its packages. Pure.
     """
-    leaving = {name.partition(":")[0] for name in going}
     found = set[str]()
     for path in since:
         holder = next((one for one in parents(path) if one in recorded or one in known), "")
         stays = any(name not in going for name in known.get(holder, ()))
-        if stays and not leaving & set(path.replace(".log", "").split("/")):
+        if stays and not bears_name(path, going):
             found.add(path)
     return found
 
@@ -83,13 +86,8 @@ def _of_siblings(
 
 def _named(host: Host, packages: Iterable[str], paths: Collection[str]) -> set[str]:
     """Those of `paths` that scripts of `packages` name, and nothing that they begin."""
-    scripts = [
-        host.read_bytes(path)
-        for name in packages if paths
-        for word in ("preinst", "postinst", "prerm", "postrm")
-        if host.state(path := f"/var/lib/dpkg/info/{name}.{word}") is not None
-    ]  # fmt: skip
-    said = {word for text in scripts for word in re.findall(rb"/[\w@+.:/-]+", text)}
+    scripts = (text for name in packages if paths for text in scripts_of(host, name, _SCRIPTS))
+    said = {word for text in scripts for word in _PATH.findall(text)}
     return {path for path in paths if os.fsencode(path) in said}
 
 

@@ -113,6 +113,7 @@ def inverted(
         put=put_there(keeper.host, came, known, going),
         shared=alternatives.shared(keeper.host, deltas, current, going),
     )
+    # Nobody's, and in a directory that another package has: it is not decided about at all.
     since = came.keys() - recorded - having.keys() - kept.put.keys() - declared
     held = there_before.held(since, recorded, going, having)
     deltas = [delta for delta in deltas if delta.key not in held] if held else deltas
